@@ -1,0 +1,242 @@
+package logging
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// owner is the name of the server whose goroutine is running, or "".
+func owner() string {
+	if l := Owner(); l != nil {
+		return l.Name()
+	}
+	return ""
+}
+
+// inGoroutine runs f in a goroutine of its own, and waits for it.
+func inGoroutine(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
+}
+
+func TestOwnerIsTheServerThatStartedTheGoroutine(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		// start has note called in the way that is tested, and returns when it was.
+		start func(note func())
+		want  string
+	}{
+		{"its own", func(note func()) { note() }, "db"},
+		{"child", inGoroutine, "db"},
+		{"grandchild", func(note func()) { inGoroutine(func() { inGoroutine(note) }) }, "db"},
+		{"orphan", func(note func()) {
+			// The child has ended when its child asks.
+			childEnded, done := make(chan struct{}), make(chan struct{})
+			inGoroutine(func() {
+				go func() {
+					defer close(done)
+					<-childEnded
+					note()
+				}()
+			})
+			close(childEnded)
+			<-done
+		}, "db"},
+		{"errgroup", func(note func()) {
+			var g errgroup.Group
+			g.Go(func() error { note(); return nil })
+			_ = g.Wait()
+		}, "db"},
+		{"HTTP handler of its server", func(note func()) {
+			server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { note() }))
+			defer server.Close()
+			if resp, err := server.Client().Get(server.URL); err == nil {
+				_ = resp.Body.Close()
+			}
+		}, "db"},
+		{"goroutine that waits for a timer", func(note func()) { inGoroutine(func() { <-time.After(1); note() }) }, "db"},
+		// The runtime starts the goroutine of a timer's function from none: nothing tells whose it is.
+		{"timer's function", func(note func()) {
+			done := make(chan struct{})
+			time.AfterFunc(1, func() {
+				defer close(done)
+				note()
+			})
+			<-done
+		}, ""},
+		{"context's function", func(note func()) {
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan struct{})
+			context.AfterFunc(ctx, func() {
+				defer close(done)
+				note()
+			})
+			cancel()
+			<-done
+		}, "db"},
+		{"under a label of its own", func(note func()) {
+			pprof.Do(context.Background(), pprof.Labels("step", "one"), func(context.Context) { note() })
+		}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got string
+			ls := New(Config{})
+			ls.Server("db").Do(func() {
+				test.start(func() {
+					got = owner()
+					ls.Place()
+				})
+			})
+			if got != test.want {
+				t.Errorf("owner is %q, want %q", got, test.want)
+			}
+			if unplaced := test.want == ""; (ls.Unplaced() == 1) != unplaced {
+				t.Errorf("%d lines are unplaced; want one: %v", ls.Unplaced(), unplaced)
+			}
+		})
+	}
+}
+
+func TestGoroutineOfNobody(t *testing.T) {
+	out := &lines{}
+	ls := New(Config{Out: out, Program: "km"})
+	work := make(chan func())
+	done := make(chan struct{})
+	go func() { // started before, and outside of, any server
+		defer close(done)
+		for f := range work {
+			f()
+		}
+	}()
+	ls.Server("db").Do(func() {
+		work <- func() { ls.Place().Zap().Info("whose is this") }
+		ls.Place().Zap().Info("mine")
+	})
+	close(work)
+	<-done
+	text := out.String()
+	if !strings.Contains(text, "I km  whose is this\n") || !strings.Contains(text, "I db  mine\n") {
+		t.Errorf("not placed right:\n%s", text)
+	}
+	if n := ls.Unplaced(); n != 1 {
+		t.Errorf("%d lines are unplaced, want 1", n)
+	}
+}
+
+// Lines of a server that belongs to other Logs are not for these.
+func TestPlaceKeepsToItsOwnServers(t *testing.T) {
+	ours, theirs := New(Config{}), New(Config{})
+	theirs.Server("db").Do(func() {
+		if l := ours.Place(); l != ours.Program() || ours.Unplaced() != 1 {
+			t.Errorf("placed at %s, %d unplaced", l.Name(), ours.Unplaced())
+		}
+	})
+}
+
+func TestDoRestoresTheLabel(t *testing.T) {
+	ls := New(Config{})
+	db, api := ls.Server("db"), ls.Server("api")
+	var got []string
+	note := func() { got = append(got, owner()) }
+	note()
+	db.Do(func() {
+		note()
+		api.Do(func() {
+			note()
+			db.Do(note)
+			note()
+		})
+		func() {
+			defer func() { _ = recover() }()
+			api.Do(func() { panic("out") })
+		}()
+		note()
+	})
+	note()
+	if want := []string{"", "db", "api", "db", "api", "db", ""}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("owners were %q, want %q", got, want)
+	}
+}
+
+// Do puts labels back that it knows nothing of.
+func TestDoRestoresForeignLabels(t *testing.T) {
+	pprof.Do(context.Background(), pprof.Labels("step", "one"), func(context.Context) {
+		before := goroutineLabel()
+		New(Config{}).Server("db").Do(func() {})
+		if before == nil || goroutineLabel() != before {
+			t.Error("the labels are not what they were")
+		}
+	})
+}
+
+// Many servers start, many goroutines ask, and all at once.
+func TestConcurrentPlacement(t *testing.T) {
+	out := &lines{}
+	ls := New(Config{Out: out})
+	const servers, goroutines, rounds = 20, 10, 10
+	var wg sync.WaitGroup
+	for i := range servers {
+		name := fmt.Sprintf("s%02d", i)
+		wg.Go(func() {
+			ls.Server(name).Do(func() {
+				var children sync.WaitGroup
+				for range goroutines {
+					children.Go(func() {
+						for range rounds {
+							ls.Place().Zap().Info("I am " + name)
+						}
+					})
+				}
+				children.Wait()
+			})
+		})
+	}
+	wg.Wait()
+	if n := ls.Unplaced(); n != 0 {
+		t.Errorf("%d lines are unplaced", n)
+	}
+	n := 0
+	for line := range strings.Lines(out.String()) {
+		n++
+		words := strings.Fields(line) // time, severity, server, "I", "am", NAME
+		if len(words) != 6 || words[2] != words[5] {
+			t.Errorf("not placed right, or torn: %q", line)
+		}
+	}
+	if want := servers * goroutines * rounds; n != want {
+		t.Errorf("%d lines, want %d", n, want)
+	}
+}
+
+func BenchmarkOwner(b *testing.B) {
+	New(Config{}).Server("db").Do(func() {
+		b.ReportAllocs()
+		for b.Loop() {
+			if Owner() == nil {
+				b.Fatal("nobody's")
+			}
+		}
+	})
+}
+
+// Each line of each server asks it.
+func TestOwnerDoesNotAllocate(t *testing.T) {
+	New(Config{}).Server("db").Do(func() {
+		if n := testing.AllocsPerRun(100, func() { Owner() }); n != 0 {
+			t.Errorf("%v allocations, want none", n)
+		}
+	})
+}

@@ -1,0 +1,193 @@
+package supervisor
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+// screen is where the state of the servers and the log lines meet. On a terminal the state is a table that is drawn again
+// at each change; a log line moves it down.
+type screen struct {
+	mu    sync.Mutex
+	out   io.Writer // the state
+	err   io.Writer // the log
+	table []byte    // as it was drawn last; empty when there is none
+}
+
+// screen returns the one screen of hk.
+func (hk *HyperKube) screen() *screen {
+	if hk.theScreen == nil {
+		hk.theScreen = &screen{out: hk.Out(), err: hk.errOut()}
+	}
+	return hk.theScreen
+}
+
+// Write writes log lines.
+func (s *screen) Write(lines []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.erase()
+	n, err := s.err.Write(lines)
+	_, _ = s.out.Write(s.table)
+	return n, err
+}
+
+// draw shows the table in place of the one before.
+func (s *screen) draw(table []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.erase()
+	s.table = table
+	_, _ = s.out.Write(table)
+}
+
+// erase takes the table off the terminal: up as many lines as it has, and clear from there.
+func (s *screen) erase() {
+	if n := bytes.Count(s.table, []byte("\n")); n > 0 {
+		fmt.Fprintf(s.out, "\x1b[%dA\x1b[J", n)
+	}
+}
+
+// print leaves what is there, and goes on below it.
+func (s *screen) print(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.table = nil
+	_, _ = io.WriteString(s.out, text)
+}
+
+// console shows people what happens. It reads events.
+type console struct {
+	screen *screen
+	banner func(*Plan) string
+	plan   *Plan
+	begin  time.Time
+	quiet  bool
+	live   bool // the table is drawn again and again: standard output is a terminal, and not all are ready yet
+	width  int
+	rows   []*row
+}
+
+type row struct {
+	server  string
+	state   State
+	ready   bool // has been
+	took    time.Duration
+	address string
+	err     error
+}
+
+func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
+	c := &console{
+		screen: hk.screen(),
+		banner: hk.Banner,
+		plan:   p,
+		begin:  begin,
+		quiet:  hk.settings.quiet,
+		live:   isTerminal(hk.Out()),
+	}
+	for _, s := range p.Servers {
+		c.rows = append(c.rows, &row{server: s.Name()})
+		c.width = max(c.width, len(s.Name()))
+	}
+	if c.quiet {
+		return c
+	}
+	var text strings.Builder
+	if p.Ephemeral {
+		fmt.Fprintf(&text, "%s: starting %s in a temporary folder, %s\n", hk.Name, nameList(p.Servers), p.DataDir)
+	} else {
+		fmt.Fprintf(&text, "%s: starting %s in %s\n", hk.Name, nameList(p.Servers), p.DataDir)
+	}
+	for _, j := range p.joined {
+		fmt.Fprintf(&text, "%s: %v\n", hk.Name, j)
+	}
+	c.screen.print(text.String())
+	return c
+}
+
+// show is called with each event, in order.
+func (c *console) show(e Event) {
+	var r *row
+	allReady := true
+	for _, other := range c.rows {
+		if other.server == e.Server {
+			r = other
+			r.state, r.took, r.err = e.To, e.Time.Sub(c.begin), e.Err
+			if e.To == Ready {
+				r.ready, r.address = true, e.Address
+			}
+		}
+		allReady = allReady && other.ready
+	}
+	if c.quiet || r == nil {
+		return
+	}
+	switch {
+	case c.live:
+		c.draw()
+	case e.To == Starting:
+		// What is not redrawn shows results only.
+	default:
+		c.screen.print(c.line(r))
+	}
+	if e.To == Ready && allReady {
+		c.finish(e)
+	}
+	if e.To == Stopping || e.To == Failed {
+		// From here on lines tell more than a table: in which order the servers stop.
+		c.live = false
+	}
+}
+
+// finish is called when the last server has become ready.
+func (c *console) finish(e Event) {
+	c.live = false
+	text := fmt.Sprintf("%s: ready after %s\n", c.plan.logs.Program().Name(), seconds(e.Time.Sub(c.begin)))
+	if c.banner != nil {
+		if banner := strings.Trim(c.banner(c.plan), "\n"); banner != "" {
+			text += "\n" + banner + "\n\n"
+		}
+	}
+	c.screen.print(text)
+}
+
+func (c *console) draw() {
+	var table bytes.Buffer
+	for _, r := range c.rows {
+		table.WriteString(c.line(r))
+	}
+	c.screen.draw(table.Bytes())
+}
+
+func (c *console) line(r *row) string {
+	text := fmt.Sprintf("  %-*s  %-8s", c.width, r.server, r.state)
+	if r.state != Waiting {
+		text += fmt.Sprintf("  %6s", seconds(r.took))
+	}
+	switch {
+	case r.state == Ready && r.address != "":
+		text += "  " + r.address
+	case r.err != nil:
+		text += "  " + oneLine(r.err)
+	}
+	return strings.TrimRight(text, " ") + "\n"
+}
+
+// close leaves the table where it is.
+func (c *console) close() { c.screen.print("") }
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
+
+// oneLine is the error on one line, short enough for the table. The whole of it comes last on the screen.
+func oneLine(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	if r := []rune(text); len(r) > 100 {
+		text = string(r[:99]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,304 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// HyperKube is one binary that holds several servers. Fill in the exported fields, add the servers, then call Run or
+// RunToExit. The zero value with a Name works.
+type HyperKube struct {
+	// Name is the binary's name. An invocation under this name is for the HyperKube itself, one under any other name is
+	// for the server of that name.
+	Name string
+
+	// Long describes the binary in its help.
+	Long string
+
+	// Version says which version of the binary this is, for `version` and --version. Further lines may tell of what is
+	// built in.
+	Version func() string
+
+	// Default are the servers that `run` means when none is named. Empty means all that can be run.
+	Default []string
+
+	// Setup is called once before servers run together: after all flags have their values, before any server is checked.
+	// It is the place for state of the whole process.
+	Setup func(p *Plan) error
+
+	// Banner is shown when all servers are ready: how to go on from here.
+	Banner func(p *Plan) string
+
+	servers   []*Server
+	commands  []*Command
+	flags     *pflag.FlagSet
+	settings  settings
+	help      bool
+	version   bool
+	makeLinks bool
+	linkDir   string
+	out       io.Writer
+	theScreen *screen
+}
+
+// reserved are the names that no server may have: commands of this package, and those that it will have.
+var reserved = []string{
+	"run", "status", "logs", "start", "stop", "restart", "log-level", "top", "profile", "analyze", "kubeconfig", "reset", "snapshot",
+	"config", "completion", "version", "help", "all",
+}
+
+// AddServer adds a server. It panics, and says why, if the server has no name or nothing to run, if another one has the
+// same name or alias, if a name is reserved for a command, or if a flag has the name of one of the flags that this
+// package adds to each server. (The flags of a server with AddFlags are looked at when they are first made.)
+func (hk *HyperKube) AddServer(s *Server) {
+	switch {
+	case s.Name() == "":
+		panic("supervisor: AddServer: a server without a name: its SimpleUsage is empty")
+	case s.Run == nil && s.Main == nil && len(s.Members) == 0:
+		panic(fmt.Sprintf("supervisor: AddServer: server %q has neither Run nor Main nor Members", s.Name()))
+	}
+	for _, name := range s.names() {
+		if slices.Contains(reserved, name) || name == hk.Name {
+			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is reserved", name, s.Name()))
+		}
+		if hk.command(name) != nil {
+			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is that of a command", name, s.Name()))
+		}
+		if other, err := hk.FindServer(name); err == nil {
+			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is taken by server %q", name, s.Name(), other.Name()))
+		}
+	}
+	if s.flags != nil {
+		mustNotClash(s)
+	}
+	s.hk = hk
+	hk.servers = append(hk.servers, s)
+}
+
+// AddCommand adds a command. It panics if the name is taken.
+func (hk *HyperKube) AddCommand(c *Command) {
+	if hk.command(c.Name) != nil {
+		panic(fmt.Sprintf("supervisor: AddCommand: there is a command %q already", c.Name))
+	}
+	if _, err := hk.FindServer(c.Name); err == nil {
+		panic(fmt.Sprintf("supervisor: AddCommand: %q is the name of a server", c.Name))
+	}
+	hk.commands = append(hk.commands, c)
+}
+
+// FindServer returns the server of that name or alias.
+func (hk *HyperKube) FindServer(name string) (*Server, error) {
+	for _, s := range hk.servers {
+		if s.answersTo(name) {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("server not found: %s", name)
+}
+
+// Servers returns the servers in the order in which they were added.
+func (hk *HyperKube) Servers() []*Server { return slices.Clone(hk.servers) }
+
+// Flags is the set of the binary's own flags: those that stand before the name of a server or command.
+func (hk *HyperKube) Flags() *pflag.FlagSet {
+	if hk.flags == nil {
+		hk.flags = newFlagSet(hk.Name)
+		hk.flags.SetInterspersed(false) // flags after the first word are the server's
+		hk.flags.BoolVarP(&hk.help, "help", "h", false, "help for "+hk.Name)
+		hk.flags.BoolVar(&hk.version, "version", false, "print the version and exit")
+		hk.flags.BoolVar(&hk.makeLinks, "make-symlinks", false, "create a soft link to this binary for each server and alias, and exit")
+		hk.flags.StringVar(&hk.linkDir, "dir", "", "folder for --make-symlinks (default: the binary's)")
+		hk.settings.addLocation(hk.flags, hk.Name)
+	}
+	return hk.flags
+}
+
+// Out is where help and the state of the servers are printed: what SetOut set, else standard output.
+func (hk *HyperKube) Out() io.Writer {
+	if hk.out == nil {
+		return os.Stdout
+	}
+	return hk.out
+}
+
+// SetOut sets where everything is printed that is not a log line: help, errors, and the state of the servers.
+func (hk *HyperKube) SetOut(w io.Writer) { hk.out = w }
+
+// errOut is where errors are printed: standard error, unless SetOut was called.
+func (hk *HyperKube) errOut() io.Writer {
+	if hk.out == nil {
+		return os.Stderr
+	}
+	return hk.out
+}
+
+// RunToExit calls Run and exits with the code that its error asks for: 0 for none, 2 for wrong usage and whatever else
+// was found before anything was started, 1 for all others.
+func (hk *HyperKube) RunToExit(args []string) {
+	os.Exit(exitCode(hk.Run(args)))
+}
+
+// Run does what args ask for, args[0] being the name under which the binary was called, and returns when that is done.
+// An error has been printed already, with the usage where that helps.
+func (hk *HyperKube) Run(args []string) error {
+	if len(args) == 0 {
+		args = []string{hk.Name}
+	}
+	if base := strings.TrimSuffix(filepath.Base(args[0]), ".exe"); base != hk.Name {
+		return hk.runLink(base, args[1:])
+	}
+
+	flags := hk.Flags()
+	if err := flags.Parse(args[1:]); err != nil {
+		return hk.wrongUsage(err, hk.Usage)
+	}
+	word, rest := flags.Arg(0), flags.Args()
+	switch {
+	case hk.help:
+		hk.Usage()
+		return nil
+	case hk.version:
+		hk.printVersion()
+		return nil
+	case hk.makeLinks:
+		if err := hk.makeSymlinks(); err != nil {
+			return hk.report(err)
+		}
+		return nil
+	case word == "":
+		return hk.wrongUsage(errors.New("no server specified"), hk.Usage)
+	}
+	rest = rest[1:]
+	if c := hk.command(word); c != nil {
+		return hk.runCommand(c, rest)
+	}
+	s, err := hk.FindServer(word)
+	if err != nil {
+		return hk.wrongUsage(suggest(err, word, hk.words()), hk.Usage)
+	}
+	return hk.be(s, rest)
+}
+
+// versionSuffix is what packagers append to the names of binaries: kube-apiserver-v1.37, etcd-3.7.2.
+var versionSuffix = regexp.MustCompile(`-v?[0-9]+(\.[0-9]+)*$`)
+
+// runLink is Run for an invocation under the name of a server.
+func (hk *HyperKube) runLink(name string, args []string) error {
+	s, err := hk.FindServer(name)
+	if err != nil {
+		if plain := versionSuffix.ReplaceAllString(name, ""); plain != name {
+			if plain == hk.Name {
+				return hk.Run(append([]string{hk.Name}, args...))
+			}
+			s, err = hk.FindServer(plain)
+		}
+	}
+	if err != nil {
+		return hk.wrongUsage(fmt.Errorf("%w (called as %s, it looks for a server of that name: call it %s)", err, name, hk.Name), hk.Usage)
+	}
+	s.linked = true
+	return hk.be(s, args)
+}
+
+// Location is a plan in which no server is selected: it tells which name and data folder the binary's own flags mean.
+func (hk *HyperKube) Location() (*Plan, error) {
+	hk.Flags() // gives the settings their defaults
+	return hk.settings.plan()
+}
+
+// be is what the binary does when it is one server and nothing else.
+func (hk *HyperKube) be(s *Server, args []string) error {
+	if s.Main != nil {
+		// Signals are its own business, too.
+		if err := s.Main(context.Background(), s, args); err != nil {
+			return hk.report(err)
+		}
+		return nil
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	if s.Run == nil {
+		return hk.wrongUsage(fmt.Errorf("%s is several servers: use `%s run %s`", s.Name(), hk.Name, s.Name()), nil)
+	}
+	flags := newFlagSet(s.Name())
+	flags.AddFlagSet(s.Flags())
+	var help bool
+	if flags.Lookup("help") == nil {
+		flags.BoolVarP(&help, "help", "h", false, "help for "+s.Name())
+	}
+	err := flags.ParseAll(args, func(f *pflag.Flag, value string) error {
+		err := flags.Set(f.Name, value)
+		if err == nil && s.Flags().Lookup(f.Name) != nil {
+			s.given(f.Name)
+			s.history = append(s.history, [2]string{f.Name, value})
+		}
+		return err
+	})
+	if err != nil {
+		return hk.wrongUsage(err, func() { hk.serverUsage(s, flags) })
+	}
+	if help {
+		hk.serverUsage(s, flags)
+		return nil
+	}
+	s.log = newLogs(hk, &hk.settings).Server(s.Name())
+	s.log.Do(func() { err = s.Run(ctx, s, flags.Args()) })
+	if err != nil && ctx.Err() == nil {
+		return hk.report(fmt.Errorf("%s: %w", s.Name(), err))
+	}
+	return nil
+}
+
+// wrongUsage prints the error and then the usage, if that is not nil.
+func (hk *HyperKube) wrongUsage(err error, usage func()) error {
+	fmt.Fprintf(hk.errOut(), "Error: %v\n", err)
+	if usage != nil {
+		out := hk.out
+		hk.out = hk.errOut()
+		fmt.Fprintln(hk.out)
+		usage()
+		hk.out = out
+	}
+	return usageError(err)
+}
+
+// report prints the error.
+func (hk *HyperKube) report(err error) error {
+	var exit *ExitError
+	if !errors.As(err, &exit) || exit.Err != nil {
+		fmt.Fprintf(hk.errOut(), "Error: %v\n", err)
+	}
+	return err
+}
+
+// untilSignal returns a context that ends at the first signal that asks the process to stop. A second one ends the
+// process at once.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := catchSignals()
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+			return
+		}
+		if s, ok := <-signals; ok {
+			os.Exit(signalCode(s))
+		}
+	}()
+	return ctx, func() { cancel(); stopSignals(signals) }
+}
+
+// now is the clock of everything that is shown.
+var now = time.Now

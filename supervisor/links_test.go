@@ -1,0 +1,70 @@
+package supervisor
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestMakeSymlinks(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "bin") // is made, too
+	hk := newHyperKube(t,
+		&Server{SimpleUsage: "test1", Aliases: []string{"old-test1"}, Run: done},
+		&Server{SimpleUsage: "test2 FILE", Main: done})
+	want := filepath.Join(dir, "test1") + "\n" + filepath.Join(dir, "old-test1") + "\n" + filepath.Join(dir, "test2") + "\n"
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The second time all is there already, and right.
+	for range 2 {
+		out, err := call(hk, "hk", "--make-symlinks", "--dir", dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, out); diff != "" {
+			t.Errorf("printed (-want +got):\n%s", diff)
+		}
+		for _, name := range []string{"test1", "old-test1", "test2"} {
+			if target, err := os.Readlink(filepath.Join(dir, name)); err != nil || target != binary {
+				t.Errorf("%s leads to %q, %v, want %q", name, target, err, binary)
+			}
+		}
+	}
+}
+
+func TestMakeSymlinksLeavesForeignFilesAlone(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		make func(path string) error
+		same func(path string) bool
+	}{
+		{"file", func(path string) error { return os.WriteFile(path, []byte("mine"), 0o600) },
+			func(path string) bool { text, err := os.ReadFile(path); return err == nil && string(text) == "mine" }},
+		{"link to elsewhere", func(path string) error { return os.Symlink("/elsewhere", path) },
+			func(path string) bool { target, err := os.Readlink(path); return err == nil && target == "/elsewhere" }},
+		{"folder", func(path string) error { return os.Mkdir(path, 0o700) },
+			func(path string) bool { info, err := os.Lstat(path); return err == nil && info.IsDir() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			inTheWay := filepath.Join(dir, "test1")
+			if err := test.make(inTheWay); err != nil {
+				t.Fatal(err)
+			}
+			hk := newHyperKube(t, &Server{SimpleUsage: "test1", Run: done}, &Server{SimpleUsage: "test2", Run: done})
+			out, err := call(hk, "hk", "--make-symlinks", "--dir", dir)
+			wantCode(t, err, 1)
+			contains(t, out, "Error: "+inTheWay+" is there already", "--dir")
+			if !test.same(inTheWay) {
+				t.Error("it has been changed")
+			}
+			// One that is wrong does not keep the others from being made.
+			if _, err := os.Readlink(filepath.Join(dir, "test2")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

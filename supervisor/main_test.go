@@ -1,0 +1,92 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+)
+
+// TestMain runs the tests, or, where a script calls this binary as one of the names below, the toy binary.
+func TestMain(m *testing.M) {
+	toy := func() { toyBinary().RunToExit(os.Args) }
+	testscript.Main(leakChecked{m}, map[string]func(){
+		"hk":          toy,
+		"test1":       toy,
+		"test1-v1.37": toy,
+		"one":         toy,
+		"nothing":     toy,
+	})
+}
+
+// leakChecked fails a run of tests that leaves goroutines behind.
+type leakChecked struct{ *testing.M }
+
+func (m leakChecked) Run() int {
+	code := m.M.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// idle is the Run of a server that has nothing to do.
+func idle(ctx context.Context, _ *Server, _ []string) error {
+	<-ctx.Done()
+	return nil
+}
+
+// done is the Run of a server that is done at once.
+func done(context.Context, *Server, []string) error { return nil }
+
+// newHyperKube returns a HyperKube with these servers. Its state goes to a folder of the test's.
+func newHyperKube(t testing.TB, servers ...*Server) *HyperKube {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	hk := &HyperKube{Name: "hk"}
+	for _, s := range servers {
+		hk.AddServer(s)
+	}
+	return hk
+}
+
+// call runs hk, and returns all that it printed.
+func call(hk *HyperKube, args ...string) (string, error) {
+	var out bytes.Buffer
+	hk.SetOut(&out)
+	err := hk.Run(args)
+	return out.String(), err
+}
+
+// contains fails the test if the text lacks one of the parts.
+func contains(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("there is no %q in\n%s", part, text)
+		}
+	}
+}
+
+// lacks fails the test if the text has one of the parts.
+func lacks(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if strings.Contains(text, part) {
+			t.Errorf("there is a %q in\n%s", part, text)
+		}
+	}
+}
+
+// wantCode fails the test if the error asks for another exit code.
+func wantCode(t *testing.T, err error, code int) {
+	t.Helper()
+	if got := exitCode(err); got != code {
+		t.Errorf("exit code %d, want %d (error: %v)", got, code, err)
+	}
+}

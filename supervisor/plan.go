@@ -1,0 +1,214 @@
+package supervisor
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/seed-200a7251/km/logging"
+)
+
+// Plan is what `run` is about to do. It is made from the arguments alone; servers read it in Defaults, Check and Prepare.
+type Plan struct {
+	// Name is the name of this set of servers.
+	Name string
+	// DataDir is the folder for all state, an absolute path. It exists, and is held by this process, from Prepare on.
+	DataDir string
+	// Ephemeral says that DataDir is removed at the end.
+	Ephemeral bool
+	// FreePorts says that servers are to listen on ports that are free, unless the user named one.
+	FreePorts bool
+	// Servers are the selected servers, each after those that it needs.
+	Servers []*Server
+
+	joined []joined
+	logs   *logging.Logs
+}
+
+// joined is a server that nobody named: it is there because another one needs it.
+type joined struct {
+	server *Server
+	by     *Server
+	unless []string
+}
+
+func (j joined) String() string {
+	text := fmt.Sprintf("%s joins: %s needs it", j.server.Name(), j.by.Name())
+	if len(j.unless) > 0 {
+		text += fmt.Sprintf(" (--%s.%s would name one elsewhere)", j.by.Name(), j.unless[0])
+	}
+	return text
+}
+
+// Path is a path inside the data folder.
+func (p *Plan) Path(elem ...string) string {
+	return filepath.Join(append([]string{p.DataDir}, elem...)...)
+}
+
+// Selected reports whether the server of that name is one of those that are run.
+func (p *Plan) Selected(name string) bool { return p.Server(name) != nil }
+
+// Server returns the selected server of that name, or nil.
+func (p *Plan) Server(name string) *Server {
+	for _, s := range p.Servers {
+		if s.answersTo(name) {
+			return s
+		}
+	}
+	return nil
+}
+
+// Logs is where the lines of all servers come together.
+func (p *Plan) Logs() *logging.Logs { return p.logs }
+
+// choose returns the servers that a list of names means: names apart by commas or spaces, in any order and number.
+func (hk *HyperKube) choose(list []string) ([]*Server, error) {
+	names := strings.FieldsFunc(strings.Join(list, ","), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
+	if len(names) == 0 {
+		names = []string{"all"}
+	}
+	var chosen []*Server
+	var within []string // the names whose members are being added
+	var add func(name string) error
+	add = func(name string) error {
+		if slices.Contains(within, name) {
+			return fmt.Errorf("servers are members of each other: %s", strings.Join(append(within, name), ", "))
+		}
+		within = append(within, name)
+		defer func() { within = within[:len(within)-1] }()
+		if name == "all" {
+			for _, name := range hk.defaultNames() {
+				if err := add(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		s, err := hk.FindServer(name)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w; there are %s", suggest(err, name, hk.serverNames()), strings.Join(hk.runnable(), ", "))
+		case len(s.Members) > 0:
+			for _, member := range s.Members {
+				if err := add(member); err != nil {
+					return err
+				}
+			}
+			return nil
+		case s.Run == nil:
+			return fmt.Errorf("%s cannot be run beside others: call `%s %s`", s.Name(), hk.Name, s.Name())
+		}
+		if !slices.Contains(chosen, s) {
+			chosen = append(chosen, s)
+		}
+		return nil
+	}
+	for _, name := range names {
+		if err := add(name); err != nil {
+			return nil, err
+		}
+	}
+	return chosen, nil
+}
+
+// defaultNames are the servers that "all" means.
+func (hk *HyperKube) defaultNames() []string {
+	if len(hk.Default) > 0 {
+		return hk.Default
+	}
+	var names []string
+	for _, s := range hk.servers {
+		if s.Run != nil {
+			names = append(names, s.Name())
+		}
+	}
+	return names
+}
+
+// runnable are the names of the servers that can be run beside others.
+func (hk *HyperKube) runnable() []string {
+	var names []string
+	for _, s := range hk.servers {
+		if s.Run != nil || len(s.Members) > 0 {
+			names = append(names, s.Name())
+		}
+	}
+	return names
+}
+
+func (hk *HyperKube) serverNames() []string {
+	var names []string
+	for _, s := range hk.servers {
+		names = append(names, s.names()...)
+	}
+	return names
+}
+
+// join adds to p what its servers need, and puts all in an order in which each comes after those that it needs.
+func (hk *HyperKube) join(p *Plan) error {
+	for i := 0; i < len(p.Servers); i++ { // grows while it runs: what joins has needs, too
+		s := p.Servers[i]
+		for _, need := range s.Needs {
+			if p.Selected(need.Server) || slices.ContainsFunc(need.Unless, s.Given) {
+				continue
+			}
+			needed, err := hk.FindServer(need.Server)
+			if err != nil {
+				return fmt.Errorf("%s needs a server that this binary does not have: %w", s.Name(), err)
+			}
+			if needed.Run == nil {
+				return fmt.Errorf("%s needs %s, which cannot be run beside others", s.Name(), needed.Name())
+			}
+			p.Servers = append(p.Servers, needed)
+			p.joined = append(p.joined, joined{needed, s, need.Unless})
+		}
+	}
+	ordered, err := order(p.Servers)
+	if err != nil {
+		return err
+	}
+	p.Servers = ordered
+	return nil
+}
+
+// order sorts servers so that each comes after those that it needs, and otherwise keeps their order.
+func order(servers []*Server) ([]*Server, error) {
+	var ordered, path []*Server
+	var visit func(s *Server) error
+	visit = func(s *Server) error {
+		if slices.Contains(ordered, s) {
+			return nil
+		}
+		if i := slices.Index(path, s); i >= 0 {
+			return fmt.Errorf("servers need each other in a circle: %s", nameList(append(path[i:], s)))
+		}
+		path = append(path, s)
+		for _, need := range s.Needs {
+			for _, other := range servers {
+				if other.answersTo(need.Server) {
+					if err := visit(other); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		path = path[:len(path)-1]
+		ordered = append(ordered, s)
+		return nil
+	}
+	for _, s := range servers {
+		if err := visit(s); err != nil {
+			return nil, err
+		}
+	}
+	return ordered, nil
+}
+
+func nameList(servers []*Server) string {
+	var names []string
+	for _, s := range servers {
+		names = append(names, s.Name())
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,240 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/logging"
+)
+
+// DefaultGracePeriod is how long a server may take to stop, where its GracePeriod is zero.
+const DefaultGracePeriod = 10 * time.Second
+
+// Server describes one server that a HyperKube can be, or run beside others. Fill in the exported fields, then hand it
+// to HyperKube.AddServer; they are not to be changed afterwards.
+//
+// When several servers run in one process, the functions below are called in this order, and only those of selected
+// servers. Until Run, an error means that nothing has been started and that the exit code is 2.
+//
+//	AddFlags   once, when the flags are first asked for
+//	Defaults   for each server, those that it needs first
+//	Check      likewise; nothing may be written yet
+//	Listen     likewise; the data folder is held
+//	Prepare    likewise
+//	Run        when each server that it needs is ready
+//	Ready      beside Run
+type Server struct {
+	// SimpleUsage is one line: the server's name and, after a space, its arguments. The first word is its Name.
+	SimpleUsage string
+
+	// Long describes the server in the help. It is wrapped to the terminal's width; a blank line starts a paragraph.
+	Long string
+
+	// Run is the server. It blocks until ctx ends, and then returns nil or any error: what it returns after ctx ended
+	// is not a failure. Before that, an error is a failure; nil means that the server is done, which is fine only if it
+	// had become ready. args are the arguments that are not flags; there are none when it runs beside others. A server
+	// without Run cannot be run beside others, and needs Main.
+	Run func(ctx context.Context, s *Server, args []string) error
+
+	// Main, if not nil, is called instead of Run where the process is this one server. It gets the arguments as they were
+	// given: flags, subcommands and help are its own business.
+	Main func(ctx context.Context, s *Server, args []string) error
+
+	// AddFlags adds the server's flags to s.Flags(), if making them costs something: it is called when they are first
+	// needed. A server whose flags are cheap adds them before AddServer.
+	AddFlags func(s *Server)
+
+	// Aliases are other names of the server, in a list of servers to run and as the name of a soft link to the binary.
+	Aliases []string
+
+	// Needs are the servers that must be ready before this one starts, and that join the selection by themselves.
+	Needs []Need
+
+	// Members makes this server a composite: selecting it selects its members. It has no Run of its own beside others.
+	Members []string
+
+	// ProcessFlags names those of the server's flags whose values are kept in variables of the whole process, such as
+	// feature gates. Beside others each exists once and without a namespace; all servers that have it get its value.
+	ProcessFlags []string
+
+	// VerbosityFlag names the server's own flag, if there is one, for how much it logs, in klog's sense: its value N means
+	// the log level v=N for this server, unless --NAME.log-level is given.
+	VerbosityFlag string
+
+	// Defaults gives flags their defaults for this plan, with Default. It must not write or open anything.
+	Defaults func(p *Plan, s *Server) error
+
+	// Check looks for what is wrong with the flags, without changing anything, on disk or in the process.
+	Check func(ctx context.Context, p *Plan, s *Server) error
+
+	// Listen opens the sockets that the server will serve on. That one is taken is found before anything is written.
+	Listen func(p *Plan, s *Server) error
+
+	// Prepare makes what must be there before any server starts, such as files.
+	Prepare func(ctx context.Context, p *Plan, s *Server) error
+
+	// Ready blocks until this start of the server can be used, or ctx ends; ctx ends at the latest when Run returns. An
+	// error that it returns before is a failure of the server. It is called once for each call of Run, beside it. A
+	// server without Ready is ready as soon as it has been started.
+	Ready func(ctx context.Context, s *Server) error
+
+	// Address says where the server listens, for people. It is asked when the server has become ready.
+	Address func(s *Server) string
+
+	// GracePeriod is how long Run may take to return after ctx ended, before the server is left behind. Zero means
+	// DefaultGracePeriod; --NAME.grace-period overrides it.
+	GracePeriod time.Duration
+
+	hk     *HyperKube
+	flags  *pflag.FlagSet
+	groups []flagGroup
+	added  bool // AddFlags has been called
+	linked bool
+	actor  atomic.Pointer[actor]
+	own    map[string]bool
+	// history is what was set on flags, in order.
+	history [][2]string
+	log     *logging.Log
+}
+
+// Need is one server that another one needs.
+type Need struct {
+	// Server is the name of the needed server.
+	Server string
+	// Unless names flags of the needing server. If the user sets one of them, the needed server is elsewhere: it does
+	// not join by itself. If it is selected all the same, it still starts first.
+	Unless []string
+}
+
+// Name is the first word of SimpleUsage.
+func (s *Server) Name() string {
+	name, _, _ := strings.Cut(s.SimpleUsage, " ")
+	return name
+}
+
+// Flags is the server's flag set. It is the place to look values up when Run is called.
+func (s *Server) Flags() *pflag.FlagSet {
+	if s.flags == nil {
+		s.flags = newFlagSet(s.Name())
+	}
+	if !s.added && s.AddFlags != nil {
+		s.added = true
+		s.AddFlags(s)
+	}
+	return s.flags
+}
+
+// AddFlagGroup adds all flags of fs to the server's, under a heading of their own in the help. Groups are shown in the
+// order in which they were added, after the flags that are in none.
+func (s *Server) AddFlagGroup(heading string, fs *pflag.FlagSet) {
+	s.Flags().AddFlagSet(fs)
+	s.groups = append(s.groups, flagGroup{heading, fs})
+}
+
+// Default gives a flag a value, unless the user gave it one. The flag then counts as set (Changed), as if the user had
+// given it. An error is a mistake of the caller: there is no such flag, or it does not take the value.
+func (s *Server) Default(flag, value string) error {
+	if s.Given(flag) {
+		return nil
+	}
+	if err := s.set(flag, value); err != nil {
+		return fmt.Errorf("%s: default for --%s: %w", s.Name(), flag, err)
+	}
+	return nil
+}
+
+// set sets a flag, and keeps how: a flag that may be repeated has more of a history than its value tells.
+func (s *Server) set(flag, value string) error {
+	err := s.Flags().Set(flag, value)
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		err = invalid.Unwrap() // pflag's wrapping names the flag without its namespace
+	}
+	if err == nil {
+		s.history = append(s.history, [2]string{flag, value})
+	}
+	return err
+}
+
+// Replay calls set for each flag that was set, by the user or by Default, in the same order, so that Run can start each
+// time from options that no earlier start has touched. The flags of the process are left out: they are set already.
+func (s *Server) Replay(set func(flag, value string) error) error {
+	for _, h := range s.history {
+		if s.processFlag(h[0]) {
+			continue
+		}
+		if err := set(h[0], h[1]); err != nil {
+			return fmt.Errorf("%s: --%s: %w", s.Name(), h[0], err)
+		}
+	}
+	return nil
+}
+
+// Given reports whether the user set the flag, as opposed to Default.
+func (s *Server) Given(flag string) bool { return s.own[flag] }
+
+// Value is the flag's value as text, or "" if there is no such flag.
+func (s *Server) Value(flag string) string {
+	if f := s.Flags().Lookup(flag); f != nil {
+		return f.Value.String()
+	}
+	return ""
+}
+
+// Linked reports whether the binary was called through a soft link with the server's name, as if it were that server's own
+// binary.
+func (s *Server) Linked() bool { return s.linked }
+
+// Fail makes the server fail, from any goroutine, as if Run had returned err: its context ends, and what follows is the same.
+// It is for what a server's code does to the whole process instead of returning an error, such as a call that would end
+// the process, where that can be caught. It does nothing if the server is not running, or is being stopped already.
+func (s *Server) Fail(err error) {
+	if a := s.actor.Load(); a != nil {
+		select {
+		case a.fails <- err:
+		default: // the first one counts
+		}
+	}
+}
+
+// Log is the server's place in the logs. It is there when Prepare, Run and Ready are called.
+func (s *Server) Log() *logging.Log { return s.log }
+
+// Logger is the server's logger.
+func (s *Server) Logger() *zap.Logger {
+	if s.log == nil {
+		return zap.NewNop()
+	}
+	return s.log.Zap()
+}
+
+// names are all names that the server answers to, its own first.
+func (s *Server) names() []string { return append([]string{s.Name()}, s.Aliases...) }
+
+func (s *Server) answersTo(name string) bool { return slices.Contains(s.names(), name) }
+
+// given notes that the user set a flag.
+func (s *Server) given(flag string) {
+	if s.own == nil {
+		s.own = map[string]bool{}
+	}
+	s.own[flag] = true
+}
+
+func (s *Server) processFlag(name string) bool { return slices.Contains(s.ProcessFlags, name) }
+
+// newFlagSet returns a set whose errors are returned, not printed: what is printed, and where, is HyperKube's business.
+func newFlagSet(name string) *pflag.FlagSet {
+	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.Usage = func() {}
+	return fs
+}

@@ -1,0 +1,80 @@
+package supervisor
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/logging"
+)
+
+// settings are the values of the framework's own flags.
+type settings struct {
+	program   string
+	name      string
+	dataDir   string
+	ephemeral bool
+	freePorts bool
+	quiet     bool
+	logLevel  string
+	logFormat string
+}
+
+// addLocation adds the flags that say which cluster is meant. Commands have them, too.
+func (c *settings) addLocation(fs *pflag.FlagSet, program string) {
+	c.program = program
+	if c.name == "" {
+		c.name = program
+	}
+	fs.StringVar(&c.name, "name", c.name, "name of this set of servers; each has its own data folder")
+	fs.StringVar(&c.dataDir, "data-dir", c.dataDir, fmt.Sprintf(
+		"folder for all state (default $XDG_STATE_HOME/%[1]s/NAME, else ~/.local/state/%[1]s/NAME)", program))
+}
+
+// addRun adds the other flags of `run`.
+func (c *settings) addRun(fs *pflag.FlagSet) {
+	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep the state in a temporary folder that is removed at the end")
+	fs.BoolVar(&c.freePorts, "free-ports", false, "let the servers listen on free ports instead of their default ones")
+	fs.BoolVar(&c.quiet, "quiet", false, "do not show the state of the servers")
+	fs.StringVar(&c.logLevel, "log-level", "warn", "least severe log lines to show: debug, info, warn, error, or v=N")
+	fs.StringVar(&c.logFormat, "log-format", string(logging.FormatConsole), "shape of log lines: console or json")
+}
+
+var validName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+
+// plan returns a plan with these settings, in which no server is selected.
+func (c *settings) plan() (*Plan, error) {
+	if !validName.MatchString(c.name) {
+		return nil, fmt.Errorf("--name: %q is no name: use letters, digits, '-', '_' and '.'", c.name)
+	}
+	p := &Plan{Name: c.name, DataDir: c.dataDir, Ephemeral: c.ephemeral, FreePorts: c.freePorts}
+	if c.ephemeral && c.dataDir != "" {
+		return nil, fmt.Errorf("--ephemeral has a folder of its own: leave --data-dir %s out", c.dataDir)
+	}
+	switch {
+	case p.Ephemeral:
+		// Its name must be known before it is made: flags have paths in it as their defaults.
+		p.DataDir = filepath.Join(os.TempDir(), c.program+"-"+rand.Text()[:12])
+	case p.DataDir == "":
+		state := os.Getenv("XDG_STATE_HOME")
+		// The XDG specification has relative paths ignored.
+		if !filepath.IsAbs(state) {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				return nil, fmt.Errorf("no place for the state: %w; name a folder with --data-dir", err)
+			}
+			state = filepath.Join(home, ".local", "state")
+		}
+		p.DataDir = filepath.Join(state, c.program, c.name)
+	}
+	dir, err := filepath.Abs(p.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("--data-dir %s: %w", p.DataDir, err)
+	}
+	p.DataDir = dir
+	return p, nil
+}

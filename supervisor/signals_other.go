@@ -1,0 +1,16 @@
+//go:build !unix
+
+package supervisor
+
+import (
+	"os"
+	"os/signal"
+)
+
+func catchSignals() chan os.Signal {
+	c := make(chan os.Signal, 2)
+	signal.Notify(c, os.Interrupt)
+	return c
+}
+
+func signalCode(os.Signal) int { return 130 }

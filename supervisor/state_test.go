@@ -1,0 +1,48 @@
+package supervisor
+
+import (
+	"slices"
+	"testing"
+)
+
+// The drawing in the package comment is what this table says.
+func TestFollows(t *testing.T) {
+	may := map[State][]State{
+		Waiting:  {Starting, Stopped},
+		Starting: {Ready, Stopping, Failed},
+		Ready:    {Stopping, Stopped, Failed},
+		Stopping: {Stopped, Failed},
+		Stopped:  nil,
+		Failed:   nil,
+	}
+	for from := Waiting; from <= Failed; from++ {
+		for to := Waiting; to <= Failed; to++ {
+			if got, want := follows(from, to), slices.Contains(may[from], to); got != want {
+				t.Errorf("follows(%v, %v) is %v, want %v", from, to, got, want)
+			}
+		}
+	}
+}
+
+func TestStateNames(t *testing.T) {
+	for state, want := range map[State]string{
+		Waiting: "waiting", Starting: "starting", Ready: "ready", Stopping: "stopping", Stopped: "stopped", Failed: "failed",
+		State(-1): "State(-1)", Failed + 1: "State(6)",
+	} {
+		if got := state.String(); got != want {
+			t.Errorf("state %d is called %q, want %q", int(state), got, want)
+		}
+		if got, want := state.Ended(), state == Stopped || state == Failed; got != want {
+			t.Errorf("%v has ended: %v, want %v", state, got, want)
+		}
+	}
+}
+
+// A change that the drawing does not have is a mistake in this package, and not to be published.
+func TestWrongTransitionPanics(t *testing.T) {
+	g := newGroup([]*Server{{SimpleUsage: "test1", Run: done}})
+	contains(t, panics(func() { g.actors[0].to(Ready, nil) }), "server test1 cannot go from waiting to ready")
+	if len(g.events.all) > 0 {
+		t.Errorf("there is an event: %v", g.events.all)
+	}
+}

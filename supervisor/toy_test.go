@@ -1,0 +1,70 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// toyBinary is the binary that the scripts call: a small one of each kind of server.
+func toyBinary() *HyperKube {
+	hk := &HyperKube{
+		Name:    "hk",
+		Long:    "hk is a toy: what its servers do is said in one line each.",
+		Version: func() string { return "v1.2.3" },
+		Default: []string{"test2"},
+		Banner:  func(p *Plan) string { return "The state is in the folder of " + p.Name + "." },
+	}
+	test1 := &Server{SimpleUsage: "test1", Aliases: []string{"one"}, Long: "It says what it was given, and waits.",
+		Run: func(ctx context.Context, s *Server, args []string) error {
+			fmt.Printf("test1: port %s, arguments %q\n", s.Value("port"), args)
+			if len(args) == 0 { // beside others
+				<-ctx.Done()
+			}
+			return nil
+		}}
+	test1.Flags().IntP("port", "p", 8080, "where to listen")
+	hk.AddServer(test1)
+
+	test2 := &Server{SimpleUsage: "test2", Long: "It needs test1.", Run: idle,
+		Needs:   []Need{{Server: "test1", Unless: []string{"address"}}},
+		Address: func(*Server) string { return "127.0.0.1:2" }}
+	test2.Flags().String("address", "", "where test1 is")
+	hk.AddServer(test2)
+
+	hk.AddServer(&Server{SimpleUsage: "both", Long: "Both of them.", Members: []string{"test1", "test2"}})
+	hk.AddServer(&Server{SimpleUsage: "raw [WORD...]", Long: "It does what it likes with its arguments.",
+		Main: func(_ context.Context, _ *Server, args []string) error {
+			fmt.Println("raw:", strings.Join(args, " "))
+			return nil
+		}})
+	hk.AddServer(&Server{SimpleUsage: "broken", Long: "It fails.", Needs: []Need{{Server: "test1"}},
+		Run: func(context.Context, *Server, []string) error { return errors.New("out of ink") }})
+
+	// The servers that end a run send a signal to the process that they are in: a script cannot know when it is ready.
+	hk.AddServer(&Server{SimpleUsage: "ender", Long: "It ends the run.", Needs: []Need{{Server: "test2"}},
+		Run: idle,
+		// Its address is asked for when it, the last one, has become ready.
+		Address: func(*Server) string { return fmt.Sprint("ended: ", signalSelf(syscall.SIGTERM) == nil) }})
+	hk.AddServer(&Server{SimpleUsage: "stubborn", Long: "It does not stop, and has the run ended by force.",
+		Run: func(ctx context.Context, _ *Server, _ []string) error {
+			<-ctx.Done()
+			if err := signalSelf(syscall.SIGINT); err != nil {
+				panic(err)
+			}
+			select {}
+		},
+		Ready: func(context.Context, *Server) error { return signalSelf(syscall.SIGTERM) }})
+	return hk
+}
+
+func signalSelf(s os.Signal) error {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return self.Signal(s)
+}

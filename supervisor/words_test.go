@@ -1,0 +1,75 @@
+package supervisor
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestWrap(t *testing.T) {
+	for _, test := range []struct {
+		name, text, indent string
+		columns            int
+		want               string
+	}{
+		{"empty", "", "  ", 10, ""},
+		{"blank", " \n\t ", "  ", 10, ""},
+		{"one line", "one two", "", 10, "one two\n"},
+		{"just fits", "one two34", "", 9, "one two34\n"},
+		{"one too long", "one two345", "", 9, "one\ntwo345\n"},
+		{"the indentation counts", "one two", "  ", 8, "  one\n  two\n"},
+		{"long word", "a extraordinary b", "", 5, "a\nextraordinary\nb\n"},
+		{"spaces and line breaks are one space", "one \n two\tthree", "", 20, "one two three\n"},
+		{"paragraphs", "one\n\ntwo\n\n\n\nthree", " ", 20, " one\n\n two\n\n three\n"},
+		{"letters are counted, not bytes", "äöü äöü", "", 7, "äöü äöü\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := wrap(test.text, test.indent, test.columns); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0},
+		{"", "abc", 3},
+		{"abc", "", 3},
+		{"abc", "abc", 0},
+		{"abc", "abd", 1},
+		{"abc", "ab", 1},
+		{"abc", "xabc", 1},
+		{"ab", "ba", 2},
+		{"kitten", "sitting", 3},
+	} {
+		if got := distance(test.a, test.b); got != test.want {
+			t.Errorf("distance(%q, %q) is %d, want %d", test.a, test.b, got, test.want)
+		}
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	unknown := errors.New("unknown")
+	for _, test := range []struct {
+		word  string
+		known []string
+		want  string
+	}{
+		{"anything", nil, "unknown"},
+		{"scheduler", []string{"etcd", "proxy"}, "unknown"},
+		{"shceduler", []string{"etcd", "scheduler"}, "unknown (did you mean scheduler?)"},
+		{"ectd", []string{"etcd", "executor"}, "unknown (did you mean etcd?)"},
+		// The nearest one, wherever it stands.
+		{"test", []string{"best12", "test1", "toast"}, "unknown (did you mean test1?)"},
+		// As far as the others, but what was begun to be typed.
+		{"exec", []string{"executor", "execute"}, "unknown (did you mean execute?)"},
+	} {
+		err := suggest(unknown, test.word, test.known)
+		if err.Error() != test.want || !errors.Is(err, unknown) {
+			t.Errorf("%s of %v: %q, want %q", test.word, test.known, err, test.want)
+		}
+	}
+}
