@@ -1,0 +1,38 @@
+// Command km is every Kubernetes server in one binary: it can be one of them, and it can run several as goroutines of one
+// process.
+package main
+
+import (
+	"os"
+
+	"github.com/seed-200a7251/km/servers/apiserver"
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/controllermanager"
+	"github.com/seed-200a7251/km/servers/etcd"
+	"github.com/seed-200a7251/km/servers/kubectl"
+	"github.com/seed-200a7251/km/servers/process"
+	"github.com/seed-200a7251/km/servers/scheduler"
+	"github.com/seed-200a7251/km/servers/versions"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+func main() {
+	process.BeforeFlags()
+	c := cluster.New()
+	km := &supervisor.HyperKube{
+		Name: "km",
+		Long: "km is every Kubernetes server in one binary. It runs any selection of them as goroutines of one process, with " +
+			"every server's flags under its name and every log line tagged with its server: `km run` is a control plane on " +
+			"this machine, ready in seconds. Called as one server, it is that server and nothing else.",
+		Version: versions.Text,
+		Setup:   process.Setup,
+		Banner:  cluster.Banner,
+	}
+	km.AddServer(etcd.New(c))
+	km.AddServer(apiserver.New(c))
+	km.AddServer(controllermanager.New(c))
+	km.AddServer(scheduler.New(c))
+	km.AddServer(kubectl.New(km.Location))
+	km.AddCommand(cluster.KubeconfigCommand())
+	km.RunToExit(os.Args)
+}

@@ -1,0 +1,358 @@
+// Package apiserver is the kube-apiserver.
+package apiserver
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+	"k8s.io/kubernetes/cmd/kubeadm/app/constants"
+	"k8s.io/kubernetes/cmd/kubeadm/app/phases/kubeconfig"
+	"k8s.io/kubernetes/pkg/serviceaccount"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/process"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// Name of the server.
+const Name = "apiserver"
+
+// upstream is the name of the component's own binary.
+const upstream = "kube-apiserver"
+
+// New returns the server. It makes the cluster's keys.
+func New(c *cluster.Cluster) *supervisor.Server {
+	a := &apiserver{cluster: c, started: component.NewHandoff[chan struct{}]()}
+	return &supervisor.Server{
+		SimpleUsage: Name,
+		Aliases:     []string{upstream},
+		Long: "The Kubernetes API server: validates and stores the objects of the cluster, and serves them to everybody else. " +
+			"In `km run` it listens on loopback, and its keys are made when it starts for the first time.",
+		AddFlags:      func(s *supervisor.Server) { component.AddFlags(s, options.NewServerRunOptions().Flags()) },
+		ProcessFlags:  process.Flags,
+		VerbosityFlag: "v",
+		Needs:         []supervisor.Need{{Server: "etcd", Unless: []string{"etcd-servers"}}},
+		Defaults:      defaults,
+		Check:         check,
+		Listen:        c.Listen,
+		Prepare:       a.prepare,
+		Run:           a.run,
+		Ready:         a.ready,
+		Address:       cluster.HTTPS,
+		// Requests in flight may take that long, upstream's default for --shutdown-delay-duration and the drain together.
+		GracePeriod: 20 * time.Second,
+		Main:        component.Main(upstream, app.NewAPIServerCommand),
+	}
+}
+
+type apiserver struct {
+	cluster *cluster.Cluster
+	started component.Handoff[chan struct{}] // closed when this start can be used
+}
+
+// defaults are those of a cluster on one machine that is not open to the world. Upstream's are for a component whose
+// installer, kubeadm for one, sets all of this.
+func defaults(p *supervisor.Plan, s *supervisor.Server) error {
+	pki := func(file string) string { return cluster.PKIPath(p, file) }
+	if etcd := p.Server("etcd"); etcd != nil && !s.Given("etcd-servers") {
+		urls := etcd.Value("listen-client-urls")
+		if etcd.Given("config-file") {
+			return errors.New("--etcd.config-file says where etcd listens: tell the apiserver with --apiserver.etcd-servers")
+		}
+		if err := s.Default("etcd-servers", urls); err != nil {
+			return err
+		}
+	}
+	pairs := []string{
+		"bind-address", "127.0.0.1",
+		// Without it upstream looks for an address on the default route, and there may be no network at all.
+		"advertise-address", "127.0.0.1",
+		// The Service "kubernetes" cannot have an endpoint on loopback: the API forbids it.
+		"endpoint-reconciler-type", "none",
+		"service-cluster-ip-range", "10.96.0.0/12",
+
+		"tls-cert-file", pki("apiserver.crt"),
+		"tls-private-key-file", pki("apiserver.key"),
+		"client-ca-file", pki("ca.crt"),
+		"kubelet-client-certificate", pki("apiserver-kubelet-client.crt"),
+		"kubelet-client-key", pki("apiserver-kubelet-client.key"),
+		"kubelet-certificate-authority", pki("ca.crt"),
+		// Nodes on this machine have names that no DNS server knows.
+		"kubelet-preferred-address-types", "InternalIP,Hostname",
+		"proxy-client-cert-file", pki("front-proxy-client.crt"),
+		"proxy-client-key-file", pki("front-proxy-client.key"),
+		"requestheader-client-ca-file", pki("front-proxy-ca.crt"),
+		"requestheader-allowed-names", "front-proxy-client",
+		"requestheader-username-headers", "X-Remote-User",
+		"requestheader-group-headers", "X-Remote-Group",
+		"requestheader-extra-headers-prefix", "X-Remote-Extra-",
+		"service-account-issuer", "https://kubernetes.default.svc.cluster.local",
+		"enable-admission-plugins", "NodeRestriction",
+		// capabilities are set once for the process, and CNI and storage drivers are privileged.
+		"allow-privileged", "true",
+
+		// Without these a stop waits for each open watch, up to the request timeout of a minute.
+		"shutdown-send-retry-after", "true",
+		"shutdown-watch-termination-grace-period", "1s",
+	}
+	// Upstream refuses some flags beside others: a default must not be in the way of what the user gives.
+	if !s.Given("service-account-signing-endpoint") {
+		pairs = append(pairs, "service-account-key-file", pki("sa.pub"), "service-account-signing-key-file", pki("sa.key"))
+	}
+	if !s.Given("authorization-config") {
+		pairs = append(pairs, "authorization-mode", "Node,RBAC") // upstream's is AlwaysAllow
+	}
+	switch {
+	case !anonymousGiven(s):
+		pairs = append(pairs, "authentication-config", p.Path("authentication.json"))
+	case s.Given("oidc-issuer-url"):
+		pairs = append(pairs, "anonymous-auth", "false")
+	}
+	if err := component.Defaults(s, pairs...); err != nil {
+		return err
+	}
+	// The address that the certificate and other servers need is the one to listen on, if the user names one.
+	if s.Given("bind-address") && !s.Given("advertise-address") {
+		if ip := net.ParseIP(s.Value("bind-address")); ip != nil && !ip.IsUnspecified() {
+			return s.Default("advertise-address", ip.String())
+		}
+	}
+	return nil
+}
+
+// anonymousGiven reports whether the user decides about anonymous requests and tokens of others.
+func anonymousGiven(s *supervisor.Server) bool {
+	return s.Given("authentication-config") || s.Given("anonymous-auth") || s.Given("oidc-issuer-url")
+}
+
+// authentication refuses anonymous requests, except for the health endpoints, which probes ask without credentials.
+const authentication = `{
+  "apiVersion": "apiserver.config.k8s.io/v1",
+  "kind": "AuthenticationConfiguration",
+  "anonymous": {
+    "enabled": true,
+    "conditions": [{"path": "/livez"}, {"path": "/readyz"}, {"path": "/healthz"}]
+  }
+}
+`
+
+// newOptions returns options for one start.
+func newOptions(s *supervisor.Server) (*options.ServerRunOptions, error) {
+	o := options.NewServerRunOptions()
+	flags := o.Flags()
+	return o, component.Replay(s, flags)
+}
+
+func check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	o, err := newOptions(s)
+	if err != nil {
+		return err
+	}
+	if !s.Given("service-account-signing-key-file") && !s.Given("service-account-signing-endpoint") {
+		// The key may not have been made yet: a throw-away stands for it.
+		o.ServiceAccountSigningKeyFile = ""
+		if o.ServiceAccountIssuer, err = throwAwayIssuer(); err != nil {
+			return err
+		}
+	}
+	if !s.Given("tls-cert-file") && s.Given("cert-dir") {
+		return errors.New("--apiserver.cert-dir has no effect here: km makes the certificate; use --apiserver.tls-cert-file for another one")
+	}
+	if s.Given("tls-cert-file") != s.Given("tls-private-key-file") {
+		return errors.New("--apiserver.tls-cert-file and --apiserver.tls-private-key-file belong together: give both, or neither")
+	}
+	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
+		return err
+	}
+	completed, err := o.Complete(ctx)
+	if err != nil {
+		return invalid(err)
+	}
+	if errs := completed.Validate(); len(errs) > 0 {
+		return invalid(utilerrors.NewAggregate(errs))
+	}
+	return nil
+}
+
+func invalid(err error) error { return fmt.Errorf("apiserver: %w; see `km help apiserver`", err) }
+
+func throwAwayIssuer() (serviceaccount.TokenGenerator, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return serviceaccount.JWTTokenGenerator("https://check.invalid", key)
+}
+
+func (a *apiserver) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if err := a.cluster.EnsureKeys(p, s); err != nil {
+		return err
+	}
+	if anonymousGiven(s) {
+		return nil
+	}
+	return cluster.Write(p.Path("authentication.json"), []byte(authentication))
+}
+
+func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) error {
+	usable := make(chan struct{})
+	defer a.started.Put(usable)()
+	ctx, cancel := unlessStarting(component.Context(ctx, s), usable)
+	defer cancel()
+	o, err := newOptions(s)
+	if err != nil {
+		return err
+	}
+	if o.SecureServing.Listener, err = a.cluster.TakeListener(s); err != nil {
+		return err
+	}
+	completed, err := o.Complete(ctx)
+	if err != nil {
+		return err
+	}
+	// From here on this is app.Run, which does not give access to the server.
+	if completed.InformerName == nil {
+		if completed.InformerName, err = cache.NewInformerName(upstream); err != nil {
+			return err
+		}
+		defer completed.InformerName.Release()
+	}
+	config, err := app.NewConfig(completed)
+	if err != nil {
+		return err
+	}
+	loopback := rest.CopyConfig(config.KubeAPIs.ControlPlane.Generic.LoopbackClientConfig)
+	completedConfig, err := config.Complete()
+	if err != nil {
+		return err
+	}
+	server, err := app.CreateServerChain(completedConfig)
+	if err != nil {
+		return err
+	}
+	if err := server.GenericAPIServer.AddPostStartHook("km-bind-identities", func(hook genericapiserver.PostStartHookContext) error {
+		// The hook's own context ends when all requests have been served, those of the hook included.
+		return bindIdentities(ctx, hook.LoopbackClientConfig)
+	}); err != nil {
+		return err
+	}
+	prepared, err := server.PrepareRun()
+	if err != nil {
+		return err
+	}
+	go func() {
+		if err := waitUsable(ctx, s, loopback); err == nil {
+			close(usable)
+		}
+	}()
+	return prepared.Run(ctx)
+}
+
+// startTime is how long a start may take before a stop interrupts it.
+const startTime = 10 * time.Second
+
+// unlessStarting returns a context that ends with ctx, but not before the server is usable: a start that is interrupted
+// leaves requests of the server to itself, and hooks, waiting for each other, and the stop takes up to a minute, where
+// finishing the start takes a second or two.
+func unlessStarting(ctx context.Context, usable <-chan struct{}) (context.Context, context.CancelFunc) {
+	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-usable:
+		case <-time.After(startTime):
+		case <-lasting.Done():
+		}
+		cancel()
+	})
+	return lasting, func() { stop(); cancel() }
+}
+
+// bindIdentities gives the identities that RBAC's bootstrap roles do not know what they need. As a hook of the server's it
+// is part of its /readyz.
+func bindIdentities(ctx context.Context, loopback *rest.Config) error {
+	client, err := kubernetes.NewForConfig(loopback)
+	if err != nil {
+		return err
+	}
+	// The loopback client may do everything, whatever RBAC has in store already.
+	if _, err := kubeconfig.EnsureAdminClusterRoleBindingImpl(ctx, client, nil, 25*time.Millisecond, 10*time.Second); err != nil {
+		return err
+	}
+	_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "km:apiserver-kubelet-client"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:kubelet-api-admin"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: constants.APIServerKubeletClientCertCommonName}},
+	}, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
+
+// readyPoll is how often it is asked whether the server is ready. The answer costs the server less than a millisecond.
+const readyPoll = 25 * time.Millisecond
+
+// waitUsable waits for /readyz and for the namespace "default", which a controller inside the server creates a moment
+// later.
+func waitUsable(ctx context.Context, s *supervisor.Server, loopback *rest.Config) error {
+	client, err := kubernetes.NewForConfig(loopback)
+	if err != nil {
+		return err
+	}
+	late := time.Now().Add(startTime)
+	return wait.PollUntilContextCancel(ctx, readyPoll, true, func(ctx context.Context) (bool, error) {
+		text, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Raw()
+		if err == nil {
+			_, err = client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{})
+		}
+		if err != nil && time.Now().After(late) {
+			late = late.Add(time.Minute)
+			s.Logger().Warn("still not ready", zap.Error(err), zap.Strings("checks that fail", failing(string(text))))
+		}
+		return err == nil, nil
+	})
+}
+
+// failing are the lines of /readyz that are not ok.
+func failing(text string) []string {
+	var found []string
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "[-]") {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
+func (a *apiserver) ready(ctx context.Context, _ *supervisor.Server) error {
+	usable, err := a.started.Get(ctx)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-usable:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,167 @@
+// Package cluster is what the servers of one control plane share on this machine: keys, kubeconfigs, addresses.
+//
+//	DATA-DIR/            0700
+//	  state.json         which versions wrote the folder
+//	  pki/               keys and certificates, under kubeadm's names
+//	  kubeconfig/        admin.conf, controller-manager.conf, scheduler.conf
+//	  etcd/              etcd's data, and its socket
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// Cluster is one control plane. The rooms of its servers share one.
+type Cluster struct {
+	mu        sync.Mutex
+	opened    bool
+	listeners map[string]net.Listener // by server
+	endpoint  string                  // the apiserver's, as URL
+	trust     []byte                  // certificates by which clients know the apiserver
+	pki       *pki
+}
+
+// New returns a Cluster of which nothing is known yet.
+func New() *Cluster { return &Cluster{listeners: map[string]net.Listener{}} }
+
+// open checks, once, that this program may write to the data folder.
+func (c *Cluster) open(p *supervisor.Plan) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.opened {
+		return nil
+	}
+	if err := claim(p.Path("state.json")); err != nil {
+		return err
+	}
+	c.opened = true
+	return nil
+}
+
+// Listen opens the socket on which a server is to serve TLS, so that a port that is taken is found before anything
+// starts, and a free port cannot be lost to another process between looking and serving. The address is that of the
+// flags bind-address and secure-port; if the plan asks for free ports and the user named none, the port is any free
+// one, and the flag is set to it. A port of 0 means that the server does not listen.
+// It is the Listen of a supervisor.Server.
+func (c *Cluster) Listen(p *supervisor.Plan, s *supervisor.Server) error {
+	port := s.Value("secure-port")
+	switch {
+	case p.FreePorts && !s.Given("secure-port"):
+		port = "0"
+	case port == "0":
+		return nil
+	}
+	l, err := listen(s, port)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.listeners[s.Name()] = l
+	actual := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	if actual == port {
+		return nil
+	}
+	return s.Default("secure-port", actual)
+}
+
+// TakeListener hands over the socket that Listen opened. Once it has been taken, and the server is started again, it is a
+// new one with the same address. It is nil if the server does not listen.
+func (c *Cluster) TakeListener(s *supervisor.Server) (net.Listener, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, ok := c.listeners[s.Name()]
+	switch {
+	case !ok:
+		return nil, nil
+	case l == nil:
+		return listen(s, s.Value("secure-port"))
+	}
+	c.listeners[s.Name()] = nil // taken
+	return l, nil
+}
+
+func listen(s *supervisor.Server, port string) (net.Listener, error) {
+	host := s.Value("bind-address")
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, listenError(s.Name(), host, port, err)
+	}
+	return l, nil
+}
+
+func listenError(server, host, port string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: port %s of %s is taken; choose another with --%s.secure-port, or let km choose with --free-ports",
+			server, port, host, server)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: not allowed to listen on port %s; choose one above 1023 with --%s.secure-port", server, port, server)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: this machine has no address %s; choose another with --%s.bind-address", server, host, server)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return fmt.Errorf("%s: cannot listen on %s: %w; see --%s.bind-address and --%s.secure-port", server, net.JoinHostPort(host, port), err, server, server)
+}
+
+// HTTPS is the URL at which a server is reached that listens on its flags bind-address and secure-port. An address that
+// stands for all is reached on loopback.
+func HTTPS(s *supervisor.Server) string {
+	host := s.Value("bind-address")
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip != nil && ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	return "https://" + net.JoinHostPort(host, s.Value("secure-port"))
+}
+
+// Name of the kubeconfig files, and of the kubeconfig folder.
+const kubeconfigDir = "kubeconfig"
+
+// KubeconfigPath is where the kubeconfig of an identity is: "admin", or a server's name.
+func KubeconfigPath(p *supervisor.Plan, identity string) string {
+	return p.Path(kubeconfigDir, identity+".conf")
+}
+
+// PKIPath is where a file of the cluster's keys is.
+func PKIPath(p *supervisor.Plan, file string) string { return p.Path("pki", file) }
+
+// Write replaces a file in one step, readable for its owner alone.
+func Write(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, data, 0o600)
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Stat(path)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	}
+	return false, err
+}
+
+// renewBefore is how long before its end a certificate is made anew. Certificates are looked at when a cluster starts.
+const renewBefore = 30 * 24 * time.Hour

@@ -1,0 +1,153 @@
+package cluster
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	certutil "k8s.io/client-go/util/cert"
+	kubeadmconstants "k8s.io/kubernetes/cmd/kubeadm/app/constants"
+	kubeconfigphase "k8s.io/kubernetes/cmd/kubeadm/app/phases/kubeconfig"
+
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// identity is who a kubeconfig says one is.
+type identity struct {
+	user   string
+	groups []string
+}
+
+// identities are kubeadm's: each component is a user of its own, to whom RBAC's bootstrap roles give what it needs. The
+// admin is not in system:masters, whom no policy can stop, but in a group that is bound to cluster-admin.
+var identities = map[string]identity{
+	"admin":              {"kubernetes-admin", []string{kubeadmconstants.ClusterAdminsGroupAndClusterRoleBinding}},
+	"controller-manager": {kubeadmconstants.ControllerManagerUser, nil},
+	"scheduler":          {kubeadmconstants.SchedulerUser, nil},
+}
+
+// EnsureKubeconfig makes the kubeconfig of an identity, whose name is a key of identities. One that is there stays, with
+// what the user has added to it; only the address and a certificate that ends soon are replaced. The apiserver's keys must
+// have been made.
+func (c *Cluster) EnsureKubeconfig(p *supervisor.Plan, name string) error {
+	id, ok := identities[name]
+	if !ok {
+		return fmt.Errorf("no identity %q", name)
+	}
+	if c.pki == nil {
+		return fmt.Errorf("the cluster's keys have not been made: %s cannot have a kubeconfig", name)
+	}
+	file := KubeconfigPath(p, name)
+	have, err := exists(file)
+	if err != nil {
+		return err
+	}
+	if !have {
+		fresh, err := c.issue(id)
+		if err != nil {
+			return err
+		}
+		return writeKubeconfig(file, fresh)
+	}
+	current, err := clientcmd.LoadFromFile(file)
+	if err != nil {
+		return damaged(file, cause(err), "remove it, and km makes a new one")
+	}
+	changed, err := c.refresh(current, id)
+	if err != nil {
+		return damaged(file, err, "remove it, and km makes a new one")
+	}
+	if !changed {
+		return nil
+	}
+	return writeKubeconfig(file, current)
+}
+
+// issue returns a kubeconfig with a new certificate.
+func (c *Cluster) issue(id identity) (*clientcmdapi.Config, error) {
+	var text bytes.Buffer
+	if err := kubeconfigphase.WriteKubeConfigWithClientCert(&text, c.pki.config, id.user, id.groups, c.pki.now.Add(year)); err != nil {
+		return nil, err
+	}
+	config, err := clientcmd.Load(text.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	for _, cluster := range config.Clusters {
+		cluster.Server, cluster.CertificateAuthorityData = c.endpoint, c.trust
+	}
+	return config, nil
+}
+
+// refresh brings what its current context names up to date, and reports whether that changed anything. It returns an error
+// if that is not for this cluster.
+func (c *Cluster) refresh(config *clientcmdapi.Config, id identity) (changed bool, err error) {
+	context := config.Contexts[config.CurrentContext]
+	if context == nil {
+		return false, errors.New("it has no current context")
+	}
+	cluster, user := config.Clusters[context.Cluster], config.AuthInfos[context.AuthInfo]
+	if cluster == nil || user == nil {
+		return false, fmt.Errorf("its current context names a cluster %q and a user %q that it does not have", context.Cluster, context.AuthInfo)
+	}
+	ca, err := os.ReadFile(c.pki.dir + "/ca.crt")
+	if err != nil {
+		return false, err
+	}
+	if !bytes.Contains(cluster.CertificateAuthorityData, bytes.TrimSpace(ca)) {
+		return false, errors.New("its certificate authority is not that in pki/ca.crt")
+	}
+	if cluster.Server != c.endpoint || !bytes.Equal(cluster.CertificateAuthorityData, c.trust) {
+		cluster.Server, cluster.CertificateAuthorityData = c.endpoint, c.trust
+		changed = true
+	}
+	if len(user.ClientCertificateData) == 0 {
+		return changed, nil // the user authenticates in another way
+	}
+	if _, err := tls.X509KeyPair(user.ClientCertificateData, user.ClientKeyData); err != nil {
+		return false, err
+	}
+	certs, err := certutil.ParseCertsPEM(user.ClientCertificateData)
+	if err != nil {
+		return false, err
+	}
+	if !endsSoon(certs[0], c.pki.now) {
+		return changed, nil
+	}
+	fresh, err := c.issue(id)
+	if err != nil {
+		return false, err
+	}
+	config.AuthInfos[context.AuthInfo] = fresh.AuthInfos[fresh.Contexts[fresh.CurrentContext].AuthInfo]
+	return true, nil
+}
+
+func writeKubeconfig(file string, config *clientcmdapi.Config) error {
+	text, err := clientcmd.Write(*config)
+	if err != nil {
+		return err
+	}
+	return Write(file, text)
+}
+
+func endsSoon(cert *x509.Certificate, now time.Time) bool {
+	return cert.NotAfter.Sub(now) < renewBefore
+}
+
+// CheckKubeconfig looks whether the kubeconfig that the user named for a server, with its flag kubeconfig, can be read.
+func CheckKubeconfig(s *supervisor.Server) error {
+	file := s.Value("kubeconfig")
+	if !s.Given("kubeconfig") || file == "" {
+		return nil
+	}
+	if _, err := clientcmd.LoadFromFile(file); err != nil {
+		return fmt.Errorf("%s: --%s.kubeconfig=%s cannot be read: %w", s.Name(), s.Name(), file, cause(err))
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+// Package component is what the rooms of Kubernetes' components share: how their flags and commands are handed to the
+// supervisor.
+package component
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/component-base/cli"
+	cliflag "k8s.io/component-base/cli/flag"
+
+	"github.com/seed-200a7251/km/logging/klogs"
+	"github.com/seed-200a7251/km/servers/process"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// AddFlags gives a server upstream's flags, under upstream's headings.
+func AddFlags(s *supervisor.Server, flags cliflag.NamedFlagSets) {
+	for _, heading := range flags.Order {
+		s.AddFlagGroup(heading, flags.FlagSets[heading])
+	}
+}
+
+// Replay sets on flags, which belong to options made for one start, what was set on the server's.
+func Replay(s *supervisor.Server, flags cliflag.NamedFlagSets) error {
+	all := pflag.NewFlagSet(s.Name(), pflag.ContinueOnError)
+	for _, fs := range flags.FlagSets {
+		all.AddFlagSet(fs)
+	}
+	return s.Replay(all.Set)
+}
+
+// Main makes the process be upstream's command, with its flags, its help, its signal handlers and its exit codes. It is
+// called once in a process: building one of these commands a second time panics.
+func Main(name string, command func() *cobra.Command) func(context.Context, *supervisor.Server, []string) error {
+	return func(_ context.Context, _ *supervisor.Server, args []string) error {
+		process.Become(name, args)
+		if code := cli.Run(command()); code != 0 {
+			return &supervisor.ExitError{Code: code} // the command has printed why
+		}
+		return nil
+	}
+}
+
+// Defaults sets several flags that the user has not set, as pairs of name and value.
+func Defaults(s *supervisor.Server, pairs ...string) error {
+	for i := 0; i < len(pairs); i += 2 {
+		if err := s.Default(pairs[i], pairs[i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Context is the context for a component's start: it carries the server's logger, where contextual logging finds it.
+func Context(ctx context.Context, s *supervisor.Server) context.Context {
+	return klogs.NewContext(ctx, s.Log())
+}
+
+// LogFlags are the flags by which upstream's components configure the process's one logger.
+var LogFlags = []string{"logging-format", "vmodule", "log-flush-frequency", "log-text-split-stream", "log-text-info-buffer-size", "log-json-split-stream", "log-json-info-buffer-size"}
+
+// RefuseLogFlags refuses flags that have no effect here, since all servers share one log.
+func RefuseLogFlags(s *supervisor.Server, names ...string) error {
+	for _, name := range names {
+		if s.Given(name) {
+			return fmt.Errorf("%[1]s: --%[1]s.%[2]s has no effect beside other servers: use --log-format and --%[1]s.log-level", s.Name(), name)
+		}
+	}
+	return nil
+}
+
+// Handoff takes what one start of a server has made from its Run to its Ready.
+type Handoff[T any] chan T
+
+// NewHandoff returns an empty Handoff.
+func NewHandoff[T any]() Handoff[T] { return make(Handoff[T], 1) }
+
+// Put is for Run. What it returns is to be called when Run returns: what Ready has not taken is not for the next start.
+func (h Handoff[T]) Put(v T) (clear func()) {
+	h <- v
+	return func() {
+		select {
+		case <-h:
+		default:
+		}
+	}
+}
+
+// Get is for Ready. It blocks until Run has put something, or ctx ends.
+func (h Handoff[T]) Get(ctx context.Context) (T, error) {
+	select {
+	case v := <-h:
+		return v, nil
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}

@@ -1,0 +1,265 @@
+// Package controllermanager is the kube-controller-manager.
+package controllermanager
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/configz"
+	cmapp "k8s.io/controller-manager/app"
+	"k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	"k8s.io/kubernetes/cmd/kube-controller-manager/app/options"
+	"k8s.io/kubernetes/cmd/kube-controller-manager/names"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/process"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// Name of the server.
+const Name = "controller-manager"
+
+// upstream is the name of the component's own binary.
+const upstream = "kube-controller-manager"
+
+// New returns the server.
+func New(c *cluster.Cluster) *supervisor.Server {
+	m := &controllerManager{cluster: c}
+	return &supervisor.Server{
+		SimpleUsage: Name,
+		Aliases:     []string{upstream},
+		Long: "The controllers that bring the cluster to the state that its objects describe: deployments, service accounts, " +
+			"namespaces, garbage collection and many more.",
+		AddFlags:      func(s *supervisor.Server) { component.AddFlags(s, flagSets(newDefaultOptions())) },
+		ProcessFlags:  process.Flags,
+		VerbosityFlag: "v",
+		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
+		Defaults:      defaults,
+		Check:         check,
+		Listen:        c.Listen,
+		Prepare:       m.prepare,
+		Run:           m.run,
+		Ready:         ready,
+		Address:       cluster.HTTPS,
+		Main:          component.Main(upstream, app.NewControllerManagerCommand),
+	}
+}
+
+type controllerManager struct{ cluster *cluster.Cluster }
+
+func defaults(p *supervisor.Plan, s *supervisor.Server) error {
+	if err := s.Default("bind-address", "127.0.0.1"); err != nil {
+		return err
+	}
+	if !p.Selected("apiserver") {
+		return nil // the control plane elsewhere has its own ways, leader election among them
+	}
+	pki := func(file string) string { return cluster.PKIPath(p, file) }
+	kubeconfig := cluster.KubeconfigPath(p, Name)
+	if err := signing(s, pki("ca.crt"), pki("ca.key")); err != nil {
+		return err
+	}
+	return component.Defaults(s,
+		"kubeconfig", kubeconfig,
+		"authentication-kubeconfig", kubeconfig,
+		"authorization-kubeconfig", kubeconfig,
+		"client-ca-file", pki("ca.crt"),
+		"requestheader-client-ca-file", pki("front-proxy-ca.crt"),
+		"root-ca-file", pki("ca.crt"),
+		"service-account-private-key-file", pki("sa.key"),
+		// Each controller gets a service account with its own rights.
+		"use-service-account-credentials", "true",
+		// It is alone; and when its context ends, upstream's leader election ends the process.
+		"leader-elect", "false",
+		// Upstream's limit of 20 requests a second is to protect a shared API server. With it the first service account is
+		// there after eight seconds, and no pod can be created before.
+		"kube-api-qps", "500",
+		"kube-api-burst", "1000",
+	)
+}
+
+// signing lets the cluster's CA sign certificate requests, of the kinds for which the user names no other one. Without its
+// key, which may be kept elsewhere, nothing is signed.
+func signing(s *supervisor.Server, cert, key string) error {
+	if s.Given("cluster-signing-cert-file") || s.Given("cluster-signing-key-file") {
+		return nil // upstream refuses the others beside these
+	}
+	ca, err := os.Stat(cert)
+	if _, keyErr := os.Stat(key); err == nil && ca != nil && errors.Is(keyErr, fs.ErrNotExist) {
+		return nil
+	}
+	for _, kind := range []string{"kubelet-serving", "kubelet-client", "kube-apiserver-client", "legacy-unknown"} {
+		certFlag, keyFlag := "cluster-signing-"+kind+"-cert-file", "cluster-signing-"+kind+"-key-file"
+		if s.Given(certFlag) || s.Given(keyFlag) {
+			continue
+		}
+		if err := component.Defaults(s, certFlag, cert, keyFlag, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newDefaultOptions() *options.KubeControllerManagerOptions {
+	o, err := options.NewKubeControllerManagerOptions()
+	if err != nil {
+		panic(err) // upstream's defaults do not fit upstream's types
+	}
+	return o
+}
+
+// flagSets are the options' flags: one function, since the three lists go together.
+func flagSets(o *options.KubeControllerManagerOptions) cliflag.NamedFlagSets {
+	return o.Flags(app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases())
+}
+
+// newOptions returns options for one start.
+func newOptions(s *supervisor.Server) (*options.KubeControllerManagerOptions, error) {
+	o := newDefaultOptions()
+	flags := flagSets(o)
+	o.ParsedFlags = &flags // for /flagz
+	return o, component.Replay(s, flags)
+}
+
+func check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
+	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
+		return err
+	}
+	o, err := newOptions(s)
+	if err != nil {
+		return err
+	}
+	if err := o.Validate(app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases()); err != nil {
+		return fmt.Errorf("controller-manager: %w; see `km help controller-manager`", err)
+	}
+	return cluster.CheckKubeconfig(s)
+}
+
+func (m *controllerManager) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if !p.Selected("apiserver") {
+		return nil
+	}
+	return m.cluster.EnsureKubeconfig(p, Name)
+}
+
+func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []string) error {
+	ctx = component.Context(ctx, s)
+	o, err := newOptions(s)
+	if err != nil {
+		return err
+	}
+	if o.SecureServing.Listener, err = m.cluster.TakeListener(s); err != nil {
+		return err
+	}
+	config, err := o.Config(ctx, app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases())
+	if err != nil {
+		return err
+	}
+	// Registered for the process; left there, the next start fails.
+	defer configz.Delete(app.ConfigzName)
+	return app.Run(ctx, config.Complete())
+}
+
+// ready waits for what users wait for: the service account "default" in the namespace "default", without which no pod can
+// be created there. The component's /healthz says ok long before; but the account may be there from an earlier run.
+func ready(ctx context.Context, s *supervisor.Server) error {
+	if err := healthy(ctx, s); err != nil || !makesServiceAccounts(s) {
+		return err
+	}
+	config, err := clientcmd.BuildConfigFromFlags(s.Value("master"), s.Value("kubeconfig"))
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	only := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", "default").String()}
+	for told := false; ctx.Err() == nil; {
+		// A watch without a version begins with what is there already.
+		w, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Watch(ctx, only)
+		if err == nil {
+			if seen(w) {
+				return nil
+			}
+			continue
+		}
+		if !told {
+			s.Logger().Warn("waiting for the service account \"default\"", zap.Error(err))
+			told = true
+		}
+		// Its rights, or the server elsewhere, may not be there yet.
+		select {
+		case <-time.After(readyPoll):
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err()
+}
+
+// readyPoll is how often something is asked again that is not there yet.
+const readyPoll = 50 * time.Millisecond
+
+// healthy waits for the component's own /healthz, which answers everybody.
+func healthy(ctx context.Context, s *supervisor.Server) error {
+	if s.Value("secure-port") == "0" {
+		return nil // it does not listen
+	}
+	// Its certificate is usually one that it has made for itself; nothing secret is asked or told.
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	return wait.PollUntilContextCancel(ctx, readyPoll, true, func(ctx context.Context) (bool, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, cluster.HTTPS(s)+"/healthz", nil)
+		if err != nil {
+			return false, err
+		}
+		answer, err := client.Do(r)
+		if err != nil {
+			return false, nil // not yet
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusOK, nil
+	})
+}
+
+// makesServiceAccounts reports whether the controller is on that makes them.
+func makesServiceAccounts(s *supervisor.Server) bool {
+	chosen, err := s.Flags().GetStringSlice("controllers")
+	if err != nil {
+		return true
+	}
+	for i, name := range chosen {
+		bare := strings.TrimPrefix(name, "-")
+		if canonical, ok := app.ControllerAliases()[bare]; ok {
+			chosen[i] = strings.TrimSuffix(name, bare) + canonical
+		}
+	}
+	return cmapp.IsControllerEnabled(names.ServiceAccountController, sets.NewString(app.ControllersDisabledByDefault()...), chosen)
+}
+
+// seen reports whether the watch shows that the object exists, before it ends.
+func seen(w watch.Interface) bool {
+	defer w.Stop()
+	for e := range w.ResultChan() {
+		if e.Type == watch.Added || e.Type == watch.Modified {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,284 @@
+// Package etcd is the etcd server.
+package etcd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"go.etcd.io/etcd/pkg/v3/flags"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdmain"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/process"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// Name of the server.
+const Name = "etcd"
+
+// New returns the server. Its state is in the cluster's data folder.
+func New(c *cluster.Cluster) *supervisor.Server {
+	e := &etcd{cluster: c, started: component.NewHandoff[*embed.Etcd]()}
+	return &supervisor.Server{
+		SimpleUsage: Name,
+		Long: "The store of the cluster's state. In `km run` it listens on a unix socket in the data folder only; it joins " +
+			"by itself where the apiserver is selected and no --apiserver.etcd-servers names one elsewhere.",
+		AddFlags: func(s *supervisor.Server) { s.Flags().AddFlagSet(upstreamFlags(newOptions())) },
+		Defaults: e.defaults,
+		Check:    e.check,
+		Prepare:  e.prepare,
+		Run:      e.run,
+		Ready:    e.ready,
+		Address:  func(s *supervisor.Server) string { return s.Value("listen-client-urls") },
+		Main: func(_ context.Context, _ *supervisor.Server, args []string) error {
+			process.Become(Name, args)
+			etcdmain.Main(os.Args)
+			return nil
+		},
+	}
+}
+
+type etcd struct {
+	cluster   *cluster.Cluster
+	socketDir string // where the socket is, if the data folder's path is too long
+	started   component.Handoff[*embed.Etcd]
+}
+
+// options are etcd's configuration and the flag set that fills it. Upstream binds part of the flags in etcdmain, where
+// they cannot be reached.
+type options struct {
+	config       *embed.Config
+	set          *flag.FlagSet
+	configFile   string
+	clusterState *flags.SelectiveStringValue
+}
+
+func newOptions() *options {
+	o := &options{
+		config:       embed.NewConfig(),
+		set:          flag.NewFlagSet(Name, flag.ContinueOnError),
+		clusterState: flags.NewSelectiveStringValue(embed.ClusterStateFlagNew, embed.ClusterStateFlagExisting),
+	}
+	o.config.AddFlags(o.set)
+	// These are in etcdmain/config.go, newConfig. What that marks as ignored or without effect is left out.
+	o.set.StringVar(&o.configFile, "config-file", "", "Path to the server configuration file. Note that if a configuration file is provided, other command line flags will be ignored.")
+	o.set.Var(o.clusterState, "initial-cluster-state", "Initial cluster state ('new' when bootstrapping a new cluster or 'existing' when adding new members to an existing cluster). After successful initialization (bootstrapping or adding), flag is ignored on restarts.")
+	return o
+}
+
+// upstreamFlags are the flags as pflags. log-level is missing: the one that each server gets does the same.
+func upstreamFlags(o *options) *pflag.FlagSet {
+	fs := pflag.NewFlagSet(Name, pflag.ContinueOnError)
+	o.set.VisitAll(func(f *flag.Flag) {
+		if f.Name != "log-level" {
+			fs.AddGoFlag(f)
+		}
+	})
+	return fs
+}
+
+// load returns the configuration that the server's flags describe.
+func load(s *supervisor.Server) (*embed.Config, error) {
+	o := newOptions()
+	if err := s.Replay(o.set.Set); err != nil {
+		return nil, err
+	}
+	if o.configFile != "" {
+		config, err := embed.ConfigFromFile(o.configFile)
+		if err != nil {
+			return nil, fmt.Errorf("etcd: --etcd.config-file: %w", err)
+		}
+		return config, nil
+	}
+	// What follows is etcdmain/config.go, configFromCmdLine, for the flags that are not bound to fields.
+	c, fs := o.config, o.set
+	if s.Given("listen-peer-urls") || s.Given("initial-cluster") {
+		c.ListenPeerUrls = flags.UniqueURLsFromFlag(fs, "listen-peer-urls")
+	} else {
+		c.ListenPeerUrls = nil // a single member has no peers; the flag cannot be set to nothing
+	}
+	c.AdvertisePeerUrls = flags.UniqueURLsFromFlag(fs, "initial-advertise-peer-urls")
+	c.ListenClientUrls = flags.UniqueURLsFromFlag(fs, "listen-client-urls")
+	c.ListenClientHttpUrls = flags.UniqueURLsFromFlag(fs, "listen-client-http-urls")
+	c.AdvertiseClientUrls = flags.UniqueURLsFromFlag(fs, "advertise-client-urls")
+	c.ListenMetricsUrls = flags.UniqueURLsFromFlag(fs, "listen-metrics-urls")
+	c.DiscoveryCfg.Endpoints = flags.UniqueStringsFromFlag(fs, "discovery-endpoints")
+	c.CORS = flags.UniqueURLsMapFromFlag(fs, "cors")
+	c.HostWhitelist = flags.UniqueStringsMapFromFlag(fs, "host-whitelist")
+	c.ClientTLSInfo.AllowedHostnames = flags.StringsFromFlag(fs, "client-cert-allowed-hostname")
+	c.PeerTLSInfo.AllowedCNs = flags.StringsFromFlag(fs, "peer-cert-allowed-cn")
+	c.PeerTLSInfo.AllowedHostnames = flags.StringsFromFlag(fs, "peer-cert-allowed-hostname")
+	c.CipherSuites = flags.StringsFromFlag(fs, "cipher-suites")
+	c.MaxConcurrentStreams = flags.Uint32FromFlag(fs, "max-concurrent-streams")
+	c.ClusterState = o.clusterState.String()
+	if flags.IsSet(fs, "listen-client-urls") && !flags.IsSet(fs, "advertise-client-urls") {
+		c.AdvertiseClientUrls = nil
+	}
+	if (c.DNSCluster != "" || c.DNSClusterServiceName != "" || len(c.DiscoveryCfg.Endpoints) > 0) && !flags.IsSet(fs, "initial-cluster") {
+		c.InitialCluster = ""
+	}
+	if c.WarningUnaryRequestDuration == 0 {
+		c.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
+	}
+	fs.Visit(func(f *flag.Flag) { c.FlagsExplicitlySet[f.Name] = true })
+	return c, nil
+}
+
+// maxSocketPath is how long the path of a unix socket may be: 108 bytes on Linux, 104 on macOS, and a final zero.
+const maxSocketPath = 103
+
+func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
+	if s.Given("config-file") {
+		return nil // the file alone counts
+	}
+	socket := p.Path("etcd.sock")
+	if len(socket) > maxSocketPath {
+		// In a folder of its own, that nobody else may enter.
+		e.socketDir = filepath.Join(os.TempDir(), "km-etcd-"+rand.Text()[:12])
+		socket = filepath.Join(e.socketDir, "etcd.sock")
+	}
+	// Upstream warns of its own default name.
+	err := component.Defaults(s, "name", "km", "data-dir", p.Path("etcd"))
+	if err == nil && !s.Given("listen-client-urls") {
+		err = component.Defaults(s, "listen-client-urls", "unix://"+socket, "advertise-client-urls", "unix://"+socket)
+	}
+	if err == nil && !s.Given("discovery-srv") && !s.Given("discovery-endpoints") {
+		// As etcdmain does: alone, unless the user says otherwise.
+		var members []string
+		for url := range strings.SplitSeq(s.Value("initial-advertise-peer-urls"), ",") {
+			members = append(members, s.Value("name")+"="+url)
+		}
+		err = s.Default("initial-cluster", strings.Join(members, ","))
+	}
+	if err == nil && p.Ephemeral {
+		// What nobody will read after a crash need not survive one.
+		err = s.Default("unsafe-no-fsync", "true")
+	}
+	return err
+}
+
+func (e *etcd) check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
+	if err := component.RefuseLogFlags(s, "logger", "log-outputs", "log-format", "enable-log-rotation", "log-rotation-config-json"); err != nil {
+		return err
+	}
+	c, err := load(s)
+	if err != nil {
+		return err
+	}
+	// Validate makes a logger, which opens the files that log-outputs names, unless it gets one.
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("etcd: %w; see `km help etcd`", err)
+	}
+	return nil
+}
+
+func (e *etcd) prepare(_ context.Context, p *supervisor.Plan, _ *supervisor.Server) error {
+	return e.cluster.Open(p)
+}
+
+func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error {
+	if e.socketDir != "" {
+		if err := os.Mkdir(e.socketDir, 0o700); err != nil {
+			return fmt.Errorf("the data folder's path is too long for a socket, and there is no other place for it: %w; use a shorter --data-dir", err)
+		}
+		defer os.Remove(e.socketDir)
+	}
+	c, err := load(s)
+	if err != nil {
+		return err
+	}
+	fatal := make(fatalHook, 1)
+	// Upstream ends the process with a fatal line, or a panic in one of its goroutines, where its data cannot be read.
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal)))
+
+	// A goroutine of its own, because a fatal log line ends the goroutine that writes it.
+	type result struct {
+		etcd *embed.Etcd
+		err  error
+	}
+	started := make(chan result, 1)
+	go func() {
+		e, err := embed.StartEtcd(c)
+		started <- result{e, err}
+	}()
+	var server *embed.Etcd
+	select {
+	// It is not stopped before it has started: a start waits for nobody.
+	case r := <-started:
+		if r.err != nil {
+			return r.err
+		}
+		server = r.etcd
+	case err := <-fatal:
+		return err
+	}
+	defer e.started.Put(server)()
+	select {
+	case <-ctx.Done():
+	case err = <-server.Err():
+	case err = <-fatal:
+	case <-server.Server.StopNotify():
+		err = errors.New("etcd has stopped by itself")
+	}
+	closed := make(chan struct{})
+	go func() { defer close(closed); server.Close() }()
+	if err == nil {
+		<-closed
+		return nil
+	}
+	// The goroutine that a fatal line ended may hold locks that Close waits for.
+	select {
+	case <-closed:
+	case <-time.After(closeTime):
+	}
+	return err
+}
+
+// closeTime is how long a failed etcd may take to close before it is left as it is.
+const closeTime = 2 * time.Second
+
+func (e *etcd) ready(ctx context.Context, _ *supervisor.Server) error {
+	server, err := e.started.Get(ctx)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-server.Server.ReadyNotify():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fatalHook makes of a log line after which the process would end an error, and the end of the goroutine.
+type fatalHook chan error
+
+func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
+	m := zapcore.NewMapObjectEncoder()
+	for _, f := range fields {
+		f.AddTo(m)
+	}
+	err := errors.New(e.Message)
+	if why, ok := m.Fields["error"]; ok {
+		err = fmt.Errorf("%s: %v", e.Message, why)
+	}
+	select {
+	case h <- err:
+	default: // the first one counts
+	}
+	runtime.Goexit()
+}

@@ -1,0 +1,77 @@
+// Package process is the one place where state of the whole process is touched that upstream's components share. Each
+// line says what breaks without it.
+package process
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	"k8s.io/client-go/rest"
+	cliflag "k8s.io/component-base/cli/flag"
+
+	// The metrics of client-go and of work queues are registered by these packages' init functions, as in upstream's
+	// binaries; without them they are missing from /metrics.
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+
+	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/logging/klogs"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// Flags are the flags whose values upstream keeps in variables of the process, one for all components
+// (k8s.io/component-base/compatibility.DefaultComponentGlobalsRegistry).
+var Flags = []string{"feature-gates", "emulated-version", "min-compatibility-version"}
+
+// BeforeFlags belongs before the first flag is made.
+func BeforeFlags() {
+	// Upstream spells some flags with underscores when it looks them up; each of its commands sets this.
+	pflag.CommandLine.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
+}
+
+// Setup belongs after all flags have their values and before the first server is checked or started. It is for several
+// components in one process; a component that has the process for itself does all this in its own way.
+func Setup(p *supervisor.Plan) error {
+	// Without it klog writes text lines to standard error that belong to nobody. Setting it later is a data race.
+	// A fatal line of one component is that component's failure: upstream ends the process with it, for instance when a
+	// hook of the API server is interrupted by a stop.
+	klogs.Install(p.Logs(), func(l *logging.Log, err error, code int) {
+		for _, s := range p.Servers {
+			if s.Log() == l {
+				s.Fail(err)
+				return
+			}
+		}
+		os.Exit(code)
+	})
+
+	// Without it the apiserver's etcd clients write to standard error by themselves.
+	placeEtcdClients(p.Logs())
+
+	// The components' commands do it, too: they talk to deprecated APIs on purpose, and would log a warning for each.
+	rest.SetDefaultWarningHandler(rest.NoWarnings{})
+
+	// WATCHDOG_*: the kubelet would tell systemd's watchdog that the whole process is well. ETCD_VERIFY: etcd would verify
+	// its data when it closes, and panic if it finds fault; that is for its own tests.
+	for _, name := range []string{"WATCHDOG_USEC", "WATCHDOG_PID", "ETCD_VERIFY"} {
+		if err := os.Unsetenv(name); err != nil {
+			return err
+		}
+	}
+
+	// Feature gates are locked and versions are resolved once for all. Without it the first component that is asked
+	// falls back to the defaults, with a warning, whatever the flags say.
+	if err := compatibility.DefaultComponentGlobalsRegistry.Set(); err != nil {
+		return fmt.Errorf("--%s: %w", strings.Join(Flags, ", --"), err)
+	}
+	return nil
+}
+
+// Become makes the process look like the upstream binary of that name: cobra commands and etcd read os.Args by
+// themselves, for plugins and subcommands.
+func Become(name string, args []string) {
+	os.Args = append([]string{name}, args...)
+}

@@ -1,0 +1,243 @@
+// Package scheduler is the kube-scheduler.
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/spf13/cobra"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/component-base/configz"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/cmd/kube-scheduler/app"
+	schedulerconfig "k8s.io/kubernetes/cmd/kube-scheduler/app/config"
+	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
+	upstreamscheduler "k8s.io/kubernetes/pkg/scheduler"
+	"k8s.io/kubernetes/pkg/scheduler/apis/config/latest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/process"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// Name of the server.
+const Name = "scheduler"
+
+// upstream is the name of the component's own binary.
+const upstream = "kube-scheduler"
+
+// New returns the server.
+func New(c *cluster.Cluster) *supervisor.Server {
+	sched := &scheduler{cluster: c, started: component.NewHandoff[*running]()}
+	return &supervisor.Server{
+		SimpleUsage:   Name,
+		Aliases:       []string{upstream},
+		Long:          "The scheduler: finds a node for each pod.",
+		AddFlags:      func(s *supervisor.Server) { component.AddFlags(s, *options.NewOptions().Flags) },
+		ProcessFlags:  process.Flags,
+		VerbosityFlag: "v",
+		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
+		Defaults:      defaults,
+		Check:         check,
+		Listen:        c.Listen,
+		Prepare:       sched.prepare,
+		Run:           sched.run,
+		Ready:         sched.ready,
+		Address:       cluster.HTTPS,
+		Main:          component.Main(upstream, func() *cobra.Command { return app.NewSchedulerCommand() }),
+	}
+}
+
+type scheduler struct {
+	cluster *cluster.Cluster
+	plan    *supervisor.Plan
+	started component.Handoff[*running]
+}
+
+// running is what readiness is seen by.
+type running struct {
+	config    *schedulerconfig.CompletedConfig
+	scheduler *upstreamscheduler.Scheduler
+	standby   chan struct{} // closed when another one leads
+}
+
+func defaults(p *supervisor.Plan, s *supervisor.Server) error {
+	if err := s.Default("bind-address", "127.0.0.1"); err != nil {
+		return err
+	}
+	if !p.Selected("apiserver") {
+		return nil // the control plane elsewhere has its own ways, leader election among them
+	}
+	kubeconfig := cluster.KubeconfigPath(p, Name)
+	return component.Defaults(s,
+		"kubeconfig", kubeconfig,
+		"authentication-kubeconfig", kubeconfig,
+		"authorization-kubeconfig", kubeconfig,
+		"client-ca-file", cluster.PKIPath(p, "ca.crt"),
+		"requestheader-client-ca-file", cluster.PKIPath(p, "front-proxy-ca.crt"),
+		// It is alone; and when its context ends, upstream's leader election ends the process.
+		"leader-elect", "false",
+	)
+}
+
+// newOptions returns options for one start.
+func newOptions(s *supervisor.Server) (*options.Options, error) {
+	o := options.NewOptions()
+	return o, component.Replay(s, *o.Flags)
+}
+
+func check(ctx context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
+	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
+		return err
+	}
+	o, err := newOptions(s)
+	if err != nil {
+		return err
+	}
+	// As app.Setup does: Validate looks at the component's configuration, which is upstream's default plus flags.
+	if o.ComponentConfig, err = latest.Default(); err != nil {
+		return err
+	}
+	if errs := o.Validate(); len(errs) > 0 {
+		return fmt.Errorf("scheduler: %w; see `km help scheduler`", utilerrors.NewAggregate(errs))
+	}
+	if o.ConfigFile != "" {
+		if _, err := options.LoadConfigFromFile(klog.FromContext(component.Context(ctx, s)), o.ConfigFile); err != nil {
+			return fmt.Errorf("scheduler: --scheduler.config=%s: %w", o.ConfigFile, err)
+		}
+		return nil
+	}
+	return cluster.CheckKubeconfig(s)
+}
+
+func (sched *scheduler) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	sched.plan = p
+	if !p.Selected("apiserver") {
+		return nil
+	}
+	return sched.cluster.EnsureKubeconfig(p, Name)
+}
+
+func (sched *scheduler) run(ctx context.Context, s *supervisor.Server, _ []string) error {
+	ctx = component.Context(ctx, s)
+	o, err := newOptions(s)
+	if err != nil {
+		return err
+	}
+	if o.SecureServing.Listener, err = sched.cluster.TakeListener(s); err != nil {
+		return err
+	}
+	if o.InformerName, err = cache.NewInformerName(upstream); err != nil {
+		return err
+	}
+	defer o.InformerName.Release()
+	if err := sched.completeConfig(o); err != nil {
+		return err
+	}
+	config, scheduler, err := app.Setup(ctx, o)
+	if err != nil {
+		return err
+	}
+	r := &running{config, scheduler, make(chan struct{})}
+	defer sched.started.Put(r)()
+	// Registered for the process; left there, the next start fails.
+	defer configz.Delete("componentconfig")
+	if config.LeaderElection == nil {
+		return app.Run(ctx, config, scheduler)
+	}
+	return r.lead(ctx)
+}
+
+// completeConfig gives a configuration file that names no cluster the one that km runs: most such files are about profiles
+// and plugins, and with a file upstream does not look at --kubeconfig.
+func (sched *scheduler) completeConfig(o *options.Options) error {
+	if o.ConfigFile == "" || !sched.plan.Selected("apiserver") {
+		return nil
+	}
+	text, err := os.ReadFile(o.ConfigFile)
+	if err != nil {
+		return err
+	}
+	var config map[string]any
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		return err
+	}
+	connection, _ := config["clientConnection"].(map[string]any)
+	if connection == nil {
+		connection = map[string]any{}
+	}
+	if file, _ := connection["kubeconfig"].(string); file != "" || o.Master != "" {
+		return nil
+	}
+	connection["kubeconfig"] = cluster.KubeconfigPath(sched.plan, Name)
+	config["clientConnection"] = connection
+	if text, err = yaml.Marshal(config); err != nil {
+		return err
+	}
+	o.ConfigFile = sched.plan.Path("scheduler.yaml")
+	return cluster.Write(o.ConfigFile, text)
+}
+
+// lead does what app.Run does with leader election, except that it returns where that ends the process with os.Exit, which
+// cannot be caught. (It serves nothing while another scheduler leads.)
+func (r *running) lead(ctx context.Context) error {
+	election := *r.config.LeaderElection
+	r.config.LeaderElection = nil // so that app.Run runs at once
+	r.config.ComponentConfig.LeaderElection.LeaderElect = false
+	standby := sync.OnceFunc(func() { close(r.standby) })
+	led, ended := make(chan struct{}), make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	election.Callbacks = leaderelection.LeaderCallbacks{
+		OnStartedLeading: func(ctx context.Context) {
+			close(led)
+			ended <- app.Run(ctx, r.config, r.scheduler)
+			cancel() // it does not lead any more
+		},
+		OnStoppedLeading: func() {},
+		OnNewLeader: func(leader string) {
+			if leader != election.Lock.Identity() {
+				standby()
+			}
+		},
+	}
+	elector, err := leaderelection.NewLeaderElector(election)
+	if err != nil {
+		return err
+	}
+	elector.Run(ctx) // until ctx ends, or the lease is lost
+	select {
+	case <-led:
+		return <-ended
+	default:
+		return errors.New("it has not become the leader")
+	}
+}
+
+// ready waits until the scheduler has seen all objects that it decides by, or stands by because another one leads.
+func (sched *scheduler) ready(ctx context.Context, _ *supervisor.Server) error {
+	r, err := sched.started.Get(ctx)
+	if err != nil {
+		return err
+	}
+	synced := make(chan error, 1)
+	go func() {
+		r.config.InformerFactory.WaitForCacheSync(ctx.Done())
+		synced <- r.scheduler.WaitForHandlersSync(ctx)
+	}()
+	select {
+	case err := <-synced:
+		return err
+	case <-r.standby:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
