@@ -1,0 +1,189 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+)
+
+// side is one of the two that are compared.
+type side interface {
+	name() string
+	// launch starts a cluster on the state in dir, which may be empty, and returns when all is ready. If it fails, nothing
+	// that it has started runs any more.
+	launch(ctx context.Context, dir string) (*cluster, error)
+}
+
+// cluster is etcd, apiserver, controller manager and scheduler, in however many processes.
+type cluster struct {
+	ports ports
+	pki   string
+	began time.Time     // when its first process was started
+	ready time.Time     // when it was seen from outside that all is ready
+	own   time.Duration // when it said so itself, after began; 0 if it does not
+
+	// steps are the processes in the order in which they are started; those of one step at the same time. They are stopped
+	// the other way round.
+	steps  [][]*proc
+	client *client
+}
+
+// ports are free ones, the same for both sides, which never run at the same time. The apiserver's is part of kubeconfigs.
+type ports struct{ etcd, peer, apiserver, controllerManager, scheduler int }
+
+func freePorts() (p ports, err error) {
+	for _, port := range []*int{&p.etcd, &p.peer, &p.apiserver, &p.controllerManager, &p.scheduler} {
+		// All stay open until all are found, or the same one is found twice.
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return p, err
+		}
+		defer l.Close()
+		*port = l.Addr().(*net.TCPAddr).Port
+	}
+	return p, nil
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// poll asks until the answer is no error, every 10 ms, while all processes run.
+func (c *cluster) poll(ctx context.Context, what string, ask func() error) error {
+	for {
+		err := ask()
+		if err == nil {
+			return nil
+		}
+		if dead := c.pause(ctx, 10*time.Millisecond); dead != nil {
+			return fmt.Errorf("%s: %w; last answer: %w", what, dead, err)
+		}
+	}
+}
+
+// pause waits. It returns an error if a process has ended, or if ctx ends.
+func (c *cluster) pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	for _, p := range c.processes() {
+		if !p.running() {
+			return fmt.Errorf("%s has ended by itself: %w", p.name, p.failure())
+		}
+	}
+	return nil
+}
+
+// awaitAPI waits until the apiserver says that it is ready.
+func (c *cluster) awaitAPI(ctx context.Context) error {
+	err := c.poll(ctx, "keys", func() (err error) {
+		c.client, err = newClient(c.pki)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.poll(ctx, "apiserver", func() error { return c.client.ok(ctx, "https://"+address(c.ports.apiserver)+"/readyz") })
+}
+
+// awaitAll waits until all is ready: the apiserver, and the scheduler say so at /readyz, and the controller manager has made
+// what no pod can be created without. It is the same check for both sides.
+func (c *cluster) awaitAll(ctx context.Context) error {
+	if err := c.awaitAPI(ctx); err != nil {
+		return err
+	}
+	accounts := "https://" + address(c.ports.apiserver) + "/api/v1/namespaces/default/serviceaccounts"
+	err := c.poll(ctx, "service account", func() error { return c.client.exists(ctx, accounts, "default") })
+	if err != nil {
+		return err
+	}
+	err = c.poll(ctx, "scheduler", func() error { return c.client.ok(ctx, "https://"+address(c.ports.scheduler)+"/readyz") })
+	c.ready = time.Now()
+	// An idle cluster has no clients: when it stops, it would wait a second for the end of an open connection.
+	c.client.close()
+	return err
+}
+
+func (c *cluster) processes() (all []*proc) {
+	for _, step := range c.steps {
+		all = append(all, step...)
+	}
+	return all
+}
+
+// sum adds something up over all processes.
+func (c *cluster) sum(of func(*proc) (float64, error)) (total float64, err error) {
+	for _, p := range c.processes() {
+		n, err := of(p)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// watch opens watches, ten on each connection, as informers of that many clients would. They stay open until ctx ends.
+func (c *cluster) watch(ctx context.Context, n int) error {
+	resources := []string{"pods", "services", "configmaps", "secrets", "nodes", "namespaces", "endpoints", "events", "serviceaccounts",
+		"persistentvolumes"}
+	var connection *client
+	for i := range n {
+		resource := resources[i%len(resources)]
+		if i%len(resources) == 0 {
+			connection = c.client.separate()
+			context.AfterFunc(ctx, connection.close)
+		}
+		body, err := connection.open(ctx, "https://"+address(c.ports.apiserver)+"/api/v1/"+resource+"?watch=1&timeoutSeconds=600")
+		if err != nil {
+			return fmt.Errorf("watch %d: %w", i+1, err)
+		}
+		go func() {
+			defer body.Close()
+			_, _ = io.Copy(io.Discard, body)
+		}()
+	}
+	return nil
+}
+
+// stop ends the cluster in good order and returns how long it took, from the first SIGTERM to the last exit.
+func (c *cluster) stop(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	begin := time.Now()
+	var last time.Time
+	for i := len(c.steps) - 1; i >= 0; i-- {
+		errs := make(chan error, len(c.steps[i]))
+		for _, p := range c.steps[i] {
+			go func() { errs <- p.terminate(ctx) }()
+		}
+		for range c.steps[i] {
+			if err := <-errs; err != nil {
+				return 0, err
+			}
+		}
+		for _, p := range c.steps[i] {
+			if p.ended.After(last) {
+				last = p.ended
+			}
+		}
+	}
+	return last.Sub(begin), nil
+}
+
+// end is for a defer: whatever runs still does not run afterwards.
+func (c *cluster) end() {
+	for _, p := range c.processes() {
+		p.kill()
+	}
+	if c.client != nil {
+		c.client.close()
+	}
+}
