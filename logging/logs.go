@@ -67,7 +67,7 @@ func (ls *Logs) Server(name string) *Log {
 		level:  zap.NewAtomicLevelAt(ls.level),
 		labels: pprof.WithLabels(context.Background(), pprof.Labels(LabelKey, name)),
 	}
-	l.zap = zap.New(&core{log: l}, zap.AddCaller())
+	l.zap = zap.New(&core{logs: ls, log: l}, zap.AddCaller())
 	ls.all[name] = l
 	ls.enc.widen(name)
 	return l
@@ -79,11 +79,28 @@ func (ls *Logs) Program() *Log { return ls.program }
 // Place returns the Log of the goroutine that is running. If no server started it, that is the program's, and the line
 // is counted as unplaced.
 func (ls *Logs) Place() *Log {
+	l := ls.owner()
+	if l == nil {
+		ls.unplaced.Add(1)
+		return ls.program
+	}
+	return l
+}
+
+// Peek is Place without counting: to ask for a level is not to write.
+func (ls *Logs) Peek() *Log {
+	if l := ls.owner(); l != nil {
+		return l
+	}
+	return ls.program
+}
+
+// owner is Owner, if that is one of ls.
+func (ls *Logs) owner() *Log {
 	if l := Owner(); l != nil && l.logs == ls {
 		return l
 	}
-	ls.unplaced.Add(1)
-	return ls.program
+	return nil
 }
 
 // Unplaced is the number of lines so far that Place could give to no server.
@@ -136,16 +153,26 @@ func (l *Log) Zap() *zap.Logger { return l.zap }
 // Level is the least severe level that is written. A change takes effect at once.
 func (l *Log) Level() zap.AtomicLevel { return l.level }
 
-// core is the zapcore.Core of one server: it adds the server to each entry.
+// Placing returns a core for loggers of the whole process: each entry goes to the Log of the goroutine that writes it.
+func (ls *Logs) Placing() zapcore.Core { return &core{logs: ls} }
+
+// core is the zapcore.Core of one server or, if log is nil, of whichever server's goroutine uses it.
 type core struct {
+	logs   *Logs
 	log    *Log
 	fields []zapcore.Field
 }
 
-func (c *core) Enabled(level zapcore.Level) bool { return c.log.level.Enabled(level) }
+func (c *core) Enabled(level zapcore.Level) bool {
+	log := c.log
+	if log == nil {
+		log = c.logs.Peek()
+	}
+	return log.level.Enabled(level)
+}
 
 func (c *core) With(fields []zapcore.Field) zapcore.Core {
-	return &core{log: c.log, fields: append(c.fields[:len(c.fields):len(c.fields)], fields...)}
+	return &core{logs: c.logs, log: c.log, fields: append(c.fields[:len(c.fields):len(c.fields)], fields...)}
 }
 
 func (c *core) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
@@ -159,45 +186,11 @@ func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	if len(c.fields) > 0 {
 		fields = append(c.fields[:len(c.fields):len(c.fields)], fields...)
 	}
-	return c.log.logs.write(c.log, e, fields)
+	log := c.log
+	if log == nil {
+		log = c.logs.Place()
+	}
+	return c.logs.write(log, e, fields)
 }
 
 func (c *core) Sync() error { return nil }
-
-// Placing returns a core for loggers of the whole process: each entry goes to the Log of the goroutine that writes it.
-func (ls *Logs) Placing() zapcore.Core { return &placing{logs: ls} }
-
-type placing struct {
-	logs   *Logs
-	fields []zapcore.Field
-}
-
-// peek is Place without counting: to ask is not to write.
-func (p *placing) peek() *Log {
-	if l := Owner(); l != nil && l.logs == p.logs {
-		return l
-	}
-	return p.logs.program
-}
-
-func (p *placing) Enabled(level zapcore.Level) bool { return p.peek().level.Enabled(level) }
-
-func (p *placing) With(fields []zapcore.Field) zapcore.Core {
-	return &placing{p.logs, append(p.fields[:len(p.fields):len(p.fields)], fields...)}
-}
-
-func (p *placing) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if p.Enabled(e.Level) {
-		return ce.AddCore(e, p)
-	}
-	return ce
-}
-
-func (p *placing) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	if len(p.fields) > 0 {
-		fields = append(p.fields[:len(p.fields):len(p.fields)], fields...)
-	}
-	return p.logs.write(p.logs.Place(), e, fields)
-}
-
-func (p *placing) Sync() error { return nil }

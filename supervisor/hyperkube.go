@@ -251,7 +251,7 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 		hk.serverUsage(s, flags)
 		return nil
 	}
-	s.log = newLogs(hk, &hk.settings).Server(s.Name())
+	s.log = newLogs(hk).Server(s.Name())
 	s.log.Do(func() { err = s.Run(ctx, s, flags.Args()) })
 	if err != nil && ctx.Err() == nil {
 		return hk.report(fmt.Errorf("%s: %w", s.Name(), err))

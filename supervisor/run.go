@@ -97,11 +97,7 @@ func (hk *HyperKube) openLogs(p *Plan, flags *runFlags) error {
 	})
 	for _, s := range p.Servers {
 		s.log = p.logs.Server(s.Name())
-		text := *flags.levels[s]
-		if text == "" && s.VerbosityFlag != "" && s.Given(s.VerbosityFlag) {
-			text = "v=" + s.Value(s.VerbosityFlag)
-		}
-		if text != "" {
+		if text := flags.level(s); text != "" {
 			level, err := logging.ParseLevel(text)
 			if err != nil {
 				return fmt.Errorf("--%s.log-level: %w", s.Name(), err)
@@ -112,10 +108,18 @@ func (hk *HyperKube) openLogs(p *Plan, flags *runFlags) error {
 	return nil
 }
 
-// levelGiven reports whether the user set the level of a server.
+// level is the log level that the user gave for a server, or "".
+func (r *runFlags) level(s *Server) string {
+	if text := *r.levels[s]; text != "" || s.VerbosityFlag == "" || !s.Given(s.VerbosityFlag) {
+		return text
+	}
+	return "v=" + s.Value(s.VerbosityFlag)
+}
+
+// levelGiven reports whether the user gave a level for a server.
 func (r *runFlags) levelGiven() bool {
-	for s, level := range r.levels {
-		if *level != "" || s.VerbosityFlag != "" && s.Given(s.VerbosityFlag) {
+	for s := range r.levels {
+		if r.level(s) != "" {
 			return true
 		}
 	}
@@ -123,7 +127,7 @@ func (r *runFlags) levelGiven() bool {
 }
 
 // newLogs is for a binary that is one server: lines go to standard error as they come.
-func newLogs(hk *HyperKube, _ *settings) *logging.Logs {
+func newLogs(hk *HyperKube) *logging.Logs {
 	return logging.New(logging.Config{Out: hk.errOut(), Color: colored(hk.errOut()), Program: hk.Name})
 }
 

@@ -72,15 +72,11 @@ var (
 
 func (s *sink) Init(info logr.RuntimeInfo) { s.depth = info.CallDepth }
 
-// peek is place without counting: to ask is not to write.
 func (s *sink) peek() *logging.Log {
 	if s.log != nil {
 		return s.log
 	}
-	if l := logging.Owner(); l != nil {
-		return l
-	}
-	return s.logs.Program()
+	return s.logs.Peek()
 }
 
 func (s *sink) place() *logging.Log {

@@ -37,8 +37,8 @@ type Cluster struct {
 // New returns a Cluster of which nothing is known yet.
 func New() *Cluster { return &Cluster{listeners: map[string]net.Listener{}} }
 
-// open checks, once, that this program may write to the data folder.
-func (c *Cluster) open(p *supervisor.Plan) error {
+// Open checks, once, that this program may write to the data folder, and notes that it does.
+func (c *Cluster) Open(p *supervisor.Plan) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.opened {

@@ -26,7 +26,7 @@ var (
 // EnsureKeys makes the cluster's keys and the admin's kubeconfig, and gives the apiserver's address to all kubeconfigs
 // that are made afterwards. The apiserver's socket must be open.
 func (c *Cluster) EnsureKeys(p *supervisor.Plan, apiserver *supervisor.Server) error {
-	if err := c.open(p); err != nil {
+	if err := c.Open(p); err != nil {
 		return err
 	}
 	// The certificate is for the address that the server advertises and for the one on which it is reached here.
@@ -93,6 +93,3 @@ func (c *Cluster) trustIn(p *supervisor.Plan, apiserver *supervisor.Server) erro
 	c.trust = slices.Concat(ca, text)
 	return nil
 }
-
-// Open checks that the data folder can be used by this version, for a server that keeps data there.
-func (c *Cluster) Open(p *supervisor.Plan) error { return c.open(p) }

@@ -54,7 +54,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Defaults:      defaults,
 		Check:         check,
 		Listen:        c.Listen,
-		Prepare:       m.prepare,
+		Prepare:       c.PrepareClient,
 		Run:           m.run,
 		Ready:         ready,
 		Address:       cluster.HTTPS,
@@ -65,29 +65,18 @@ func New(c *cluster.Cluster) *supervisor.Server {
 type controllerManager struct{ cluster *cluster.Cluster }
 
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
-	if err := s.Default("bind-address", "127.0.0.1"); err != nil {
+	if err := cluster.ClientDefaults(p, s); err != nil || !p.Selected("apiserver") {
 		return err
 	}
-	if !p.Selected("apiserver") {
-		return nil // the control plane elsewhere has its own ways, leader election among them
-	}
 	pki := func(file string) string { return cluster.PKIPath(p, file) }
-	kubeconfig := cluster.KubeconfigPath(p, Name)
 	if err := signing(s, pki("ca.crt"), pki("ca.key")); err != nil {
 		return err
 	}
 	return component.Defaults(s,
-		"kubeconfig", kubeconfig,
-		"authentication-kubeconfig", kubeconfig,
-		"authorization-kubeconfig", kubeconfig,
-		"client-ca-file", pki("ca.crt"),
-		"requestheader-client-ca-file", pki("front-proxy-ca.crt"),
 		"root-ca-file", pki("ca.crt"),
 		"service-account-private-key-file", pki("sa.key"),
 		// Each controller gets a service account with its own rights.
 		"use-service-account-credentials", "true",
-		// It is alone; and when its context ends, upstream's leader election ends the process.
-		"leader-elect", "false",
 		// Upstream's limit of 20 requests a second is to protect a shared API server. With it the first service account is
 		// there after eight seconds, and no pod can be created before.
 		"kube-api-qps", "500",
@@ -101,8 +90,8 @@ func signing(s *supervisor.Server, cert, key string) error {
 	if s.Given("cluster-signing-cert-file") || s.Given("cluster-signing-key-file") {
 		return nil // upstream refuses the others beside these
 	}
-	ca, err := os.Stat(cert)
-	if _, keyErr := os.Stat(key); err == nil && ca != nil && errors.Is(keyErr, fs.ErrNotExist) {
+	_, certErr := os.Stat(cert)
+	if _, keyErr := os.Stat(key); certErr == nil && errors.Is(keyErr, fs.ErrNotExist) {
 		return nil
 	}
 	for _, kind := range []string{"kubelet-serving", "kubelet-client", "kube-apiserver-client", "legacy-unknown"} {
@@ -150,13 +139,6 @@ func check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
 		return fmt.Errorf("controller-manager: %w; see `km help controller-manager`", err)
 	}
 	return cluster.CheckKubeconfig(s)
-}
-
-func (m *controllerManager) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
-	if !p.Selected("apiserver") {
-		return nil
-	}
-	return m.cluster.EnsureKubeconfig(p, Name)
 }
 
 func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []string) error {

@@ -44,7 +44,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
 		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
-		Defaults:      defaults,
+		Defaults:      cluster.ClientDefaults,
 		Check:         check,
 		Listen:        c.Listen,
 		Prepare:       sched.prepare,
@@ -66,25 +66,6 @@ type running struct {
 	config    *schedulerconfig.CompletedConfig
 	scheduler *upstreamscheduler.Scheduler
 	standby   chan struct{} // closed when another one leads
-}
-
-func defaults(p *supervisor.Plan, s *supervisor.Server) error {
-	if err := s.Default("bind-address", "127.0.0.1"); err != nil {
-		return err
-	}
-	if !p.Selected("apiserver") {
-		return nil // the control plane elsewhere has its own ways, leader election among them
-	}
-	kubeconfig := cluster.KubeconfigPath(p, Name)
-	return component.Defaults(s,
-		"kubeconfig", kubeconfig,
-		"authentication-kubeconfig", kubeconfig,
-		"authorization-kubeconfig", kubeconfig,
-		"client-ca-file", cluster.PKIPath(p, "ca.crt"),
-		"requestheader-client-ca-file", cluster.PKIPath(p, "front-proxy-ca.crt"),
-		// It is alone; and when its context ends, upstream's leader election ends the process.
-		"leader-elect", "false",
-	)
 }
 
 // newOptions returns options for one start.
@@ -117,12 +98,9 @@ func check(ctx context.Context, _ *supervisor.Plan, s *supervisor.Server) error 
 	return cluster.CheckKubeconfig(s)
 }
 
-func (sched *scheduler) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+func (sched *scheduler) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	sched.plan = p
-	if !p.Selected("apiserver") {
-		return nil
-	}
-	return sched.cluster.EnsureKubeconfig(p, Name)
+	return sched.cluster.PrepareClient(ctx, p, s)
 }
 
 func (sched *scheduler) run(ctx context.Context, s *supervisor.Server, _ []string) error {
