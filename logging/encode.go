@@ -1,172 +1,177 @@
 package logging
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
-	"hash/fnv"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
 )
 
-// Format is the shape of a line.
-type Format string
+// TimeLayout is how lines write the time: RFC 3339 with microseconds. It is in UTC, so that lines of several files can be
+// put in order as text.
+const TimeLayout = "2006-01-02T15:04:05.000000Z07:00"
 
-const (
-	// FormatConsole is for people: time, severity, server, message, key=value.
-	FormatConsole Format = "console"
-	// FormatJSON is one JSON object a line: ts (RFC 3339, microseconds), level, server, logger, caller, msg, then the
-	// fields.
-	FormatJSON Format = "json"
-)
-
-// ParseFormat reads a Format by its name.
-func ParseFormat(text string) (Format, error) {
-	switch f := Format(text); f {
-	case FormatConsole, FormatJSON:
-		return f, nil
-	}
-	return "", fmt.Errorf("unknown log format %q: use %s or %s", text, FormatConsole, FormatJSON)
-}
-
-type encoder interface {
-	encode(server string, e zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error)
-	// widen makes room for a server's name, where names are aligned.
-	widen(server string)
-}
-
-func newEncoder(c Config) encoder {
-	if c.Format == FormatJSON {
-		return jsonEncoder{}
-	}
-	return &consoleEncoder{color: c.Color}
-}
-
-// jsonEncoder writes what zap's own JSON encoder writes, and the server.
-type jsonEncoder struct{}
-
-var jsonConfig = zapcore.EncoderConfig{
-	TimeKey:    "ts",
-	NameKey:    "logger",
-	MessageKey: "msg",
-	CallerKey:  "caller",
+// lineEncoder encodes a line from its message on. zap has no place for what comes before, in this order.
+var lineEncoder = zapcore.NewJSONEncoder(zapcore.EncoderConfig{
+	MessageKey:    "msg",
+	StacktraceKey: "stacktrace",
 	EncodeTime: func(t time.Time, enc zapcore.PrimitiveArrayEncoder) {
-		enc.AppendString(t.Format("2006-01-02T15:04:05.000000Z07:00"))
+		enc.AppendString(t.Format(TimeLayout))
 	},
-	EncodeCaller:   zapcore.ShortCallerEncoder,
 	EncodeDuration: zapcore.StringDurationEncoder,
-	EncodeName:     zapcore.FullNameEncoder,
 	LineEnding:     zapcore.DefaultLineEnding,
-}
-
-func (jsonEncoder) encode(server string, e zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
-	enc := zapcore.NewJSONEncoder(jsonConfig)
-	enc.AddString("level", severity(e.Level))
-	if e.Level < zapcore.InfoLevel {
-		enc.AddInt("v", -int(e.Level))
-	}
-	enc.AddString("server", server)
-	return enc.EncodeEntry(e, fields)
-}
-
-func (jsonEncoder) widen(string) {}
-
-// consoleEncoder writes lines for people.
-type consoleEncoder struct {
-	color bool
-	width atomic.Int64
-}
+})
 
 var (
-	pool = buffer.NewPool()
-	// serverColors are those of the ANSI palette that are readable on dark and on light ground; red and yellow mean
-	// error and warning.
-	serverColors = []int{36, 35, 34, 32, 96, 95, 94, 92}
+	buffers = buffer.NewPool()
+	now     = time.Now
 )
 
-func (c *consoleEncoder) widen(server string) {
-	for {
-		w := c.width.Load()
-		if int64(len(server)) <= w || c.width.CompareAndSwap(w, int64(len(server))) {
-			return
-		}
+// encode makes the line: one JSON object with ts, level, v, server, logger, caller, msg, and then the fields.
+func encode(l *Log, e *zapcore.Entry, v int, enc zapcore.Encoder, fields []zapcore.Field) (*buffer.Buffer, error) {
+	rest, err := encodeRest(e, enc, fields)
+	if err != nil {
+		return nil, err
 	}
-}
-
-func (c *consoleEncoder) encode(server string, e zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
-	b := pool.Get()
-	b.AppendTime(e.Time, "15:04:05.000")
-	b.AppendByte(' ')
-	letter := strings.ToUpper(severity(e.Level)[:1])
-	switch {
-	case !c.color || e.Level < zapcore.WarnLevel:
-		b.AppendString(letter)
-	case e.Level == zapcore.WarnLevel:
-		b.AppendString("\x1b[33m" + letter + "\x1b[0m")
-	default:
-		b.AppendString("\x1b[31m" + letter + "\x1b[0m")
+	b := buffers.Get()
+	b.AppendString(`{"ts":"`)
+	t := e.Time
+	if t.IsZero() {
+		t = now()
 	}
-	b.AppendByte(' ')
-	if c.color {
-		h := fnv.New32a()
-		_, _ = h.Write([]byte(server))
-		b.AppendString("\x1b[" + strconv.Itoa(serverColors[h.Sum32()%uint32(len(serverColors))]) + "m")
+	b.AppendTime(t.UTC(), TimeLayout)
+	b.AppendString(`","level":"`)
+	b.AppendString(severity(e.Level))
+	b.AppendByte('"')
+	if e.Level == zapcore.InfoLevel || e.Level < zapcore.DebugLevel {
+		b.AppendString(`,"v":`)
+		b.AppendInt(int64(max(v, -int(e.Level))))
 	}
-	b.AppendString(server)
-	if c.color {
-		b.AppendString("\x1b[0m")
-	}
-	for i := int64(len(server)); i < c.width.Load(); i++ {
-		b.AppendByte(' ')
-	}
-	b.AppendString("  ")
+	b.AppendString(l.head)
 	if e.LoggerName != "" {
-		b.AppendString(e.LoggerName)
-		b.AppendString(": ")
+		b.AppendString(`"logger":`)
+		appendString(b, e.LoggerName)
+		b.AppendByte(',')
 	}
-	// A line of the log stays one line of the terminal, so that each carries its server's name.
-	b.AppendString(strings.ReplaceAll(strings.TrimRight(e.Message, "\n"), "\n", "\n\t"))
-	for _, f := range fields {
-		appendField(b, f)
+	if e.Caller.Defined {
+		b.AppendString(`"caller":`)
+		appendCaller(b, e.Caller)
+		b.AppendByte(',')
 	}
-	b.AppendByte('\n')
+	_, _ = b.Write(rest.Bytes()[1:]) // without its opening brace; it cannot fail
+	rest.Free()
 	return b, nil
 }
 
-// appendField writes key=value, quoted as Go does where the value is not a plain word.
-func appendField(b *buffer.Buffer, f zapcore.Field) {
-	m := zapcore.NewMapObjectEncoder()
-	f.AddTo(m)
-	for _, key := range sortedKeys(m.Fields, f.Key) {
-		b.AppendByte(' ')
-		b.AppendString(key)
-		b.AppendByte('=')
-		text, ok := m.Fields[key].(string)
-		if !ok {
-			text = fmt.Sprint(m.Fields[key])
-		}
-		if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || !strconv.IsPrint(r) }) {
-			text = strconv.Quote(text)
-		}
+// appendString appends text as a string of JSON.
+func appendString(b *buffer.Buffer, text string) {
+	if isPlain(text) {
+		b.AppendByte('"')
 		b.AppendString(text)
+		b.AppendByte('"')
+		return
 	}
+	quoted, _ := json.Marshal(text) // it cannot fail for a string
+	_, _ = b.Write(quoted)
 }
 
-// sortedKeys puts the field's own key first: an error adds a second one, KEYVerbose.
-func sortedKeys(m map[string]any, first string) []string {
-	keys := make([]string, 0, len(m)+1)
-	for k := range m {
-		if k != first && k != first+"Verbose" {
-			keys = append(keys, k)
+// isPlain reports whether JSON writes each letter of the text as it is.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c == '"' || c == '\\' || c > '~' {
+			return false
 		}
 	}
-	slices.Sort(keys)
-	if _, ok := m[first]; ok {
-		keys = slices.Insert(keys, 0, first)
+	return true
+}
+
+// appendCaller appends "FOLDER/FILE.go:LINE", as zap's ShortCallerEncoder does, but without making a string of it first.
+func appendCaller(b *buffer.Buffer, c zapcore.EntryCaller) {
+	file := c.File
+	if i := strings.LastIndexByte(file, '/'); i >= 0 {
+		file = file[strings.LastIndexByte(file[:i], '/')+1:]
 	}
-	return keys
+	if !isPlain(file) {
+		appendString(b, c.TrimmedPath())
+		return
+	}
+	b.AppendByte('"')
+	b.AppendString(file)
+	b.AppendByte(':')
+	b.AppendInt(int64(c.Line))
+	b.AppendByte('"')
+}
+
+// encodeRest encodes what comes behind the server. A value whose code panics does not keep the line from being written, and
+// does not end the server.
+func encodeRest(e *zapcore.Entry, enc zapcore.Encoder, fields []zapcore.Field) (b *buffer.Buffer, err error) {
+	defer func() {
+		if recover() != nil {
+			b, err = enc.EncodeEntry(*e, unreserved(harmless(fields)))
+		}
+	}()
+	return enc.EncodeEntry(*e, unreserved(fields))
+}
+
+// harmless returns the fields with a text in place of those that panic.
+func harmless(fields []zapcore.Field) []zapcore.Field {
+	fields = slices.Clone(fields)
+	for i, f := range fields {
+		func() {
+			defer func() {
+				if v := recover(); v != nil {
+					fields[i] = zap.String(cmp.Or(f.Key, "inline"), panicked(v))
+				}
+			}()
+			f.AddTo(lineEncoder.Clone())
+		}()
+	}
+	return fields
+}
+
+// panicked is what stands for a value that cannot be had.
+func panicked(v any) string { return fmt.Sprintf("(PANIC: %v)", v) }
+
+// reserved reports whether each line has this key. A second value of it would hide the first one from readers of JSON.
+func reserved(key string) bool {
+	switch key {
+	case "ts", "level", "v", "server", "logger", "caller", "msg":
+		return true
+	}
+	return false
+}
+
+// unreserved returns the fields with other keys in place of reserved ones: fields.KEY.
+func unreserved(fields []zapcore.Field) []zapcore.Field {
+	if !slices.ContainsFunc(fields, func(f zapcore.Field) bool { return reserved(f.Key) || f.Type == zapcore.InlineMarshalerType }) {
+		return fields
+	}
+	var renamed []zapcore.Field // the caller's are the caller's
+	for _, f := range fields {
+		if f.Type != zapcore.InlineMarshalerType {
+			if reserved(f.Key) {
+				f.Key = "fields." + f.Key
+			}
+			renamed = append(renamed, f)
+			continue
+		}
+		// Its keys are known when it has been encoded.
+		inline := zapcore.NewMapObjectEncoder()
+		f.AddTo(inline)
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(inline.Fields)), reserved) {
+			renamed = append(renamed, f)
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(inline.Fields)) {
+			renamed = append(renamed, unreserved([]zapcore.Field{zap.Any(key, inline.Fields[key])})...)
+		}
+	}
+	return renamed
 }

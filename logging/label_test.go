@@ -1,15 +1,18 @@
 package logging
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -68,6 +71,26 @@ func TestOwnerIsTheServerThatStartedTheGoroutine(t *testing.T) {
 			}
 		}, "db"},
 		{"goroutine that waits for a timer", func(note func()) { inGoroutine(func() { <-time.After(1); note() }) }, "db"},
+		{"goroutine that a shared library started at its call", func(note func()) {
+			work, done := make(chan func()), make(chan struct{})
+			start := sync.OnceFunc(func() {
+				go func() {
+					defer close(done)
+					for f := range work {
+						f()
+					}
+				}()
+			})
+			start()
+			work <- note
+			close(work)
+			<-done
+		}, "db"},
+		{"finished and started again", func(note func()) { inGoroutine(func() {}); inGoroutine(note) }, "db"},
+		{"locked to its thread", func(note func()) {
+			inGoroutine(func() { runtime.LockOSThread(); defer runtime.UnlockOSThread(); note() })
+		}, "db"},
+		{"after it has been suspended", func(note func()) { inGoroutine(func() { runtime.GC(); runtime.Gosched(); note() }) }, "db"},
 		// The runtime starts the goroutine of a timer's function from none: nothing tells whose it is.
 		{"timer's function", func(note func()) {
 			done := make(chan struct{})
@@ -93,7 +116,7 @@ func TestOwnerIsTheServerThatStartedTheGoroutine(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got string
-			ls := New(Config{})
+			ls := newLogs(t, Config{})
 			ls.Server("db").Do(func() {
 				test.start(func() {
 					got = owner()
@@ -112,7 +135,7 @@ func TestOwnerIsTheServerThatStartedTheGoroutine(t *testing.T) {
 
 func TestGoroutineOfNobody(t *testing.T) {
 	out := &lines{}
-	ls := New(Config{Out: out, Program: "km"})
+	ls := newLogs(t, Config{Out: out, Program: "km"})
 	work := make(chan func())
 	done := make(chan struct{})
 	go func() { // started before, and outside of, any server
@@ -127,7 +150,7 @@ func TestGoroutineOfNobody(t *testing.T) {
 	})
 	close(work)
 	<-done
-	text := out.String()
+	text := written(ls, out)
 	if !strings.Contains(text, "I km  whose is this\n") || !strings.Contains(text, "I db  mine\n") {
 		t.Errorf("not placed right:\n%s", text)
 	}
@@ -138,7 +161,7 @@ func TestGoroutineOfNobody(t *testing.T) {
 
 // Lines of a server that belongs to other Logs are not for these.
 func TestPlaceKeepsToItsOwnServers(t *testing.T) {
-	ours, theirs := New(Config{}), New(Config{})
+	ours, theirs := newLogs(t, Config{}), newLogs(t, Config{})
 	theirs.Server("db").Do(func() {
 		if l := ours.Place(); l != ours.Program() || ours.Unplaced() != 1 {
 			t.Errorf("placed at %s, %d unplaced", l.Name(), ours.Unplaced())
@@ -146,8 +169,75 @@ func TestPlaceKeepsToItsOwnServers(t *testing.T) {
 	})
 }
 
+// The label is found by the identity of the pointer that the runtime keeps: if a Go version copied it, or kept something
+// else, no line of klog's or of the standard log would be placed.
+func TestLabelIsOnePointer(t *testing.T) {
+	ls := newLogs(t, Config{})
+	db, api := ls.Server("db"), ls.Server("api")
+	label := func(l *Log) (p unsafe.Pointer) {
+		l.Do(func() { p = goroutineLabel() })
+		return p
+	}
+	first := label(db)
+	if first == nil {
+		t.Fatal("a goroutine under Do has no label")
+	}
+	if label(api) == first {
+		t.Error("two servers have the same label")
+	}
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			for range 20 {
+				if label(db) != first {
+					t.Error("the label of a later Do is another one")
+				}
+				db.Do(func() {
+					inGoroutine(func() {
+						if goroutineLabel() != first {
+							t.Error("what a goroutine inherits is not the same pointer")
+						}
+					})
+				})
+			}
+		})
+	}
+	wg.Wait()
+	runtime.GC()
+	if label(db) != first {
+		t.Error("the label has been moved")
+	}
+	if goroutineLabel() != nil {
+		t.Error("a goroutine that has no label has one")
+	}
+}
+
+// It is an ordinary label, which profiles show.
+func TestLabelIsThatOfProfiles(t *testing.T) {
+	ls := newLogs(t, Config{})
+	ls.Server("db").Do(func() {
+		// A context that carries the same label leads to the same profile entries; the runtime shows it as Stacks does.
+		started, end := make(chan struct{}), make(chan struct{})
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			waitForEnd(started, end)
+		}()
+		<-started
+		var profile bytes.Buffer
+		if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
+			t.Error(err)
+		}
+		close(end)
+		<-gone
+		if !strings.Contains(profile.String(), `{"server":"db"}`) {
+			t.Errorf("no goroutine has it:\n%s", &profile)
+		}
+	})
+}
+
 func TestDoRestoresTheLabel(t *testing.T) {
-	ls := New(Config{})
+	ls := newLogs(t, Config{})
 	db, api := ls.Server("db"), ls.Server("api")
 	var got []string
 	note := func() { got = append(got, owner()) }
@@ -171,11 +261,24 @@ func TestDoRestoresTheLabel(t *testing.T) {
 	}
 }
 
+// A goroutine that ends itself under Do, as klog's Fatal does here, leaves nothing behind either.
+func TestDoIsLeftByGoexit(t *testing.T) {
+	ls := newLogs(t, Config{})
+	got := "?"
+	inGoroutine(func() {
+		defer func() { got = owner() }()
+		ls.Server("db").Do(runtime.Goexit)
+	})
+	if got != "" {
+		t.Errorf("after Do the goroutine is %s's", got)
+	}
+}
+
 // Do puts labels back that it knows nothing of.
 func TestDoRestoresForeignLabels(t *testing.T) {
 	pprof.Do(context.Background(), pprof.Labels("step", "one"), func(context.Context) {
 		before := goroutineLabel()
-		New(Config{}).Server("db").Do(func() {})
+		newLogs(t, Config{}).Server("db").Do(func() {})
 		if before == nil || goroutineLabel() != before {
 			t.Error("the labels are not what they were")
 		}
@@ -185,7 +288,7 @@ func TestDoRestoresForeignLabels(t *testing.T) {
 // Many servers start, many goroutines ask, and all at once.
 func TestConcurrentPlacement(t *testing.T) {
 	out := &lines{}
-	ls := New(Config{Out: out})
+	ls := newLogs(t, Config{Out: out})
 	const servers, goroutines, rounds = 20, 10, 10
 	var wg sync.WaitGroup
 	for i := range servers {
@@ -209,7 +312,8 @@ func TestConcurrentPlacement(t *testing.T) {
 		t.Errorf("%d lines are unplaced", n)
 	}
 	n := 0
-	for line := range strings.Lines(out.String()) {
+	ls.Flush()
+	for line := range strings.Lines(out.take()) {
 		n++
 		words := strings.Fields(line) // time, severity, server, "I", "am", NAME
 		if len(words) != 6 || words[2] != words[5] {
@@ -219,24 +323,4 @@ func TestConcurrentPlacement(t *testing.T) {
 	if want := servers * goroutines * rounds; n != want {
 		t.Errorf("%d lines, want %d", n, want)
 	}
-}
-
-func BenchmarkOwner(b *testing.B) {
-	New(Config{}).Server("db").Do(func() {
-		b.ReportAllocs()
-		for b.Loop() {
-			if Owner() == nil {
-				b.Fatal("nobody's")
-			}
-		}
-	})
-}
-
-// Each line of each server asks it.
-func TestOwnerDoesNotAllocate(t *testing.T) {
-	New(Config{}).Server("db").Do(func() {
-		if n := testing.AllocsPerRun(100, func() { Owner() }); n != 0 {
-			t.Errorf("%v allocations, want none", n)
-		}
-	})
 }

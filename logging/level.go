@@ -8,14 +8,25 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
+// A level is a zapcore.Level: warn and error are zap's, info is 0, and the lines that klog or logr write with V(n) are at -n.
+// This is how zapr maps them, so that loggers made with zapr agree.
+
 // debugVerbosity is what the level "debug" means in klog's terms: V(4) is "debug level verbosity" in Kubernetes'
-// logging conventions.
+// logging conventions. zap and slog write their lines for debugging at it.
 const debugVerbosity = 4
 
-// Verbosity is the level of a line that was written with klog's V(n), or logr's: 0 is info, and each step is one
-// below. It is the mapping of zapr, so that loggers made with zapr agree.
+// Verbosity is the level of a line that was written with klog's V(n), or logr's.
 func Verbosity(n int) zapcore.Level {
 	return zapcore.Level(-min(max(n, 0), 127))
+}
+
+// threshold is the level by which it is decided whether a line of zap's level is written: zap's own Debug is one below
+// info, and would be V(1).
+func threshold(l zapcore.Level) zapcore.Level {
+	if l == zapcore.DebugLevel {
+		return Verbosity(debugVerbosity)
+	}
+	return l
 }
 
 // ParseLevel reads a level as people write it: debug, info, warn (or warning), error, or v=N for the lines up to
@@ -40,9 +51,19 @@ func ParseLevel(text string) (zapcore.Level, error) {
 	}
 }
 
-// severity is the level's name in the output: a verbosity is not a severity of its own.
+// FormatLevel is the inverse of ParseLevel.
+func FormatLevel(l zapcore.Level) string {
+	if l < zapcore.InfoLevel {
+		return "v=" + strconv.Itoa(-int(l))
+	}
+	return severity(l)
+}
+
+// severity is the level's name in a line. A verbosity is not a severity of its own: it stands beside it.
 func severity(l zapcore.Level) string {
 	switch {
+	case l == zapcore.DebugLevel:
+		return "debug"
 	case l <= zapcore.InfoLevel:
 		return "info"
 	case l == zapcore.WarnLevel:

@@ -1,11 +1,13 @@
 package logging
 
 import (
-	"context"
+	"fmt"
 	"io"
-	"runtime/pprof"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -13,43 +15,59 @@ import (
 
 // Config says where the lines go and how they look. The zero value of a field means its default.
 type Config struct {
-	// Out receives the lines, one write each. Default: they are dropped.
+	// Out receives lines, beside the files; a terminal, most often. It is written to by a goroutine of its own: a slow one
+	// holds no server up. Default: no lines are shown.
 	Out io.Writer
-	// Format is FormatConsole (the default) or FormatJSON.
+	// Format is what Out gets: FormatConsole (the default) or FormatJSON. Files get JSON.
 	Format Format
 	// Color writes severities and server names in colour, in the console format.
 	Color bool
+	// Brief keeps from Out all but warnings and errors, and of these what servers say while they start and stop
+	// (Log.SetPhase), unless a start fails: they complain much about what is not there yet, and about what has been closed
+	// under them. Log.ShowAll lifts it for one Log.
+	Brief bool
 	// Level is the least severe level that is written, for each Log that is not set otherwise. Default: info.
 	Level zapcore.Level
-	// Quiet keeps from the output what servers say while they start and stop (Log.SetPhase), unless a start fails. They
-	// complain much about what is not there yet, and about what has been closed under them.
-	Quiet bool
+	// Files says that Log.Open or Log.Discard will be called for each Log. What is written before is kept for the file.
+	Files bool
 	// Program is the name that lines carry which belong to no server. Default: "main".
 	Program string
 }
 
 // Logs is where the lines of all servers come together. Its methods may be called from several goroutines at once.
 type Logs struct {
-	enc      encoder
-	level    zapcore.Level
-	quiet    bool
+	config   Config
+	display  *display // nil without Config.Out
+	trouble  trouble  // with files
 	program  *Log
 	unplaced atomic.Int64
+	claims   atomic.Pointer[[]claim]
 
-	mu  sync.Mutex // guards out and all
-	out io.Writer
-	all map[string]*Log
+	mu      sync.Mutex // guards what follows
+	all     map[string]*Log
+	files   map[string]*queue // by path
+	onClose []func()
+
+	changing sync.Mutex // held while functions of onChange are called; guards it
+	onChange []func()
 }
 
-// New returns Logs that write as c says.
+// New returns Logs that write as c says. Close has them written to the end.
 func New(c Config) *Logs {
-	if c.Out == nil {
-		c.Out = io.Discard
-	}
 	if c.Program == "" {
 		c.Program = "main"
 	}
-	ls := &Logs{enc: newEncoder(c), level: c.Level, quiet: c.Quiet, out: c.Out, all: map[string]*Log{}}
+	ls := &Logs{config: c, all: map[string]*Log{}, files: map[string]*queue{}}
+	ls.trouble = trouble{
+		broke:  "a log file cannot be written; the servers go on, and what they log is kept for a while and then lost",
+		works:  "the log files can be written again",
+		slow:   "a log file could not be written for a while, and lines were lost",
+		logs:   ls,
+		broken: map[string]bool{},
+	}
+	if c.Out != nil {
+		ls.display = newDisplay(c, ls)
+	}
 	ls.program = ls.Server(c.Program)
 	return ls
 }
@@ -61,136 +79,132 @@ func (ls *Logs) Server(name string) *Log {
 	if l := ls.all[name]; l != nil {
 		return l
 	}
-	l := &Log{
-		name:   name,
-		logs:   ls,
-		level:  zap.NewAtomicLevelAt(ls.level),
-		labels: pprof.WithLabels(context.Background(), pprof.Labels(LabelKey, name)),
-	}
-	l.zap = zap.New(&core{logs: ls, log: l}, zap.AddCaller())
+	l := newLog(ls, name)
 	ls.all[name] = l
-	ls.enc.widen(name)
+	if ls.display != nil {
+		ls.display.renderer.Widen(name)
+	}
 	return l
 }
 
 // Program returns the Log of the program itself: lines that belong to no server.
 func (ls *Logs) Program() *Log { return ls.program }
 
-// Place returns the Log of the goroutine that is running. If no server started it, that is the program's, and the line
-// is counted as unplaced.
-func (ls *Logs) Place() *Log {
-	l := ls.owner()
-	if l == nil {
-		ls.unplaced.Add(1)
-		return ls.program
-	}
-	return l
-}
-
-// Peek is Place without counting: to ask for a level is not to write.
-func (ls *Logs) Peek() *Log {
-	if l := ls.owner(); l != nil {
-		return l
-	}
-	return ls.program
-}
-
-// owner is Owner, if that is one of ls.
-func (ls *Logs) owner() *Log {
-	if l := Owner(); l != nil && l.logs == ls {
-		return l
-	}
-	return nil
-}
-
 // Unplaced is the number of lines so far that Place could give to no server.
 func (ls *Logs) Unplaced() int64 { return ls.unplaced.Load() }
 
-// MostVerbose is the lowest level of all servers: a process-wide logger has to let through that much.
-func (ls *Logs) MostVerbose() zapcore.Level {
+// MostVerbose is the lowest level of all servers, and in vmodule the higher verbosities for source files of all of them, as in
+// Log.SetVModule: a process-wide logger has to let through that much.
+func (ls *Logs) MostVerbose() (level zapcore.Level, vmodule string) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	lowest := ls.level
+	level = ls.config.Level
+	var rules []vmoduleRule
+	for _, name := range slices.Sorted(maps.Keys(ls.all)) {
+		l := ls.all[name]
+		level = min(level, l.Level())
+		if m := l.vmodule.Load(); m != nil {
+			rules = append(rules, m.rules...)
+		}
+	}
+	// Of several rules for a file the first one counts: it is to be the one that lets through most.
+	slices.SortStableFunc(rules, func(a, b vmoduleRule) int { return int(a.level) - int(b.level) })
+	for i, r := range rules {
+		if i > 0 {
+			vmodule += ","
+		}
+		vmodule += fmt.Sprintf("%s=%d", r.pattern, -r.level)
+	}
+	return level, vmodule
+}
+
+// OnChange has f called after each change of a Log's level or vmodule, and once now; one call at a time.
+func (ls *Logs) OnChange(f func()) {
+	ls.changing.Lock()
+	defer ls.changing.Unlock()
+	ls.onChange = append(ls.onChange, f)
+	f()
+}
+
+func (ls *Logs) changed() {
+	ls.changing.Lock()
+	defer ls.changing.Unlock()
+	for _, f := range ls.onChange {
+		f()
+	}
+}
+
+// flushLimit is how long Flush and Close wait for a destination that does not take what is written to it.
+const flushLimit = 2 * time.Second
+
+// Flush blocks until all that was written before has reached the files and Out. It does not wait for one that cannot be
+// written to, and not longer than two seconds for one that is slow.
+func (ls *Logs) Flush() {
+	deadline := time.Now().Add(flushLimit)
+	ls.eachQueue(func(q *queue) { q.flush(deadline) })
+}
+
+// Close flushes, closes the files and ends the goroutines that write. What is logged later is lost.
+func (ls *Logs) Close() {
+	ls.mu.Lock()
+	fs := ls.onClose
+	ls.onClose = nil
+	ls.mu.Unlock()
+	for _, f := range fs {
+		f()
+	}
+	deadline := time.Now().Add(flushLimit)
+	ls.eachQueue(func(q *queue) { q.close(deadline) })
+}
+
+// eachQueue calls f for all queues at once: one that is slow takes no time from the others.
+func (ls *Logs) eachQueue(f func(*queue)) {
+	ls.mu.Lock()
+	qs := map[*queue]bool{}
 	for _, l := range ls.all {
-		lowest = min(lowest, l.level.Level())
+		if q := l.file.Load(); q != nil {
+			qs[q] = true
+		}
 	}
-	return lowest
-}
-
-func (ls *Logs) write(l *Log, e zapcore.Entry, fields []zapcore.Field) error {
-	buf, err := ls.enc.encode(l.name, e, fields)
-	if err != nil {
-		return err
+	if ls.display != nil {
+		qs[ls.display.queue] = true
 	}
-	defer buf.Free()
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	if l.pass(buf.Bytes()) {
-		_, err = ls.out.Write(buf.Bytes())
+	ls.mu.Unlock()
+	var all sync.WaitGroup
+	for q := range qs {
+		all.Go(func() { f(q) })
 	}
-	return err
+	all.Wait()
 }
 
-// Log is one server's place in the logs. Its methods may be called from several goroutines at once.
-type Log struct {
-	name   string
-	logs   *Logs
-	level  zap.AtomicLevel
-	labels context.Context // carries the pprof label; one for good, so that its pointer stays the same
-	zap    *zap.Logger
+// trouble tells of destinations that cannot be written to: once for all of them, until all can be again. A full disk is
+// full for each file.
+type trouble struct {
+	broke, works, slow string // what people are told
+	logs               *Logs
 
-	// guarded by the lock of logs
-	phase Phase
-	held  [][]byte
+	mu     sync.Mutex
+	broken map[string]bool
+	lost   int64
 }
 
-// Name is the server's name.
-func (l *Log) Name() string { return l.name }
-
-// Zap returns the server's logger.
-func (l *Log) Zap() *zap.Logger { return l.zap }
-
-// Level is the least severe level that is written. A change takes effect at once.
-func (l *Log) Level() zap.AtomicLevel { return l.level }
-
-// Placing returns a core for loggers of the whole process: each entry goes to the Log of the goroutine that writes it.
-func (ls *Logs) Placing() zapcore.Core { return &core{logs: ls} }
-
-// core is the zapcore.Core of one server or, if log is nil, of whichever server's goroutine uses it.
-type core struct {
-	logs   *Logs
-	log    *Log
-	fields []zapcore.Field
-}
-
-func (c *core) Enabled(level zapcore.Level) bool {
-	log := c.log
-	if log == nil {
-		log = c.logs.Peek()
+// tell is the tell of a queue.
+func (t *trouble) tell(name string, err error, lost int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	logger := t.logs.program.Zap().WithOptions(zap.WithCaller(false))
+	switch {
+	case err != nil:
+		if t.broken[name] = true; len(t.broken) == 1 {
+			logger.Warn(t.broke, zap.String("file", name), zap.Error(err))
+		}
+	case !t.broken[name]:
+		logger.Warn(t.slow, zap.String("file", name), zap.Int64("lost lines", lost))
+	default:
+		t.lost += lost
+		if delete(t.broken, name); len(t.broken) == 0 {
+			logger.Warn(t.works, zap.Int64("lost lines", t.lost))
+			t.lost = 0
+		}
 	}
-	return log.level.Enabled(level)
 }
-
-func (c *core) With(fields []zapcore.Field) zapcore.Core {
-	return &core{logs: c.logs, log: c.log, fields: append(c.fields[:len(c.fields):len(c.fields)], fields...)}
-}
-
-func (c *core) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
-		return ce.AddCore(e, c)
-	}
-	return ce
-}
-
-func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	if len(c.fields) > 0 {
-		fields = append(c.fields[:len(c.fields):len(c.fields)], fields...)
-	}
-	log := c.log
-	if log == nil {
-		log = c.logs.Place()
-	}
-	return c.logs.write(log, e, fields)
-}
-
-func (c *core) Sync() error { return nil }

@@ -16,7 +16,7 @@ func waitElsewhere(started chan<- struct{}, end <-chan struct{}) {
 }
 
 func TestStacksAreThoseOfOneServer(t *testing.T) {
-	ls := New(Config{})
+	ls := newLogs(t, Config{})
 	started, end := make(chan struct{}), make(chan struct{})
 	gone := make(chan struct{}, 4)
 	start := func(f func(chan<- struct{}, <-chan struct{})) {

@@ -55,6 +55,7 @@ func (hk *HyperKube) allCommands() []*Command {
 			return nil
 		}},
 		{Name: "help", Args: "[SERVER|COMMAND]", Short: "help for " + hk.Name + ", a server or a command", Run: (*Command)(nil).help},
+		logsCommand(),
 	}, hk.commands...)
 }
 

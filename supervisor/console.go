@@ -7,15 +7,18 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // screen is where the state of the servers and the log lines meet. On a terminal the state is a table that is drawn again
 // at each change; a log line moves it down.
 type screen struct {
 	mu    sync.Mutex
-	out   io.Writer // the state
-	err   io.Writer // the log
-	table []byte    // as it was drawn last; empty when there is none
+	out   io.Writer   // the state
+	err   io.Writer   // the log
+	table []byte      // as it was drawn last; empty when there is none
+	tell  func(error) // is called once, if the state cannot be written; may be nil
 }
 
 // screen returns the one screen of hk.
@@ -42,7 +45,7 @@ func (s *screen) draw(table []byte) {
 	defer s.mu.Unlock()
 	s.erase()
 	s.table = table
-	_, _ = s.out.Write(table)
+	s.show(table)
 }
 
 // erase takes the table off the terminal: up as many lines as it has, and clear from there.
@@ -57,7 +60,15 @@ func (s *screen) print(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.table = nil
-	_, _ = io.WriteString(s.out, text)
+	s.show([]byte(text))
+}
+
+// show writes to the standard output. The lock is held.
+func (s *screen) show(text []byte) {
+	if _, err := s.out.Write(text); err != nil && s.tell != nil {
+		s.tell(err)
+		s.tell = nil
+	}
 }
 
 // console shows people what happens. It reads events.
@@ -97,6 +108,12 @@ func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
 	if c.quiet {
 		return c
 	}
+	c.screen.mu.Lock()
+	c.screen.tell = func(err error) {
+		p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("the state of the servers cannot be shown; they go on",
+			zap.String("file", "standard output"), zap.Error(err))
+	}
+	c.screen.mu.Unlock()
 	var text strings.Builder
 	if p.Ephemeral {
 		fmt.Fprintf(&text, "%s: starting %s in a temporary folder, %s\n", hk.Name, nameList(p.Servers), p.DataDir)
@@ -126,6 +143,9 @@ func (c *console) show(e Event) {
 	}
 	if c.quiet || r == nil {
 		return
+	}
+	if e.To == Failed {
+		c.plan.logs.Flush() // what it has said comes before
 	}
 	switch {
 	case c.live:
@@ -183,7 +203,7 @@ func (c *console) close() { c.screen.print("") }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
 
-// oneLine is the error on one line, short enough for the table. The whole of it comes last on the screen.
+// oneLine is the error on one line, short enough for the table. The whole of it comes at the end of the screen.
 func oneLine(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	if r := []rune(text); len(r) > 100 {

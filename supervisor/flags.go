@@ -29,6 +29,7 @@ type runFlags struct {
 	hk      *HyperKube
 	process map[string]*processFlag
 	levels  map[*Server]*string
+	files   map[*Server]*string
 	graces  map[*Server]*time.Duration
 	help    bool
 }
@@ -39,6 +40,7 @@ func (hk *HyperKube) newRunFlags() *runFlags {
 		hk:      hk,
 		process: map[string]*processFlag{},
 		levels:  map[*Server]*string{},
+		files:   map[*Server]*string{},
 		graces:  map[*Server]*time.Duration{},
 	}
 	r.BoolVarP(&r.help, "help", "h", false, "help for run")
@@ -57,7 +59,8 @@ func (hk *HyperKube) newRunFlags() *runFlags {
 				r.add(s, f, &serverValue{s, f})
 			}
 		})
-		r.levels[s] = r.String(s.Name()+".log-level", "", "least severe log lines of "+s.Name()+" to show")
+		r.levels[s] = r.String(s.Name()+".log-level", "", "least severe lines of "+s.Name()+" to log, and to show")
+		r.files[s] = r.String(s.Name()+".log-file", "", "file for the log of "+s.Name()+"; none for no file")
 		r.graces[s] = r.Duration(s.Name()+".grace-period", grace(s), "time that "+s.Name()+" may take to stop")
 	}
 	return r

@@ -68,11 +68,27 @@ func TestWrongFlags(t *testing.T) {
 		{"no time", []string{"db", "--db.grace-period=0s"}, "--db.grace-period: 0s is not a time to wait: use a positive one"},
 		{"level", []string{"db", "--db.log-level=loud"},
 			`--db.log-level: unknown log level "loud": use debug, info, warn, error, or v=N with N from 0 to 127`},
+		{"level of all", []string{"db", "--log-level=loud"},
+			`--log-level: unknown log level "loud": use debug, info, warn, error, or v=N with N from 0 to 127`},
+		{"verbosity", []string{"log", "--log.v=128"},
+			`--log.v: unknown log level "v=128": use debug, info, warn, error, or v=N with N from 0 to 127`},
+		{"verbosity that is no number", []string{"log", "--log.v=-1"},
+			`--log.v: unknown log level "v=-1": use debug, info, warn, error, or v=N with N from 0 to 127`},
+		{"vmodule", []string{"log", "--log.vmodule=x"}, `--log.vmodule: "x" is not of the form FILE=N, such as garbagecollector=5`},
+		{"vmodule, no number", []string{"log", "--log.vmodule=y=1,x=loud"},
+			`--log.vmodule: "x=loud" is not of the form FILE=N, such as garbagecollector=5`},
+		{"vmodule, no pattern", []string{"log", "--log.vmodule=[=1"}, `--log.vmodule: "[": syntax error in pattern`},
+		{"no size", []string{"db", "--log-max-size=0"}, "--log-max-size=0, --log-max-backups=4: use numbers above 0"},
+		{"no backups", []string{"db", "--log-max-backups=-1"}, "--log-max-size=20, --log-max-backups=-1: use numbers above 0"},
+		{"size that is no number", []string{"db", "--log-max-size=1GB"},
+			`invalid argument "1GB" for "--log-max-size" flag: strconv.ParseInt: parsing "1GB": invalid syntax`},
+		{"not selected, log file", []string{"db", "--api.log-file=x"},
+			"--api.log-file is given, but api is not selected (selected: db): add it to the list, or leave --api.log-file out"},
 		{"format", []string{"db", "--log-format=xml"}, `--log-format: unknown log format "xml": use console or json`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			db, api := flagged()
-			_, err := planned(t, newHyperKube(t, db, api), test.args...)
+			_, err := planned(t, newHyperKube(t, db, api, chatter("log")), test.args...)
 			if err == nil || err.Error() != test.want {
 				t.Errorf("error %v\nwant  %s", err, test.want)
 			}
@@ -222,10 +238,10 @@ func TestFrameworkFlagsOfAServer(t *testing.T) {
 	if db.GracePeriod != 3*time.Second || api.GracePeriod != time.Minute {
 		t.Errorf("grace periods %v and %v, want 3s and 1m", db.GracePeriod, api.GracePeriod)
 	}
-	if got := db.Log().Level().Level(); got != zapcore.ErrorLevel {
+	if got := db.Log().Level(); got != zapcore.ErrorLevel {
 		t.Errorf("level of db is %v, want error", got)
 	}
-	if got := api.Log().Level().Level(); got != -6 {
+	if got := api.Log().Level(); got != -6 {
 		t.Errorf("level of api is %v, want -6", got)
 	}
 	if got := p.logs.Program().Name(); got != "hk" {
@@ -239,8 +255,9 @@ func TestRunHasEveryFlag(t *testing.T) {
 	tool := &Server{SimpleUsage: "tool", Main: done}
 	tool.Flags().Bool("loud", false, "")
 	flags := newHyperKube(t, db, api, tool).newRunFlags()
-	for _, name := range strings.Fields("db.port db.tag db.sync db.gates db.log-level db.grace-period " +
-		"api.port api.gates api.log-level api.grace-period gates name data-dir ephemeral free-ports quiet log-level log-format help") {
+	for _, name := range strings.Fields("db.port db.tag db.sync db.gates db.log-level db.log-file db.grace-period " +
+		"api.port api.gates api.log-level api.log-file api.grace-period gates name data-dir ephemeral free-ports quiet verbose " +
+		"log-level log-format log-dir log-max-size log-max-backups help") {
 		if flags.Lookup(name) == nil {
 			t.Errorf("there is no --%s", name)
 		}

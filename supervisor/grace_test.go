@@ -31,8 +31,8 @@ func TestOverstayingServerIsLeftBehind(t *testing.T) {
 			l.wantOf(api, "starting", "ready", "stopping", "failed")
 			l.wantOf(db, "starting", "ready", "stopping", "stopped")
 			l.wantOrder("api failed", "db stopping")
-			contains(t, api.log.String(), "did not stop in its grace period", "leftBehind")
-			lacks(t, db.log.String(), "grace")
+			contains(t, api.said(), "did not stop in its grace period", "leftBehind")
+			lacks(t, db.said(), "grace")
 		}, db, leftBehind(api))
 	}
 }
@@ -58,7 +58,7 @@ func TestServerMayUseItsGracePeriod(t *testing.T) {
 			t.Error(err)
 		}
 		l.wantOf(db, "starting", "ready", "stopping", "stopped")
-		lacks(t, db.log.String(), "grace")
+		lacks(t, db.said(), "grace")
 	}, db)
 }
 

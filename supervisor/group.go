@@ -272,8 +272,10 @@ func (a *actor) waitForNeeding(ran chan error) error {
 
 // call calls Run and Ready in goroutines of the server's.
 func (a *actor) call(ctx context.Context, cancel context.CancelFunc) (ran, becameReady chan error) {
+	log := a.log() // first: the context has it
+	ctx = a.s.context(ctx)
 	ran = make(chan error, 1)
-	go a.log().Do(func() {
+	go log.Do(func() {
 		// Run's goroutine may be ended under it, by runtime.Goexit.
 		err := errors.New("the goroutine of its Run was ended")
 		defer func() {
@@ -286,7 +288,7 @@ func (a *actor) call(ctx context.Context, cancel context.CancelFunc) (ran, becam
 		return ran, nil
 	}
 	becameReady = make(chan error, 1)
-	go a.log().Do(func() {
+	go log.Do(func() {
 		err := errors.New("the goroutine of its Ready was ended")
 		defer func() { becameReady <- err }()
 		err = a.guard(func() error { return a.s.Ready(ctx, a.s) })
@@ -320,7 +322,7 @@ func (a *actor) stopRun(cancel context.CancelFunc, ran <-chan error) error {
 		return nil
 	case <-timer.C:
 		a.log().Release() // these lines are to be seen
-		a.log().Zap().Error("did not stop in its grace period, and is left behind; with --log-level=info the stacks of its goroutines follow",
+		a.log().Zap().Error("did not stop in its grace period, and is left behind; its log has the stacks of its goroutines",
 			zap.Duration("grace period", period))
 		a.log().Zap().Info("its goroutines", zap.String("stacks", logging.Stacks(a.s.Name())))
 		return fmt.Errorf("%s did not stop within %v and is left behind; --%s.grace-period gives it more time",

@@ -25,11 +25,12 @@ type part struct {
 	ready chan error    // what Ready returns
 	end   chan error    // what Run returns without being asked to stop
 	slow  time.Duration // how long Run takes to return when it is asked to; a bubble's time, so it costs none
-	log   *lockedBuffer
+	logs  *logging.Logs
+	shown *lockedBuffer
 }
 
 func newPart(name string, needs ...string) *part {
-	p := &part{ready: make(chan error, 1), end: make(chan error, 1), log: &lockedBuffer{}}
+	p := &part{}
 	p.Server = &Server{
 		SimpleUsage: name,
 		Run: func(ctx context.Context, _ *Server, _ []string) error {
@@ -56,8 +57,13 @@ func newPart(name string, needs ...string) *part {
 	for _, need := range needs {
 		p.Needs = append(p.Needs, Need{Server: need})
 	}
-	p.Server.log = logging.New(logging.Config{Out: p.log}).Server(name)
 	return p
+}
+
+// said is what the server has logged.
+func (p *part) said() string {
+	p.logs.Flush()
+	return p.shown.String()
 }
 
 // lockedBuffer is a buffer that is read while servers write to it.
@@ -92,8 +98,11 @@ func inBubble(t *testing.T, test func(l *life), parts ...*part) {
 	synctest.Test(t, func(t *testing.T) {
 		var servers []*Server
 		for _, p := range parts {
-			// A channel belongs to the bubble in which it was made.
+			// A channel belongs to the bubble in which it was made. So does the goroutine that writes the log.
 			p.ready, p.end = make(chan error, 1), make(chan error, 1)
+			p.shown = &lockedBuffer{}
+			p.logs = logging.New(logging.Config{Out: p.shown})
+			p.Server.log = p.logs.Server(p.Name())
 			servers = append(servers, p.Server)
 		}
 		l := &life{t: t, g: newGroup(servers), signals: make(chan os.Signal, 2), result: make(chan error, 1)}
@@ -103,6 +112,9 @@ func inBubble(t *testing.T, test func(l *life), parts ...*part) {
 		close(l.signals)
 		// A bubble is to be empty at its end: this is until the servers that were left behind have ended.
 		time.Sleep(24 * time.Hour)
+		for _, p := range parts {
+			p.logs.Close()
+		}
 	})
 }
 
@@ -279,7 +291,7 @@ func TestFailureStopsTheOthersInOrder(t *testing.T) {
 				}
 				l.wantOf(db, "starting", "ready", "stopping", "stopped")
 				l.wantOrder("api failed", "db stopping")
-				contains(t, api.log.String(), test.log)
+				contains(t, api.said(), test.log)
 			}, db, api, ui)
 		})
 	}
@@ -300,7 +312,7 @@ func TestPanicInReady(t *testing.T) {
 			t.Errorf("Run was waited for %v, want %v", took, db.slow)
 		}
 		l.want("db starting", "db failed")
-		contains(t, db.log.String(), "no idea", "TestPanicInReady")
+		contains(t, db.said(), "no idea", "TestPanicInReady")
 	}, db)
 }
 

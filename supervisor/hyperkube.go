@@ -251,8 +251,12 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 		hk.serverUsage(s, flags)
 		return nil
 	}
-	s.log = newLogs(hk).Server(s.Name())
-	s.log.Do(func() { err = s.Run(ctx, s, flags.Args()) })
+	logs := newLogs(hk)
+	s.log = logs.Server(s.Name())
+	func() {
+		defer logs.Close() // also after a panic
+		s.log.Do(func() { err = s.Run(s.context(ctx), s, flags.Args()) })
+	}()
 	if err != nil && ctx.Err() == nil {
 		return hk.report(fmt.Errorf("%s: %w", s.Name(), err))
 	}
@@ -286,6 +290,7 @@ func (hk *HyperKube) report(err error) error {
 func untilSignal() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := catchSignals()
+	catchHangup(signals)
 	go func() {
 		select {
 		case <-signals:

@@ -90,7 +90,7 @@ func TestWrongUsageRunsNothing(t *testing.T) {
 		usage string   // whose usage is printed
 	}{
 		{"no server", []string{"hk"}, []string{"Error: no server specified\n"}, "hk run [SERVER"},
-		{"unknown server", []string{"hk", "bogus"}, []string{"Error: server not found: bogus\n"}, "hk run [SERVER"},
+		{"unknown server", []string{"hk", "nonsense"}, []string{"Error: server not found: nonsense\n"}, "hk run [SERVER"},
 		{"misspelt server", []string{"hk", "tets1"}, []string{"server not found: tets1 (did you mean test1?)"}, "hk run [SERVER"},
 		{"misspelt command", []string{"hk", "vershion"}, []string{"server not found: vershion (did you mean version?)"}, "hk run [SERVER"},
 		{"unknown link", []string{"bogus", "--level=1"}, []string{"Error: server not found: bogus (called as bogus,", "call it hk)\n"}, "hk run [SERVER"},

@@ -22,8 +22,10 @@ type Plan struct {
 	// Servers are the selected servers, each after those that it needs.
 	Servers []*Server
 
-	joined []joined
-	logs   *logging.Logs
+	location string
+	joined   []joined
+	logs     *logging.Logs
+	logFiles []logFile
 }
 
 // joined is a server that nobody named: it is there because another one needs it.
@@ -45,6 +47,10 @@ func (j joined) String() string {
 func (p *Plan) Path(elem ...string) string {
 	return filepath.Join(append([]string{p.DataDir}, elem...)...)
 }
+
+// Location is the flag, behind a space, by which commands find these servers: " --name=two". It is empty if they find them
+// without.
+func (p *Plan) Location() string { return p.location }
 
 // Selected reports whether the server of that name is one of those that are run.
 func (p *Plan) Selected(name string) bool { return p.Server(name) != nil }

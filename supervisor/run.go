@@ -8,9 +8,8 @@ import (
 	"os"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/term"
-
-	"github.com/seed-200a7251/km/logging"
 )
 
 // runServers is `run`: from the arguments to the end of the last server.
@@ -59,76 +58,30 @@ func (hk *HyperKube) plan(args []string) (*Plan, error) {
 			return nil, fmt.Errorf("--%s.grace-period: %v is not a time to wait: use a positive one", s.Name(), s.GracePeriod)
 		}
 	}
-	if err := hk.openLogs(p, flags); err != nil {
+	if err := hk.makeLogs(p, flags); err != nil {
 		return nil, err
 	}
-	// Before Defaults: there, too, what the user gave comes first.
-	if err := flags.apply(p); err != nil {
+	if err := giveValues(p, flags); err != nil {
+		p.logs.Close()
 		return nil, err
-	}
-	for _, s := range p.Servers {
-		if s.Defaults != nil {
-			if err := s.Defaults(p, s); err != nil {
-				return nil, err
-			}
-		}
 	}
 	return p, nil
 }
 
-// openLogs makes the loggers of the plan's servers.
-func (hk *HyperKube) openLogs(p *Plan, flags *runFlags) error {
-	level, err := logging.ParseLevel(hk.settings.logLevel)
-	if err != nil {
-		return fmt.Errorf("--log-level: %w", err)
+// giveValues gives the servers' flags their values.
+func giveValues(p *Plan, flags *runFlags) error {
+	// Before Defaults: there, too, what the user gave comes first.
+	if err := flags.apply(p); err != nil {
+		return err
 	}
-	format, err := logging.ParseFormat(hk.settings.logFormat)
-	if err != nil {
-		return fmt.Errorf("--log-format: %w", err)
-	}
-	p.logs = logging.New(logging.Config{
-		Out:     hk.screen(),
-		Level:   level,
-		Format:  format,
-		Color:   colored(hk.errOut()),
-		Program: hk.Name,
-		// Whoever asks for a level wants to see everything of it.
-		Quiet: !flags.Changed("log-level") && !flags.levelGiven(),
-	})
 	for _, s := range p.Servers {
-		s.log = p.logs.Server(s.Name())
-		if text := flags.level(s); text != "" {
-			level, err := logging.ParseLevel(text)
-			if err != nil {
-				return fmt.Errorf("--%s.log-level: %w", s.Name(), err)
+		if s.Defaults != nil {
+			if err := s.Defaults(p, s); err != nil {
+				return err
 			}
-			s.log.Level().SetLevel(level)
 		}
 	}
 	return nil
-}
-
-// level is the log level that the user gave for a server, or "".
-func (r *runFlags) level(s *Server) string {
-	if text := *r.levels[s]; text != "" || s.VerbosityFlag == "" || !s.Given(s.VerbosityFlag) {
-		return text
-	}
-	return "v=" + s.Value(s.VerbosityFlag)
-}
-
-// levelGiven reports whether the user gave a level for a server.
-func (r *runFlags) levelGiven() bool {
-	for s := range r.levels {
-		if r.level(s) != "" {
-			return true
-		}
-	}
-	return false
-}
-
-// newLogs is for a binary that is one server: lines go to standard error as they come.
-func newLogs(hk *HyperKube) *logging.Logs {
-	return logging.New(logging.Config{Out: hk.errOut(), Color: colored(hk.errOut()), Program: hk.Name})
 }
 
 // runPlan runs the planned servers until they have ended.
@@ -138,14 +91,22 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 	signals := catchSignals()
 	defer stopSignals(signals)
 
+	defer outlive(func() {
+		p.logs.Program().Zap().Warn("the terminal was closed; the servers go on until SIGTERM", zap.Int("pid", os.Getpid()))
+	})()
+
 	n := newNotifier(p)
+	p.logs.TakeDefaults()
 	release, err := hk.prepare(ctx, p)
+	// What is logged comes before an error on the screen, and all of it before the folder may be removed.
 	defer func() {
 		if releaseErr := release(); err == nil && releaseErr != nil {
 			err = hk.report(releaseErr)
 		}
 	}()
+	defer p.logs.Close()
 	if err != nil {
+		p.logs.Close()
 		return hk.wrongUsage(err, nil)
 	}
 
@@ -154,33 +115,50 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 	go func() {
 		defer close(shown)
 		c := newConsole(hk, p, begin)
-		g.events.read(ctx, func(e Event) { c.show(e); n.show(e) })
+		g.events.read(ctx, func(e Event) {
+			p.recordEvent(hk.Name, e)
+			c.show(e)
+			n.show(e)
+		})
 		c.close()
 	}()
 	err = g.run(signals)
-	if errors.Is(err, errForced) {
-		return hk.report(err)
+	if !errors.Is(err, errForced) {
+		select {
+		case <-shown:
+		case <-time.After(showLimit):
+		}
 	}
-	<-shown
-	if err != nil {
-		return hk.report(err)
+	p.recordEnd()
+	p.logs.Close()
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = hk.report(err)
+	if !p.Ephemeral {
+		fmt.Fprintf(hk.errOut(), "See '%s logs%s'.\n", hk.Name, p.Location())
+	}
+	return err
 }
+
+// showLimit is how long the end waits for a screen that takes no more, such as a terminal on which Ctrl-S was typed.
+const showLimit = 2 * time.Second
 
 // prepare does all that comes before the start of the first server: an error here means that nothing was started. What it
 // returns is to be called at the end, whatever happened.
 func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error, err error) {
 	release = func() error { return nil }
 	if hk.Setup != nil {
-		if err := hk.Setup(p); err != nil {
+		// What is logged there is the program's own.
+		p.logs.Program().Do(func() { err = hk.Setup(p) })
+		if err != nil {
 			return release, err
 		}
 	}
 	var wrong []error
 	for _, s := range p.Servers {
 		if s.Check != nil {
-			s.log.Do(func() { wrong = append(wrong, s.Check(ctx, p, s)) })
+			s.log.Do(func() { wrong = append(wrong, s.Check(s.context(ctx), p, s)) })
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
@@ -196,9 +174,12 @@ func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error
 			}
 		}
 	}
+	if err := hk.openLogs(p); err != nil {
+		return release, err
+	}
 	for _, s := range p.Servers {
 		if s.Prepare != nil {
-			s.log.Do(func() { err = s.Prepare(ctx, p, s) })
+			s.log.Do(func() { err = s.Prepare(s.context(ctx), p, s) })
 			if err != nil {
 				return release, err
 			}

@@ -125,10 +125,20 @@ func TestFolderAppearsBetweenCheckAndPrepare(t *testing.T) {
 			}
 			return nil
 		},
+		// That an address is taken is found while there is nothing but the lock.
+		Listen: func(p *Plan, _ *Server) error {
+			if entries, err := os.ReadDir(p.DataDir); err != nil || len(entries) != 1 {
+				wrong = errors.Join(wrong, fmt.Errorf("there is %v while sockets are opened, %w", entries, err))
+			}
+			return nil
+		},
 		Prepare: func(_ context.Context, p *Plan, _ *Server) error {
 			info, err := os.Stat(p.DataDir)
 			if err != nil || info.Mode().Perm() != 0o700 {
 				wrong = errors.Join(wrong, fmt.Errorf("mode %v, %w", info.Mode(), err))
+			}
+			if info, err := os.Stat(p.Path("logs", "db.log")); err != nil || info.Mode().Perm() != 0o600 {
+				wrong = errors.Join(wrong, fmt.Errorf("the log file: %v, %w", info, err))
 			}
 			return nil
 		}})

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
@@ -68,6 +70,13 @@ type Server struct {
 	// VerbosityFlag names the server's own flag, if there is one, for how much it logs, in klog's sense: its value N means
 	// the log level v=N for this server, unless --NAME.log-level is given.
 	VerbosityFlag string
+
+	// VModuleFlag names the server's own flag, if there is one, for the verbosity of single source files, as klog's vmodule.
+	VModuleFlag string
+
+	// Packages are the import paths of code that this server alone runs; what is below them belongs to them. Log lines
+	// of goroutines that no server has started, such as those in which the runtime runs timers' functions, are placed by it.
+	Packages []string
 
 	// Defaults gives flags their defaults for this plan, with Default. It must not write or open anything.
 	Defaults func(p *Plan, s *Server) error
@@ -215,6 +224,25 @@ func (s *Server) Logger() *zap.Logger {
 	}
 	return s.log.Zap()
 }
+
+// Slog is the server's logger, as one of the standard library's.
+func (s *Server) Slog() *slog.Logger {
+	if s.log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.log.Slog()
+}
+
+// Logr is the server's logger, as one of logr's. It is in the context that Check, Prepare, Run and Ready get, too.
+func (s *Server) Logr() logr.Logger {
+	if s.log == nil {
+		return logr.Discard()
+	}
+	return s.log.Logr()
+}
+
+// context is ctx with the server's logger in it, where code that logs with logr looks for it.
+func (s *Server) context(ctx context.Context) context.Context { return logr.NewContext(ctx, s.Logr()) }
 
 // names are all names that the server answers to, its own first.
 func (s *Server) names() []string { return append([]string{s.Name()}, s.Aliases...) }

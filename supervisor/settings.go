@@ -22,6 +22,10 @@ type settings struct {
 	quiet     bool
 	logLevel  string
 	logFormat string
+	logDir    string
+	verbose   bool
+	// As in logging.File.
+	logMaxSize, logMaxBackups int
 }
 
 // addLocation adds the flags that say which cluster is meant. Commands have them, too.
@@ -40,8 +44,12 @@ func (c *settings) addRun(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep the state in a temporary folder that is removed at the end")
 	fs.BoolVar(&c.freePorts, "free-ports", false, "let the servers listen on free ports instead of their default ones")
 	fs.BoolVar(&c.quiet, "quiet", false, "do not show the state of the servers")
-	fs.StringVar(&c.logLevel, "log-level", "warn", "least severe log lines to show: debug, info, warn, error, or v=N")
-	fs.StringVar(&c.logFormat, "log-format", string(logging.FormatConsole), "shape of log lines: console or json")
+	fs.StringVar(&c.logLevel, "log-level", "info", "least severe lines to log: debug, info, warn, error, or v=N; if given, they are shown, too")
+	fs.BoolVar(&c.verbose, "verbose", false, "show all lines, not only warnings and errors")
+	fs.StringVar(&c.logFormat, "log-format", string(logging.FormatConsole), "shape of the lines that are shown: console or json")
+	fs.StringVar(&c.logDir, "log-dir", "", "folder for the log files (default: logs in the data folder)")
+	fs.IntVar(&c.logMaxSize, "log-max-size", logging.DefaultMaxSize, "size in megabytes at which a log file is renamed and a new one begun")
+	fs.IntVar(&c.logMaxBackups, "log-max-backups", logging.DefaultMaxBackups, "renamed files to keep of a log")
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
@@ -54,6 +62,9 @@ func (c *settings) plan() (*Plan, error) {
 	p := &Plan{Name: c.name, DataDir: c.dataDir, Ephemeral: c.ephemeral, FreePorts: c.freePorts}
 	if c.ephemeral && c.dataDir != "" {
 		return nil, fmt.Errorf("--ephemeral has a folder of its own: leave --data-dir %s out", c.dataDir)
+	}
+	if p.Name != c.program {
+		p.location = " --name=" + p.Name
 	}
 	switch {
 	case p.Ephemeral:
@@ -76,5 +87,8 @@ func (c *settings) plan() (*Plan, error) {
 		return nil, fmt.Errorf("--data-dir %s: %w", p.DataDir, err)
 	}
 	p.DataDir = dir
+	if p.Ephemeral || c.dataDir != "" {
+		p.location = " --data-dir=" + p.DataDir
+	}
 	return p, nil
 }

@@ -14,3 +14,7 @@ func catchSignals() chan os.Signal {
 }
 
 func signalCode(os.Signal) int { return 130 }
+
+func catchHangup(chan<- os.Signal) {}
+
+func outlive(func()) (restore func()) { return func() {} }

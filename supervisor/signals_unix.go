@@ -5,14 +5,39 @@ package supervisor
 import (
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
-// catchSignals sends the signals that ask the process to stop: Ctrl-C, kill, and the end of the terminal.
+// catchSignals sends the signals that ask the process to stop: Ctrl-C and kill.
 func catchSignals() chan os.Signal {
 	c := make(chan os.Signal, 2)
-	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
 	return c
+}
+
+// catchHangup sends the end of the terminal, too, unless it is to be ignored, as under nohup.
+func catchHangup(c chan<- os.Signal) {
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(c, syscall.SIGHUP)
+	}
+}
+
+// outlive has the process go on when nobody reads its standard output or standard error any more, or the terminal is closed,
+// until restore is called; otherwise the signals that come with it end the process. (To ignore them would have child
+// processes ignore them.) told is called once, when the terminal is closed.
+func outlive(told func()) (restore func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGPIPE, syscall.SIGHUP)
+	go func() {
+		tell := sync.OnceFunc(told)
+		for s := range c {
+			if s == syscall.SIGHUP {
+				tell()
+			}
+		}
+	}()
+	return func() { stopSignals(c) }
 }
 
 // signalCode is the exit code of a process that a signal ended, as a shell shows it.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"os"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // toyBinary is the binary that the scripts call: a small one of each kind of server.
@@ -58,7 +60,62 @@ func toyBinary() *HyperKube {
 			select {}
 		},
 		Ready: func(context.Context, *Server) error { return signalSelf(syscall.SIGTERM) }})
+	hk.AddServer(newPuppet())
 	return hk
+}
+
+// newPuppet returns a server that does as it is told, one thing after the other, and then waits.
+func newPuppet() *Server {
+	var log string // the program's file
+	puppet := &Server{SimpleUsage: "puppet", Long: "It does what it is told.", VModuleFlag: "vmodule",
+		Prepare: func(_ context.Context, p *Plan, _ *Server) error {
+			log = p.Path("logs", "hk.log")
+			return nil
+		},
+		Run: func(ctx context.Context, s *Server, _ []string) error {
+			for step := range strings.SplitSeq(s.Value("do"), ";") {
+				if err := move(s, strings.TrimSpace(step), log); err != nil {
+					return err
+				}
+			}
+			<-ctx.Done()
+			return nil
+		}}
+	puppet.Flags().String("do", "", "info TEXT, warn TEXT, more TEXT (at V(3)), print TEXT, wait TEXT (in the program's log file), HUP, TERM, or fail")
+	puppet.Flags().String("vmodule", "", "FILE=N")
+	return puppet
+}
+
+func move(s *Server, step, log string) error {
+	word, text, _ := strings.Cut(step, " ")
+	switch word {
+	case "":
+		return nil
+	case "info":
+		s.Logger().Info(text)
+	case "warn":
+		s.Logger().Warn(text)
+	case "more":
+		s.Logr().V(3).Info(text)
+	case "print":
+		stdlog.Print(text)
+	case "wait":
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+			if found, err := os.ReadFile(log); err != nil || strings.Contains(string(found), text) {
+				return err
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("no %q in %s", text, log)
+			}
+		}
+	case "HUP":
+		return signalSelf(syscall.SIGHUP)
+	case "TERM":
+		return signalSelf(syscall.SIGTERM)
+	default:
+		return errors.New(step)
+	}
+	return nil
 }
 
 func signalSelf(s os.Signal) error {

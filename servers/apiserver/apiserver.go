@@ -51,14 +51,23 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		AddFlags:      func(s *supervisor.Server) { component.AddFlags(s, options.NewServerRunOptions().Flags()) },
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
-		Needs:         []supervisor.Need{{Server: "etcd", Unless: []string{"etcd-servers"}}},
-		Defaults:      defaults,
-		Check:         check,
-		Listen:        c.Listen,
-		Prepare:       a.prepare,
-		Run:           a.run,
-		Ready:         a.ready,
-		Address:       cluster.HTTPS,
+		VModuleFlag:   "vmodule",
+		// Much of k8s.io/apiserver serves the other components, too.
+		Packages: []string{
+			"k8s.io/apiserver/pkg/admission", "k8s.io/apiserver/pkg/audit", "k8s.io/apiserver/pkg/endpoints",
+			"k8s.io/apiserver/pkg/registry", "k8s.io/apiserver/pkg/storage", "k8s.io/apiserver/pkg/util/flowcontrol",
+			"k8s.io/apiextensions-apiserver", "k8s.io/kube-aggregator", "k8s.io/kubernetes/cmd/kube-apiserver",
+			"k8s.io/kubernetes/pkg/controlplane", "k8s.io/kubernetes/pkg/kubeapiserver", "k8s.io/kubernetes/pkg/registry",
+			"k8s.io/kubernetes/plugin/pkg/admission", "k8s.io/kubernetes/plugin/pkg/auth",
+		},
+		Needs:    []supervisor.Need{{Server: "etcd", Unless: []string{"etcd-servers"}}},
+		Defaults: defaults,
+		Check:    check,
+		Listen:   c.Listen,
+		Prepare:  a.prepare,
+		Run:      a.run,
+		Ready:    a.ready,
+		Address:  cluster.HTTPS,
 		// Requests in flight may take that long, upstream's default for --shutdown-delay-duration and the drain together.
 		GracePeriod: 20 * time.Second,
 		Main:        component.Main(upstream, app.NewAPIServerCommand),
@@ -217,7 +226,7 @@ func (a *apiserver) prepare(_ context.Context, p *supervisor.Plan, s *supervisor
 func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) error {
 	usable := make(chan struct{})
 	defer a.started.Put(usable)()
-	ctx, cancel := unlessStarting(component.Context(ctx, s), usable)
+	ctx, cancel := unlessStarting(ctx, usable)
 	defer cancel()
 	o, err := newOptions(s)
 	if err != nil {

@@ -5,6 +5,7 @@
 //	  pki/               keys and certificates, under kubeadm's names
 //	  kubeconfig/        admin.conf, controller-manager.conf, scheduler.conf
 //	  etcd/              etcd's data, and its socket
+//	  logs/              a file for each server, and km.log; see package supervisor
 package cluster
 
 import (

@@ -23,7 +23,8 @@ func Banner(p *supervisor.Plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  Kubernetes %s at %s\n\n", versions.Kubernetes(), HTTPS(s))
 	fmt.Fprintf(&b, "  export KUBECONFIG=%s\n", KubeconfigPath(p, "admin"))
-	fmt.Fprintf(&b, "  kubectl get namespaces        (without kubectl: km kubectl get namespaces)\n\n")
+	fmt.Fprintf(&b, "  kubectl get namespaces        (without kubectl: km kubectl get namespaces)\n")
+	fmt.Fprintf(&b, "  km logs -f%s\n\n", p.Location())
 	fmt.Fprintf(&b, "  Ctrl-C stops it.")
 	if p.Ephemeral {
 		fmt.Fprintf(&b, " All is removed then.")

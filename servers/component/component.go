@@ -11,7 +11,6 @@ import (
 	"k8s.io/component-base/cli"
 	cliflag "k8s.io/component-base/cli/flag"
 
-	"github.com/seed-200a7251/km/logging/klogs"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -54,19 +53,14 @@ func Defaults(s *supervisor.Server, pairs ...string) error {
 	return nil
 }
 
-// Context is the context for a component's start: it carries the server's logger, where contextual logging finds it.
-func Context(ctx context.Context, s *supervisor.Server) context.Context {
-	return klogs.NewContext(ctx, s.Log())
-}
-
 // LogFlags are the flags by which upstream's components configure the process's one logger.
-var LogFlags = []string{"logging-format", "vmodule", "log-flush-frequency", "log-text-split-stream", "log-text-info-buffer-size", "log-json-split-stream", "log-json-info-buffer-size"}
+var LogFlags = []string{"logging-format", "log-flush-frequency", "log-text-split-stream", "log-text-info-buffer-size", "log-json-split-stream", "log-json-info-buffer-size"}
 
 // RefuseLogFlags refuses flags that have no effect here, since all servers share one log.
 func RefuseLogFlags(s *supervisor.Server, names ...string) error {
 	for _, name := range names {
 		if s.Given(name) {
-			return fmt.Errorf("%[1]s: --%[1]s.%[2]s has no effect beside other servers: use --log-format and --%[1]s.log-level", s.Name(), name)
+			return fmt.Errorf("%[1]s: --%[1]s.%[2]s has no effect beside other servers: use --log-format, --%[1]s.log-level and --%[1]s.log-file", s.Name(), name)
 		}
 	}
 	return nil

@@ -50,6 +50,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		AddFlags:      func(s *supervisor.Server) { component.AddFlags(s, flagSets(newDefaultOptions())) },
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
+		VModuleFlag:   "vmodule",
+		Packages:      []string{"k8s.io/controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", "k8s.io/kubernetes/pkg/controller"},
 		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
 		Defaults:      defaults,
 		Check:         check,
@@ -142,7 +144,6 @@ func check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
 }
 
 func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []string) error {
-	ctx = component.Context(ctx, s)
 	o, err := newOptions(s)
 	if err != nil {
 		return err

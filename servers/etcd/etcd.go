@@ -37,6 +37,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Long: "The store of the cluster's state. In `km run` it listens on a unix socket in the data folder only; it joins " +
 			"by itself where the apiserver is selected and no --apiserver.etcd-servers names one elsewhere.",
 		AddFlags: func(s *supervisor.Server) { s.Flags().AddFlagSet(upstreamFlags(newOptions())) },
+		Packages: []string{"go.etcd.io/etcd/server/v3", "go.etcd.io/raft/v3", "go.etcd.io/bbolt"},
 		Defaults: e.defaults,
 		Check:    e.check,
 		Prepare:  e.prepare,

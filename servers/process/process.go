@@ -3,11 +3,13 @@
 package process
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apiserver/pkg/util/compatibility"
 	"k8s.io/client-go/rest"
 	cliflag "k8s.io/component-base/cli/flag"
@@ -47,6 +49,15 @@ func Setup(p *supervisor.Plan) error {
 		}
 		os.Exit(code)
 	})
+
+	// Without it what the components' HTTP servers complain of (k8s.io/apiserver/pkg/server/secure_serving.go) is printed
+	// to standard error, in between all else.
+	if err := p.Logs().TakeStderr(); err != nil {
+		return err
+	}
+
+	// Without it the lines that tell of a panic may not be in the log when it ends the process.
+	runtime.PanicHandlers = append(runtime.PanicHandlers, func(context.Context, any) { p.Logs().Flush() })
 
 	// Without it the apiserver's etcd clients write to standard error by themselves.
 	placeEtcdClients(p.Logs())

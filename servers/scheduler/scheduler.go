@@ -43,6 +43,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		AddFlags:      func(s *supervisor.Server) { component.AddFlags(s, *options.NewOptions().Flags) },
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
+		VModuleFlag:   "vmodule",
+		Packages:      []string{"k8s.io/kubernetes/cmd/kube-scheduler", "k8s.io/kubernetes/pkg/scheduler"},
 		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
 		Defaults:      cluster.ClientDefaults,
 		Check:         check,
@@ -90,7 +92,7 @@ func check(ctx context.Context, _ *supervisor.Plan, s *supervisor.Server) error 
 		return fmt.Errorf("scheduler: %w; see `km help scheduler`", utilerrors.NewAggregate(errs))
 	}
 	if o.ConfigFile != "" {
-		if _, err := options.LoadConfigFromFile(klog.FromContext(component.Context(ctx, s)), o.ConfigFile); err != nil {
+		if _, err := options.LoadConfigFromFile(klog.FromContext(ctx), o.ConfigFile); err != nil {
 			return fmt.Errorf("scheduler: --scheduler.config=%s: %w", o.ConfigFile, err)
 		}
 		return nil
@@ -104,7 +106,6 @@ func (sched *scheduler) prepare(ctx context.Context, p *supervisor.Plan, s *supe
 }
 
 func (sched *scheduler) run(ctx context.Context, s *supervisor.Server, _ []string) error {
-	ctx = component.Context(ctx, s)
 	o, err := newOptions(s)
 	if err != nil {
 		return err

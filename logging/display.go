@@ -1,0 +1,84 @@
+package logging
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"sync"
+)
+
+// display is where lines are shown: Config.Out, with what Config.Brief keeps from it.
+type display struct {
+	renderer *Renderer
+	queue    *queue
+	mu       sync.Mutex // guards phase and held of each Log
+}
+
+func newDisplay(c Config, ls *Logs) *display {
+	t := &trouble{
+		broke:  "the screen cannot be written to; the servers go on, and the log files have what they log",
+		works:  "the screen can be written to again",
+		slow:   "the screen could not be written to for a while, and does not show all; the log files have it",
+		logs:   ls,
+		broken: map[string]bool{},
+	}
+	d := &display{
+		renderer: &Renderer{Format: c.Format, Color: c.Color},
+		queue:    newQueue("standard error", t.tell),
+	}
+	d.queue.open(&rendering{renderer: d.renderer, out: c.Out})
+	return d
+}
+
+// put shows a line, or holds it if the server is starting.
+func (d *display) put(l *Log, line []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case l.phase == Running || l.all.Load():
+		d.queue.put(line)
+	case l.phase == Starting:
+		if len(l.held) == heldLines {
+			l.held = l.held[1:]
+		}
+		l.held = append(l.held, slices.Clone(line))
+	}
+}
+
+// rendering writes lines of JSON as a Renderer renders them.
+type rendering struct {
+	renderer *Renderer
+	out      io.Writer
+	rest     []byte // of the first line, if the beginning of it has been shown already
+}
+
+// Write returns how many bytes of the lines it has shown, so that the rest can be tried again. They are shown with one
+// write, for a terminal's sake.
+func (r *rendering) Write(lines []byte) (int, error) {
+	if r.renderer.Format == FormatJSON {
+		return r.out.Write(lines)
+	}
+	text := r.rest
+	var ends []int // of each line, in text
+	for line := range bytes.Lines(lines) {
+		if len(ends) > 0 || r.rest == nil {
+			text = r.renderer.Append(text, line)
+		}
+		ends = append(ends, len(text))
+	}
+	n, err := r.out.Write(text)
+	r.rest = nil
+	if err == nil {
+		return len(lines), nil
+	}
+	shown := 0
+	for line := range bytes.Lines(lines) {
+		if n < ends[0] {
+			r.rest = text[n:ends[0]:ends[0]]
+			break
+		}
+		ends = ends[1:]
+		shown += len(line)
+	}
+	return shown, err
+}

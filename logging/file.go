@@ -1,0 +1,135 @@
+package logging
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"gopkg.in/natefinch/lumberjack.v2"
+)
+
+// File says where a Log keeps its lines, one JSON object each.
+type File struct {
+	// Path of the file. It is appended to. Its folder is made, if it is not there, for its owner alone.
+	Path string
+	// MaxSize is the size in megabytes at which the file is renamed, to NAME-TIME.EXT beside it, and a new one begun.
+	// Default: 20.
+	MaxSize int
+	// MaxBackups is how many renamed files are kept; of more, the newest ones. Default: 4.
+	MaxBackups int
+}
+
+// Defaults of File.
+const (
+	DefaultMaxSize    = 20
+	DefaultMaxBackups = 4
+)
+
+// Open has the lines written to a file, including what was logged since the Log was made. It belongs to Config.Files, and is
+// called once for each Log; several may share a file. An error tells why the file cannot be used.
+func (l *Log) Open(f File) error {
+	path, err := filepath.Abs(f.Path)
+	if err != nil {
+		return err
+	}
+	l.logs.mu.Lock()
+	defer l.logs.mu.Unlock()
+	q := l.file.Load()
+	if q == nil {
+		return errors.New("logging: Open without Config.Files")
+	}
+	if shared := l.logs.files[path]; shared != nil {
+		l.file.Store(shared)
+		q.handTo(shared)
+		return nil
+	}
+	size, err := try(path)
+	if err != nil {
+		return err
+	}
+	if f.MaxSize <= 0 {
+		f.MaxSize = DefaultMaxSize
+	}
+	if f.MaxBackups <= 0 {
+		f.MaxBackups = DefaultMaxBackups
+	}
+	q.name = path
+	q.open(&rotated{
+		file:  &lumberjack.Logger{Filename: path, MaxSize: f.MaxSize, MaxBackups: f.MaxBackups},
+		max:   f.MaxSize << 20,
+		since: int(size),
+	})
+	l.logs.files[path] = q
+	return nil
+}
+
+// rotated is a file that is renamed when it is full.
+type rotated struct {
+	file  *lumberjack.Logger
+	max   int // bytes in a file
+	since int // bytes that were written since the last pause
+}
+
+// Write writes no faster than one file in two milliseconds: renamed files are named by the millisecond, and lumberjack would
+// write over one of the same name. What is longer than a file, which lumberjack refuses, is written in pieces.
+func (r *rotated) Write(p []byte) (int, error) {
+	written := 0
+	for piece := range slices.Chunk(p, r.max) {
+		if r.since += len(piece); r.since > r.max {
+			time.Sleep(2 * time.Millisecond)
+			r.since = len(piece)
+		}
+		n, err := r.file.Write(piece)
+		written += n
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+func (r *rotated) Close() error { return r.file.Close() }
+
+// Discard says that this Log has no file.
+func (l *Log) Discard() {
+	if q := l.file.Swap(nil); q != nil {
+		q.discard()
+	}
+}
+
+// try finds out whether the file can be used, and its size. It must be a regular one: what is rotated is renamed.
+func try(path string) (size int64, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return 0, err
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return 0, fmt.Errorf("%s is not a regular file", path)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	size, err = f.Seek(0, io.SeekEnd)
+	return size, errors.Join(err, endLine(f), f.Close())
+}
+
+// endLine ends the last line of a file, if a process was killed while it wrote it. The next line is to be one of its own.
+func endLine(f *os.File) error {
+	size, err := f.Seek(0, io.SeekEnd)
+	if size == 0 || err != nil {
+		return err
+	}
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, size-1); err != nil || last[0] == '\n' {
+		return err
+	}
+	_, err = f.Write([]byte("\n"))
+	return err
+}

@@ -1,0 +1,164 @@
+package logging
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"math"
+	"runtime/pprof"
+	"sync/atomic"
+
+	"github.com/go-logr/logr"
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+	"go.uber.org/zap/zapcore"
+)
+
+// Log is one server's place in the logs. Its methods may be called from several goroutines at once.
+type Log struct {
+	name   string
+	head   string // the part of each line that names the server: `,"server":"db",`
+	logs   *Logs
+	labels context.Context // carries the pprof label; one for good, so that its pointer stays the same
+	zap    *zap.Logger
+
+	level   atomic.Int32 // a zapcore.Level
+	vmodule atomic.Pointer[vmodule]
+	all     atomic.Bool // Config.Brief does not hold for this one
+	file    atomic.Pointer[queue]
+	fatal   atomic.Pointer[string]
+
+	// guarded by the lock of the display
+	phase Phase
+	held  [][]byte
+}
+
+func newLog(ls *Logs, name string) *Log {
+	quoted, _ := json.Marshal(name) // it cannot fail for a string
+	l := &Log{
+		name:   name,
+		head:   `,"server":` + string(quoted) + ",",
+		logs:   ls,
+		labels: pprof.WithLabels(context.Background(), pprof.Labels(LabelKey, name)),
+	}
+	l.level.Store(int32(ls.config.Level))
+	l.all.Store(!ls.config.Brief)
+	if ls.config.Files {
+		l.file.Store(newQueue(name, ls.trouble.tell))
+	}
+	l.zap = zap.New(&core{logs: ls, log: l, enc: lineEncoder}, zap.AddCaller())
+	return l
+}
+
+// Name is the server's name.
+func (l *Log) Name() string { return l.name }
+
+// Zap returns the server's logger.
+func (l *Log) Zap() *zap.Logger { return l.zap }
+
+// Slog returns the server's logger as one of the standard library's.
+func (l *Log) Slog() *slog.Logger { return newSlog(l.zap.Core()) }
+
+// Logr returns the server's logger as one of logr's, which Kubernetes' libraries take from a context.
+func (l *Log) Logr() logr.Logger { return logr.New(&sink{logs: l.logs, log: l, sites: contextSites}) }
+
+func newSlog(c zapcore.Core) *slog.Logger {
+	// Without AddStacktraceAt each error comes with a stack.
+	return slog.New(zapslog.NewHandler(c, zapslog.WithCaller(true), zapslog.AddStacktraceAt(slog.Level(math.MaxInt))))
+}
+
+// Level is the least severe level that is written.
+func (l *Log) Level() zapcore.Level { return zapcore.Level(l.level.Load()) }
+
+// SetLevel changes the level, with effect at once.
+func (l *Log) SetLevel(level zapcore.Level) {
+	l.level.Store(int32(level))
+	l.logs.changed()
+}
+
+// SetVModule gives some source files a higher verbosity, with effect at once. text is what klog's flag vmodule takes:
+// FILE=N, separated by commas, FILE being a name without its folder and without ".go", with wildcards as in path.Match.
+// It holds for lines written through klog and logr, and replaces what was set before.
+func (l *Log) SetVModule(text string) error {
+	m, err := parseVModule(text)
+	if err != nil {
+		return err
+	}
+	l.vmodule.Store(m)
+	l.logs.changed()
+	return nil
+}
+
+// ShowAll has Config.Out get all that is written, even if Config.Brief is set.
+func (l *Log) ShowAll() { l.all.Store(true) }
+
+// LastFatal is the message of the last line of fatal severity, or "".
+func (l *Log) LastFatal() string {
+	if s := l.fatal.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
+// enabled reports whether a line of that level (as threshold has it) is written somewhere.
+func (l *Log) enabled(level zapcore.Level) bool {
+	return level >= zapcore.Level(l.level.Load()) && (l.file.Load() != nil || l.shown(level))
+}
+
+// maybeEnabled is enabled, where it is not known yet which file the line comes from.
+func (l *Log) maybeEnabled(level zapcore.Level) bool {
+	if l.enabled(level) {
+		return true
+	}
+	m := l.vmodule.Load()
+	return m != nil && level >= m.most
+}
+
+// enabledIn is enabled for a line from that source file.
+func (l *Log) enabledIn(level zapcore.Level, file string) bool {
+	if l.enabled(level) {
+		return true
+	}
+	m := l.vmodule.Load()
+	return m != nil && m.enabled(level, file)
+}
+
+// shown reports whether lines of that level are for Config.Out.
+func (l *Log) shown(level zapcore.Level) bool {
+	return l.logs.display != nil && (level >= zapcore.WarnLevel || l.all.Load())
+}
+
+// write writes one line. v is the verbosity of a line of info level; enc has the fields that its logger has already.
+func (l *Log) write(e *zapcore.Entry, v int, enc zapcore.Encoder, fields []zapcore.Field) error {
+	if e.Level > zapcore.ErrorLevel {
+		msg := e.Message // of its own, or each entry is allocated
+		l.fatal.Store(&msg)
+	}
+	line, err := encode(l, e, v, enc, fields)
+	if err != nil {
+		return err
+	}
+	defer line.Free()
+	if file := l.file.Load(); file != nil {
+		file.put(line.Bytes())
+	}
+	if l.shown(e.Level) {
+		l.logs.display.put(l, line.Bytes())
+	}
+	return nil
+}
+
+// Record writes an entry to the server's file alone, if it is severe enough: it is for what people are shown in another way.
+func (l *Log) Record(e zapcore.Entry, fields ...zapcore.Field) error {
+	file := l.file.Load()
+	if file == nil || threshold(e.Level) < l.Level() {
+		return nil
+	}
+	line, err := encode(l, &e, 0, lineEncoder, fields)
+	if err != nil {
+		return err
+	}
+	defer line.Free()
+	file.put(line.Bytes())
+	return nil
+}

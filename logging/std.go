@@ -1,0 +1,57 @@
+package logging
+
+import (
+	"bytes"
+	"log"
+	"log/slog"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// TakeDefaults makes ls the destination of what is written with the loggers that Go programs share: the standard log
+// package (by that also what net/http's servers complain of), slog's default logger, and zap's global ones. Close puts
+// back what was there before. It belongs before the first server's start.
+//
+// The standard log package knows no severity: its lines are at info, and net/http's at warn.
+func (ls *Logs) TakeDefaults() {
+	placing := ls.Placing()
+
+	before, flags, prefix, out := slog.Default(), log.Flags(), log.Prefix(), log.Writer()
+	slog.SetDefault(newSlog(placing)) // it sets the output of package log, too: what follows is to come after it
+	log.SetFlags(0)
+	log.SetPrefix("")
+	// Between the caller and here are log.Printf and its kin, log.(*Logger).output, and Write.
+	log.SetOutput(&stdWriter{zap.New(placing, zap.AddCaller(), zap.AddCallerSkip(3))})
+
+	restoreZap := zap.ReplaceGlobals(zap.New(placing, zap.AddCaller()))
+
+	ls.atClose(func() {
+		restoreZap()
+		slog.SetDefault(before)
+		log.SetFlags(flags)
+		log.SetPrefix(prefix)
+		log.SetOutput(out)
+	})
+}
+
+// atClose has f called by Close, before the files are closed. The last one is called first.
+func (ls *Logs) atClose(f func()) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.onClose = append([]func(){f}, ls.onClose...)
+}
+
+// stdWriter is the output of a standard logger: each Write is one line of the log, of whatever number of lines of text.
+type stdWriter struct{ logger *zap.Logger }
+
+func (w *stdWriter) Write(text []byte) (int, error) {
+	level := zapcore.InfoLevel
+	if bytes.HasPrefix(text, []byte("http: ")) || bytes.HasPrefix(text, []byte("http2: ")) {
+		level = zapcore.WarnLevel
+	}
+	if ce := w.logger.Check(level, string(bytes.TrimSuffix(text, []byte("\n")))); ce != nil {
+		ce.Write()
+	}
+	return len(text), nil
+}

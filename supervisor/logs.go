@@ -1,0 +1,228 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/seed-200a7251/km/logging"
+)
+
+// noLogFile is the value of --NAME.log-file for no file.
+const noLogFile = "none"
+
+// makeLogs makes the loggers of the plan's servers. Nothing is opened yet: what is logged meanwhile is kept for the files.
+func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) error {
+	level, err := logging.ParseLevel(hk.settings.logLevel)
+	if err != nil {
+		return fmt.Errorf("--log-level: %w", err)
+	}
+	format, err := logging.ParseFormat(hk.settings.logFormat)
+	if err != nil {
+		return fmt.Errorf("--log-format: %w", err)
+	}
+	if hk.settings.logMaxSize < 1 || hk.settings.logMaxBackups < 1 {
+		return fmt.Errorf("--log-max-size=%d, --log-max-backups=%d: use numbers above 0", hk.settings.logMaxSize, hk.settings.logMaxBackups)
+	}
+	if p.logFiles, err = hk.logFiles(p, flags); err != nil {
+		return err
+	}
+	p.logs = logging.New(logging.Config{
+		Out:     hk.screen(),
+		Level:   level,
+		Format:  format,
+		Color:   colored(hk.errOut()),
+		Files:   true,
+		Program: hk.Name,
+		// Whoever asks for a level wants to see everything of it.
+		Brief: !flags.Changed("log-level") && !hk.settings.verbose,
+	})
+	for _, s := range p.Servers {
+		s.log = p.logs.Server(s.Name())
+		s.log.Claim(s.Packages...)
+		if err := flags.setLevels(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setLevels sets the levels that the user gave for a server.
+func (r *runFlags) setLevels(s *Server) error {
+	text, flag := *r.levels[s], "log-level"
+	if text == "" && s.VerbosityFlag != "" && s.Given(s.VerbosityFlag) {
+		text, flag = "v="+s.Value(s.VerbosityFlag), s.VerbosityFlag
+	}
+	if text != "" {
+		level, err := logging.ParseLevel(text)
+		if err != nil {
+			return fmt.Errorf("--%s.%s: %w", s.Name(), flag, err)
+		}
+		s.log.SetLevel(level)
+		s.log.ShowAll()
+	}
+	if s.VModuleFlag != "" && s.Given(s.VModuleFlag) {
+		if err := s.log.SetVModule(s.Value(s.VModuleFlag)); err != nil {
+			return fmt.Errorf("--%s.%s: %w", s.Name(), s.VModuleFlag, err)
+		}
+		s.log.ShowAll()
+	}
+	return nil
+}
+
+// newLogs is for a binary that is one server: lines go to standard error.
+func newLogs(hk *HyperKube) *logging.Logs {
+	return logging.New(logging.Config{Out: hk.errOut(), Color: colored(hk.errOut()), Program: hk.Name})
+}
+
+// logFile is where a Log's lines go.
+type logFile struct {
+	log  string // name of the server, or of the program
+	path string // "" for none
+	flag string // that says so
+}
+
+// logFiles says where the lines of the program and of the plan's servers go.
+func (hk *HyperKube) logFiles(p *Plan, flags *runFlags) ([]logFile, error) {
+	dir, flag := logDir(p), "--data-dir"
+	if hk.settings.logDir != "" {
+		var err error
+		if dir, err = filepath.Abs(hk.settings.logDir); err != nil {
+			return nil, fmt.Errorf("--log-dir %s: %w", hk.settings.logDir, err)
+		}
+		flag = "--log-dir"
+	}
+	files := []logFile{{hk.Name, logPath(dir, hk.Name), flag}}
+	for _, s := range p.Servers {
+		f := logFile{s.Name(), logPath(dir, s.Name()), flag}
+		switch given := *flags.files[s]; given {
+		case "":
+		case noLogFile:
+			f.path = ""
+		default:
+			path, err := filepath.Abs(given)
+			if err != nil {
+				return nil, fmt.Errorf("--%s.log-file %s: %w", s.Name(), given, err)
+			}
+			f.path, f.flag = path, "--"+s.Name()+".log-file"
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// logDir is where the log files are, unless flags say otherwise.
+func logDir(p *Plan) string { return p.Path("logs") }
+
+func logPath(dir, log string) string { return filepath.Join(dir, log+".log") }
+
+// openLogs opens the log files.
+func (hk *HyperKube) openLogs(p *Plan) error {
+	for _, f := range p.logFiles {
+		log := p.logs.Server(f.log)
+		if f.path == "" {
+			log.Discard()
+			continue
+		}
+		err := log.Open(logging.File{Path: f.path, MaxSize: hk.settings.logMaxSize, MaxBackups: hk.settings.logMaxBackups})
+		if err != nil {
+			err = fmt.Errorf("the log file of %s cannot be used: %w; %s names another place", f.log, err, f.flag)
+			if f.log != hk.Name { // it has one in any case
+				err = fmt.Errorf("%w, and --%s.log-file=%s is for none", err, f.log, noLogFile)
+			}
+			return err
+		}
+	}
+	return noteLogFiles(p)
+}
+
+// logPlaces is a file in the data folder that tells where the log files are that are not there: name of the server, or of
+// the program, to path.
+const logPlaces = "log-files.json"
+
+// noteLogFiles notes where the log files are, for `logs`. Those of servers that are not run now stay as they are noted.
+func noteLogFiles(p *Plan) error {
+	places, err := notedLogFiles(p)
+	if err != nil {
+		places = map[string]string{} // it is about to be written anew
+	}
+	for _, f := range p.logFiles {
+		if delete(places, f.log); f.path != "" && f.path != logPath(logDir(p), f.log) {
+			places[f.log] = f.path
+		}
+	}
+	if len(places) == 0 {
+		if err := os.Remove(p.Path(logPlaces)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	text, err := json.MarshalIndent(places, "", "  ")
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(p.Path(logPlaces), append(text, '\n'), 0o600)
+}
+
+func notedLogFiles(p *Plan) (map[string]string, error) {
+	places := map[string]string{}
+	text, err := os.ReadFile(p.Path(logPlaces))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return places, nil
+	case err != nil:
+		return nil, err
+	}
+	err = json.Unmarshal(text, &places)
+	if err == nil && places == nil {
+		err = errors.New("it is null")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w; remove it, and the next run makes it anew", p.Path(logPlaces), err)
+	}
+	return places, nil
+}
+
+// recordEvent writes a change of a server's state to its log file. People are shown it by the console.
+func (p *Plan) recordEvent(program string, e Event) {
+	s := p.Server(e.Server)
+	if s == nil {
+		return
+	}
+	entry := zapcore.Entry{Level: zapcore.InfoLevel, Time: e.Time, LoggerName: program, Message: e.To.String()}
+	var fields []zap.Field
+	if e.Address != "" {
+		fields = append(fields, zap.String("address", e.Address))
+	}
+	if e.Err != nil {
+		entry.Level = zapcore.ErrorLevel
+		fields = append(fields, zap.Error(e.Err))
+	}
+	p.record(s.log, entry, fields...)
+}
+
+// recordEnd writes to the program's log file how the logs have done.
+func (p *Plan) recordEnd() {
+	p.record(p.logs.Program(), zapcore.Entry{Level: zapcore.InfoLevel, Time: time.Now(), Message: "the servers have ended"},
+		zap.Int64("lines of no server", p.logs.Unplaced()))
+}
+
+// record writes to a log file. That it cannot be encoded, which is not possible for what is written here, is told like any
+// line.
+func (p *Plan) record(log *logging.Log, e zapcore.Entry, fields ...zap.Field) {
+	if err := log.Record(e, fields...); err != nil {
+		log.Zap().Error(e.Message, zap.NamedError("not recorded", err))
+	}
+}
+
+// baseName is the name of the server, or of the program, whose log file of the usual name this is.
+func baseName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".log") }
