@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // freePort is a port that was free a moment ago. It is for servers in classic mode, which cannot be handed a socket.
@@ -117,38 +116,4 @@ func TestClassic(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Each line of the log carries the server that wrote it.
-func TestLogLines(t *testing.T) {
-	h := newHome(t)
-	p := h.run(t, "--log-level=v=2", "--log-format=json")
-	h.must(t, "kubectl", "create", "deployment", "web", "--image=example.invalid/web", "--replicas=3")
-	h.must(t, "kubectl", "rollout", "restart", "deployment/web")
-	h.must(t, "kubectl", "create", "namespace", "doomed")
-	h.must(t, "kubectl", "delete", "namespace", "doomed")
-	if code := p.stop(syscall.SIGTERM); code != 0 {
-		t.Errorf("exit code %d, want 0", code)
-	}
-	count := map[string]int{}
-	for _, line := range lines(p.stderr.String()) {
-		var entry struct{ Ts, Level, Server, Caller, Msg string }
-		if err := json.Unmarshal([]byte(line), &entry); err != nil {
-			t.Fatalf("not a JSON line: %v\n%s", err, line)
-		}
-		if _, err := time.Parse("2006-01-02T15:04:05.000000Z07:00", entry.Ts); err != nil || entry.Msg == "" && entry.Level == "" {
-			t.Errorf("time %v, or no message:\n%s", err, line)
-		}
-		count[entry.Server]++
-		// What upstream does while the flags are read belongs to no server yet.
-		if entry.Server == "km" && !strings.Contains(entry.Caller, "registry.go") {
-			t.Errorf("a line of no server:\n%s", line)
-		}
-	}
-	for _, server := range []string{"etcd", "apiserver", "controller-manager", "scheduler"} {
-		if count[server] == 0 {
-			t.Errorf("no line of %s", server)
-		}
-	}
-	t.Logf("lines: %v", count)
 }

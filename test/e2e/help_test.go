@@ -21,6 +21,7 @@ func TestHelp(t *testing.T) {
 		"help-run":   "help run",
 		"kubeconfig": "kubeconfig --help",
 		"version":    "version --help",
+		"logs":       "logs --help",
 		"etcd":       "help etcd",
 		"scheduler":  "help scheduler",
 	} {

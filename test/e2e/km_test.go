@@ -130,10 +130,20 @@ func (h home) start(t testing.TB, name string, args ...string) *process {
 		_ = p.cmd.Process.Kill() // it has ended already, if all went well
 		<-p.done
 		if t.Failed() {
-			t.Logf("km %s\nstandard output:\n%s\nstandard error:\n%s", strings.Join(args, " "), p.stdout, p.stderr)
+			t.Logf("km %s\nstandard output:\n%s\nstandard error:\n%s", strings.Join(args, " "), end(p.stdout), end(p.stderr))
 		}
 	})
 	return p
+}
+
+// end is the end of what a process has printed: as much as somebody may want to read.
+func end(o *output) string {
+	const enough = 8 << 10
+	text := o.String()
+	if len(text) > enough {
+		text = "…" + text[len(text)-enough:]
+	}
+	return text
 }
 
 // run starts `km run` on free ports and waits until it is ready.

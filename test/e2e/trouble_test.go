@@ -49,6 +49,11 @@ func TestWrongUsage(t *testing.T) {
 		{"run --log-format=xml", []string{"--log-format", `"xml"`, "console or json"}},
 		{"run --name=../up", []string{"--name", `"../up"`}},
 		{"run --ephemeral --data-dir=/tmp/x", []string{"--ephemeral", "--data-dir"}},
+		{"run --etcd.log-level=loud", []string{`--etcd.log-level: unknown log level "loud"`, "v=N"}},
+		{"run --scheduler.v=1000", []string{`--scheduler.v: unknown log level "v=1000"`}},
+		{"run --log-max-size=0", []string{"--log-max-size=0", "above 0"}},
+		{"logs apisever", []string{"apisever", "did you mean apiserver?"}},
+		{"logs --since=yesterday", []string{`--since: "yesterday"`, "5m"}},
 		{"run -- sleep 1", []string{`"sleep"`}},
 		{"nonsense", []string{"server not found: nonsense", "Usage"}},
 		{"--nonsense", []string{"unknown flag: --nonsense", "Usage"}},
@@ -72,6 +77,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"--apiserver.secure-port=" + port}, []string{"apiserver: port " + port, "is taken", "--apiserver.secure-port", "--free-ports"}},
 		{[]string{"--free-ports", "--scheduler.secure-port=" + port}, []string{"scheduler: port " + port, "is taken", "--scheduler.secure-port"}},
 		{[]string{"--free-ports", "--apiserver.bind-address=203.0.113.7"}, []string{"apiserver: ", "no address 203.0.113.7", "--apiserver.bind-address"}},
+		{[]string{"--log-dir=" + file}, []string{"log file of km", "not a directory", "--log-dir"}},
 		{[]string{"--data-dir=" + file}, []string{"data folder " + file, "not a directory", "--data-dir"}},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
@@ -182,8 +188,11 @@ func TestServerFails(t *testing.T) {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	all := lines(p.stderr.String())
-	if len(all) == 0 || !strings.HasPrefix(all[len(all)-1], "Error: etcd failed: ") {
-		t.Errorf("the last line does not name the server:\n%s", p.stderr)
+	if len(all) < 2 || !strings.HasPrefix(all[len(all)-2], "Error: etcd failed: ") || all[len(all)-1] != "See 'km logs'." {
+		t.Errorf("the last lines do not name the server, and where more is:\n%s", p.stderr)
+	}
+	if out := h.must(t, "logs", "etcd", "--level=error"); !strings.Contains(out, "failed to open database") || !strings.Contains(out, "km: failed") {
+		t.Errorf("`km logs` does not tell why:\n%s", out)
 	}
 	if ready := states(p.stdout.String(), "ready"); len(ready) > 0 {
 		t.Errorf("ready: %v", ready)

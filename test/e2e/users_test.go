@@ -71,7 +71,8 @@ func TestUsersFlags(t *testing.T) {
 	}{
 		{"--apiserver.tls-cert-file=" + certFile, []string{"--apiserver.tls-private-key-file", "belong together"}},
 		{"--apiserver.client-ca-file=" + certFile, []string{"--apiserver.client-ca-file=" + certFile, "pki/ca.crt"}},
-		{"--apiserver.vmodule=x=5", []string{"--apiserver.vmodule has no effect", "--apiserver.log-level"}},
+		{"--apiserver.vmodule=x", []string{"--apiserver.vmodule", `"x"`}},
+		{"--apiserver.logging-format=json", []string{"--apiserver.logging-format has no effect", "--apiserver.log-level", "--apiserver.log-file"}},
 		{"--etcd.log-outputs=stdout", []string{"--etcd.log-outputs has no effect"}},
 	} {
 		t.Run(test.flag, func(t *testing.T) { refused(t, h.km(t, "run", "--free-ports", test.flag), test.want...) })
