@@ -122,7 +122,7 @@ func (q *queue) write(w io.Writer) {
 			chunk := wholeLines(rest)
 			n, err := w.Write(chunk)
 			rest = rest[n:]
-			if !q.wrote(n, err) {
+			if !q.wrote(n, err, len(rest)) {
 				return
 			}
 		}
@@ -163,12 +163,14 @@ func wholeLines(lines []byte) []byte {
 	return lines[:bytes.IndexByte(lines, '\n')+1]
 }
 
-// wrote notes the result of a write, and rests if it has failed. It returns false if the queue is to end.
-func (q *queue) wrote(n int, err error) bool {
+// wrote notes the result of a write, and rests if it has failed; left is how much the goroutine still has. It returns false if
+// the queue is to end.
+func (q *queue) wrote(n int, err error, left int) bool {
 	q.mu.Lock()
 	q.written += int64(n)
 	begins := err != nil && !q.failing
-	ends := err == nil && (q.failing || q.lost > 0) // one that blocked has not failed, but lost lines, too
+	caughtUp := left == 0 && len(q.lines) == 0
+	ends := err == nil && (q.failing || q.lost > 0 && caughtUp) // one that is slow has not failed, but lost lines, too
 	q.failing = err != nil
 	lost := q.lost
 	if ends {

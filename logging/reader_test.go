@@ -8,10 +8,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,33 +176,37 @@ func TestReader(t *testing.T) {
 
 // Segments that are older than what is wanted are not even opened.
 func TestOldSegmentsAreLeftOut(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "a.log")
+	path := filepath.Join(t.TempDir(), "a.log")
+	if err := os.Mkdir(backup(path, 2), 0o700); err != nil { // whoever reads it gets an error
+		t.Fatal(err)
+	}
+	write(t, backup(path, 4), lineAt(3, "a3")+lineAt(4, "a4"))
+	write(t, path, lineAt(5, "a5")+lineAt(6, "a6"))
 	for name, n := range map[string]int{backup(path, 2): 2, backup(path, 4): 4, path: 6} {
-		write(t, name, lineAt(n-1, fmt.Sprint("a", n-1))+lineAt(n, fmt.Sprint("a", n)))
 		if err := os.Chtimes(name, at(n), at(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	looked := 0
 	for _, test := range []struct {
 		r     Reader
 		want  string
-		looks int // lines that are looked at
+		looks int // so many lines are looked at
 	}{
 		{Reader{Tail: -1, Since: at(3)}, "a3 a4 a5 a6", 4},
 		{Reader{Tail: -1, Since: at(5)}, "a5 a6", 2},
-		{Reader{Tail: -1, Since: at(7)}, "", 2}, // the last one may get more
-		{Reader{Tail: 1}, "a6", 4},              // once to count
+		{Reader{Tail: -1, Since: at(7)}, "", 0}, // the last one may get more
+		{Reader{Tail: 0}, "", 4},                // once to count
+		{Reader{Tail: 1}, "a6", 4},
 		{Reader{Tail: 2}, "a5 a6", 4},
-		{Reader{Tail: 3, Since: at(3)}, "a4 a5 a6", 8},
+		{Reader{Tail: 3}, "a4 a5 a6", 8},
+		{Reader{Tail: 100, Since: at(3)}, "a3 a4 a5 a6", 8},
 	} {
-		looked = 0
+		looked := 0
 		test.r.Files = files(path)
 		test.r.Match = func(*Line) bool { looked++; return true }
 		var got []string
 		if err := test.r.Read(t.Context(), func(line []byte) error { got = append(got, msg(line)); return nil }); err != nil {
-			t.Fatal(err)
+			t.Errorf("tail %d since %v: %v", test.r.Tail, test.r.Since, err)
 		}
 		if strings.Join(got, " ") != test.want || looked > test.looks {
 			t.Errorf("%q with %d lines looked at, want %q with %d", got, looked, test.want, test.looks)
@@ -673,15 +679,27 @@ func TestFollowOverRotations(t *testing.T) {
 // Files may be renamed just while the folder is looked at. This follows without a pause, so that it is met often.
 func TestSegmentsThatChangeMeanwhile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.log")
-	const rotations, each = 300, 3
+	const rotations, each = 2000, 3
+	var read atomic.Int64
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() {
-		for n := range rotations {
+		for n, gone := 0, 0; n < rotations; n++ {
+			for n-int(read.Load())/each > 2 { // the reader is to be near the end, where files are renamed
+				if t.Failed() {
+					return
+				}
+				runtime.Gosched()
+			}
 			for i := range each {
 				write(t, path, lineAt(n, fmt.Sprint("a", n*each+i)))
 			}
 			rename(t, path, backup(path, n))
+			for ; gone < int(read.Load())/each-2; gone++ { // the folder stays small
+				if err := os.Remove(backup(path, gone)); err != nil {
+					t.Error(err)
+				}
+			}
 		}
 		write(t, path, lineAt(rotations, "end"))
 	})
@@ -705,6 +723,7 @@ func TestSegmentsThatChangeMeanwhile(t *testing.T) {
 		if n++; want == "end" {
 			return
 		}
+		read.Store(int64(n))
 	}
 }
 

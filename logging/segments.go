@@ -57,6 +57,7 @@ type source struct {
 	path    string
 	file    *os.File
 	last    os.FileInfo // of file or, where that is nil, of the one before
+	passed  []string    // the renamed files up to that one
 	lines   *bufio.Reader
 	partial []byte // the beginning of a line whose end is not written yet
 }
@@ -122,15 +123,12 @@ func (s *source) open() (bool, error) {
 		if i := s.index(all); i >= 0 {
 			return i + 1, nil
 		}
-		// The last one is gone.
-		newer := slices.IndexFunc(all, func(segment string) bool {
-			info, err := os.Stat(segment)
-			return err == nil && info.ModTime().After(s.last.ModTime())
-		})
-		if newer < 0 {
-			newer = len(all)
+		// The last one is gone. Go on with what was not there before it.
+		later := slices.IndexFunc(all, func(segment string) bool { return !slices.Contains(s.passed, segment) })
+		if later < 0 {
+			later = len(all)
 		}
-		return newer, nil
+		return later, nil
 	})
 }
 
@@ -162,6 +160,9 @@ func (s *source) openOne(choose func(all []string) (int, error)) (bool, error) {
 		}
 		again, err := segments(s.path)
 		if err != nil || slices.Equal(all, again) {
+			if s.file != nil {
+				s.passed = slices.DeleteFunc(all[:i+1], func(segment string) bool { return segment == s.path })
+			}
 			return s.file != nil, err
 		}
 		s.close()
@@ -184,9 +185,6 @@ func (s *source) openFile(path string) error {
 
 func (s *source) close() {
 	if s.file != nil {
-		if info, err := s.file.Stat(); err == nil {
-			s.last = info // it tells when the file was written to last
-		}
 		_ = s.file.Close() // it was only read
 	}
 	s.file, s.lines, s.partial = nil, nil, nil

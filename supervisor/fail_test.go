@@ -122,3 +122,20 @@ func TestQuietStart(t *testing.T) {
 		}
 	}
 }
+
+// What a server has said comes before its failure, on the screen, and the error last. The log is written by a goroutine of its
+// own.
+func TestLinesComeBeforeTheFailure(t *testing.T) {
+	for range 50 { // to be seen in each order
+		hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: func(_ context.Context, s *Server, _ []string) error {
+			s.Logger().Error("no disk")
+			return errors.New("cannot store")
+		}})
+		out, err := call(hk, "hk", "run")
+		wantCode(t, err, 1)
+		said, failed, last := strings.Index(out, " E db  no disk\n"), strings.Index(out, "  db  failed "), strings.Index(out, "Error: db failed")
+		if said < 0 || failed < said || last < failed {
+			t.Fatalf("not in order:\n%s", out)
+		}
+	}
+}

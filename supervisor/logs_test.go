@@ -570,6 +570,39 @@ func TestLogFileBreaksDuringARun(t *testing.T) {
 	}
 }
 
+// The flags say how large a file becomes, and how many of the full ones are kept.
+func TestSizeAndNumberOfLogFiles(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want int // files
+	}{
+		{nil, 1},
+		{[]string{"--log-max-size=2"}, 3},
+		{[]string{"--log-max-size=1"}, 5},
+		{[]string{"--log-max-size=1", "--log-max-backups=2"}, 3},
+	} {
+		hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: func(_ context.Context, s *Server, _ []string) error {
+			for range 5 {
+				for range 100 {
+					s.Logger().Info(strings.Repeat("x", 10_000))
+				}
+				if err := s.Logger().Sync(); err != nil { // or more comes than is kept for the file
+					return err
+				}
+			}
+			return nil
+		}})
+		if out, err := call(hk, append([]string{"hk", "run"}, test.args...)...); err != nil {
+			t.Fatal(err, out)
+		}
+		// What is too much is removed by a goroutine.
+		wait(t, fmt.Sprintf("%d files with %q", test.want, test.args), func() bool {
+			files, err := filepath.Glob(filepath.Join(filepath.Dir(logOf("db")), "db*.log"))
+			return err == nil && len(files) == test.want
+		})
+	}
+}
+
 // wait waits until f says so.
 func wait(t *testing.T, what string, f func() bool) {
 	for deadline := time.Now().Add(time.Minute); !f(); time.Sleep(time.Millisecond) {

@@ -335,6 +335,22 @@ func TestLogsOfARun(t *testing.T) {
 	contains(t, after, "I db  hk: starting\n", "I db  hk: stopped\n", "I hk  the servers have ended ")
 }
 
+// A file that is elsewhere takes the place of one that an earlier run has left at the usual place.
+func TestLogsOfTheLatestPlace(t *testing.T) {
+	hk := newHyperKube(t, chatter("db"))
+	if out, err := call(hk, "hk", "run"); err != nil {
+		t.Fatal(err, out)
+	}
+	if out, err := call(hk, "hk", "run", "--db.log-level=v=1", "--db.log-file="+filepath.Join(t.TempDir(), "mine")); err != nil {
+		t.Fatal(err, out)
+	}
+	out, err := call(hk, "hk", "logs", "db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, out, "V(1)")
+}
+
 // Servers may share a file. Each line is shown once, and of those who are asked for only.
 func TestLogsOfASharedFile(t *testing.T) {
 	hk := newHyperKube(t, chatter("db"), chatter("api"))
