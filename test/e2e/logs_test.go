@@ -431,13 +431,23 @@ func verbosities(lines []*logLine) map[string]int {
 func TestFirstScreen(t *testing.T) {
 	h := newHome(t)
 	p := h.run(t)
+	// On a machine that is so busy that a server needs longer than this, what it says is shown, and is to be.
+	const patient = 14 * time.Second
+	slow := false
+	for _, m := range regexp.MustCompile(`(?m)^  \S+ +ready +(\S+s)`).FindAllStringSubmatch(p.stdout.String(), -1) {
+		took, err := time.ParseDuration(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow = slow || took > patient
+	}
 	var shown []string
 	for _, line := range lines(p.stderr.String()) {
-		if !strings.Contains(line, "took too long") { // etcd's disk may be slow, and that is worth a line
+		if !strings.Contains(line, " W etcd ") { // its disk may be slow, and that is worth a line
 			shown = append(shown, line)
 		}
 	}
-	if len(shown) > 0 {
+	if len(shown) > 0 && !slow {
 		t.Errorf("on standard error:\n%s", strings.Join(shown, "\n"))
 	}
 	if n := strings.Count(p.stdout.String(), "\n"); n > 24 {
