@@ -9,6 +9,7 @@ import (
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/controllermanager"
 	"github.com/seed-200a7251/km/servers/etcd"
+	"github.com/seed-200a7251/km/servers/executor"
 	"github.com/seed-200a7251/km/servers/kubectl"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/servers/scheduler"
@@ -32,6 +33,7 @@ func main() {
 	km.AddServer(apiserver.New(c))
 	km.AddServer(controllermanager.New(c))
 	km.AddServer(scheduler.New(c))
+	km.AddServer(executor.New(c))
 	km.AddServer(kubectl.New(km.Location))
 	km.AddCommand(cluster.KubeconfigCommand())
 	km.RunToExit(os.Args)

@@ -3,7 +3,7 @@
 //	DATA-DIR/            0700
 //	  state.json         which versions wrote the folder
 //	  pki/               keys and certificates, under kubeadm's names
-//	  kubeconfig/        admin.conf, controller-manager.conf, scheduler.conf
+//	  kubeconfig/        admin.conf, and one for each server that is a client
 //	  etcd/              etcd's data, and its socket
 //	  logs/              a file for each server, and km.log; see package supervisor
 package cluster

@@ -2,16 +2,20 @@ package cluster
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	certutil "k8s.io/client-go/util/cert"
+	kubeadmconstants "k8s.io/kubernetes/cmd/kubeadm/app/constants"
+	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
 
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -92,4 +96,36 @@ func (c *Cluster) trustIn(p *supervisor.Plan, apiserver *supervisor.Server) erro
 	}
 	c.trust = slices.Concat(ca, text)
 	return nil
+}
+
+// NodeTLS is how a node on this machine serves: with a certificate that the apiserver trusts, and to the apiserver alone. It is
+// nil if there is no such certificate, because the apiserver is elsewhere, or the key of the authority.
+func (c *Cluster) NodeTLS() (*tls.Config, error) {
+	if c.pki == nil {
+		return nil, nil
+	}
+	cert, key := pkiutil.PathsForCertAndKey(c.pki.dir, kubeletCert)
+	if have, err := exists(cert); !have || err != nil {
+		return nil, err
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := certutil.NewPool(filepath.Join(c.pki.dir, "ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		Certificates: []tls.Certificate{pair},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    ca,
+		MinVersion:   tls.VersionTLS12,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if name := state.PeerCertificates[0].Subject.CommonName; name != kubeadmconstants.APIServerKubeletClientCertCommonName {
+				return fmt.Errorf("%s may not ask a node", name)
+			}
+			return nil
+		},
+	}, nil
 }

@@ -32,7 +32,11 @@ var identities = map[string]identity{
 	"admin":              {"kubernetes-admin", []string{kubeadmconstants.ClusterAdminsGroupAndClusterRoleBinding}},
 	"controller-manager": {kubeadmconstants.ControllerManagerUser, nil},
 	"scheduler":          {kubeadmconstants.SchedulerUser, nil},
+	"executor":           {ExecutorUser, nil},
 }
+
+// ExecutorUser plays all simulated nodes. Kubernetes has no role for that: the apiserver's room binds one.
+const ExecutorUser = "km:executor"
 
 // EnsureKubeconfig makes the kubeconfig of an identity, whose name is a key of identities. One that is there stays, with
 // what the user has added to it; only the address and a certificate that ends soon are replaced. The apiserver's keys must

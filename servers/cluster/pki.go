@@ -10,8 +10,10 @@ import (
 	"strings"
 	"time"
 
+	certutil "k8s.io/client-go/util/cert"
 	"k8s.io/client-go/util/keyutil"
 	kubeadmapi "k8s.io/kubernetes/cmd/kubeadm/app/apis/kubeadm"
+	kubeadmconstants "k8s.io/kubernetes/cmd/kubeadm/app/constants"
 	certsphase "k8s.io/kubernetes/cmd/kubeadm/app/phases/certs"
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
 
@@ -58,12 +60,38 @@ func (k *pki) ensure() error {
 			return err
 		}
 		for _, leaf := range leaves {
-			if err := k.ensureLeaf(leaf, ca.BaseName, caCert, caKey); err != nil {
+			config, err := leaf.GetConfig(k.config)
+			if err != nil {
+				return err
+			}
+			if err := k.ensureLeaf(leaf.BaseName, config, ca.BaseName, caCert, caKey); err != nil {
+				return err
+			}
+		}
+		// Whoever keeps the authority's key elsewhere has made all that kubeadm knows of, and does without this one.
+		if ca.BaseName == kubeadmconstants.CACertAndKeyBaseName && caKey != nil {
+			if err := k.ensureLeaf(kubeletCert, k.kubeletConfig(), ca.BaseName, caCert, caKey); err != nil {
 				return err
 			}
 		}
 	}
 	return k.ensureServiceAccountKey()
+}
+
+// kubeletCert is the name of the files of the certificate with which nodes on this machine answer the apiserver. kubeadm has
+// none: there each kubelet makes its own.
+const kubeletCert = "kubelet"
+
+func (k *pki) kubeletConfig() *pkiutil.CertConfig {
+	return &pkiutil.CertConfig{
+		Config: certutil.Config{
+			CommonName: "km:kubelet",
+			AltNames:   certutil.AltNames{DNSNames: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}},
+			Usages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		},
+		EncryptionAlgorithm: k.config.EncryptionAlgorithm,
+		NotAfter:            k.now.Add(year),
+	}
 }
 
 // damaged is the error about a file that is there, but is not what it should be.
@@ -125,25 +153,21 @@ func (k *pki) ensureCA(spec *certsphase.KubeadmCert) (*x509.Certificate, crypto.
 
 // ensureLeaf makes a certificate and its key. A certificate that ends soon is made anew for the same key, so that there
 // is no moment at which the two do not belong together.
-func (k *pki) ensureLeaf(spec *certsphase.KubeadmCert, caName string, caCert *x509.Certificate, caKey crypto.Signer) error {
-	certFile, keyFile := pkiutil.PathsForCertAndKey(k.dir, spec.BaseName)
+func (k *pki) ensureLeaf(name string, config *pkiutil.CertConfig, caName string, caCert *x509.Certificate, caKey crypto.Signer) error {
+	certFile, keyFile := pkiutil.PathsForCertAndKey(k.dir, name)
 	haveCert, haveKey, err := both(certFile, keyFile)
-	if err != nil {
-		return err
-	}
-	config, err := spec.GetConfig(k.config)
 	if err != nil {
 		return err
 	}
 	remove := fmt.Sprintf("remove %s and %s, and km makes new ones", certFile, keyFile)
 	var key crypto.Signer
 	if haveKey {
-		if key, err = pkiutil.TryLoadKeyFromDisk(k.dir, spec.BaseName); err != nil {
+		if key, err = pkiutil.TryLoadKeyFromDisk(k.dir, name); err != nil {
 			return damaged(keyFile, cause(err), remove)
 		}
 	}
 	if haveCert {
-		old, err := k.check(spec.BaseName, caName, caCert, key)
+		old, err := k.check(name, caName, caCert, key)
 		if err != nil {
 			return damaged(certFile, err, remove)
 		}

@@ -91,7 +91,7 @@ func TestCertificatesAreRenewed(t *testing.T) {
 	}
 
 	later := newCluster(t, p, time.Now().Add(340*24*time.Hour))
-	want := []string{"apiserver-kubelet-client.crt", "apiserver.crt", "front-proxy-client.crt"}
+	want := []string{"apiserver-kubelet-client.crt", "apiserver.crt", "front-proxy-client.crt", "kubelet.crt"}
 	if names := changed(before, contents(t, p)); !slices.Equal(names, want) {
 		t.Errorf("changed: %v, want %v", names, want)
 	}

@@ -5,6 +5,8 @@ package process
 import (
 	"context"
 	"fmt"
+	"log"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -79,6 +81,15 @@ func Setup(p *supervisor.Plan) error {
 		return fmt.Errorf("--%s: %w", strings.Join(Flags, ", --"), err)
 	}
 	return nil
+}
+
+// WrapSlog puts a handler in front of slog's default one. It belongs before the first server's start.
+func WrapSlog(wrap func(slog.Handler) slog.Handler) {
+	flags, out := log.Flags(), log.Writer()
+	slog.SetDefault(slog.New(wrap(slog.Default().Handler())))
+	// It has the log package write to slog now; that has a bridge of its own.
+	log.SetFlags(flags)
+	log.SetOutput(out)
 }
 
 // Become makes the process look like the upstream binary of that name: cobra commands and etcd read os.Args by

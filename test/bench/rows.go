@@ -34,8 +34,8 @@ var rows = []row{
 
 // unmeasured are targets that no row stands for yet.
 var unmeasured = []unmeasuredRow{
-	{"exec → first pod Running, empty state, one simulated node", "≤ 3.0 s, ≤ 0.33 × apart", "there is no simulated node in km yet"},
-	{"1,000 pods on 100 simulated nodes, create → all Running", "≥ 1.3 × apart's rate", "there is no simulated node in km yet"},
+	{"exec → first pod Running, empty state, one simulated node", "≤ 3.0 s, ≤ 0.33 × apart", "the benchmark starts no pods yet"},
+	{"1,000 pods on 100 simulated nodes, create → all Running", "≥ 1.3 × apart's rate", "the benchmark starts no pods yet"},
 	{"one klog line to its server's logger", "≤ 100 ns, no allocation", "is a Go benchmark: go test -run=- -bench=. ./logging/..."},
 	{"1,000 trivial servers, start → all ready → stopped", "faster than suture and dskit/services", "needs a Go benchmark beside those two libraries"},
 	{"lines of a full run that reach the right server", "100 %", "is a test: TestEachLineIsItsServers in test/e2e"},

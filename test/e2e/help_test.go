@@ -23,6 +23,7 @@ func TestHelp(t *testing.T) {
 		"version":    "version --help",
 		"logs":       "logs --help",
 		"etcd":       "help etcd",
+		"executor":   "help executor",
 		"scheduler":  "help scheduler",
 	} {
 		t.Run(name, func(t *testing.T) {

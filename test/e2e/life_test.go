@@ -155,6 +155,7 @@ func TestSelections(t *testing.T) {
 		{"etcd,scheduler", []string{"etcd", "apiserver", "scheduler"}, "apiserver joins"},
 		{"etcd,controller-manager", []string{"etcd", "apiserver", "controller-manager"}, "apiserver joins"},
 		{"kube-scheduler, scheduler ,kube-apiserver", []string{"etcd", "apiserver", "scheduler"}, "etcd joins"},
+		{"executor", []string{"etcd", "apiserver", "executor"}, "apiserver joins: executor needs it (--executor.kubeconfig would name one elsewhere)"},
 		{"etcd", []string{"etcd"}, ""},
 	} {
 		t.Run(test.list, func(t *testing.T) {

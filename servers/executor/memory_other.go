@@ -1,0 +1,6 @@
+//go:build !linux
+
+package executor
+
+// machineMemory is a usual size: this system has no simple way to tell it.
+func machineMemory() (int64, error) { return 16 << 30, nil }

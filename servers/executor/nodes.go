@@ -1,0 +1,202 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/seed-200a7251/km/servers/versions"
+)
+
+const (
+	// fakeAnnotation is kwok's: nodes with it are played, whoever made them.
+	fakeAnnotation = "kwok.x-k8s.io/node"
+	// ourLabel is on the nodes that the executor made, and may delete.
+	ourLabel = "km.simulated-node"
+	// nodeIP is the address of all nodes: they differ in nothing but their names.
+	nodeIP = "127.0.0.1"
+)
+
+func (e *executor) nodeName(n int) string { return e.prefix + strconv.Itoa(n) }
+
+func nameErrors(name string) []string { return validation.IsDNS1123Subdomain(name) }
+
+// resources are what each node has.
+func (e *executor) resources() (corev1.ResourceList, error) {
+	list := corev1.ResourceList{
+		corev1.ResourceCPU:              *resource.NewQuantity(int64(runtime.NumCPU()), resource.DecimalSI),
+		corev1.ResourcePods:             *resource.NewQuantity(110, resource.DecimalSI),
+		corev1.ResourceEphemeralStorage: *resource.NewQuantity(100<<30, resource.BinarySI),
+	}
+	memory, err := machineMemory()
+	if err != nil {
+		return nil, err
+	}
+	list[corev1.ResourceMemory] = *resource.NewQuantity(memory, resource.BinarySI)
+	for pair := range strings.SplitSeq(e.capacity, ",") {
+		if pair = strings.TrimSpace(pair); pair == "" {
+			continue
+		}
+		name, amount, ok := strings.Cut(pair, "=")
+		if why := validation.IsQualifiedName(name); !ok || len(why) > 0 {
+			return nil, fmt.Errorf("%q is not of the form RESOURCE=QUANTITY, such as memory=32Gi", pair)
+		}
+		quantity, err := resource.ParseQuantity(amount)
+		if err != nil || quantity.Sign() < 0 {
+			return nil, fmt.Errorf("%q: %q is no quantity, such as 500m, 8 or 32Gi", pair, amount)
+		}
+		list[corev1.ResourceName(name)] = quantity
+	}
+	return list, nil
+}
+
+// node is the n-th node.
+func (e *executor) node(n int, resources corev1.ResourceList, port int) *corev1.Node {
+	name := e.nodeName(n)
+	node := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        name,
+			Annotations: map[string]string{fakeAnnotation: "fake"},
+			Labels: map[string]string{
+				ourLabel:                           "true",
+				corev1.LabelHostname:               name,
+				corev1.LabelOSStable:               runtime.GOOS,
+				corev1.LabelArchStable:             runtime.GOARCH,
+				corev1.LabelTopologyRegion:         "local",
+				corev1.LabelTopologyZone:           "local-" + string(rune('a'+(n-1)%e.zones)),
+				"node.kubernetes.io/instance-type": "simulated",
+			},
+		},
+		Status: corev1.NodeStatus{
+			Capacity:    resources,
+			Allocatable: resources,
+			Addresses: []corev1.NodeAddress{
+				{Type: corev1.NodeInternalIP, Address: nodeIP},
+				{Type: corev1.NodeHostName, Address: name},
+			},
+			DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(port)}},
+			NodeInfo: corev1.NodeSystemInfo{
+				KubeletVersion:          versions.Kubernetes(),
+				OSImage:                 "simulated",
+				ContainerRuntimeVersion: "kwok://simulated",
+				OperatingSystem:         "linux",
+				Architecture:            runtime.GOARCH,
+			},
+		},
+	}
+	for key, value := range e.labels {
+		node.Labels[key] = value
+	}
+	// Each has a /24 of the range; check has seen that there are enough.
+	base := netip.MustParsePrefix(e.podCIDR).Masked().Addr().As4()
+	third := (int(base[0])<<16 | int(base[1])<<8 | int(base[2])) + n - 1
+	node.Spec.PodCIDR = fmt.Sprintf("%d.%d.%d.0/24", third>>16&0xff, third>>8&0xff, third&0xff)
+	node.Spec.PodCIDRs = []string{node.Spec.PodCIDR}
+	return node
+}
+
+// ensureNodes makes the nodes, and deletes those of an earlier run that are too many.
+func (e *executor) ensureNodes(ctx context.Context, client kubernetes.Interface, port int) error {
+	resources, err := e.resources()
+	if err != nil {
+		return err
+	}
+	there, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	have := map[string]*corev1.Node{}
+	for i := range there.Items {
+		have[there.Items[i].Name] = &there.Items[i]
+	}
+	for n := range e.nodes {
+		name := e.nodeName(n + 1)
+		if node := have[name]; node != nil && node.Annotations[fakeAnnotation] == "" {
+			return fmt.Errorf("there is a node %s already that is not simulated: use another --executor.node-prefix", name)
+		}
+	}
+	var g errgroup.Group
+	g.SetLimit(16)
+	for n := range e.nodes {
+		want := e.node(n+1, resources, port)
+		old := have[want.Name]
+		delete(have, want.Name)
+		g.Go(func() error { return ensureNode(ctx, client, old, want) })
+	}
+	for name, node := range have {
+		// Those with another prefix may be another executor's.
+		if n, err := strconv.Atoi(strings.TrimPrefix(name, e.prefix)); err == nil && name == e.nodeName(n) && node.Labels[ourLabel] != "" {
+			g.Go(func() error {
+				err := client.CoreV1().Nodes().Delete(ctx, name, metav1.DeleteOptions{})
+				if apierrors.IsNotFound(err) {
+					return nil
+				}
+				return err
+			})
+		}
+	}
+	return g.Wait()
+}
+
+// ensureNode makes a node, or brings the labels and resources of one that is there up to date. What others have added to it
+// stays.
+func ensureNode(ctx context.Context, client kubernetes.Interface, old, want *corev1.Node) error {
+	nodes := client.CoreV1().Nodes()
+	if old == nil {
+		created, err := nodes.Create(ctx, want, metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+		created.Status = want.Status
+		_, err = nodes.UpdateStatus(ctx, created, metav1.UpdateOptions{})
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return nil // others are at it already; kwok completes it
+		}
+		return err
+	}
+	node := old.DeepCopy()
+	for key, value := range want.Labels {
+		node.Labels[key] = value
+	}
+	node, err := nodes.Update(ctx, node, metav1.UpdateOptions{})
+	if err != nil {
+		return err
+	}
+	node.Status.Capacity, node.Status.Allocatable = want.Status.Capacity, want.Status.Allocatable
+	node.Status.NodeInfo, node.Status.Addresses = want.Status.NodeInfo, want.Status.Addresses
+	node.Status.DaemonEndpoints = want.Status.DaemonEndpoints // it may be another port in each run
+	if _, err := nodes.UpdateStatus(ctx, node, metav1.UpdateOptions{}); err != nil {
+		return err
+	}
+	// kwok makes a lease before it has seen which there are, and complains of one from an earlier run.
+	err = client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Delete(ctx, node.Name, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// waitFor asks until f says so; its errors only until ctx ends.
+func waitFor(ctx context.Context, f wait.ConditionWithContextFunc) error {
+	return wait.PollUntilContextCancel(ctx, 25*time.Millisecond, true, f)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

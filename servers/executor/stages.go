@@ -1,0 +1,170 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/kwok/kustomize/crd"
+	"sigs.k8s.io/kwok/kustomize/stage/node/fast"
+	heartbeat "sigs.k8s.io/kwok/kustomize/stage/node/heartbeat-with-lease"
+	podfast "sigs.k8s.io/kwok/kustomize/stage/pod/fast"
+	"sigs.k8s.io/kwok/pkg/apis/v1alpha1"
+	"sigs.k8s.io/kwok/pkg/client/clientset/versioned"
+	"sigs.k8s.io/kwok/pkg/kwok/controllers"
+	kwokclient "sigs.k8s.io/kwok/pkg/utils/client"
+	"sigs.k8s.io/yaml"
+)
+
+// podDelete takes the place of kwok's own, which deletes at once: a pod is gone a second after it was deleted, as one whose
+// process ends when it is asked to, and no later than its grace period allows: of the two durations the shorter one counts.
+// A grace period of 0 is what the deletion itself sets; what remains then is for others to do, who have finalizers.
+const podDelete = `
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: Stage
+metadata:
+  name: pod-delete
+spec:
+  resourceRef:
+    apiGroup: v1
+    kind: Pod
+  selector:
+    matchExpressions:
+    - key: '.metadata.deletionTimestamp'
+      operator: Exists
+    - key: '.metadata.deletionGracePeriodSeconds'
+      operator: NotIn
+      values: ["0"]
+  delay:
+    durationFrom:
+      expressionFrom: '.metadata.deletionTimestamp'
+    jitterDurationMilliseconds: 1000
+  next:
+    delete: true
+`
+
+// stages are how nodes and pods behave, as long as nobody changes it.
+var stages = []string{fast.DefaultNodeInit, heartbeat.DefaultNodeHeartbeatWithLease, podfast.DefaultPodReady, podfast.DefaultPodComplete, podDelete}
+
+// ensureStages makes the resource Stage, and those Stages that are missing. What is there stays: somebody may have changed
+// it.
+func ensureStages(ctx context.Context, config *rest.Config) error {
+	client, err := apiextensions.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	definition := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.Unmarshal(crd.Stage, definition); err != nil {
+		return err
+	}
+	crds := client.ApiextensionsV1().CustomResourceDefinitions()
+	_, err = crds.Create(ctx, definition, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	err = waitFor(ctx, func(ctx context.Context) (bool, error) {
+		d, err := crds.Get(ctx, definition.Name, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		for _, c := range d.Status.Conditions {
+			if c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue {
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	kwok, err := versioned.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	for _, text := range stages {
+		stage := &v1alpha1.Stage{}
+		if err := yaml.Unmarshal([]byte(text), stage); err != nil {
+			return err
+		}
+		// Established says that it will be served; it takes a moment.
+		err := waitFor(ctx, func(ctx context.Context) (bool, error) {
+			_, err := kwok.KwokV1alpha1().Stages().Create(ctx, stage, metav1.CreateOptions{})
+			switch {
+			case err == nil, apierrors.IsAlreadyExists(err):
+				return true, nil
+			case apierrors.IsNotFound(err):
+				return false, nil
+			}
+			return false, fmt.Errorf("%s: %w", stage.Name, err)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// play starts kwok's controllers. They end with ctx.
+func play(ctx context.Context, kubeconfig, podCIDR string, port int) error {
+	clients, err := kwokclient.NewClientset("", kubeconfig)
+	if err != nil {
+		return err
+	}
+	config, err := clients.ToRESTConfig()
+	if err != nil {
+		return err
+	}
+	dynamic, err := clients.ToDynamicClient()
+	if err != nil {
+		return err
+	}
+	mapper, err := clients.ToRESTMapper()
+	if err != nil {
+		return err
+	}
+	restClient, err := rest.RESTClientFor(config)
+	if err != nil {
+		return err
+	}
+	typed, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	kwok, err := versioned.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	c, err := controllers.NewController(controllers.Config{
+		Clock:                             clock.RealClock{},
+		DynamicClient:                     dynamic,
+		RESTClient:                        restClient,
+		RESTMapper:                        mapper,
+		ImpersonatingDynamicClient:        clients.ToImpersonatingDynamicClient(),
+		ImpersonatingTypedClient:          clients.ToImpersonatingTypedClient(),
+		TypedClient:                       typed,
+		TypedKwokClient:                   kwok,
+		ManageNodesWithAnnotationSelector: fakeAnnotation + "=fake",
+		CIDR:                              podCIDR,
+		NodeIP:                            nodeIP,
+		NodeName:                          "localhost",
+		NodePort:                          port,
+		// As kwok's own defaults.
+		PodPlayStageParallelism:   4,
+		NodePlayStageParallelism:  4,
+		NodeLeaseDurationSeconds:  40,
+		NodeLeaseParallelism:      4,
+		PodsOnNodeSyncParallelism: 4,
+		// The same in each life: a lease that an earlier one held is taken up at once.
+		ID: "km-executor",
+	})
+	if err != nil {
+		return err
+	}
+	return c.Start(ctx)
+}
