@@ -19,7 +19,7 @@ const (
 	zapAllocs         = 2
 	slogAllocs        = 3
 	logrAllocs        = 1 // of the arguments, by their caller
-	stdAllocs         = 1
+	stdAllocs         = 2 // the message, and the look whether it is log.Fatal that writes it
 	droppedAllocs     = 0
 	droppedWithAllocs = 1 // of the arguments, by their caller
 )

@@ -43,7 +43,9 @@ func (l *Log) Open(f File) error {
 	if q == nil {
 		return errors.New("logging: Open without Config.Files")
 	}
-	if shared := l.logs.files[path]; shared != nil {
+	if shared := l.logs.files[path]; shared == q {
+		return nil // it is open already
+	} else if shared != nil {
 		l.file.Store(shared)
 		q.handTo(shared)
 		return nil

@@ -216,9 +216,7 @@ func TestLabelIsOnePointer(t *testing.T) {
 func TestLabelIsThatOfProfiles(t *testing.T) {
 	ls := newLogs(t, Config{})
 	ls.Server("db").Do(func() {
-		// A context that carries the same label leads to the same profile entries; the runtime shows it as Stacks does.
-		started, end := make(chan struct{}), make(chan struct{})
-		gone := make(chan struct{})
+		started, end, gone := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(gone)
 			waitForEnd(started, end)

@@ -103,7 +103,7 @@ func keysOf(t testing.TB, object string) (keys []string) {
 	if _, err := d.Token(); err != nil {
 		t.Fatalf("%v: %s", err, object)
 	}
-	if rest, err := io.ReadAll(io.MultiReader(d.Buffered())); err != nil || strings.TrimSpace(string(rest)) != "" {
+	if rest, err := io.ReadAll(d.Buffered()); err != nil || strings.TrimSpace(string(rest)) != "" {
 		t.Fatalf("after the object comes %q, %v", rest, err)
 	}
 	return keys

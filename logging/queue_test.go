@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -17,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// destination is where a queue writes to. It does what a test wants of it.
+// destination is where a queue writes to: an io.WriteCloser that does what a test wants of it.
 type destination struct {
 	// answer, if it is there, says how many bytes are taken, and the error.
 	answer func(p []byte) (int, error)
@@ -826,8 +825,6 @@ func TestFileThatFails(t *testing.T) {
 		}
 	})
 }
-
-var _ io.WriteCloser = (*destination)(nil)
 
 // Somebody may have looked up the queue just before it was handed over: what he puts there goes on to the other one.
 func TestPutAfterHandTo(t *testing.T) {

@@ -121,6 +121,9 @@ func (r *Reader) readAll(f func([]byte) error) error {
 
 // merge calls f with the lines that there are now, the earliest first.
 func (r *Reader) merge(f func([]byte) error) error {
+	for _, o := range r.sources {
+		o.dry = false
+	}
 	for {
 		var first *ordered
 		for _, o := range r.sources {
@@ -147,6 +150,7 @@ type ordered struct {
 	source
 	reader *Reader
 	window []timed
+	dry    bool // there are no more lines now: it is not asked again for each line of the others
 	last   time.Time
 }
 
@@ -157,9 +161,10 @@ type timed struct {
 
 // fill reads until there are enough lines in the window, or no more.
 func (o *ordered) fill() error {
-	for len(o.window) < reorder {
+	for len(o.window) < reorder && !o.dry {
 		line, err := o.next()
 		if line == nil || err != nil {
+			o.dry = true
 			return err
 		}
 		at, wanted := o.wanted(line)

@@ -146,6 +146,10 @@ func TestReader(t *testing.T) {
 		{"more than there are, over segments", map[string]string{backup("a.log", 2): lineAt(1, "a1"), "a.log": lineAt(3, "a3")}, []string{"a.log"}, Reader{Tail: 100}, "a1 a3"},
 		{"since, over segments", map[string]string{backup("a.log", 2): lineAt(1, "a1") + lineAt(2, "a2"), backup("a.log", 3): lineAt(3, "a3"), "a.log": lineAt(4, "a4")},
 			[]string{"a.log"}, Reader{Tail: -1, Since: at(2)}, "a2 a3 a4"},
+		{"a segment that is nothing but a part of a line", map[string]string{backup("a.log", 2): "cut o", "a.log": lineAt(3, "a3")},
+			[]string{"a.log"}, Reader{Tail: -1}, `"cut o\n" a3`},
+		{"a segment that ends within a line, after what is not wanted", map[string]string{backup("a.log", 2): lineAt(1, "a1") + "cut o", "a.log": lineAt(3, "a3")},
+			[]string{"a.log"}, Reader{Tail: -1, Since: at(2)}, "a3"},
 		{"a segment that ends within a line", map[string]string{backup("a.log", 2): lineAt(1, "a1") + `{"ts":"cut o`, "a.log": lineAt(3, "a3")},
 			[]string{"a.log"}, Reader{Tail: -1}, `a1 "{\"ts\":\"cut o\n" a3`},
 	} {

@@ -71,6 +71,7 @@ func (s *source) next() ([]byte, error) {
 			}
 		}
 		// Asked first: a file that has been renamed gets no more lines, so that its end is the end.
+		asked := s.lines.Buffered() == 0
 		ended, err := s.superseded()
 		if err != nil {
 			return nil, err
@@ -85,6 +86,9 @@ func (s *source) next() ([]byte, error) {
 			return nil, err
 		case !ended:
 			s.partial = line
+			if !asked {
+				continue
+			}
 			return nil, nil
 		}
 		s.close()

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"log"
 	"log/slog"
+	"runtime"
+	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -47,11 +49,28 @@ type stdWriter struct{ logger *zap.Logger }
 
 func (w *stdWriter) Write(text []byte) (int, error) {
 	level := zapcore.InfoLevel
-	if bytes.HasPrefix(text, []byte("http: ")) || bytes.HasPrefix(text, []byte("http2: ")) {
+	if fatal() {
+		level = zapcore.DPanicLevel // not zap's Fatal, which would end the process itself; the core flushes for this one, too
+	} else if bytes.HasPrefix(text, []byte("http: ")) || bytes.HasPrefix(text, []byte("http2: ")) {
 		level = zapcore.WarnLevel
 	}
 	if ce := w.logger.Check(level, string(bytes.TrimSuffix(text, []byte("\n")))); ce != nil {
 		ce.Write()
 	}
 	return len(text), nil
+}
+
+// fatal reports whether what is being written comes from log.Fatal or its kin, which end the process next.
+func fatal() bool {
+	var pcs [4]uintptr // log.(*Logger).output and what has called it
+	for _, pc := range pcs[:runtime.Callers(3, pcs[:])] {
+		f := runtime.FuncForPC(pc - 1)
+		if f == nil {
+			continue
+		}
+		if name, ok := strings.CutPrefix(f.Name(), "log."); ok && strings.HasPrefix(strings.TrimPrefix(name, "(*Logger)."), "Fatal") {
+			return true
+		}
+	}
+	return false
 }

@@ -196,3 +196,36 @@ func TestHTTPServerErrors(t *testing.T) {
 		})
 	}
 }
+
+// A server that nobody has started is nobody's; but what its handlers do wrong is seen in the code that is running.
+func TestErrorsOfNobodysHTTPServer(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		handler http.HandlerFunc
+		want    string
+	}{
+		{"panics", func(http.ResponseWriter, *http.Request) { panic("oh") }, "main"},
+		{"WriteHeader twice", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200); w.WriteHeader(200) }, "main"},
+		{"claimed code panics", func(http.ResponseWriter, *http.Request) { inGoAST(func() { panic("oh") }) }, "api"},
+		{"claimed code writes a header twice", func(w http.ResponseWriter, _ *http.Request) {
+			inGoAST(func() { w.WriteHeader(200); w.WriteHeader(200) })
+		}, "api"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			out := &lines{}
+			ls := newLogs(t, Config{Out: out, Format: FormatJSON})
+			ls.TakeDefaults()
+			ls.Server("api").Claim("go/ast")
+			server := httptest.NewServer(test.handler)
+			if resp, err := server.Client().Get(server.URL); err == nil {
+				_ = resp.Body.Close()
+			}
+			server.Close()
+			ls.Close()
+			got := objectOf(t, out.take())
+			if got["server"] != test.want || got["level"] != "warn" || (ls.Unplaced() == 1) != (test.want == "main") {
+				t.Errorf("%d unplaced: %v", ls.Unplaced(), got)
+			}
+		})
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -170,7 +169,12 @@ func noteLogFiles(p *Plan) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(p.Path(logPlaces), append(text, '\n'), 0o600)
+	// At once, since `logs` may read it at any time. Package renameio, which does this, has it not for Windows.
+	temporary := p.Path(logPlaces + ".new")
+	if err := os.WriteFile(temporary, append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, p.Path(logPlaces))
 }
 
 func notedLogFiles(p *Plan) (map[string]string, error) {
