@@ -52,10 +52,10 @@ func TestStateSurvives(t *testing.T) {
 		t.Errorf("exit code after SIGTERM: %d, want 0", code)
 	}
 	stopped := states(p.stdout.String(), "stopped")
-	if n := len(stopped); n != 4 || stopped[n-1] != "etcd" || stopped[n-2] != "apiserver" {
+	if n := len(stopped); n != 5 || stopped[n-1] != "etcd" || stopped[n-2] != "apiserver" {
 		t.Errorf("servers stopped in the order %v, want those that need the apiserver, then apiserver, etcd", stopped)
 	}
-	if ready := states(p.stdout.String(), "ready"); len(ready) != 4 || ready[0] != "etcd" || ready[1] != "apiserver" {
+	if ready := states(p.stdout.String(), "ready"); len(ready) != 5 || ready[0] != "etcd" || ready[1] != "apiserver" {
 		t.Errorf("servers became ready in the order %v, want etcd, apiserver, then the others", ready)
 	}
 
