@@ -62,7 +62,7 @@ func (hk *HyperKube) allCommands() []*Command {
 // runCommand parses a command's flags and runs it.
 func (hk *HyperKube) runCommand(c *Command, args []string) error {
 	if c.Name == "run" {
-		return hk.runServers(args)
+		return hk.runServers(nil, args)
 	}
 	flags, help := hk.commandFlags(c)
 	if err := flags.Parse(args); err != nil {

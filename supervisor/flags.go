@@ -66,6 +66,41 @@ func (hk *HyperKube) newRunFlags() *runFlags {
 	return r
 }
 
+// addMembers adds the flags of a composite's members without a namespace. Names that `run` has already stay what they are.
+func (r *runFlags) addMembers(members []*Server) {
+	for _, s := range members {
+		s.Flags().VisitAll(func(f *pflag.Flag) {
+			if shared := r.Lookup(f.Name); shared == nil {
+				outer := *f
+				outer.Shorthand = ""
+				outer.Value = &memberValue{&serverValue{s, f}}
+				r.AddFlag(&outer)
+			} else if v, ok := shared.Value.(*memberValue); ok {
+				*v = append(*v, &serverValue{s, f})
+			}
+		})
+	}
+}
+
+// memberValue is the value of a flag without a namespace, which each of the members gets that has it.
+type memberValue []*serverValue
+
+func (v *memberValue) String() string {
+	if len(*v) == 0 { // pflag asks a zero value, too
+		return ""
+	}
+	return (*v)[0].String()
+}
+func (v *memberValue) Type() string { return (*v)[0].Type() }
+func (v *memberValue) Set(text string) error {
+	for _, member := range *v {
+		if err := member.Set(text); err != nil {
+			return fmt.Errorf("%s: %w", member.s.Name(), err)
+		}
+	}
+	return nil
+}
+
 func grace(s *Server) time.Duration {
 	if s.GracePeriod > 0 {
 		return s.GracePeriod

@@ -225,11 +225,11 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 		}
 		return nil
 	}
+	if s.Run == nil {
+		return hk.runServers(s, args)
+	}
 	ctx, stop := untilSignal()
 	defer stop()
-	if s.Run == nil {
-		return hk.wrongUsage(fmt.Errorf("%s is several servers: use `%s run %s`", s.Name(), hk.Name, s.Name()), nil)
-	}
 	flags := newFlagSet(s.Name())
 	flags.AddFlagSet(s.Flags())
 	var help bool

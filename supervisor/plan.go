@@ -156,7 +156,7 @@ func (hk *HyperKube) join(p *Plan) error {
 	for i := 0; i < len(p.Servers); i++ { // grows while it runs: what joins has needs, too
 		s := p.Servers[i]
 		for _, need := range s.Needs {
-			if p.Selected(need.Server) || slices.ContainsFunc(need.Unless, s.Given) {
+			if p.Selected(need.Server) || slices.ContainsFunc(need.Unless, s.Given) || need.When != nil && !need.When(s) {
 				continue
 			}
 			needed, err := hk.FindServer(need.Server)

@@ -14,7 +14,7 @@ import (
 func planned(t testing.TB, hk *HyperKube, args ...string) (*Plan, error) {
 	t.Helper()
 	hk.SetOut(&lockedBuffer{})
-	return hk.plan(args)
+	return hk.plan(nil, args)
 }
 
 // chain are four servers that can be run: ui needs api, which needs db unless it is told where one is; a tool that cannot;
@@ -85,6 +85,22 @@ func TestSelection(t *testing.T) {
 				t.Errorf("joined (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What is needed only with some flags joins with them alone.
+func TestNeedWhen(t *testing.T) {
+	for args, want := range map[string]string{"log": "log", "log --log.keep": "db, log", "log,db": "db, log"} {
+		log := &Server{SimpleUsage: "log", Run: idle,
+			Needs: []Need{{Server: "db", When: func(s *Server) bool { return s.Value("keep") == "true" }}}}
+		log.Flags().Bool("keep", false, "")
+		p, err := planned(t, newHyperKube(t, log, &Server{SimpleUsage: "db", Run: idle}), strings.Fields(args)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := nameList(p.Servers); got != want {
+			t.Errorf("%s: selected %s, want %s", args, got, want)
+		}
 	}
 }
 
@@ -216,5 +232,55 @@ func TestPlanningWritesNothing(t *testing.T) {
 		if found, err := filepath.Glob(p.DataDir + "*"); err != nil || len(found) > 0 {
 			t.Errorf("%v: there is %v, %v", args, found, err)
 		}
+	}
+}
+
+// A composite that is called by its name takes its members' flags without a namespace; each member that has one gets it.
+func TestFlagsOfMembers(t *testing.T) {
+	toy := func(name string, flags ...string) *Server {
+		s := &Server{SimpleUsage: name, Run: idle}
+		for _, flag := range flags {
+			s.Flags().String(flag, "", "")
+		}
+		return s
+	}
+	for _, test := range []struct {
+		name string
+		args []string
+		want string // a's port, a's color, b's port, b's size
+		err  string
+	}{
+		{name: "of both", args: []string{"--port=1"}, want: "1,,1,"},
+		{name: "of one", args: []string{"--size=9"}, want: ",,,9"},
+		{name: "with a namespace", args: []string{"--port=1", "--b.port=2"}, want: "1,,2,"},
+		{name: "the framework's stay its own", args: []string{"--quiet"}, want: ",,,"},
+		{name: "unknown", args: []string{"--sise=9"}, err: "unknown flag: --sise (did you mean --size?)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, b := toy("a", "port", "color"), toy("b", "port", "size", "quiet")
+			both := &Server{SimpleUsage: "both", Members: []string{"a", "b"}}
+			hk := newHyperKube(t, a, b, both, toy("c", "depth"))
+			t.Setenv("XDG_STATE_HOME", t.TempDir())
+			p, err := hk.plan(both, test.args)
+			if test.err != "" {
+				if err == nil || err.Error() != test.err {
+					t.Fatalf("error %v, want %s", err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := nameList(p.Servers); got != "a, b" {
+				t.Errorf("selected: %s", got)
+			}
+			got := strings.Join([]string{a.Value("port"), a.Value("color"), b.Value("port"), b.Value("size")}, ",")
+			if got != test.want {
+				t.Errorf("values %s, want %s", got, test.want)
+			}
+			if strings.Contains(test.name, "of both") && !(a.Given("port") && b.Given("port")) {
+				t.Error("the flag does not count as given")
+			}
+		})
 	}
 }

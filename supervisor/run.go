@@ -12,17 +12,22 @@ import (
 	"golang.org/x/term"
 )
 
-// runServers is `run`: from the arguments to the end of the last server.
-func (hk *HyperKube) runServers(args []string) error {
+// runServers is `run`: from the arguments to the end of the last server. If composite is not nil, it was called by its name,
+// and its members are what is run.
+func (hk *HyperKube) runServers(composite *Server, args []string) error {
 	begin := now()
-	p, err := hk.plan(args)
+	word, usage := "run", hk.runUsage
+	if composite != nil {
+		word, usage = composite.Name(), func() { hk.compositeUsage(composite) }
+	}
+	p, err := hk.plan(composite, args)
 	if err != nil {
 		err = hk.wrongUsage(err, nil)
-		fmt.Fprintf(hk.errOut(), "See '%s run --help'.\n", hk.Name)
+		fmt.Fprintf(hk.errOut(), "See '%s %s --help'.\n", hk.Name, word)
 		return err
 	}
 	if p == nil { // help was asked for
-		hk.runUsage()
+		usage()
 		return nil
 	}
 	return hk.runPlan(p, begin)
@@ -30,14 +35,27 @@ func (hk *HyperKube) runServers(args []string) error {
 
 // plan makes the plan from the arguments, and gives all flags their values. Nothing is written or opened. It returns nil
 // if the arguments ask for help.
-func (hk *HyperKube) plan(args []string) (*Plan, error) {
+func (hk *HyperKube) plan(composite *Server, args []string) (*Plan, error) {
 	flags := hk.newRunFlags()
+	if composite != nil {
+		members, err := hk.choose([]string{composite.Name()})
+		if err != nil {
+			return nil, err
+		}
+		flags.addMembers(members)
+	}
 	list, err := flags.parse(args)
 	if err != nil {
 		return nil, err
 	}
 	if flags.help {
 		return nil, nil
+	}
+	if composite != nil {
+		if len(list) > 0 {
+			return nil, fmt.Errorf("%s takes no arguments, but there is %q", composite.Name(), list[0])
+		}
+		list = []string{composite.Name()}
 	}
 	p, err := hk.settings.plan()
 	if err != nil {

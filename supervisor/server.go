@@ -60,7 +60,9 @@ type Server struct {
 	// Needs are the servers that must be ready before this one starts, and that join the selection by themselves.
 	Needs []Need
 
-	// Members makes this server a composite: selecting it selects its members. It has no Run of its own beside others.
+	// Members makes this server a composite: selecting it selects its members, and calling it runs them. It has no Run of
+	// its own. Called, it takes the flags of `run`, and those of its members without a namespace, too: such a flag is given
+	// to each member that has it.
 	Members []string
 
 	// ProcessFlags names those of the server's flags whose values are kept in variables of the whole process, such as
@@ -121,6 +123,9 @@ type Need struct {
 	// Unless names flags of the needing server. If the user sets one of them, the needed server is elsewhere: it does
 	// not join by itself. If it is selected all the same, it still starts first.
 	Unless []string
+	// When, if not nil, reports whether the server is needed with the flags that the user gave. If not, it does not join by
+	// itself, as with Unless.
+	When func(s *Server) bool
 }
 
 // Name is the first word of SimpleUsage.

@@ -56,6 +56,10 @@ func (s *Server) Usage() {
 }
 
 func (hk *HyperKube) serverUsage(s *Server, flags *pflag.FlagSet) {
+	if len(s.Members) > 0 && s.Run == nil {
+		hk.compositeUsage(s)
+		return
+	}
 	out, program := hk.Out(), hk.Name
 	columns := width(out)
 	if s.Long != "" {
@@ -85,6 +89,20 @@ func (hk *HyperKube) serverUsage(s *Server, flags *pflag.FlagSet) {
 		fmt.Fprintf(out, "\nWith `%[1]s run` each flag stands under the server's name, and these are added\n\n"+
 			"      --%[2]s.log-level string\n      --%[2]s.log-file string\n      --%[2]s.grace-period duration\n", program, name)
 	}
+}
+
+// compositeUsage prints what a server with members is, and whose flags it takes.
+func (hk *HyperKube) compositeUsage(s *Server) {
+	out := hk.Out()
+	if s.Long != "" {
+		fmt.Fprintf(out, "%s\n", wrap(s.Long, "", width(out)))
+	}
+	fmt.Fprintf(out, "Usage\n\n  %[1]s [flags]\n  %[2]s run %[1]s [--SERVER.FLAG...]\n", s.SimpleUsage, hk.Name)
+	members := strings.Join(s.Members, ", ")
+	fmt.Fprintf(out, "\nServers\n\n%s", wrap(members, "  ", width(out)))
+	fmt.Fprintf(out, "\nFlags\n\n%s", wrap(fmt.Sprintf("Those of `%[1]s run`, --SERVER.FLAG included. Called as %[2]s, it takes the flags of "+
+		"%[3]s without SERVER, too: each of them that has such a flag gets it. See `%[1]s run --help` and `%[1]s help SERVER`.",
+		hk.Name, s.Name(), members), "  ", width(out)))
 }
 
 // runUsage prints the help of `run`: its own flags, and where to find those of the servers. It fits on one screen.
