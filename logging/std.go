@@ -15,7 +15,8 @@ import (
 // package (by that also what net/http's servers complain of), slog's default logger, and zap's global ones. Close puts
 // back what was there before. It belongs before the first server's start.
 //
-// The standard log package knows no severity: its lines are at info, and net/http's at warn.
+// The standard log package knows no severity: its lines are at info, and net/http's at warn. A line that begins with a level
+// in brackets, as many programs have it ([WARN] text), is at that level.
 func (ls *Logs) TakeDefaults() {
 	placing := ls.Placing()
 
@@ -48,7 +49,8 @@ func (ls *Logs) atClose(f func()) {
 type stdWriter struct{ logger *zap.Logger }
 
 func (w *stdWriter) Write(text []byte) (int, error) {
-	level := zapcore.InfoLevel
+	written := len(text)
+	level, text := bracketed(text)
 	if fatal() {
 		level = zapcore.DPanicLevel // not zap's Fatal, which would end the process itself; the core flushes for this one, too
 	} else if bytes.HasPrefix(text, []byte("http: ")) || bytes.HasPrefix(text, []byte("http2: ")) {
@@ -57,7 +59,17 @@ func (w *stdWriter) Write(text []byte) (int, error) {
 	if ce := w.logger.Check(level, string(bytes.TrimSuffix(text, []byte("\n")))); ce != nil {
 		ce.Write()
 	}
-	return len(text), nil
+	return written, nil
+}
+
+// bracketed takes the level from the beginning of a line.
+func bracketed(line []byte) (level zapcore.Level, rest []byte) {
+	if name, rest, ok := bytes.Cut(line, []byte("] ")); ok && len(name) > 1 && name[0] == '[' {
+		if level, err := ParseLevel(string(name[1:])); err == nil {
+			return level, rest
+		}
+	}
+	return zapcore.InfoLevel, line
 }
 
 // fatal reports whether what is being written comes from log.Fatal or its kin, which end the process next.

@@ -29,6 +29,8 @@ func TestTakeDefaults(t *testing.T) {
 		{"log.Panic", func() { defer func() { _ = recover() }(); log.Panic("x") }, "I db    x\n"},
 		{"log, several lines", func() { log.Print("one\ntwo\n") }, "I db    one\n\ttwo\n"},
 		{"log, nothing", func() { log.Print("") }, "I db    \n"},
+		{"log, a level in brackets", func() { log.Print("[WARNING] plugin/forward: slow") }, "W db    plugin/forward: slow\n"},
+		{"log, something else in brackets", func() { log.Print("[db] hello") }, "I db    [db] hello\n"},
 		{"log, net/http", func() { log.Print("http: TLS handshake error from 127.0.0.1:1: EOF") }, "W db    http: TLS handshake error from 127.0.0.1:1: EOF\n"},
 		{"log, net/http's HTTP/2", func() { log.Print("http2: x") }, "W db    http2: x\n"},
 		{"log, not net/http", func() { log.Print("https: x") }, "I db    https: x\n"},
