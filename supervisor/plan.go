@@ -151,8 +151,9 @@ func (hk *HyperKube) serverNames() []string {
 	return names
 }
 
-// join adds to p what its servers need, and puts all in an order in which each comes after those that it needs.
-func (hk *HyperKube) join(p *Plan) error {
+// join adds to p what its servers need, and puts all in an order in which each comes after those that it needs. To a
+// composite that is called by its name nothing is added: it is that, and nothing else.
+func (hk *HyperKube) join(p *Plan, composite *Server) error {
 	for i := 0; i < len(p.Servers); i++ { // grows while it runs: what joins has needs, too
 		s := p.Servers[i]
 		for _, need := range s.Needs {
@@ -166,6 +167,9 @@ func (hk *HyperKube) join(p *Plan) error {
 			if needed.Run == nil {
 				return fmt.Errorf("%s needs %s, which cannot be run beside others", s.Name(), needed.Name())
 			}
+			if composite != nil {
+				return fmt.Errorf("%s needs %s%s; `%s run %s` starts one, too", s.Name(), needed.Name(), wayOut(need), hk.Name, composite.Name())
+			}
 			p.Servers = append(p.Servers, needed)
 			p.joined = append(p.joined, joined{needed, s, need.Unless})
 		}
@@ -176,6 +180,14 @@ func (hk *HyperKube) join(p *Plan) error {
 	}
 	p.Servers = ordered
 	return nil
+}
+
+// wayOut says by which flag a needed server is one elsewhere.
+func wayOut(need Need) string {
+	if len(need.Unless) == 0 {
+		return ""
+	}
+	return ": name one with --" + need.Unless[0]
 }
 
 // order sorts servers so that each comes after those that it needs, and otherwise keeps their order.

@@ -235,6 +235,28 @@ func TestPlanningWritesNothing(t *testing.T) {
 	}
 }
 
+// To a composite that is called by its name nothing joins.
+func TestCompositeAlone(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	front := func(args ...string) (*Plan, error) {
+		hk := newHyperKube(t, chain()...)
+		s := &Server{SimpleUsage: "alone", Members: []string{"api", "log"}}
+		hk.AddServer(s)
+		return hk.plan(s, args)
+	}
+	_, err := front()
+	if want := "api needs db: name one with --db-address; `hk run alone` starts one, too"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	p, err := front("--db-address=x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := nameList(p.Servers); got != "api, log" {
+		t.Errorf("selected: %s", got)
+	}
+}
+
 // A composite that is called by its name takes its members' flags without a namespace; each member that has one gets it.
 func TestFlagsOfMembers(t *testing.T) {
 	toy := func(name string, flags ...string) *Server {

@@ -64,7 +64,7 @@ func (hk *HyperKube) plan(composite *Server, args []string) (*Plan, error) {
 	if p.Servers, err = hk.choose(list); err != nil {
 		return nil, err
 	}
-	if err := hk.join(p); err != nil {
+	if err := hk.join(p, composite); err != nil {
 		return nil, err
 	}
 	if err := flags.unselected(p); err != nil {

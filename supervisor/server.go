@@ -62,7 +62,7 @@ type Server struct {
 
 	// Members makes this server a composite: selecting it selects its members, and calling it runs them. It has no Run of
 	// its own. Called, it takes the flags of `run`, and those of its members without a namespace, too: such a flag is given
-	// to each member that has it.
+	// to each member that has it; and no server joins.
 	Members []string
 
 	// ProcessFlags names those of the server's flags whose values are kept in variables of the whole process, such as

@@ -41,7 +41,7 @@ func (c *settings) addLocation(fs *pflag.FlagSet, program string) {
 
 // addRun adds the other flags of `run`.
 func (c *settings) addRun(fs *pflag.FlagSet) {
-	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep the state in a temporary folder that is removed at the end")
+	fs.BoolVar(&c.ephemeral, "ephemeral", false, "use a temporary folder, removed at the end")
 	fs.BoolVar(&c.freePorts, "free-ports", false, "let the servers listen on free ports instead of their default ones")
 	fs.BoolVar(&c.quiet, "quiet", false, "do not show the state of the servers")
 	fs.StringVar(&c.logLevel, "log-level", "info", "least severe lines to log: debug, info, warn, error, or v=N; if given, they are shown, too")

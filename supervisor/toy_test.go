@@ -61,7 +61,7 @@ func toyBinary() *HyperKube {
 		},
 		Ready: func(context.Context, *Server) error { return signalSelf(syscall.SIGTERM) }})
 	hk.AddServer(newPuppet())
-	hk.AddServer(&Server{SimpleUsage: "brief", Long: "It starts test1, and ends.", Members: []string{"test1", "ender"}})
+	hk.AddServer(&Server{SimpleUsage: "brief", Long: "It starts test1 and test2, and ends.", Members: []string{"test1", "test2", "ender"}})
 	return hk
 }
 

@@ -8,11 +8,15 @@ import (
 	"github.com/seed-200a7251/km/servers/apiserver"
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/controllermanager"
+	"github.com/seed-200a7251/km/servers/dns"
 	"github.com/seed-200a7251/km/servers/etcd"
 	"github.com/seed-200a7251/km/servers/executor"
 	"github.com/seed-200a7251/km/servers/kubectl"
+	"github.com/seed-200a7251/km/servers/minion"
 	"github.com/seed-200a7251/km/servers/process"
+	"github.com/seed-200a7251/km/servers/proxy"
 	"github.com/seed-200a7251/km/servers/scheduler"
+	"github.com/seed-200a7251/km/servers/storage"
 	"github.com/seed-200a7251/km/servers/versions"
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -23,9 +27,10 @@ func main() {
 	km := &supervisor.HyperKube{
 		Name: "km",
 		Long: "km is every Kubernetes server in one binary. It runs any selection of them as goroutines of one process, with " +
-			"every server's flags under its name and every log line tagged with its server: `km run` is a control plane on " +
+			"every server's flags under its name and every log line tagged with its server: `km run` is a cluster on " +
 			"this machine, ready in seconds. Called as one server, it is that server and nothing else.",
 		Version: versions.Text,
+		Default: []string{etcd.Name, apiserver.Name, controllermanager.Name, scheduler.Name, minion.Name},
 		Setup:   process.Setup,
 		Banner:  cluster.Banner,
 	}
@@ -34,6 +39,10 @@ func main() {
 	km.AddServer(controllermanager.New(c))
 	km.AddServer(scheduler.New(c))
 	km.AddServer(executor.New(c))
+	km.AddServer(proxy.New(c))
+	km.AddServer(minion.New())
+	km.AddServer(dns.New(c))
+	km.AddServer(storage.New(c))
 	km.AddServer(kubectl.New(km.Location))
 	km.AddCommand(cluster.KubeconfigCommand())
 	km.RunToExit(os.Args)

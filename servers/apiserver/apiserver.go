@@ -92,12 +92,14 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 			return err
 		}
 	}
+	address := "127.0.0.1"
+	if ip := cluster.NodeIP(p); ip != nil && cluster.HasRealNode(p) {
+		address = ip.String() // pods have to reach it
+	}
 	pairs := []string{
-		"bind-address", "127.0.0.1",
+		"bind-address", address,
 		// Without it upstream looks for an address on the default route, and there may be no network at all.
-		"advertise-address", "127.0.0.1",
-		// The Service "kubernetes" cannot have an endpoint on loopback: the API forbids it.
-		"endpoint-reconciler-type", "none",
+		"advertise-address", address,
 		"service-cluster-ip-range", "10.96.0.0/12",
 
 		"tls-cert-file", pki("apiserver.crt"),
@@ -115,7 +117,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		"requestheader-username-headers", "X-Remote-User",
 		"requestheader-group-headers", "X-Remote-Group",
 		"requestheader-extra-headers-prefix", "X-Remote-Extra-",
-		"service-account-issuer", "https://kubernetes.default.svc.cluster.local",
+		"service-account-issuer", "https://kubernetes.default.svc." + cluster.Domain,
 		"enable-admission-plugins", "NodeRestriction",
 		// capabilities are set once for the process, and CNI and storage drivers are privileged.
 		"allow-privileged", "true",
@@ -143,8 +145,14 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	// The address that the certificate and other servers need is the one to listen on, if the user names one.
 	if s.Given("bind-address") && !s.Given("advertise-address") {
 		if ip := net.ParseIP(s.Value("bind-address")); ip != nil && !ip.IsUnspecified() {
-			return s.Default("advertise-address", ip.String())
+			if err := s.Default("advertise-address", ip.String()); err != nil {
+				return err
+			}
 		}
+	}
+	// The Service "kubernetes" cannot have an endpoint on loopback: the API forbids it.
+	if ip := net.ParseIP(s.Value("advertise-address")); ip != nil && ip.IsLoopback() {
+		return s.Default("endpoint-reconciler-type", "none")
 	}
 	return nil
 }
@@ -307,12 +315,17 @@ func bindIdentities(ctx context.Context, loopback *rest.Config) error {
 	if _, err := kubeconfig.EnsureAdminClusterRoleBindingImpl(ctx, client, nil, 25*time.Millisecond, 10*time.Second); err != nil {
 		return err
 	}
-	if _, err := client.RbacV1().ClusterRoles().Create(ctx, executorRole, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return err
+	for _, role := range []*rbacv1.ClusterRole{executorRole, dnsRole, storageRole} {
+		if _, err := client.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
+		}
 	}
 	for _, b := range []struct{ name, user, role string }{
 		{"km:apiserver-kubelet-client", constants.APIServerKubeletClientCertCommonName, "system:kubelet-api-admin"},
 		{"km:executor", cluster.ExecutorUser, executorRole.Name},
+		{"km:dns", cluster.DNSUser, dnsRole.Name},
+		{"km:storage", cluster.StorageUser, storageRole.Name},
+		{"km:storage-provisioner", cluster.StorageUser, "system:persistent-volume-provisioner"},
 	} {
 		_, err := client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: b.name},
@@ -322,6 +335,35 @@ func bindIdentities(ctx context.Context, loopback *rest.Config) error {
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return err
 		}
+	}
+	// A controller inside the server makes the namespace in a moment.
+	return wait.PollUntilContextTimeout(ctx, readyPoll, startTime, true, func(ctx context.Context) (bool, error) {
+		err := bindDNS(ctx, client)
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+}
+
+// bindDNS lets the DNS server make its Service, in the one namespace where that is.
+func bindDNS(ctx context.Context, client kubernetes.Interface) error {
+	meta := metav1.ObjectMeta{Name: "km:dns", Namespace: metav1.NamespaceSystem}
+	rbac := client.RbacV1()
+	_, err := rbac.Roles(meta.Namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"create"}},
+		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"create", "update"}},
+	}}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	_, err = rbac.RoleBindings(meta.Namespace).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: meta,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: cluster.DNSUser}},
+	}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
 	}
 	return nil
 }
@@ -337,6 +379,23 @@ var executorRole = &rbacv1.ClusterRole{
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
 		{APIGroups: []string{"apiextensions.k8s.io"}, Resources: []string{"customresourcedefinitions"}, Verbs: []string{"get", "create"}},
 		{APIGroups: []string{"kwok.x-k8s.io"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "watch", "create"}},
+	},
+}
+
+// dnsRole is what CoreDNS's own role is (cmd/kubeadm/app/phases/addons/dns), and what it takes to make the DNS server's Service.
+var dnsRole = &rbacv1.ClusterRole{
+	ObjectMeta: metav1.ObjectMeta{Name: "km:dns"},
+	Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"services", "namespaces"}, Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"list", "watch"}},
+	},
+}
+
+// storageRole is what it takes to have a StorageClass, beside what Kubernetes's own role for provisioners allows.
+var storageRole = &rbacv1.ClusterRole{
+	ObjectMeta: metav1.ObjectMeta{Name: "km:storage"},
+	Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"storage.k8s.io"}, Resources: []string{"storageclasses"}, Verbs: []string{"create"}},
 	},
 }
 

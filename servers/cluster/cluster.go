@@ -27,16 +27,22 @@ import (
 
 // Cluster is one control plane. The rooms of its servers share one.
 type Cluster struct {
-	mu        sync.Mutex
-	opened    bool
-	listeners map[string]net.Listener // by server
-	endpoint  string                  // the apiserver's, as URL
-	trust     []byte                  // certificates by which clients know the apiserver
-	pki       *pki
+	mu       sync.Mutex
+	opened   bool
+	sockets  map[string]*socket // by server
+	endpoint string             // the apiserver's, as URL
+	trust    []byte             // certificates by which clients know the apiserver
+	pki      *pki
+}
+
+// socket is where a server is to serve.
+type socket struct {
+	host, port string       // the names of the flags that say where
+	listener   net.Listener // nil when it has been taken
 }
 
 // New returns a Cluster of which nothing is known yet.
-func New() *Cluster { return &Cluster{listeners: map[string]net.Listener{}} }
+func New() *Cluster { return &Cluster{sockets: map[string]*socket{}} }
 
 // Open checks, once, that this program may write to the data folder, and notes that it does.
 func (c *Cluster) Open(p *supervisor.Plan) error {
@@ -58,25 +64,30 @@ func (c *Cluster) Open(p *supervisor.Plan) error {
 // one, and the flag is set to it. A port of 0 means that the server does not listen.
 // It is the Listen of a supervisor.Server.
 func (c *Cluster) Listen(p *supervisor.Plan, s *supervisor.Server) error {
-	port := s.Value("secure-port")
+	return c.ListenAt(p, s, "bind-address", "secure-port")
+}
+
+// ListenAt is Listen for a server whose flags have other names.
+func (c *Cluster) ListenAt(p *supervisor.Plan, s *supervisor.Server, hostFlag, portFlag string) error {
+	port := s.Value(portFlag)
 	switch {
-	case p.FreePorts && !s.Given("secure-port"):
+	case p.FreePorts && !s.Given(portFlag):
 		port = "0"
 	case port == "0":
 		return nil
 	}
-	l, err := listen(s, port)
-	if err != nil {
+	socket := &socket{host: hostFlag, port: portFlag}
+	if err := socket.listen(s, port); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.listeners[s.Name()] = l
-	actual := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	c.sockets[s.Name()] = socket
+	actual := strconv.Itoa(socket.listener.Addr().(*net.TCPAddr).Port)
 	if actual == port {
 		return nil
 	}
-	return s.Default("secure-port", actual)
+	return s.Default(portFlag, actual)
 }
 
 // TakeListener hands over the socket that Listen opened. Once it has been taken, and the server is started again, it is a
@@ -84,41 +95,43 @@ func (c *Cluster) Listen(p *supervisor.Plan, s *supervisor.Server) error {
 func (c *Cluster) TakeListener(s *supervisor.Server) (net.Listener, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l, ok := c.listeners[s.Name()]
-	switch {
-	case !ok:
+	socket := c.sockets[s.Name()]
+	if socket == nil {
 		return nil, nil
-	case l == nil:
-		return listen(s, s.Value("secure-port"))
 	}
-	c.listeners[s.Name()] = nil // taken
+	if socket.listener == nil {
+		if err := socket.listen(s, s.Value(socket.port)); err != nil {
+			return nil, err
+		}
+	}
+	l := socket.listener
+	socket.listener = nil // taken
 	return l, nil
 }
 
-func listen(s *supervisor.Server, port string) (net.Listener, error) {
-	host := s.Value("bind-address")
-	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
-	if err != nil {
-		return nil, listenError(s.Name(), host, port, err)
+func (k *socket) listen(s *supervisor.Server, port string) (err error) {
+	host := s.Value(k.host)
+	if k.listener, err = net.Listen("tcp", net.JoinHostPort(host, port)); err != nil {
+		return k.explain(s.Name(), host, port, err)
 	}
-	return l, nil
+	return nil
 }
 
-func listenError(server, host, port string, err error) error {
+func (k *socket) explain(server, host, port string, err error) error {
+	hostFlag, portFlag := "--"+server+"."+k.host, "--"+server+"."+k.port
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s: port %s of %s is taken; choose another with --%s.secure-port, or let km choose with --free-ports",
-			server, port, host, server)
+		return fmt.Errorf("%s: port %s of %s is taken; choose another with %s, or let km choose with --free-ports", server, port, host, portFlag)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s: not allowed to listen on port %s; choose one above 1023 with --%s.secure-port", server, port, server)
+		return fmt.Errorf("%s: not allowed to listen on port %s; choose one above 1023 with %s", server, port, portFlag)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s: this machine has no address %s; choose another with --%s.bind-address", server, host, server)
+		return fmt.Errorf("%s: this machine has no address %s; choose another with %s", server, host, hostFlag)
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {
 		err = op.Err
 	}
-	return fmt.Errorf("%s: cannot listen on %s: %w; see --%s.bind-address and --%s.secure-port", server, net.JoinHostPort(host, port), err, server, server)
+	return fmt.Errorf("%s: cannot listen on %s: %w; see %s and %s", server, net.JoinHostPort(host, port), err, hostFlag, portFlag)
 }
 
 // HTTPS is the URL at which a server is reached that listens on its flags bind-address and secure-port. An address that

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
@@ -33,10 +34,29 @@ var identities = map[string]identity{
 	"controller-manager": {kubeadmconstants.ControllerManagerUser, nil},
 	"scheduler":          {kubeadmconstants.SchedulerUser, nil},
 	"executor":           {ExecutorUser, nil},
+	"proxy":              {"system:kube-proxy", nil},
+	"dns":                {DNSUser, nil},
+	"storage":            {StorageUser, nil},
 }
 
-// ExecutorUser plays all simulated nodes. Kubernetes has no role for that: the apiserver's room binds one.
-const ExecutorUser = "km:executor"
+// Users for whom Kubernetes has no role: the apiserver's room binds them.
+const (
+	// ExecutorUser plays all simulated nodes.
+	ExecutorUser = "km:executor"
+	// DNSUser looks up Services and their endpoints.
+	DNSUser = "km:dns"
+	// StorageUser makes volumes.
+	StorageUser = "km:storage"
+)
+
+// NodeKubeconfig is the name of the kubeconfig of a real node. It differs from that of simulated ones, who are another user.
+const NodeKubeconfig = "node"
+
+// EnsureNodeKubeconfig makes the kubeconfig of a real node: its identity has the node's name in it, so that the node
+// authorizer gives it what is about this node and nothing else.
+func (c *Cluster) EnsureNodeKubeconfig(p *supervisor.Plan, node string) error {
+	return c.ensureKubeconfig(p, NodeKubeconfig, identity{kubeadmconstants.NodesUserPrefix + node, []string{kubeadmconstants.NodesGroup}})
+}
 
 // EnsureKubeconfig makes the kubeconfig of an identity, whose name is a key of identities. One that is there stays, with
 // what the user has added to it; only the address and a certificate that ends soon are replaced. The apiserver's keys must
@@ -46,6 +66,10 @@ func (c *Cluster) EnsureKubeconfig(p *supervisor.Plan, name string) error {
 	if !ok {
 		return fmt.Errorf("no identity %q", name)
 	}
+	return c.ensureKubeconfig(p, name, id)
+}
+
+func (c *Cluster) ensureKubeconfig(p *supervisor.Plan, name string, id identity) error {
 	if c.pki == nil {
 		return fmt.Errorf("the cluster's keys have not been made: %s cannot have a kubeconfig", name)
 	}
@@ -123,7 +147,9 @@ func (c *Cluster) refresh(config *clientcmdapi.Config, id identity) (changed boo
 	if err != nil {
 		return false, err
 	}
-	if !endsSoon(certs[0], c.pki.now) {
+	// A machine may be given another name; then its node is another one.
+	renamed := certs[0].Subject.CommonName != id.user && strings.HasPrefix(certs[0].Subject.CommonName, kubeadmconstants.NodesUserPrefix)
+	if !endsSoon(certs[0], c.pki.now) && !renamed {
 		return changed, nil
 	}
 	fresh, err := c.issue(id)

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func kubeadmConfig(p *supervisor.Plan, address net.IP, names []string, serviceSu
 	// The kubeconfigs get their address from the cluster; the phase wants a port that could be one.
 	cfg.LocalAPIEndpoint.BindPort = 6443
 	cfg.Networking.ServiceSubnet = serviceSubnet
-	cfg.Networking.DNSDomain = "cluster.local"
+	cfg.Networking.DNSDomain = Domain
 	cfg.APIServer.CertSANs = append([]string{"localhost", "127.0.0.1", "::1"}, names...)
 	cfg.CertificateValidityPeriod = &metav1Year
 	cfg.CACertificateValidityPeriod = &metav1TenYears
@@ -70,7 +71,7 @@ func (k *pki) ensure() error {
 		}
 		// Whoever keeps the authority's key elsewhere has made all that kubeadm knows of, and does without this one.
 		if ca.BaseName == kubeadmconstants.CACertAndKeyBaseName && caKey != nil {
-			if err := k.ensureLeaf(kubeletCert, k.kubeletConfig(), ca.BaseName, caCert, caKey); err != nil {
+			if err := k.ensureLeaf(kubeletCert, k.kubeletConfig(nil), ca.BaseName, caCert, caKey); err != nil {
 				return err
 			}
 		}
@@ -82,8 +83,8 @@ func (k *pki) ensure() error {
 // none: there each kubelet makes its own.
 const kubeletCert = "kubelet"
 
-func (k *pki) kubeletConfig() *pkiutil.CertConfig {
-	return &pkiutil.CertConfig{
+func (k *pki) kubeletConfig(names []string) *pkiutil.CertConfig {
+	config := &pkiutil.CertConfig{
 		Config: certutil.Config{
 			CommonName: "km:kubelet",
 			AltNames:   certutil.AltNames{DNSNames: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}},
@@ -92,6 +93,35 @@ func (k *pki) kubeletConfig() *pkiutil.CertConfig {
 		EncryptionAlgorithm: k.config.EncryptionAlgorithm,
 		NotAfter:            k.now.Add(year),
 	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			config.AltNames.IPs = append(config.AltNames.IPs, ip)
+		} else {
+			config.AltNames.DNSNames = append(config.AltNames.DNSNames, name)
+		}
+	}
+	return config
+}
+
+// EnsureNodeCert sees to it that the certificate with which nodes on this machine serve is for these names and addresses, too.
+// The apiserver's keys must have been made.
+func (c *Cluster) EnsureNodeCert(names ...string) error {
+	name := kubeadmconstants.CACertAndKeyBaseName
+	cert, err := pkiutil.TryLoadCertFromDisk(c.pki.dir, name)
+	if err != nil {
+		return err
+	}
+	// Whoever keeps this key elsewhere has put a certificate there that is for these names.
+	key, err := pkiutil.TryLoadKeyFromDisk(c.pki.dir, name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return c.pki.ensureLeaf(kubeletCert, c.pki.kubeletConfig(names), name, cert, key)
+}
+
+// NodeCert is where the certificate is with which nodes on this machine serve, and its key.
+func NodeCert(p *supervisor.Plan) (cert, key string) {
+	return pkiutil.PathsForCertAndKey(p.Path("pki"), kubeletCert)
 }
 
 // damaged is the error about a file that is there, but is not what it should be.

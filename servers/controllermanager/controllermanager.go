@@ -77,6 +77,8 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	return component.Defaults(s,
 		"root-ca-file", pki("ca.crt"),
 		"service-account-private-key-file", pki("sa.key"),
+		// It makes the folder where plugins for volumes would be; upstream's is in /usr.
+		"flex-volume-plugin-dir", p.Path("kubelet", "volume-plugins"),
 		// Each controller gets a service account with its own rights.
 		"use-service-account-credentials", "true",
 		// Upstream's limit of 20 requests a second is to protect a shared API server. With it the first service account is

@@ -1,202 +1,196 @@
-// Package executor is the executor: the nodes on which pods run. They are simulated, by kwok's controllers: pods are
-// scheduled to them, become Running and Ready, get addresses, complete and are deleted, but no container runs.
+// Package executor is the executor: the nodes on which pods run. They are simulated, or the machine is one: with
+// --executor.runtime=cri the kubelet runs real containers.
 package executor
 
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net/netip"
+	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
-	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/kubernetes/cmd/kubelet/app"
+	"k8s.io/kubernetes/cmd/kubelet/app/options"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
-	"github.com/seed-200a7251/km/servers/process"
+	"github.com/seed-200a7251/km/servers/executor/cri"
+	"github.com/seed-200a7251/km/servers/executor/simulated"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
 // Name of the server.
-const Name = "executor"
+const Name = cluster.Executor
+
+// upstream is the name of the component's own binary.
+const upstream = "kubelet"
 
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
-	e := &executor{cluster: c, started: component.NewHandoff[kubernetes.Interface]()}
+	e := &executor{cluster: c, simulated: simulated.New(c), cri: cri.New(c)}
 	return &supervisor.Server{
 		SimpleUsage: Name,
-		Long: "The nodes. They are simulated: pods become Running and Ready on them, get addresses, complete, and are deleted, " +
-			"but no container runs. How they behave is said by Stages of kwok (kwok.x-k8s.io), objects in the cluster that can be " +
-			"changed and added to.",
-		AddFlags: e.addFlags,
-		Packages: []string{"sigs.k8s.io/kwok"},
-		Needs:    []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig"}}},
+		Aliases:     []string{upstream},
+		Long: "The nodes. Beside others they are simulated: pods become Running and Ready on them, get addresses, complete, and " +
+			"are deleted, but no container runs. How they behave is said by Stages of kwok (kwok.x-k8s.io), objects in the cluster " +
+			"that can be changed and added to. With --executor.runtime=cri this machine is the node: the kubelet runs the pods' " +
+			"containers with a container runtime such as containerd. Called by its name, it is the kubelet.",
+		AddFlags:      e.addFlags,
+		ProcessFlags:  []string{"feature-gates"},
+		VerbosityFlag: "v",
+		VModuleFlag:   "vmodule",
+		Packages:      []string{"sigs.k8s.io/kwok", "k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/pkg/kubelet", "github.com/google/cadvisor"},
+		Needs: []supervisor.Need{
+			{Server: cluster.APIServer, Unless: []string{"kubeconfig"}},
+			{Server: cluster.DNS, Unless: []string{"kubeconfig", "cluster-dns"}, When: cluster.IsReal},
+			{Server: cluster.Storage, Unless: []string{"kubeconfig"}, When: cluster.IsReal},
+		},
 		Defaults: e.defaults,
 		Check:    e.check,
-		Listen:   c.Listen,
+		Listen:   e.listen,
 		Prepare:  e.prepare,
 		Run:      e.run,
 		Ready:    e.ready,
-		Address:  func(*supervisor.Server) string { return plural(e.nodes, "simulated node") },
+		Address:  e.address,
+		Main: component.Main(upstream, func() *cobra.Command {
+			return app.NewKubeletCommand(context.Background())
+		}),
+		// The containers have their own grace periods to end in.
+		GracePeriod: cri.GracePeriod,
 	}
 }
 
 type executor struct {
-	cluster *cluster.Cluster
-	started component.Handoff[kubernetes.Interface]
-
-	nodes    int
-	prefix   string
-	capacity string
-	labels   map[string]string
-	zones    int
-	podCIDR  string
+	cluster   *cluster.Cluster
+	simulated *simulated.Nodes
+	cri       *cri.Node
+	forget    string // kubeconfig by which simulated nodes are deleted, if that is this km's business
 }
 
-// Defaults of the flags.
-const (
-	defaultPrefix = "node-"
-	// defaultPodCIDR has a /24 for each of 4,096 nodes, and is apart from the Services' range.
-	defaultPodCIDR = "10.128.0.0/12"
+// Flags that say something about simulated nodes alone, and those of the kubelet's that say something about them, too.
+var (
+	simulatedFlags = []string{"nodes", "node-prefix", "node-capacity", "node-zones"}
+	sharedFlags    = []string{cluster.RuntimeFlag, "node-labels", "pod-cidr", "kubeconfig", "address", "port", "v", "vmodule", "feature-gates"}
 )
 
 func (e *executor) addFlags(s *supervisor.Server) {
-	fs := pflag.NewFlagSet(Name, pflag.ContinueOnError)
-	fs.IntVar(&e.nodes, "nodes", 1, "number of simulated nodes; those of an earlier run with higher numbers are deleted")
-	fs.StringVar(&e.prefix, "node-prefix", defaultPrefix, "beginning of the nodes' names; a number from 1 on follows")
-	fs.StringVar(&e.capacity, "node-capacity", "", "what each node has for pods, such as cpu=8,memory=32Gi,pods=110 (default: this machine's CPUs and memory, and 110 pods)")
-	fs.Var(cliflag.NewMapStringString(&e.labels), "node-labels", "labels of the nodes, KEY=VALUE, separated by commas")
-	fs.IntVar(&e.zones, "node-zones", 1, "number of topology zones; the nodes are spread over them")
-	fs.StringVar(&e.podCIDR, "pod-cidr", defaultPodCIDR, "range of the pods' addresses, of which each node has a /24")
-	fs.String("kubeconfig", "", "kubeconfig of a cluster elsewhere")
-	// What a kubelet serves: the apiserver asks there for logs, exec and port-forward.
-	fs.String("bind-address", "127.0.0.1", "address to answer the apiserver on")
-	fs.Int("secure-port", 10250, "port to answer the apiserver on; 0 for none")
-	s.AddFlagGroup("executor", fs)
+	own := pflag.NewFlagSet(Name, pflag.ContinueOnError)
+	own.String(cluster.RuntimeFlag, cluster.Simulated, "what runs the pods: simulated, or cri for the containers of a runtime on this machine")
+	n := e.simulated
+	own.IntVar(&n.Count, "nodes", 1, "number of simulated nodes; those of an earlier run with higher numbers are deleted")
+	own.StringVar(&n.Prefix, "node-prefix", "node-", "beginning of the simulated nodes' names; a number from 1 on follows")
+	own.StringVar(&n.Capacity, "node-capacity", "", "what each simulated node has for pods, such as cpu=8,memory=32Gi,pods=110 (default: this machine's CPUs and memory, and 110 pods)")
+	own.IntVar(&n.Zones, "node-zones", 1, "number of topology zones; the simulated nodes are spread over them")
+	s.AddFlagGroup("executor", own)
+	kubelet, err := options.NewKubeletServer()
+	if err != nil {
+		panic(err) // its own defaults are wrong
+	}
+	s.AddFlagGroup(upstream, cri.Flags(kubelet))
 }
 
 func (e *executor) defaults(p *supervisor.Plan, s *supervisor.Server) error {
-	if !p.Selected("apiserver") {
-		return nil
+	if cluster.IsReal(s) {
+		return cri.Defaults(p, s)
 	}
-	return s.Default("kubeconfig", cluster.KubeconfigPath(p, Name))
+	pairs := []string{"address", "127.0.0.1", "pod-cidr", simulated.DefaultPodCIDR}
+	if p.Selected(cluster.APIServer) {
+		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, Name))
+	}
+	return component.Defaults(s, pairs...)
 }
 
-// maxNodes is more than one process can play: at ten thousand, kwok and the controllers only follow each other's changes.
-const maxNodes = 10_000
+func (e *executor) check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if err := component.RefuseLogFlags(s, "log-flush-frequency"); err != nil {
+		return err
+	}
+	switch runtime := s.Value(cluster.RuntimeFlag); runtime {
+	case cluster.Simulated:
+		if err := refuse(s, func(flag string) bool {
+			return !slices.Contains(simulatedFlags, flag) && !slices.Contains(sharedFlags, flag)
+		},
+			"is for real nodes: add --executor.runtime=cri, or leave it out"); err != nil {
+			return err
+		}
+		kubelet, err := cri.NewFlags(s)
+		if err != nil {
+			return err
+		}
+		e.simulated.Labels, e.simulated.PodCIDR = kubelet.NodeLabels, kubelet.PodCIDR
+		if err := e.simulated.Check(); err != nil {
+			return err
+		}
+		return cluster.CheckKubeconfig(s)
+	case cluster.CRI:
+		if err := refuse(s, func(flag string) bool { return slices.Contains(simulatedFlags, flag) },
+			"is for simulated nodes: leave it, or --executor.runtime=cri, out"); err != nil {
+			return err
+		}
+		return e.cri.Check(ctx, p, s)
+	default:
+		return fmt.Errorf("executor: --executor.runtime=%s: there are simulated and cri", runtime)
+	}
+}
 
-func (e *executor) check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
-	if e.nodes < 0 || e.nodes > maxNodes {
-		return fmt.Errorf("executor: --executor.nodes=%d: use a number from 0 to %d", e.nodes, maxNodes)
-	}
-	if e.zones < 1 || e.zones > 26 {
-		return fmt.Errorf("executor: --executor.node-zones=%d: use a number from 1 to 26", e.zones)
-	}
-	for _, name := range []string{e.nodeName(1), e.nodeName(max(1, e.nodes))} {
-		if why := nameErrors(name); len(why) > 0 {
-			return fmt.Errorf("executor: --executor.node-prefix=%q: %q is no name for a node: %s", e.prefix, name, strings.Join(why, "; "))
+// refuse returns an error if the user gave a flag that is of no use here.
+func refuse(s *supervisor.Server, useless func(flag string) bool, why string) error {
+	var found []string
+	s.Flags().VisitAll(func(f *pflag.Flag) {
+		if s.Given(f.Name) && useless(f.Name) {
+			found = append(found, "--executor."+f.Name)
 		}
+	})
+	if len(found) == 0 {
+		return nil
 	}
-	for key, value := range e.labels {
-		set := labels.Set{key: value}
-		if _, err := set.AsValidatedSelector(); err != nil {
-			return fmt.Errorf("executor: --executor.node-labels: %w", err)
-		}
-	}
-	if _, err := e.resources(); err != nil {
-		return fmt.Errorf("executor: --executor.node-capacity: %w", err)
-	}
-	prefix, err := netip.ParsePrefix(e.podCIDR)
-	switch {
-	case err != nil:
-		return fmt.Errorf("executor: --executor.pod-cidr: %w", err)
-	case !prefix.Addr().Is4():
-		return fmt.Errorf("executor: --executor.pod-cidr=%s: only IPv4 is simulated", e.podCIDR)
-	case prefix.Bits() > 24 || 1<<(24-prefix.Bits()) < e.nodes:
-		return fmt.Errorf("executor: --executor.pod-cidr=%s has no /24 for each of %d nodes: use a larger range", e.podCIDR, e.nodes)
-	}
-	return cluster.CheckKubeconfig(s)
+	return fmt.Errorf("executor: %s %s", strings.Join(found, ", "), why)
+}
+
+func (e *executor) listen(p *supervisor.Plan, s *supervisor.Server) error {
+	return e.cluster.ListenAt(p, s, "address", "port")
 }
 
 func (e *executor) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
-	process.WrapSlog(func(h slog.Handler) slog.Handler { return forgiving{h} })
-	return e.cluster.PrepareClient(ctx, p, s)
+	if err := e.cluster.PrepareClient(ctx, p, s); err != nil {
+		return err
+	}
+	if cluster.IsReal(s) {
+		e.forget = ""
+		if p.Selected(cluster.APIServer) {
+			e.forget = cluster.KubeconfigPath(p, Name)
+		}
+		return e.cri.Prepare(p, s)
+	}
+	e.simulated.Prepare()
+	return nil
 }
 
 func (e *executor) run(ctx context.Context, s *supervisor.Server, _ []string) error {
-	kubeconfig := s.Value("kubeconfig")
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-	if err != nil {
-		return err
-	}
-	config.QPS = -1 // the nodes are many, and only follow what others ask for
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	port, serve, err := e.kubelet(s)
-	if err != nil {
-		return err
-	}
-	if err := ensureStages(ctx, config); err != nil {
-		return fmt.Errorf("the Stages of kwok cannot be made: %w", err)
-	}
-	if err := e.ensureNodes(ctx, client, port); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	failed := make(chan error, 1)
-	if serve != nil {
-		go func() { failed <- serve(ctx) }()
-	}
-	if err := play(ctx, kubeconfig, e.podCIDR, port); err != nil {
-		return err
-	}
-	defer e.started.Put(client)()
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-failed:
-		return err
-	}
-}
-
-// ready waits until all nodes are Ready.
-func (e *executor) ready(ctx context.Context, _ *supervisor.Server) error {
-	client, err := e.started.Get(ctx)
-	if err != nil {
-		return err
-	}
-	return waitFor(ctx, func(ctx context.Context) (bool, error) {
-		nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: ourLabel, ResourceVersion: "0"})
-		if err != nil {
-			return false, err
-		}
-		ready := map[string]bool{}
-		for _, n := range nodes.Items {
-			ready[n.Name] = isReady(&n)
-		}
-		for n := range e.nodes {
-			if !ready[e.nodeName(n+1)] {
-				return false, nil
+	if cluster.IsReal(s) {
+		if e.forget != "" {
+			if err := e.simulated.Forget(ctx, e.forget); err != nil {
+				return fmt.Errorf("the nodes that were simulated before cannot be deleted: %w", err)
 			}
 		}
-		return true, nil
-	})
+		return e.cri.Run(ctx, s)
+	}
+	return e.simulated.Run(ctx, s)
 }
 
-func isReady(n *corev1.Node) bool {
-	for _, c := range n.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue
-		}
+func (e *executor) ready(ctx context.Context, s *supervisor.Server) error {
+	if cluster.IsReal(s) {
+		return e.cri.Ready(ctx)
 	}
-	return false
+	return e.simulated.Ready(ctx)
+}
+
+func (e *executor) address(s *supervisor.Server) string {
+	switch {
+	case cluster.IsReal(s):
+		return e.cri.Address()
+	case e.simulated.Count == 1:
+		return "1 simulated node"
+	}
+	return fmt.Sprintf("%d simulated nodes", e.simulated.Count)
 }

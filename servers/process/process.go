@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apiserver/pkg/util/compatibility"
+	"k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/rest"
 	cliflag "k8s.io/component-base/cli/flag"
 
@@ -79,6 +80,14 @@ func Setup(p *supervisor.Plan) error {
 	// falls back to the defaults, with a warning, whatever the flags say.
 	if err := compatibility.DefaultComponentGlobalsRegistry.Set(); err != nil {
 		return fmt.Errorf("--%s: %w", strings.Join(Flags, ", --"), err)
+	}
+	// The kubelet and the proxy keep what they are given to themselves until they start, and nobody else may have the flag.
+	for _, s := range p.Servers {
+		if f := s.Flags().Lookup("feature-gates"); f != nil && f.Value.Type() == "mapStringBool" && f.Changed {
+			if err := feature.DefaultMutableFeatureGate.Set(f.Value.String()); err != nil {
+				return fmt.Errorf("--feature-gates: %w", err)
+			}
+		}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package executor
+package simulated
 
 import "golang.org/x/sys/unix"
 

@@ -1,4 +1,4 @@
-package executor
+package simulated
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// kubelet is what a node serves: the apiserver asks there for what kubectl's logs, exec, attach and port-forward show. It
+// endpoint is what a node serves: the apiserver asks there for what kubectl's logs, exec, attach and port-forward show. It
 // returns the port, 0 for none, and the function that serves until its context ends.
-func (e *executor) kubelet(s *supervisor.Server) (port int, serve func(context.Context) error, err error) {
-	listener, err := e.cluster.TakeListener(s)
+func (ns *Nodes) endpoint(s *supervisor.Server) (port int, serve func(context.Context) error, err error) {
+	listener, err := ns.Cluster.TakeListener(s)
 	if err != nil || listener == nil {
 		return 0, nil, err
 	}
-	config, err := e.cluster.NodeTLS()
+	config, err := ns.Cluster.NodeTLS()
 	if config == nil || err != nil {
 		return 0, nil, errors.Join(err, listener.Close())
 	}

@@ -1,4 +1,4 @@
-package executor
+package simulated
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/seed-200a7251/km/servers/versions"
 )
@@ -30,12 +31,12 @@ const (
 	nodeIP = "127.0.0.1"
 )
 
-func (e *executor) nodeName(n int) string { return e.prefix + strconv.Itoa(n) }
+func (ns *Nodes) nodeName(n int) string { return ns.Prefix + strconv.Itoa(n) }
 
 func nameErrors(name string) []string { return validation.IsDNS1123Subdomain(name) }
 
 // resources are what each node has.
-func (e *executor) resources() (corev1.ResourceList, error) {
+func (ns *Nodes) resources() (corev1.ResourceList, error) {
 	list := corev1.ResourceList{
 		corev1.ResourceCPU:              *resource.NewQuantity(int64(runtime.NumCPU()), resource.DecimalSI),
 		corev1.ResourcePods:             *resource.NewQuantity(110, resource.DecimalSI),
@@ -46,7 +47,7 @@ func (e *executor) resources() (corev1.ResourceList, error) {
 		return nil, err
 	}
 	list[corev1.ResourceMemory] = *resource.NewQuantity(memory, resource.BinarySI)
-	for pair := range strings.SplitSeq(e.capacity, ",") {
+	for pair := range strings.SplitSeq(ns.Capacity, ",") {
 		if pair = strings.TrimSpace(pair); pair == "" {
 			continue
 		}
@@ -64,8 +65,8 @@ func (e *executor) resources() (corev1.ResourceList, error) {
 }
 
 // node is the n-th node.
-func (e *executor) node(n int, resources corev1.ResourceList, port int) *corev1.Node {
-	name := e.nodeName(n)
+func (ns *Nodes) node(n int, resources corev1.ResourceList, port int) *corev1.Node {
+	name := ns.nodeName(n)
 	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        name,
@@ -76,7 +77,7 @@ func (e *executor) node(n int, resources corev1.ResourceList, port int) *corev1.
 				corev1.LabelOSStable:               runtime.GOOS,
 				corev1.LabelArchStable:             runtime.GOARCH,
 				corev1.LabelTopologyRegion:         "local",
-				corev1.LabelTopologyZone:           "local-" + string(rune('a'+(n-1)%e.zones)),
+				corev1.LabelTopologyZone:           "local-" + string(rune('a'+(n-1)%ns.Zones)),
 				"node.kubernetes.io/instance-type": "simulated",
 			},
 		},
@@ -97,11 +98,11 @@ func (e *executor) node(n int, resources corev1.ResourceList, port int) *corev1.
 			},
 		},
 	}
-	for key, value := range e.labels {
+	for key, value := range ns.Labels {
 		node.Labels[key] = value
 	}
 	// Each has a /24 of the range; check has seen that there are enough.
-	base := netip.MustParsePrefix(e.podCIDR).Masked().Addr().As4()
+	base := netip.MustParsePrefix(ns.PodCIDR).Masked().Addr().As4()
 	third := (int(base[0])<<16 | int(base[1])<<8 | int(base[2])) + n - 1
 	node.Spec.PodCIDR = fmt.Sprintf("%d.%d.%d.0/24", third>>16&0xff, third>>8&0xff, third&0xff)
 	node.Spec.PodCIDRs = []string{node.Spec.PodCIDR}
@@ -109,8 +110,8 @@ func (e *executor) node(n int, resources corev1.ResourceList, port int) *corev1.
 }
 
 // ensureNodes makes the nodes, and deletes those of an earlier run that are too many.
-func (e *executor) ensureNodes(ctx context.Context, client kubernetes.Interface, port int) error {
-	resources, err := e.resources()
+func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, port int) error {
+	resources, err := ns.resources()
 	if err != nil {
 		return err
 	}
@@ -122,30 +123,24 @@ func (e *executor) ensureNodes(ctx context.Context, client kubernetes.Interface,
 	for i := range there.Items {
 		have[there.Items[i].Name] = &there.Items[i]
 	}
-	for n := range e.nodes {
-		name := e.nodeName(n + 1)
+	for n := range ns.Count {
+		name := ns.nodeName(n + 1)
 		if node := have[name]; node != nil && node.Annotations[fakeAnnotation] == "" {
 			return fmt.Errorf("there is a node %s already that is not simulated: use another --executor.node-prefix", name)
 		}
 	}
 	var g errgroup.Group
 	g.SetLimit(16)
-	for n := range e.nodes {
-		want := e.node(n+1, resources, port)
+	for n := range ns.Count {
+		want := ns.node(n+1, resources, port)
 		old := have[want.Name]
 		delete(have, want.Name)
 		g.Go(func() error { return ensureNode(ctx, client, old, want) })
 	}
 	for name, node := range have {
 		// Those with another prefix may be another executor's.
-		if n, err := strconv.Atoi(strings.TrimPrefix(name, e.prefix)); err == nil && name == e.nodeName(n) && node.Labels[ourLabel] != "" {
-			g.Go(func() error {
-				err := client.CoreV1().Nodes().Delete(ctx, name, metav1.DeleteOptions{})
-				if apierrors.IsNotFound(err) {
-					return nil
-				}
-				return err
-			})
+		if n, err := strconv.Atoi(strings.TrimPrefix(name, ns.Prefix)); err == nil && name == ns.nodeName(n) && node.Labels[ourLabel] != "" {
+			g.Go(func() error { return deleteNode(ctx, client, name) })
 		}
 	}
 	return g.Wait()
@@ -194,9 +189,32 @@ func waitFor(ctx context.Context, f wait.ConditionWithContextFunc) error {
 	return wait.PollUntilContextCancel(ctx, 25*time.Millisecond, true, f)
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+// Forget deletes the nodes that an earlier run simulated: nobody plays them any more.
+func (ns *Nodes) Forget(ctx context.Context, kubeconfig string) error {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return err
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	there, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: ourLabel})
+	if err != nil {
+		return err
+	}
+	for _, node := range there.Items {
+		if err := deleteNode(ctx, client, node.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func deleteNode(ctx context.Context, client kubernetes.Interface, name string) error {
+	err := client.CoreV1().Nodes().Delete(ctx, name, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }

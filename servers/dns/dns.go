@@ -1,0 +1,199 @@
+// Package dns is the DNS server of the cluster: CoreDNS, by which pods find Services by name.
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	// What the Corefile names.
+	_ "github.com/coredns/coredns/plugin/bind"
+	_ "github.com/coredns/coredns/plugin/cache"
+	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/forward"
+	_ "github.com/coredns/coredns/plugin/loadbalance"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// Name of the server.
+const Name = cluster.DNS
+
+// New returns the server.
+func New(c *cluster.Cluster) *supervisor.Server {
+	d := &server{cluster: c, started: component.NewHandoff[struct{}]()}
+	return &supervisor.Server{
+		SimpleUsage: Name,
+		Long: "The cluster's DNS server, CoreDNS: pods find Services by their names in " + cluster.Domain + ". It joins where the " +
+			"executor runs real containers, and is the Service kube-system/kube-dns there. Names elsewhere are looked up as this " +
+			"machine looks them up.",
+		AddFlags: addFlags,
+		Packages: []string{"github.com/coredns", "github.com/miekg/dns"},
+		Needs:    []supervisor.Need{{Server: cluster.APIServer, Unless: []string{"kubeconfig"}}},
+		Defaults: defaults,
+		Check:    d.check,
+		Listen:   d.listen,
+		Prepare:  d.prepare,
+		Run:      d.run,
+		Ready:    d.ready,
+		Address:  func(s *supervisor.Server) string { return "dns://" + d.address(s) },
+	}
+}
+
+type server struct {
+	cluster   *cluster.Cluster
+	started   component.Handoff[struct{}]
+	clusterIP string // of the Service; empty if there is none
+}
+
+func addFlags(s *supervisor.Server) {
+	fs := pflag.NewFlagSet(Name, pflag.ContinueOnError)
+	fs.String("bind-address", "127.0.0.1", "address to answer on (default: that of the node, with a real one)")
+	fs.Int("port", 10053, "port to answer on, with UDP and TCP")
+	fs.String("kubeconfig", "", "kubeconfig of a cluster elsewhere")
+	s.AddFlagGroup("DNS", fs)
+}
+
+func defaults(p *supervisor.Plan, s *supervisor.Server) error {
+	var pairs []string
+	if ip := cluster.NodeIP(p); ip != nil && cluster.HasRealNode(p) {
+		pairs = append(pairs, "bind-address", ip.String())
+	}
+	if p.Selected(cluster.APIServer) {
+		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, Name))
+	}
+	return component.Defaults(s, pairs...)
+}
+
+func (d *server) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if s.Value("kubeconfig") == "" {
+		return errors.New("dns: there is no apiserver in the list: name the cluster with --dns.kubeconfig")
+	}
+	ip := net.ParseIP(s.Value("bind-address"))
+	if ip == nil {
+		return fmt.Errorf("dns: --dns.bind-address=%s is not an IP address", s.Value("bind-address"))
+	}
+	apiserver := p.Server(cluster.APIServer)
+	if apiserver == nil || ip.IsLoopback() || ip.IsUnspecified() {
+		return nil // the API takes no such address as that of a Service's endpoint
+	}
+	var err error
+	d.clusterIP, err = cluster.DNSIP(apiserver)
+	return err
+}
+
+// listen sees to it that the port is free. CoreDNS opens it itself.
+func (d *server) listen(p *supervisor.Plan, s *supervisor.Server) error {
+	return d.cluster.ListenAt(p, s, "bind-address", "port")
+}
+
+func (d *server) address(s *supervisor.Server) string {
+	return net.JoinHostPort(s.Value("bind-address"), s.Value("port"))
+}
+
+func (d *server) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	return d.cluster.PrepareClient(ctx, p, s)
+}
+
+// corefile is kubeadm's (cmd/kubeadm/app/phases/addons/dns/manifests.go), without what a pod needs to be looked after.
+func corefile(s *supervisor.Server) []byte {
+	forward := ""
+	if hasNameserver("/etc/resolv.conf") {
+		forward = "forward . /etc/resolv.conf {\n        max_concurrent 1000\n    }\n    "
+	}
+	return fmt.Appendf(nil, `.:%s {
+    bind %s
+    errors
+    cluster %s in-addr.arpa ip6.arpa {
+        kubeconfig %q
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }
+    %scache 30 {
+        disable success %[3]s
+        disable denial %[3]s
+    }
+    loadbalance
+}
+`, s.Value("port"), s.Value("bind-address"), cluster.Domain, s.Value("kubeconfig"), forward)
+}
+
+// hasNameserver reports whether a file like resolv.conf names one.
+func hasNameserver(file string) bool {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false // a machine that asks nobody
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "nameserver" {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *server) run(ctx context.Context, s *supervisor.Server, _ []string) (err error) {
+	if l, err := d.cluster.TakeListener(s); err != nil {
+		return err
+	} else if l != nil {
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	instance, err := caddy.Start(caddy.CaddyfileInput{Filepath: "Corefile", Contents: corefile(s), ServerTypeName: "dns"})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, errors.Join(instance.ShutdownCallbacks()...), instance.Stop())
+		instance.Wait()
+	}()
+	if d.clusterIP != "" {
+		port, err := strconv.Atoi(s.Value("port"))
+		if err != nil {
+			return err
+		}
+		config, err := clientcmd.BuildConfigFromFlags("", s.Value("kubeconfig"))
+		if err != nil {
+			return err
+		}
+		client, err := kubernetes.NewForConfig(config)
+		if err != nil {
+			return err
+		}
+		if err := publish(ctx, client, d.clusterIP, s.Value("bind-address"), int32(port)); err != nil {
+			return err
+		}
+	}
+	defer d.started.Put(struct{}{})()
+	<-ctx.Done()
+	return nil
+}
+
+// ready waits until it knows the one Service that is in every cluster.
+func (d *server) ready(ctx context.Context, s *supervisor.Server) error {
+	if _, err := d.started.Get(ctx); err != nil {
+		return err
+	}
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, d.address(s))
+	}}
+	return wait.PollUntilContextCancel(ctx, 25*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		_, err := resolver.LookupHost(ctx, "kubernetes.default.svc."+cluster.Domain+".")
+		return err == nil, nil // it is still looking around
+	})
+}

@@ -1,0 +1,74 @@
+package dns
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
+)
+
+// service is the name under which a DNS server is known in every cluster.
+const service = "kube-dns"
+
+// manager is who made the objects, in the label that says so (discoveryv1.LabelManagedBy).
+const manager = "km-dns"
+
+var ports = []struct {
+	name     string
+	protocol corev1.Protocol
+}{{"dns", corev1.ProtocolUDP}, {"dns-tcp", corev1.ProtocolTCP}}
+
+// publish makes the Service by which pods reach the server: the address in it is that of the server, and not of pods.
+func publish(ctx context.Context, client kubernetes.Interface, clusterIP, address string, port int32) error {
+	wanted := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      service,
+			Namespace: metav1.NamespaceSystem,
+			Labels:    map[string]string{"k8s-app": service, "kubernetes.io/name": "CoreDNS", discoveryv1.LabelManagedBy: manager},
+		},
+		Spec: corev1.ServiceSpec{ClusterIP: clusterIP},
+	}
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      service + "-km",
+			Namespace: metav1.NamespaceSystem,
+			Labels:    map[string]string{discoveryv1.LabelServiceName: service, discoveryv1.LabelManagedBy: manager},
+		},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}}},
+	}
+	for _, p := range ports {
+		wanted.Spec.Ports = append(wanted.Spec.Ports, corev1.ServicePort{
+			Name: p.name, Protocol: p.protocol, Port: 53, TargetPort: intstr.FromInt32(port),
+		})
+		slice.Ports = append(slice.Ports, discoveryv1.EndpointPort{Name: ptr.To(p.name), Protocol: ptr.To(p.protocol), Port: ptr.To(port)})
+	}
+	services := client.CoreV1().Services(metav1.NamespaceSystem)
+	_, err := services.Create(ctx, wanted, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) || apierrors.IsInvalid(err) { // invalid: the address is taken, by itself as a rule
+		there, getErr := services.Get(ctx, service, metav1.GetOptions{})
+		switch {
+		case getErr != nil:
+			return fmt.Errorf("the Service %s/%s cannot be made: %w", metav1.NamespaceSystem, service, err)
+		case there.Labels[discoveryv1.LabelManagedBy] != manager:
+			return fmt.Errorf("there is a Service %s/%s already, of another DNS server: name that one's address with --executor.cluster-dns, and this one does not join",
+				metav1.NamespaceSystem, service)
+		}
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	slices := client.DiscoveryV1().EndpointSlices(metav1.NamespaceSystem)
+	_, err = slices.Create(ctx, slice, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		_, err = slices.Update(ctx, slice, metav1.UpdateOptions{})
+	}
+	return err
+}

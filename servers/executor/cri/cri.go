@@ -1,0 +1,261 @@
+// Package cri makes this machine a node: the kubelet, in process, runs the containers of pods with a runtime that speaks CRI,
+// such as containerd.
+package cri
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	kubeletconfigv1beta1 "k8s.io/kubelet/config/v1beta1"
+	"k8s.io/kubernetes/cmd/kubelet/app"
+	"k8s.io/kubernetes/cmd/kubelet/app/options"
+	kubeletconfigvalidation "k8s.io/kubernetes/pkg/kubelet/apis/config/validation"
+	"k8s.io/utils/ptr"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// GracePeriod is how long a stop may take: the containers have their own grace periods, 30 seconds by default.
+const GracePeriod = 45 * time.Second
+
+// Node is this machine.
+type Node struct {
+	cluster *cluster.Cluster
+	started component.Handoff[kubernetes.Interface]
+
+	name     string
+	address  string
+	defaults *kubeletconfigv1beta1.KubeletConfiguration
+	ran      bool
+	tunables tunables
+}
+
+// New returns the node.
+func New(c *cluster.Cluster) *Node {
+	return &Node{cluster: c, started: component.NewHandoff[kubernetes.Interface]()}
+}
+
+// Address says which node it is.
+func (n *Node) Address() string { return "node " + n.name + " at " + n.address }
+
+// Defaults sets those flags of the kubelet that are not part of its configuration.
+func Defaults(p *supervisor.Plan, s *supervisor.Server) error {
+	pairs := []string{"root-dir", p.Path("kubelet"), "cert-dir", p.Path("kubelet", "pki")}
+	if ip := cluster.NodeIP(p); ip != nil {
+		// Upstream asks first what this machine's name is resolved to, which may be a loopback address.
+		pairs = append(pairs, "node-ip", ip.String())
+	}
+	if p.Selected(cluster.APIServer) {
+		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, cluster.NodeKubeconfig))
+	}
+	return component.Defaults(s, pairs...)
+}
+
+// configuration returns km's defaults: those of a node on a developer's machine, which has other things to do, too.
+func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletConfiguration, error) {
+	c := &kubeletconfigv1beta1.KubeletConfiguration{
+		TypeMeta: metav1.TypeMeta{APIVersion: kubeletconfigv1beta1.SchemeGroupVersion.String(), Kind: "KubeletConfiguration"},
+		// Without these, anybody who reaches the port may run commands in the containers: upstream's defaults for flags.
+		Authentication: kubeletconfigv1beta1.KubeletAuthentication{
+			Anonymous: kubeletconfigv1beta1.KubeletAnonymousAuthentication{Enabled: ptr.To(false)},
+			Webhook:   kubeletconfigv1beta1.KubeletWebhookAuthentication{Enabled: ptr.To(true)},
+		},
+		Authorization: kubeletconfigv1beta1.KubeletAuthorization{Mode: kubeletconfigv1beta1.KubeletAuthorizationModeWebhook},
+		Address:       n.address,
+		PodLogsDir:    p.Path("pod-logs"),
+		// Upstream's is made in /usr.
+		VolumePluginDir: p.Path("kubelet", "volume-plugins"),
+
+		// As kind has it: a disk or a memory that is nearly full is normal on such a machine, and no reason to end pods.
+		EvictionHard: map[string]string{
+			"memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%",
+		},
+		ImageGCHighThresholdPercent: ptr.To[int32](100),
+		FailSwapOn:                  ptr.To(false),
+		FailCgroupV1:                ptr.To(false),
+		// The pods together may use what the machine has; a limit for all of them needs a systemd that delegates it.
+		EnforceNodeAllocatable: []string{"none"},
+		// Rules of iptables that nothing here asks for.
+		MakeIPTablesUtilChains: ptr.To(false),
+
+		// The limits are those of the whole process, and are set when the kubelet starts: they shall stay what they are.
+		MaxOpenFiles: maxOpenFiles(),
+		OOMScoreAdj:  ptr.To(component.OOMScoreAdj()),
+	}
+	if p.FreePorts {
+		c.HealthzPort = ptr.To[int32](0)
+	}
+	if apiserver := p.Server(cluster.APIServer); apiserver != nil {
+		c.Authentication.X509.ClientCAFile = cluster.PKIPath(p, "ca.crt")
+		c.TLSCertFile, c.TLSPrivateKeyFile = cluster.NodeCert(p)
+		c.ClusterDomain = cluster.Domain
+		if p.Selected(cluster.DNS) {
+			ip, err := cluster.DNSIP(apiserver)
+			if err != nil {
+				return nil, err
+			}
+			c.ClusterDNS = []string{ip}
+		}
+		return c, nil
+	}
+	// Elsewhere whoever signs for the apiserver signs for its clients, too, as a rule; the apiserver is one, of the kubelet.
+	c.Authentication.X509.ClientCAFile = clusterCA(p)
+	return c, nil
+}
+
+// clusterCA is where the certificate is kept by which a cluster elsewhere is known.
+func clusterCA(p *supervisor.Plan) string { return p.Path("kubelet", "cluster-ca.crt") }
+
+// Check looks for what is wrong with the flags, and for what this machine lacks.
+func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if s.Value("bootstrap-kubeconfig") == "" { // with that one, the kubelet makes the other
+		if err := cluster.CheckKubeconfig(s); err != nil {
+			return err
+		}
+	}
+	var err error
+	if n.name, err = cluster.NodeName(p); err != nil {
+		return err
+	}
+	if ip := cluster.NodeIP(p); ip != nil {
+		n.address = ip.String()
+	}
+	if n.defaults, err = n.configuration(p); err != nil {
+		return err
+	}
+	o, err := newOptions(ctx, s, n.defaults)
+	if err != nil {
+		return err
+	}
+	if err := options.ValidateKubeletFlags(&o.KubeletFlags); err != nil {
+		return fmt.Errorf("executor: %w", err)
+	}
+	if err := kubeletconfigvalidation.ValidateKubeletConfiguration(&o.KubeletConfiguration, utilfeature.DefaultFeatureGate); err != nil {
+		return fmt.Errorf("executor: %w", err)
+	}
+	if o.KubeConfig == "" {
+		return errors.New("executor: there is no apiserver in the list: name the cluster with --executor.kubeconfig")
+	}
+	if err := preflight(ctx, o, n.address); err != nil {
+		return err
+	}
+	// That is what a file may have said.
+	return component.Defaults(s, "address", o.Address, "port", strconv.Itoa(int(o.Port)))
+}
+
+// credentials is the file by which the cluster is known when the kubelet starts.
+func credentials(s *supervisor.Server) string {
+	if bootstrap := s.Value("bootstrap-kubeconfig"); bootstrap != "" {
+		return bootstrap
+	}
+	return s.Value("kubeconfig")
+}
+
+// Prepare makes what the kubelet shows to others.
+func (n *Node) Prepare(p *supervisor.Plan, s *supervisor.Server) error {
+	if !p.Selected(cluster.APIServer) {
+		config, err := clientcmd.BuildConfigFromFlags("", credentials(s))
+		if err != nil {
+			return err
+		}
+		if err := rest.LoadTLSFiles(config); err != nil {
+			return fmt.Errorf("executor: --executor.kubeconfig: %w", err)
+		}
+		return cluster.Write(clusterCA(p), config.CAData)
+	}
+	if err := n.cluster.EnsureNodeCert(n.name, n.address); err != nil {
+		return err
+	}
+	return n.cluster.EnsureNodeKubeconfig(p, n.name)
+}
+
+// Run is the kubelet, until ctx ends.
+func (n *Node) Run(ctx context.Context, s *supervisor.Server) error {
+	if n.ran {
+		return errors.New("the kubelet cannot be started twice in one process: start km again")
+	}
+	n.ran = true
+	o, err := newOptions(ctx, s, n.defaults)
+	if err != nil {
+		return err
+	}
+	// The kubelet opens its port itself, and ends the process if it cannot. It was free a moment ago.
+	l, err := n.cluster.TakeListener(s)
+	if err != nil {
+		return err
+	}
+	if l != nil {
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	if n.tunables, err = readTunables(); err != nil {
+		return err
+	}
+	deps, err := app.UnsecuredDependencies(ctx, o, utilfeature.DefaultFeatureGate)
+	if err != nil {
+		return err
+	}
+	link, err := connect(o, deps)
+	if err != nil {
+		return err
+	}
+	if deps.KubeClient != nil {
+		defer n.started.Put(deps.KubeClient)()
+	}
+	failed := make(chan error, 1)
+	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	go func() { failed <- app.Run(lasting, o, deps, utilfeature.DefaultFeatureGate) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	if err := stopPods(lasting, link, deps, o); err != nil {
+		klog.FromContext(ctx).Error(err, "The node was not stopped cleanly")
+	}
+	return nil
+}
+
+// Ready waits until the node is.
+func (n *Node) Ready(ctx context.Context) error {
+	if err := n.waitReady(ctx); err != nil {
+		return err
+	}
+	return n.tunables.restore()
+}
+
+func (n *Node) waitReady(ctx context.Context) error {
+	since := metav1.Now().Rfc3339Copy()
+	client, err := n.started.Get(ctx)
+	if err != nil {
+		return err
+	}
+	return wait.PollUntilContextCancel(ctx, 25*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		node, err := client.CoreV1().Nodes().Get(ctx, n.name, metav1.GetOptions{})
+		if err != nil {
+			return false, nil // it is not there yet, or the server is busy
+		}
+		for _, c := range node.Status.Conditions {
+			// One from before the start says nothing.
+			if c.Type == corev1.NodeReady && !c.LastHeartbeatTime.Before(&since) {
+				return c.Status == corev1.ConditionTrue, nil
+			}
+		}
+		return false, nil
+	})
+}

@@ -1,0 +1,164 @@
+// Package simulated plays nodes: kwok's controllers make pods Running and Ready on them, give them addresses, complete and
+// delete them, but no container runs.
+package simulated
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/process"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// Nodes are the simulated nodes of an executor. The exported fields are what its flags say.
+type Nodes struct {
+	Cluster *cluster.Cluster
+	// Count is how many there are. Those of an earlier run with higher numbers are deleted.
+	Count int
+	// Prefix is the beginning of their names; a number from 1 on follows.
+	Prefix string
+	// Capacity is what each has for pods, such as cpu=8,memory=32Gi. What it does not name is this machine's.
+	Capacity string
+	// Labels are added to those that each node has.
+	Labels map[string]string
+	// Zones is the number of topology zones over which they are spread.
+	Zones int
+	// PodCIDR is the range of the pods' addresses, of which each node has a /24.
+	PodCIDR string
+
+	started component.Handoff[kubernetes.Interface]
+}
+
+// DefaultPodCIDR has a /24 for each of 4,096 nodes, and is apart from the Services' range.
+const DefaultPodCIDR = "10.128.0.0/12"
+
+// New returns simulated nodes without properties.
+func New(c *cluster.Cluster) *Nodes {
+	return &Nodes{Cluster: c, started: component.NewHandoff[kubernetes.Interface]()}
+}
+
+// maxNodes is more than one process can play: at ten thousand, kwok and the controllers only follow each other's changes.
+const maxNodes = 10_000
+
+// Check looks for what is wrong with the flags.
+func (ns *Nodes) Check() error {
+	if ns.Count < 0 || ns.Count > maxNodes {
+		return fmt.Errorf("executor: --executor.nodes=%d: use a number from 0 to %d", ns.Count, maxNodes)
+	}
+	if ns.Zones < 1 || ns.Zones > 26 {
+		return fmt.Errorf("executor: --executor.node-zones=%d: use a number from 1 to 26", ns.Zones)
+	}
+	for _, name := range []string{ns.nodeName(1), ns.nodeName(max(1, ns.Count))} {
+		if why := nameErrors(name); len(why) > 0 {
+			return fmt.Errorf("executor: --executor.node-prefix=%q: %q is no name for a node: %s", ns.Prefix, name, strings.Join(why, "; "))
+		}
+	}
+	for key, value := range ns.Labels {
+		set := labels.Set{key: value}
+		if _, err := set.AsValidatedSelector(); err != nil {
+			return fmt.Errorf("executor: --executor.node-labels: %w", err)
+		}
+	}
+	if _, err := ns.resources(); err != nil {
+		return fmt.Errorf("executor: --executor.node-capacity: %w", err)
+	}
+	prefix, err := netip.ParsePrefix(ns.PodCIDR)
+	switch {
+	case err != nil:
+		return fmt.Errorf("executor: --executor.pod-cidr: %w", err)
+	case !prefix.Addr().Is4():
+		return fmt.Errorf("executor: --executor.pod-cidr=%s: only IPv4 is simulated", ns.PodCIDR)
+	case prefix.Bits() > 24 || 1<<(24-prefix.Bits()) < ns.Count:
+		return fmt.Errorf("executor: --executor.pod-cidr=%s has no /24 for each of %d nodes: use a larger range", ns.PodCIDR, ns.Count)
+	}
+	return nil
+}
+
+// Prepare belongs before the first server's start.
+func (ns *Nodes) Prepare() {
+	process.WrapSlog(func(h slog.Handler) slog.Handler { return forgiving{h} })
+}
+
+// Run plays the nodes until ctx ends.
+func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
+	kubeconfig := s.Value("kubeconfig")
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return err
+	}
+	config.QPS = -1 // the nodes are many, and only follow what others ask for
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	port, serve, err := ns.endpoint(s)
+	if err != nil {
+		return err
+	}
+	if err := ensureStages(ctx, config); err != nil {
+		return fmt.Errorf("the Stages of kwok cannot be made: %w", err)
+	}
+	if err := ns.ensureNodes(ctx, client, port); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 1)
+	if serve != nil {
+		go func() { failed <- serve(ctx) }()
+	}
+	if err := play(ctx, kubeconfig, ns.PodCIDR, port); err != nil {
+		return err
+	}
+	defer ns.started.Put(client)()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// Ready waits until all nodes are Ready.
+func (ns *Nodes) Ready(ctx context.Context) error {
+	client, err := ns.started.Get(ctx)
+	if err != nil {
+		return err
+	}
+	return waitFor(ctx, func(ctx context.Context) (bool, error) {
+		nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: ourLabel, ResourceVersion: "0"})
+		if err != nil {
+			return false, err
+		}
+		ready := map[string]bool{}
+		for _, n := range nodes.Items {
+			ready[n.Name] = isReady(&n)
+		}
+		for n := range ns.Count {
+			if !ready[ns.nodeName(n+1)] {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+}
+
+func isReady(n *corev1.Node) bool {
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}

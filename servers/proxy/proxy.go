@@ -1,0 +1,189 @@
+// Package proxy is the kube-proxy: it has Services reach their pods.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/kubernetes/cmd/kube-proxy/app"
+	kubeproxyconfig "k8s.io/kubernetes/pkg/proxy/apis/config"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// Name of the server.
+const Name = "proxy"
+
+// upstream is the name of the component's own binary.
+const upstream = "kube-proxy"
+
+// simulated is the mode in which the proxy watches and counts, and programs nothing.
+const simulated kubeproxyconfig.ProxyMode = "simulated"
+
+// New returns the server.
+func New(c *cluster.Cluster) *supervisor.Server {
+	p := &proxy{cluster: c, started: component.NewHandoff[func(context.Context) error]()}
+	return &supervisor.Server{
+		SimpleUsage: Name,
+		Aliases:     []string{upstream},
+		Long: "The network proxy: has the addresses and ports of Services lead to their pods, by rules in the kernel (nftables, or " +
+			"iptables). With simulated nodes, or without the rights, it is simulated, too: --proxy.proxy-mode=simulated watches " +
+			"Services and programs nothing.",
+		AddFlags:      addFlags,
+		ProcessFlags:  []string{"feature-gates"},
+		VerbosityFlag: "v",
+		VModuleFlag:   "vmodule",
+		Packages:      []string{"k8s.io/kubernetes/cmd/kube-proxy", "k8s.io/kubernetes/pkg/proxy", "sigs.k8s.io/knftables"},
+		Needs:         []supervisor.Need{{Server: cluster.APIServer, Unless: []string{"kubeconfig", "master"}}},
+		Defaults:      defaults,
+		Check:         p.check,
+		Prepare:       c.PrepareClient,
+		Run:           p.run,
+		Ready:         p.ready,
+		Address:       p.address,
+		Main:          component.Main(upstream, func() *cobra.Command { return app.NewProxyCommand() }),
+	}
+}
+
+type proxy struct {
+	cluster *cluster.Cluster
+	started component.Handoff[func(context.Context) error] // waits until this start can be used
+	mode    kubeproxyconfig.ProxyMode
+	ran     bool
+}
+
+// flags returns the component's flags, bound to its options.
+func flags(o *app.Options) *pflag.FlagSet {
+	fs := pflag.NewFlagSet(upstream, pflag.ContinueOnError)
+	fs.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
+	o.AddFlags(fs)
+	return fs
+}
+
+func addFlags(s *supervisor.Server) {
+	fs := flags(app.NewOptions())
+	fs.Lookup("proxy-mode").Usage = "'nftables', 'iptables' or 'ipvs' on Linux, 'kernelspace' on Windows, or 'simulated', which programs nothing (default: nftables beside a real node, else simulated)"
+	s.AddFlagGroup(upstream, fs)
+}
+
+func defaults(p *supervisor.Plan, s *supervisor.Server) error {
+	pairs := []string{
+		"proxy-mode", string(defaultMode(p)),
+		"healthz-bind-address", "127.0.0.1:10256", // upstream's is for all
+		// These are settings of the whole machine, or of the whole process, which have other uses, too.
+		"conntrack-max-per-core", "0",
+		"conntrack-tcp-timeout-established", "0s",
+		"conntrack-tcp-timeout-close-wait", "0s",
+		"oom-score-adj", strconv.Itoa(int(component.OOMScoreAdj())),
+	}
+	if p.FreePorts {
+		pairs = append(pairs, "healthz-bind-address", "", "metrics-bind-address", "")
+	}
+	if p.Selected(cluster.APIServer) {
+		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, Name))
+	}
+	if executor := p.Server(cluster.Executor); executor != nil && executor.Value("hostname-override") != "" {
+		pairs = append(pairs, "hostname-override", executor.Value("hostname-override"))
+	}
+	return component.Defaults(s, pairs...)
+}
+
+// defaultMode is the mode where the user names none.
+func defaultMode(p *supervisor.Plan) kubeproxyconfig.ProxyMode {
+	_, err := exec.LookPath("nft")
+	able := runtime.GOOS == "linux" && os.Getuid() == 0 && err == nil
+	switch {
+	case cluster.HasRealNode(p): // the check tells what is missing
+		return kubeproxyconfig.ProxyModeNFTables
+	case p.Selected(cluster.Executor) || !able:
+		return simulated
+	}
+	return kubeproxyconfig.ProxyModeNFTables
+}
+
+func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
+		return err
+	}
+	for _, flag := range []string{"cleanup", "init-only", "write-config-to"} {
+		if s.Given(flag) {
+			return fmt.Errorf("proxy: --proxy.%[1]s does one thing and ends: call `km proxy --%[1]s`", flag)
+		}
+	}
+	config, err := configuration(s)
+	if err != nil {
+		return err
+	}
+	px.mode = config.Mode
+	if err := cluster.CheckKubeconfig(s); err != nil {
+		return err
+	}
+	if config.ClientConnection.Kubeconfig == "" && s.Value("master") == "" {
+		return errors.New("proxy: there is no apiserver in the list: name the cluster with --proxy.kubeconfig")
+	}
+	if px.mode == simulated {
+		return nil
+	}
+	return checkMachine(px.mode)
+}
+
+func (px *proxy) run(ctx context.Context, s *supervisor.Server, _ []string) error {
+	config, err := configuration(s)
+	if err != nil {
+		return err
+	}
+	client, err := clientConfig(config, s.Value("master"))
+	if err != nil {
+		return err
+	}
+	if px.mode == simulated {
+		return px.simulate(ctx, config, client)
+	}
+	if px.ran {
+		return errors.New("the kube-proxy cannot be started twice in one process: start km again")
+	}
+	px.ran = true
+	return px.program(ctx, config, client)
+}
+
+// clientConfig is how the component reaches the apiserver.
+func clientConfig(config *kubeproxyconfig.KubeProxyConfiguration, master string) (*rest.Config, error) {
+	c := config.ClientConnection
+	client, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		&clientcmd.ClientConfigLoadingRules{ExplicitPath: c.Kubeconfig},
+		&clientcmd.ConfigOverrides{ClusterInfo: clientcmdapi.Cluster{Server: master}}).ClientConfig()
+	if err != nil {
+		return nil, err
+	}
+	client.AcceptContentTypes, client.ContentType = c.AcceptContentTypes, c.ContentType
+	client.QPS, client.Burst = c.QPS, int(c.Burst)
+	return client, nil
+}
+
+func (px *proxy) ready(ctx context.Context, _ *supervisor.Server) error {
+	wait, err := px.started.Get(ctx)
+	if err != nil {
+		return err
+	}
+	return wait(ctx)
+}
+
+func (px *proxy) address(*supervisor.Server) string {
+	if px.mode == simulated {
+		return "simulated: no rules are made"
+	}
+	return string(px.mode)
+}

@@ -1,0 +1,202 @@
+// Package storage makes the volumes that pods on this machine claim: folders in the data folder.
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	nodeutil "k8s.io/component-helpers/node/util"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// Name of the server.
+const Name = cluster.Storage
+
+const (
+	// class is the name of the StorageClass, as with kind and minikube.
+	class = "standard"
+	// provisioner is the name by which a StorageClass asks for these volumes.
+	provisioner = "km.local/folder"
+	// defaultClass is what makes a class the one for claims that name none.
+	defaultClass = "storageclass.kubernetes.io/is-default-class"
+	// selectedNode is the scheduler's note on a claim of where its pod is to run.
+	selectedNode = "volume.kubernetes.io/selected-node"
+)
+
+// New returns the server.
+func New(c *cluster.Cluster) *supervisor.Server {
+	v := &volumes{cluster: c, started: component.NewHandoff[struct{}]()}
+	return &supervisor.Server{
+		SimpleUsage: Name,
+		Long: "Volumes for PersistentVolumeClaims: a folder of this machine for each, made when its pod is scheduled here, and removed " +
+			"with it. It joins where the executor runs real containers, and makes the StorageClass " + class + " the default one.",
+		AddFlags: addFlags,
+		Packages: []string{"sigs.k8s.io/sig-storage-lib-external-provisioner"},
+		Needs:    []supervisor.Need{{Server: cluster.APIServer, Unless: []string{"kubeconfig"}}},
+		Defaults: defaults,
+		Check:    v.check,
+		Prepare:  v.prepare,
+		Run:      v.run,
+		Ready:    v.ready,
+		Address:  func(s *supervisor.Server) string { return s.Value("dir") },
+	}
+}
+
+// volumes makes them.
+type volumes struct {
+	cluster *cluster.Cluster
+	started component.Handoff[struct{}]
+
+	dir        string
+	node       string
+	client     kubernetes.Interface
+	controller *controller.ProvisionController
+}
+
+func addFlags(s *supervisor.Server) {
+	fs := pflag.NewFlagSet(Name, pflag.ContinueOnError)
+	fs.String("dir", "volumes", "folder for the volumes; beside others, the default is in the data folder")
+	fs.String("kubeconfig", "", "kubeconfig of a cluster elsewhere")
+	s.AddFlagGroup(Name, fs)
+}
+
+func defaults(p *supervisor.Plan, s *supervisor.Server) error {
+	pairs := []string{"dir", p.Path("volumes")}
+	if p.Selected(cluster.APIServer) {
+		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, Name))
+	}
+	return component.Defaults(s, pairs...)
+}
+
+func (v *volumes) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) (err error) {
+	if s.Value("kubeconfig") == "" {
+		return errors.New("storage: there is no apiserver in the list: name the cluster with --storage.kubeconfig")
+	}
+	if v.node, err = cluster.NodeName(p); err != nil {
+		return err
+	}
+	return cluster.CheckKubeconfig(s)
+}
+
+func (v *volumes) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if err := v.cluster.PrepareClient(ctx, p, s); err != nil {
+		return err
+	}
+	// Not in run: it adds types to client-go's Scheme, which the other servers read all the time once they have been started.
+	return v.make(ctx, s)
+}
+
+// make makes the controller.
+func (v *volumes) make(ctx context.Context, s *supervisor.Server) (err error) {
+	if v.dir, err = filepath.Abs(s.Value("dir")); err != nil {
+		return err
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", s.Value("kubeconfig"))
+	if err != nil {
+		return err
+	}
+	if v.client, err = kubernetes.NewForConfig(config); err != nil {
+		return err
+	}
+	v.controller = controller.NewProvisionController(ctx, v.client, provisioner, v, controller.LeaderElection(false))
+	return nil
+}
+
+func (v *volumes) run(ctx context.Context, s *supervisor.Server, _ []string) (err error) {
+	if v.client == nil { // it is alone in the process
+		if v.node, err = nodeutil.GetHostname(""); err != nil {
+			return err
+		}
+		if err := v.make(ctx, s); err != nil {
+			return err
+		}
+	}
+	made := v.controller
+	if made == nil {
+		return errors.New("the provisioner cannot be started twice in one process: start km again")
+	}
+	v.controller = nil
+	_, err = v.client.StorageV1().StorageClasses().Create(ctx, &storagev1.StorageClass{
+		ObjectMeta:        metav1.ObjectMeta{Name: class, Annotations: map[string]string{defaultClass: "true"}},
+		Provisioner:       provisioner,
+		ReclaimPolicy:     ptr.To(corev1.PersistentVolumeReclaimDelete),
+		VolumeBindingMode: ptr.To(storagev1.VolumeBindingWaitForFirstConsumer),
+	}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	go func() {
+		err := wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(context.Context) (bool, error) { return made.HasRun(), nil })
+		if err == nil {
+			v.started <- struct{}{}
+		}
+	}()
+	made.Run(ctx)
+	return nil
+}
+
+func (v *volumes) ready(ctx context.Context, _ *supervisor.Server) error {
+	_, err := v.started.Get(ctx)
+	return err
+}
+
+// ShouldProvision reports whether a claim is for this machine. It is that of a controller.Qualifier.
+func (v *volumes) ShouldProvision(_ context.Context, claim *corev1.PersistentVolumeClaim) bool {
+	node, waits := claim.Annotations[selectedNode]
+	return !waits || node == v.node // a class of the user's may have volumes made at once
+}
+
+// Provision makes the folder of a claim. It is that of a controller.Provisioner.
+func (v *volumes) Provision(_ context.Context, o controller.ProvisionOptions) (*corev1.PersistentVolume, controller.ProvisioningState, error) {
+	if o.PVC.Spec.Selector != nil {
+		return nil, controller.ProvisioningFinished, errors.New("a folder has no properties that the claim's selector could choose by")
+	}
+	path := filepath.Join(v.dir, o.PVName)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, controller.ProvisioningNoChange, err
+	}
+	// Containers run as whoever they like; the folder above is not for everybody.
+	if err := os.Chmod(path, 0o777); err != nil {
+		return nil, controller.ProvisioningNoChange, err
+	}
+	pv := &corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: o.PVName},
+		Spec: corev1.PersistentVolumeSpec{
+			PersistentVolumeReclaimPolicy: ptr.Deref(o.StorageClass.ReclaimPolicy, corev1.PersistentVolumeReclaimDelete),
+			AccessModes:                   o.PVC.Spec.AccessModes,
+			MountOptions:                  o.StorageClass.MountOptions,
+			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: o.PVC.Spec.Resources.Requests[corev1.ResourceStorage]},
+			PersistentVolumeSource:        corev1.PersistentVolumeSource{Local: &corev1.LocalVolumeSource{Path: path}},
+			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+				MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{v.node}}},
+			}}}},
+		},
+	}
+	return pv, controller.ProvisioningFinished, nil
+}
+
+// Delete removes the folder of a volume. It is that of a controller.Provisioner.
+func (v *volumes) Delete(_ context.Context, pv *corev1.PersistentVolume) error {
+	if pv.Spec.Local == nil || !strings.HasPrefix(pv.Spec.Local.Path, v.dir+string(filepath.Separator)) {
+		return &controller.IgnoredError{Reason: fmt.Sprintf("the volume %s is not in %s", pv.Name, v.dir)}
+	}
+	return os.RemoveAll(pv.Spec.Local.Path)
+}
