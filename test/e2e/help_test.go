@@ -24,6 +24,9 @@ func TestHelp(t *testing.T) {
 		"logs":       "logs --help",
 		"etcd":       "help etcd",
 		"executor":   "help executor",
+		"minion":     "help minion",
+		"dns":        "help dns",
+		"storage":    "help storage",
 		"scheduler":  "help scheduler",
 	} {
 		t.Run(name, func(t *testing.T) {

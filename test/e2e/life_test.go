@@ -52,10 +52,10 @@ func TestStateSurvives(t *testing.T) {
 		t.Errorf("exit code after SIGTERM: %d, want 0", code)
 	}
 	stopped := states(p.stdout.String(), "stopped")
-	if n := len(stopped); n != 5 || stopped[n-1] != "etcd" || stopped[n-2] != "apiserver" {
+	if n := len(stopped); n != 6 || stopped[n-1] != "etcd" || stopped[n-2] != "apiserver" {
 		t.Errorf("servers stopped in the order %v, want those that need the apiserver, then apiserver, etcd", stopped)
 	}
-	if ready := states(p.stdout.String(), "ready"); len(ready) != 5 || ready[0] != "etcd" || ready[1] != "apiserver" {
+	if ready := states(p.stdout.String(), "ready"); len(ready) != 6 || ready[0] != "etcd" || ready[1] != "apiserver" {
 		t.Errorf("servers became ready in the order %v, want etcd, apiserver, then the others", ready)
 	}
 
@@ -156,6 +156,10 @@ func TestSelections(t *testing.T) {
 		{"etcd,controller-manager", []string{"etcd", "apiserver", "controller-manager"}, "apiserver joins"},
 		{"kube-scheduler, scheduler ,kube-apiserver", []string{"etcd", "apiserver", "scheduler"}, "etcd joins"},
 		{"executor", []string{"etcd", "apiserver", "executor"}, "apiserver joins: executor needs it (--executor.kubeconfig would name one elsewhere)"},
+		{"proxy", []string{"etcd", "apiserver", "proxy"}, "apiserver joins: proxy needs it (--proxy.kubeconfig would name one elsewhere)"},
+		{"minion", []string{"etcd", "apiserver", "executor", "proxy"}, "apiserver joins: executor needs it"},
+		{"dns", []string{"etcd", "apiserver", "dns"}, "apiserver joins: dns needs it"},
+		{"storage", []string{"etcd", "apiserver", "storage"}, "apiserver joins: storage needs it"},
 		{"etcd", []string{"etcd"}, ""},
 	} {
 		t.Run(test.list, func(t *testing.T) {

@@ -332,7 +332,7 @@ func TestNodeNameTaken(t *testing.T) {
 	h.run(t, "executor", "--executor.node-prefix=sim-").stop(syscall.SIGTERM)
 }
 
-// The executor plays nodes for a cluster elsewhere, beside others and as the only thing that the process is.
+// The executor plays nodes for a cluster elsewhere; and called as minion, km is a node of one.
 func TestNodesElsewhere(t *testing.T) {
 	h := newHome(t)
 	p := h.run(t, "controller-manager,scheduler")
@@ -344,7 +344,7 @@ func TestNodesElsewhere(t *testing.T) {
 	if code := beside.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-	alone := other.start(t, binary, "executor", "--kubeconfig="+kubeconfig, "--nodes=1", "--node-prefix=alone-")
+	alone := other.start(t, binary, "minion", "--kubeconfig="+kubeconfig, "--nodes=1", "--node-prefix=alone-", "--free-ports")
 	h.must(t, "kubectl", "wait", "--for=create", "node/alone-1", "--timeout=60s")
 	h.must(t, "kubectl", "wait", "--for=condition=ready", "node/alone-1", "--timeout=60s")
 	for _, p := range []*process{alone, p} {

@@ -34,7 +34,7 @@ func TestReadme(t *testing.T) {
 			cluster = h.start(t, binary, "run")
 			cluster.waitReady()
 			// The screen that the README shows.
-			for _, shown := range []string{"km: starting etcd, apiserver, controller-manager, scheduler, executor in ", "https://127.0.0.1:6443", "export KUBECONFIG="} {
+			for _, shown := range []string{"km: starting etcd, apiserver, controller-manager, scheduler, executor, proxy in ", "https://127.0.0.1:6443", "export KUBECONFIG="} {
 				if !strings.Contains(cluster.stdout.String(), shown) || !strings.Contains(string(text), shown) {
 					t.Errorf("%q is not both in the README and on the screen", shown)
 				}

@@ -54,7 +54,7 @@ func TestUsersFlags(t *testing.T) {
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-	if stopped := states(p.stdout.String(), "stopped"); len(stopped) != 5 || stopped[4] != "etcd" {
+	if stopped := states(p.stdout.String(), "stopped"); len(stopped) != 6 || stopped[5] != "etcd" {
 		t.Errorf("stopped: %v", stopped)
 	}
 
