@@ -102,15 +102,14 @@ func (e *executor) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 }
 
 func (e *executor) check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
-	if err := component.RefuseLogFlags(s, "log-flush-frequency"); err != nil {
+	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
 		return err
 	}
 	switch runtime := s.Value(cluster.RuntimeFlag); runtime {
 	case cluster.Simulated:
 		if err := refuse(s, func(flag string) bool {
 			return !slices.Contains(simulatedFlags, flag) && !slices.Contains(sharedFlags, flag)
-		},
-			"is for real nodes: add --executor.runtime=cri, or leave it out"); err != nil {
+		}, "is for real nodes: add --executor.runtime=cri, or leave it out"); err != nil {
 			return err
 		}
 		kubelet, err := cri.NewFlags(s)

@@ -8,10 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
@@ -84,21 +82,16 @@ func (px *proxy) program(ctx context.Context, proxyConfig *kubeproxyconfig.KubeP
 		return err
 	}
 	cleanOther(ctx, proxyConfig.Mode)
-	families := []corev1.IPFamily{s.PrimaryIPFamily}
-	if hasIPv6() {
-		families = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
-	}
-	if s.Proxier, err = newProxier(ctx, s, node.podCIDRs(), health, len(families) > 1); err != nil {
+	proxier, err := newProxier(ctx, s, node.podCIDRs(), health, hasIPv6())
+	if err != nil {
 		return err
 	}
+	rules := &programmed{Provider: proxier, services: make(chan struct{}), slices: make(chan struct{})}
+	s.Proxier = rules
 	topology := config.NewNodeTopologyConfig(ctx, node.informer, proxyConfig.ConfigSyncPeriod.Duration)
 	topology.RegisterEventHandler(s.Proxier)
 
-	defer px.started.Put(func(ctx context.Context) error {
-		return wait.PollUntilContextCancel(ctx, 25*time.Millisecond, true, func(context.Context) (bool, error) {
-			return len(health.Health().Status) >= len(families), nil // each has made its rules once
-		})
-	})()
+	defer px.started.Put(rules.wait)()
 	failed := make(chan error, 1)
 	go func() { failed <- s.Run(context.WithoutCancel(ctx)) }()
 	select {
@@ -110,6 +103,33 @@ func (px *proxy) program(ctx context.Context, proxyConfig *kubeproxyconfig.KubeP
 	link.Cut()
 	if clean(context.WithoutCancel(ctx), proxyConfig.Mode) {
 		klog.FromContext(ctx).Error(nil, "Some of the rules could not be removed; `km proxy --cleanup` tries again")
+	}
+	return nil
+}
+
+// programmed tells when the first rules have been made: a proxier makes them when it is told that it has seen everything.
+type programmed struct {
+	upstreamproxy.Provider
+	services, slices chan struct{}
+}
+
+func (p *programmed) OnServiceSynced() {
+	p.Provider.OnServiceSynced()
+	close(p.services)
+}
+
+func (p *programmed) OnEndpointSlicesSynced() {
+	p.Provider.OnEndpointSlicesSynced()
+	close(p.slices)
+}
+
+func (p *programmed) wait(ctx context.Context) error {
+	for _, seen := range []chan struct{}{p.services, p.slices} {
+		select {
+		case <-seen:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return nil
 }

@@ -27,8 +27,12 @@ func TestRealNode(t *testing.T) {
 	if err := os.Mkdir(n.path("static"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p := n.runKM(t, "--executor.pod-manifest-path="+n.path("static"))
+	if err := os.WriteFile(n.path("kubelet.yaml"), []byte(realConfiguration), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := n.runKM(t, "--executor.pod-manifest-path="+n.path("static"), "--executor.config="+n.path("kubelet.yaml"), "--executor.max-pods=60")
 
+	t.Run("configuration", func(t *testing.T) { testRealConfiguration(t, n) })
 	t.Run("node", func(t *testing.T) { testRealNodeObject(t, n) })
 	t.Run("service", func(t *testing.T) { testRealService(t, n) })
 	t.Run("service of the pod itself", func(t *testing.T) { testRealHairpin(t, n) })
@@ -54,6 +58,36 @@ func TestRealNode(t *testing.T) {
 	t.Run("deleted node", func(t *testing.T) { testRealDeletedNode(t, n, p) })
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+// realConfiguration is a user's for the kubelet.
+const realConfiguration = `apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+maxPods: 50
+podPidsLimit: 4000
+evictionHard: {nodefs.available: 1Mi}
+`
+
+// A user's configuration is laid over km's defaults, and flags over both.
+func testRealConfiguration(t *testing.T, n *realNode) {
+	var answer struct {
+		Kubeletconfig struct {
+			MaxPods                     int
+			PodPidsLimit                int
+			ImageGCHighThresholdPercent int
+			EvictionHard                map[string]string
+			Authentication              struct{ Anonymous, Webhook struct{ Enabled bool } }
+		}
+	}
+	text := n.kubectl(t, "get", "--raw", "/api/v1/nodes/"+n.nodeName(t)+"/proxy/configz")
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		t.Fatal(err)
+	}
+	c := answer.Kubeletconfig
+	if c.MaxPods != 60 || c.PodPidsLimit != 4000 || c.ImageGCHighThresholdPercent != 100 || c.Authentication.Anonymous.Enabled || !c.Authentication.Webhook.Enabled ||
+		c.EvictionHard["nodefs.available"] != "1Mi" || c.EvictionHard["memory.available"] != "0%" {
+		t.Errorf("the kubelet's configuration: %+v", c)
 	}
 }
 
@@ -595,6 +629,36 @@ func TestRealNodeStops(t *testing.T) {
 		}
 		n.noContainers(t)
 	})
+	// What a km that is killed leaves running, the next one takes up as it is.
+	t.Run("killed", func(t *testing.T) {
+		p := n.runKM(t)
+		n.applyReal(t, realPod("goes-on", spec))
+		n.waitFor(t, "pod/goes-on", "condition=Ready")
+		url := n.podURL(t, "goes-on") + "/file?path=/hidden/password"
+		container := n.value(t, "pod/goes-on", "{.status.containerStatuses[0].containerID}")
+		if code := p.stop(syscall.SIGKILL); code != -1 {
+			t.Errorf("exit code %d, want the signal", code)
+		}
+		if body := n.get(t, url); body != "sesame" {
+			t.Errorf("the pod answers %q", body)
+		}
+		// Another cluster's kubelet would stop it.
+		other := n.path("other")
+		if err := os.Mkdir(other, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, n.refusedKM(t, home(other), n.socket(), nil), "pods of another node", "default/goes-on")
+		p = n.runKM(t)
+		n.waitFor(t, "pod/goes-on", "condition=Ready")
+		if now := n.value(t, "pod/goes-on", "{.status.containerStatuses[0].containerID}"); now != container {
+			t.Errorf("the container is %s, and was %s", now, container)
+		}
+		n.kubectl(t, "delete", "pod", "goes-on", "--timeout=100s")
+		if code := p.stop(syscall.SIGTERM); code != 0 {
+			t.Errorf("exit code %d, want 0", code)
+		}
+		n.noContainers(t)
+	})
 	t.Run("ephemeral", func(t *testing.T) {
 		p := n.runKM(t, "--ephemeral")
 		m := regexp.MustCompile(`in a temporary folder, (\S+)`).FindStringSubmatch(p.stdout.String())
@@ -719,6 +783,15 @@ func TestRealNodeWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A container runtime that cannot connect pods is found, too.
+func TestRealNodeWithoutNetwork(t *testing.T) {
+	n := newRealNode(t)
+	n.noNetwork = true
+	n.runContainerd(t)
+	r := n.refusedKM(t, n.home, n.socket(), nil)
+	refused(t, r, "no network for pods", n.path("cni"), `"type": "bridge"`)
 }
 
 // refusedKM runs a km that is expected to end by itself, as another user if there is one.

@@ -44,6 +44,8 @@ type realNode struct {
 	name string   // of the namespace, and of the network of the pods; no other machine has it
 	cni  string   // folder of the plugins
 	km   *process // the last one
+	// noNetwork is a containerd that does not know how to connect pods.
+	noNetwork bool
 }
 
 // requireRealNode skips the test on machines where nothing real can run, and says what is missing. CI skips nothing.
@@ -193,14 +195,17 @@ func (n *realNode) ctr(t *testing.T, args ...string) string {
 // runContainerd starts the container runtime, with the images in it.
 func (n *realNode) runContainerd(t *testing.T) *process {
 	t.Helper()
-	writeFile(t, n.path("cni", "10-bridge.conflist"), fmt.Sprintf(`{
+	conflist := fmt.Sprintf(`{
 	"cniVersion": "0.4.0", "name": %q,
 	"plugins": [
 		{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
 			"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.85.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}], "dataDir": %q}},
 		{"type": "portmap", "capabilities": {"portMappings": true}}
 	]
-}`, n.name, n.path("ipam")))
+}`, n.name, n.path("ipam"))
+	if !n.noNetwork {
+		writeFile(t, n.path("cni", "10-bridge.conflist"), conflist)
+	}
 	config := writeFile(t, n.path("containerd.toml"), fmt.Sprintf(`
 version = 2
 root = "%[1]s/r"

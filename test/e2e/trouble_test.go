@@ -62,6 +62,7 @@ func TestWrongUsage(t *testing.T) {
 		{"run --executor.runtime=cri --executor.max-pods=-1", []string{"executor: ", "maxPods"}},
 		{"run --executor.runtime=cri --executor.config=" + file, []string{"--executor.config=" + file}},
 		{"run --executor.runtime=cri --executor.container-runtime-endpoint=tcp://127.0.0.1:1", []string{"--executor.container-runtime-endpoint=tcp://127.0.0.1:1", "unix://"}},
+		{"run --executor.runtime=cri --executor.rotate-certificates", []string{"executor: ", "km kubelet"}},
 		{"run --proxy.proxy-mode=userspace", []string{"proxy: ", "userspace"}},
 		{"run --proxy.config=" + file, []string{"--proxy.config=" + file}},
 		{"run --proxy.cleanup", []string{"km proxy --cleanup"}},

@@ -121,10 +121,8 @@ func clusterCA(p *supervisor.Plan) string { return p.Path("kubelet", "cluster-ca
 
 // Check looks for what is wrong with the flags, and for what this machine lacks.
 func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
-	if s.Value("bootstrap-kubeconfig") == "" { // with that one, the kubelet makes the other
-		if err := cluster.CheckKubeconfig(s); err != nil {
-			return err
-		}
+	if err := cluster.CheckKubeconfig(s); err != nil {
+		return err
 	}
 	var err error
 	if n.name, err = cluster.NodeName(p); err != nil {
@@ -146,6 +144,9 @@ func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if err := kubeletconfigvalidation.ValidateKubeletConfiguration(&o.KubeletConfiguration, utilfeature.DefaultFeatureGate); err != nil {
 		return fmt.Errorf("executor: %w", err)
 	}
+	if o.BootstrapKubeconfig != "" || o.RotateCertificates {
+		return errors.New("executor: a node that gets its certificate from the apiserver is a process of its own: call `km kubelet`, or name a kubeconfig with a certificate alone")
+	}
 	if o.KubeConfig == "" {
 		return errors.New("executor: there is no apiserver in the list: name the cluster with --executor.kubeconfig")
 	}
@@ -156,18 +157,10 @@ func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Serv
 	return component.Defaults(s, "address", o.Address, "port", strconv.Itoa(int(o.Port)))
 }
 
-// credentials is the file by which the cluster is known when the kubelet starts.
-func credentials(s *supervisor.Server) string {
-	if bootstrap := s.Value("bootstrap-kubeconfig"); bootstrap != "" {
-		return bootstrap
-	}
-	return s.Value("kubeconfig")
-}
-
 // Prepare makes what the kubelet shows to others.
 func (n *Node) Prepare(p *supervisor.Plan, s *supervisor.Server) error {
 	if !p.Selected(cluster.APIServer) {
-		config, err := clientcmd.BuildConfigFromFlags("", credentials(s))
+		config, err := clientcmd.BuildConfigFromFlags("", s.Value("kubeconfig"))
 		if err != nil {
 			return err
 		}
@@ -213,9 +206,7 @@ func (n *Node) Run(ctx context.Context, s *supervisor.Server) error {
 	if err != nil {
 		return err
 	}
-	if deps.KubeClient != nil {
-		defer n.started.Put(deps.KubeClient)()
-	}
+	defer n.started.Put(deps.KubeClient)()
 	failed := make(chan error, 1)
 	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()

@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
-	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 	"k8s.io/kubernetes/pkg/kubelet"
 	"k8s.io/kubernetes/pkg/kubelet/types"
@@ -25,11 +24,8 @@ import (
 )
 
 // connect gives the kubelet its clients, as upstream makes them (cmd/kubelet/app.buildKubeletClientConfig), but on a link
-// that can be cut. Where it is to get its certificate from the apiserver, it makes them itself, and there is no such link.
+// that can be cut.
 func connect(o *options.KubeletServer, deps *kubelet.Dependencies) (*component.Link, error) {
-	if o.BootstrapKubeconfig != "" || o.RotateCertificates {
-		return nil, nil
-	}
 	config, err := clientcmd.BuildConfigFromFlags("", o.KubeConfig)
 	if err != nil {
 		return nil, err
@@ -66,11 +62,6 @@ func connect(o *options.KubeletServer, deps *kubelet.Dependencies) (*component.L
 // stopPods has the kubelet stop the pods of this node, as if none were wanted here any more, and returns when they and their
 // volumes are gone. In the API they stay what they are: the next start starts them again, as after a restart of the machine.
 func stopPods(ctx context.Context, link *component.Link, deps *kubelet.Dependencies, o *options.KubeletServer) error {
-	logger := klog.FromContext(ctx)
-	if link == nil {
-		logger.Info("The pods go on without the kubelet: it got its certificate from the apiserver, and is not told apart from it")
-		return nil
-	}
 	link.Cut()
 	if deps.PodConfig == nil || deps.RemoteRuntimeService == nil {
 		return nil // it has not come that far
