@@ -56,7 +56,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Defaults:      defaults,
 		Check:         check,
 		Listen:        c.Listen,
-		Prepare:       c.PrepareClient,
+		Prepare:       m.prepare,
 		Run:           m.run,
 		Ready:         ready,
 		Address:       cluster.HTTPS,
@@ -78,7 +78,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		"root-ca-file", pki("ca.crt"),
 		"service-account-private-key-file", pki("sa.key"),
 		// It makes the folder where plugins for volumes would be; upstream's is in /usr.
-		"flex-volume-plugin-dir", p.Path("kubelet", "volume-plugins"),
+		"flex-volume-plugin-dir", pluginDir(p),
 		// Each controller gets a service account with its own rights.
 		"use-service-account-credentials", "true",
 		// Upstream's limit of 20 requests a second is to protect a shared API server. With it the first service account is
@@ -86,6 +86,18 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		"kube-api-qps", "500",
 		"kube-api-burst", "1000",
 	)
+}
+
+func pluginDir(p *supervisor.Plan) string { return p.Path("kubelet", "volume-plugins") }
+
+func (m *controllerManager) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if s.Value("flex-volume-plugin-dir") == pluginDir(p) {
+		// Upstream would make it readable for all.
+		if err := os.MkdirAll(pluginDir(p), 0o700); err != nil {
+			return err
+		}
+	}
+	return m.cluster.PrepareClient(ctx, p, s)
 }
 
 // signing lets the cluster's CA sign certificate requests, of the kinds for which the user names no other one. Without its

@@ -86,6 +86,9 @@ func (d *server) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if ip == nil {
 		return fmt.Errorf("dns: --dns.bind-address=%s is not an IP address", s.Value("bind-address"))
 	}
+	if err := cluster.CheckKubeconfig(s); err != nil {
+		return err
+	}
 	apiserver := p.Server(cluster.APIServer)
 	if apiserver == nil || ip.IsLoopback() || ip.IsUnspecified() {
 		return nil // the API takes no such address as that of a Service's endpoint

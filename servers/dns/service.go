@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 	"fmt"
+	"net"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -42,6 +43,9 @@ func publish(ctx context.Context, client kubernetes.Interface, clusterIP, addres
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}}},
+	}
+	if net.ParseIP(address).To4() == nil {
+		slice.AddressType = discoveryv1.AddressTypeIPv6
 	}
 	for _, p := range ports {
 		wanted.Spec.Ports = append(wanted.Spec.Ports, corev1.ServicePort{

@@ -167,6 +167,10 @@ func (n *Node) Prepare(p *supervisor.Plan, s *supervisor.Server) error {
 		if err := rest.LoadTLSFiles(config); err != nil {
 			return fmt.Errorf("executor: --executor.kubeconfig: %w", err)
 		}
+		if len(config.CAData) == 0 { // it is known by one of the machine's authorities, who do not sign for its clients
+			n.defaults.Authentication.X509.ClientCAFile = ""
+			return nil
+		}
 		return cluster.Write(clusterCA(p), config.CAData)
 	}
 	if err := n.cluster.EnsureNodeCert(n.name, n.address); err != nil {
