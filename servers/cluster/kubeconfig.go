@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	certutil "k8s.io/client-go/util/cert"
@@ -170,6 +171,15 @@ func writeKubeconfig(file string, config *clientcmdapi.Config) error {
 
 func endsSoon(cert *x509.Certificate, now time.Time) bool {
 	return cert.NotAfter.Sub(now) < renewBefore
+}
+
+// Client returns a client with the credentials of a kubeconfig.
+func Client(kubeconfig string) (kubernetes.Interface, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(config)
 }
 
 // CheckKubeconfig looks whether the kubeconfig that the user named for a server, with its flag kubeconfig, can be read.

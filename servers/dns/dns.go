@@ -14,8 +14,6 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	// What the Corefile names.
 	_ "github.com/coredns/coredns/plugin/bind"
@@ -46,7 +44,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Defaults: defaults,
 		Check:    d.check,
 		Listen:   d.listen,
-		Prepare:  d.prepare,
+		Prepare:  c.PrepareClient,
 		Run:      d.run,
 		Ready:    d.ready,
 		Address:  func(s *supervisor.Server) string { return "dns://" + d.address(s) },
@@ -105,10 +103,6 @@ func (d *server) listen(p *supervisor.Plan, s *supervisor.Server) error {
 
 func (d *server) address(s *supervisor.Server) string {
 	return net.JoinHostPort(s.Value("bind-address"), s.Value("port"))
-}
-
-func (d *server) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
-	return d.cluster.PrepareClient(ctx, p, s)
 }
 
 // corefile is kubeadm's (cmd/kubeadm/app/phases/addons/dns/manifests.go), without what a pod needs to be looked after.
@@ -170,11 +164,7 @@ func (d *server) run(ctx context.Context, s *supervisor.Server, _ []string) (err
 		if err != nil {
 			return err
 		}
-		config, err := clientcmd.BuildConfigFromFlags("", s.Value("kubeconfig"))
-		if err != nil {
-			return err
-		}
-		client, err := kubernetes.NewForConfig(config)
+		client, err := cluster.Client(s.Value("kubeconfig"))
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 	nodeutil "k8s.io/component-helpers/node/util"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
@@ -109,11 +108,7 @@ func (v *volumes) make(ctx context.Context, s *supervisor.Server) (err error) {
 	if v.dir, err = filepath.Abs(s.Value("dir")); err != nil {
 		return err
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", s.Value("kubeconfig"))
-	if err != nil {
-		return err
-	}
-	if v.client, err = kubernetes.NewForConfig(config); err != nil {
+	if v.client, err = cluster.Client(s.Value("kubeconfig")); err != nil {
 		return err
 	}
 	v.controller = controller.NewProvisionController(ctx, v.client, provisioner, v, controller.LeaderElection(false))

@@ -61,21 +61,18 @@ func replay(s *supervisor.Server, o *options.KubeletServer) error {
 // newOptions returns options for one start. What they say comes, in this order, from the flags, from the files that
 // --executor.config-dir and --executor.config name, from defaults, and from upstream's defaults.
 func newOptions(ctx context.Context, s *supervisor.Server, defaults *kubeletconfigv1beta1.KubeletConfiguration) (*options.KubeletServer, error) {
-	flags, err := NewFlags(s)
+	text, err := json.Marshal(defaults)
 	if err != nil {
 		return nil, err
 	}
-	layers := &layered{}
-	if layers.text, err = json.Marshal(defaults); err != nil {
-		return nil, err
-	}
-	file := flags.KubeletConfigFile
+	layers := &layered{text: text}
+	file := s.Value("config")
 	if file != "" {
 		if err := layers.add(ctx, file); err != nil {
 			return nil, fmt.Errorf("executor: --executor.config=%s: %w", file, err)
 		}
 	}
-	if dir := flags.KubeletDropinConfigDirectory; dir != "" {
+	if dir := s.Value("config-dir"); dir != "" {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || filepath.Ext(path) != ".conf" {
 				return err
@@ -106,7 +103,7 @@ func newOptions(ctx context.Context, s *supervisor.Server, defaults *kubeletconf
 	if err := sameFeatures(kc.FeatureGates); err != nil {
 		return nil, err
 	}
-	// Once more: the flags come before the files.
+	// The flags come before the files.
 	o := &options.KubeletServer{KubeletFlags: *options.NewKubeletFlags(), KubeletConfiguration: *kc}
 	return o, replay(s, o)
 }

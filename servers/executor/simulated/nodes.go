@@ -17,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/versions"
 )
 
@@ -191,11 +191,7 @@ func waitFor(ctx context.Context, f wait.ConditionWithContextFunc) error {
 
 // Forget deletes the nodes that an earlier run simulated: nobody plays them any more.
 func (ns *Nodes) Forget(ctx context.Context, kubeconfig string) error {
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-	if err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := cluster.Client(kubeconfig)
 	if err != nil {
 		return err
 	}
