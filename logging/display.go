@@ -30,19 +30,21 @@ func newDisplay(c Config, ls *Logs) *display {
 	return d
 }
 
-// put shows a line, or holds it if the server is starting.
-func (d *display) put(l *Log, line []byte) {
+// put shows a line, or holds it if the server is starting. It returns false if the line is lost; one that is not to be shown
+// is not.
+func (d *display) put(l *Log, line []byte) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case l.phase == Running || l.all.Load():
-		d.queue.put(line)
+		return d.queue.put(line)
 	case l.phase == Starting:
 		if len(l.held) == heldLines {
 			l.held = l.held[1:]
 		}
 		l.held = append(l.held, slices.Clone(line))
 	}
+	return true
 }
 
 // rendering writes lines of JSON as a Renderer renders them.

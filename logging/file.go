@@ -47,7 +47,7 @@ func (l *Log) Open(f File) error {
 		return nil // it is open already
 	} else if shared != nil {
 		l.file.Store(shared)
-		q.handTo(shared)
+		l.counts.lost.Add(int64(q.handTo(shared)))
 		return nil
 	}
 	size, err := try(path)

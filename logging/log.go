@@ -7,6 +7,7 @@ import (
 	"math"
 	"runtime/pprof"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	"go.uber.org/zap"
@@ -26,7 +27,9 @@ type Log struct {
 	vmodule atomic.Pointer[vmodule]
 	all     atomic.Bool // Config.Brief does not hold for this one
 	file    atomic.Pointer[queue]
-	fatal   atomic.Pointer[string]
+	fatal   atomic.Pointer[spoken] // the last line of fatal severity
+	err     atomic.Pointer[spoken] // the last line of level error
+	counts  counts
 
 	// guarded by the lock of the display
 	phase Phase
@@ -92,12 +95,23 @@ func (l *Log) SetVModule(text string) error {
 // ShowAll has Config.Out get all that is written, even if Config.Brief is set.
 func (l *Log) ShowAll() { l.all.Store(true) }
 
-// LastFatal is the message of the last line of fatal severity, or "".
-func (l *Log) LastFatal() string {
-	if s := l.fatal.Load(); s != nil {
-		return *s
+// spoken is what was logged, and when.
+type spoken struct {
+	time    time.Time
+	message string
+}
+
+// LastFatal is the message of the last line of fatal severity, and when it was logged, or "".
+func (l *Log) LastFatal() (message string, at time.Time) { return lastSpoken(&l.fatal) }
+
+// LastError is the message of the last line of level error, and when it was logged, or "".
+func (l *Log) LastError() (message string, at time.Time) { return lastSpoken(&l.err) }
+
+func lastSpoken(p *atomic.Pointer[spoken]) (string, time.Time) {
+	if s := p.Load(); s != nil {
+		return s.message, s.time
 	}
-	return ""
+	return "", time.Time{}
 }
 
 // enabled reports whether a line of that level (as threshold has it) is written somewhere.
@@ -130,21 +144,18 @@ func (l *Log) shown(level zapcore.Level) bool {
 
 // write writes one line. v is the verbosity of a line of info level; enc has the fields that its logger has already.
 func (l *Log) write(e *zapcore.Entry, v int, enc zapcore.Encoder, fields []zapcore.Field) error {
-	if e.Level > zapcore.ErrorLevel {
-		msg := e.Message // of its own, or each entry is allocated
-		l.fatal.Store(&msg)
+	switch {
+	case e.Level > zapcore.ErrorLevel:
+		l.fatal.Store(&spoken{time.Now(), e.Message})
+	case e.Level == zapcore.ErrorLevel:
+		l.err.Store(&spoken{time.Now(), e.Message})
 	}
 	line, err := encode(l, e, v, enc, fields)
 	if err != nil {
 		return err
 	}
 	defer line.Free()
-	if file := l.file.Load(); file != nil {
-		file.put(line.Bytes())
-	}
-	if l.shown(e.Level) {
-		l.logs.display.put(l, line.Bytes())
-	}
+	l.put(e.Level, line.Bytes())
 	return nil
 }
 
@@ -159,6 +170,6 @@ func (l *Log) Record(e zapcore.Entry, fields ...zapcore.Field) error {
 		return err
 	}
 	defer line.Free()
-	file.put(line.Bytes())
+	l.counts.add(e.Level, file.put(line.Bytes()))
 	return nil
 }

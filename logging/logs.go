@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,6 +86,13 @@ func (ls *Logs) Server(name string) *Log {
 		ls.display.renderer.Widen(name)
 	}
 	return l
+}
+
+// All returns the Logs that there are, the program's among them, by name.
+func (ls *Logs) All() []*Log {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return slices.SortedFunc(maps.Values(ls.all), func(a, b *Log) int { return strings.Compare(a.name, b.name) })
 }
 
 // Program returns the Log of the program itself: lines that belong to no server.

@@ -37,7 +37,9 @@ func (l *Log) Settle() {
 
 func (l *Log) release(d *display) {
 	for _, line := range l.held {
-		d.queue.put(line)
+		if !d.queue.put(line) {
+			l.counts.lost.Add(1)
+		}
 	}
 	l.phase, l.held = Running, nil
 }

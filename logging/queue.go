@@ -48,20 +48,19 @@ func newQueue(name string, tell func(string, error, int64)) *queue {
 	return &queue{name: name, tell: tell, change: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
-// put takes a line.
-func (q *queue) put(line []byte) {
+// put takes a line. It returns false if the line is lost.
+func (q *queue) put(line []byte) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.next != nil {
-		q.next.put(line)
-		return
+		return q.next.put(line)
 	}
 	if q.done {
-		return
+		return false
 	}
 	if len(q.lines)+len(line) > queueSize {
 		q.lost++
-		return
+		return false
 	}
 	q.lines = append(q.lines, line...)
 	q.total += int64(len(line))
@@ -70,6 +69,7 @@ func (q *queue) put(line []byte) {
 		q.asleep = false
 		q.hurry()
 	}
+	return true
 }
 
 // start starts the goroutine, if there is something to write, and a place for it. The lock is held.
@@ -255,10 +255,13 @@ func (q *queue) close(deadline time.Time) {
 	q.discard()
 }
 
-// handTo puts what is here into another queue, and takes nothing more.
-func (q *queue) handTo(other *queue) {
+// handTo puts what is here into another queue, and takes nothing more. It returns how many lines are lost by that.
+func (q *queue) handTo(other *queue) (lost int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	other.put(q.lines)
+	if !other.put(q.lines) {
+		lost = bytes.Count(q.lines, []byte("\n"))
+	}
 	q.next, q.lines = other, nil
+	return lost
 }

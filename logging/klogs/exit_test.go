@@ -34,7 +34,7 @@ func TestExit(t *testing.T) {
 		{"FlushAndExit", func() { klog.FlushAndExit(time.Second, 3) }, false, "db: " + unsaid, ""},
 		{"FlushAndExit of nobody", func() { klog.FlushAndExit(time.Second, 3) }, true, "nobody: " + unsaid, ""},
 		{"an error, and FlushAndExit", func() { klog.ErrorS(errors.New("boom"), "x"); klog.FlushAndExit(time.Second, 3) }, false,
-			"db: " + unsaid, "E db    x err=boom\n"},
+			"db: it ended itself with exit code 3: x", "E db    x err=boom\n"},
 		{"in a goroutine that the server has started", func() { inGoroutine(func() { klog.Fatal("lost") }); runtime.Goexit() }, false,
 			"db: lost", "F db    lost\n"},
 	} {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 	"go.uber.org/zap/zapcore"
@@ -29,14 +30,11 @@ func Install(ls *logging.Logs, exit func(l *logging.Log, err error, code int)) {
 	klog.SetLoggerWithOptions(logr.New(ls.Sink(severity)), klog.ContextualLogger(true))
 	klog.OsExit = func(code int) {
 		log := ls.Find()
-		said := ls.Program().LastFatal()
-		if log != nil {
-			said = log.LastFatal()
+		speaker := log
+		if speaker == nil {
+			speaker = ls.Program()
 		}
-		err := fmt.Errorf("it ended itself with exit code %d; its last lines in the log say why", code)
-		if said != "" {
-			err = errors.New(said)
-		}
+		err := why(speaker, code)
 		ls.Flush()
 		exit(log, err, code)
 		runtime.Goexit()
@@ -50,6 +48,20 @@ func Install(ls *logging.Logs, exit func(l *logging.Log, err error, code int)) {
 		_ = flags.Set("v", fmt.Sprint(max(0, -int(level))))
 		_ = flags.Set("vmodule", vmodule)
 	})
+}
+
+// recent is how long before an exit a line may have been logged that tells why.
+const recent = time.Second
+
+// why is why klog is to end the process, as far as the lines tell that were logged before.
+func why(l *logging.Log, code int) error {
+	if said, at := l.LastFatal(); said != "" && time.Since(at) < recent {
+		return errors.New(said)
+	}
+	if said, at := l.LastError(); said != "" && time.Since(at) < recent {
+		return fmt.Errorf("it ended itself with exit code %d: %s", code, said)
+	}
+	return fmt.Errorf("it ended itself with exit code %d; its last lines in the log say why", code)
 }
 
 // severity tells by klog's function that was called what a line is that klog hands on as Info.
