@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -48,7 +49,7 @@ func (hk *HyperKube) words() []string {
 
 // allCommands are the built-in commands and those that were added.
 func (hk *HyperKube) allCommands() []*Command {
-	return append([]*Command{
+	return slices.Concat([]*Command{
 		{Name: "run", Args: "[SERVER,SERVER...] [flags]", Short: "run the selected servers in this process; none named = the default ones"},
 		{Name: "version", Short: "print the version", Run: func(_ context.Context, hk *HyperKube, _ *Plan, _ []string) error {
 			hk.printVersion()
@@ -56,7 +57,8 @@ func (hk *HyperKube) allCommands() []*Command {
 		}},
 		{Name: "help", Args: "[SERVER|COMMAND]", Short: "help for " + hk.Name + ", a server or a command", Run: (*Command)(nil).help},
 		logsCommand(),
-	}, hk.commands...)
+		statusCommand(),
+	}, steerCommands(), []*Command{logLevelCommand(), topCommand(), profileCommand(), analyzeCommand()}, hk.commands)
 }
 
 // runCommand parses a command's flags and runs it.

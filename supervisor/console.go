@@ -79,6 +79,7 @@ type console struct {
 	begin  time.Time
 	quiet  bool
 	live   bool // the table is drawn again and again: standard output is a terminal, and not all are ready yet
+	done   bool // all have been ready once
 	width  int
 	rows   []*row
 }
@@ -90,6 +91,7 @@ type row struct {
 	took    time.Duration
 	address string
 	err     error
+	wait    time.Duration // until the next start
 }
 
 func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
@@ -134,7 +136,7 @@ func (c *console) show(e Event) {
 	for _, other := range c.rows {
 		if other.server == e.Server {
 			r = other
-			r.state, r.took, r.err = e.To, e.Time.Sub(c.begin), e.Err
+			r.state, r.took, r.err, r.wait = e.To, e.Time.Sub(c.begin), e.Err, e.Wait
 			if e.To == Ready {
 				r.ready, r.address = true, e.Address
 			}
@@ -144,21 +146,22 @@ func (c *console) show(e Event) {
 	if c.quiet || r == nil {
 		return
 	}
-	if e.To == Failed {
+	if e.Err != nil {
 		c.plan.logs.Flush() // what it has said comes before
 	}
 	switch {
 	case c.live:
 		c.draw()
-	case e.To == Starting:
+	case e.To == Starting, e.To == Waiting:
 		// What is not redrawn shows results only.
 	default:
 		c.screen.print(c.line(r))
 	}
-	if e.To == Ready && allReady {
+	if e.To == Ready && allReady && !c.done {
+		c.done = true
 		c.finish(e)
 	}
-	if e.To == Stopping || e.To == Failed {
+	if e.To == Stopping || e.To == Failed || e.To == Backoff {
 		// From here on lines tell more than a table: in which order the servers stop.
 		c.live = false
 	}
@@ -194,6 +197,9 @@ func (c *console) line(r *row) string {
 		text += "  " + r.address
 	case r.err != nil:
 		text += "  " + oneLine(r.err)
+	}
+	if r.state == Backoff {
+		text += fmt.Sprintf("  (starts again in %s)", seconds(r.wait))
 	}
 	return strings.TrimRight(text, " ") + "\n"
 }

@@ -25,7 +25,14 @@ func shown(quiet bool) (*console, *lockedBuffer) {
 // story is the life of two servers, one of which fails at last.
 func story() []Event {
 	at := func(tenths int) time.Time { return time.Time{}.Add(time.Duration(tenths) * 100 * time.Millisecond) }
-	return []Event{
+	var story []Event
+	for _, e := range []struct {
+		at       time.Time
+		server   string
+		from, to State
+		err      error
+		address  string
+	}{
 		{at(0), "db", Waiting, Starting, nil, ""},
 		{at(12), "db", Starting, Ready, nil, "127.0.0.1:1"},
 		{at(13), "scheduler", Waiting, Starting, nil, ""},
@@ -34,7 +41,10 @@ func story() []Event {
 		{at(120), "scheduler", Ready, Failed, errors.New("out of ink\nand of paper"), ""},
 		{at(121), "db", Ready, Stopping, nil, ""},
 		{at(122), "db", Stopping, Stopped, nil, ""},
+	} {
+		story = append(story, Event{Time: e.at, Server: e.server, From: e.from, To: e.to, Err: e.err, Address: e.address})
 	}
+	return story
 }
 
 func TestConsoleLines(t *testing.T) {

@@ -15,23 +15,48 @@
 // # The way through the package
 //
 // Data goes one way. Arguments become a [Plan] (plan.go, flags.go); the plan's servers become actors of an oklog/run
-// group (group.go); the actors tell of each change with an [Event] (event.go); console.go reads those and shows them, and
-// logs.go writes them to the log. What servers log is the business of package logging; logs.go says where it goes, and
-// logscommand.go reads it.
+// group (group.go), each of which runs one server again and again (actor.go); the actors tell of each change with an [Event]
+// (event.go); console.go reads those and shows them, logs.go writes them to the log, notify.go tells them to systemd, and admin.go
+// passes them on. What servers log is the business of package logging; logs.go says where it goes, and logscommand.go reads it.
+//
+// A run is looked at and steered over a socket in its data folder: admin.go is that API, client.go its client, and status, start,
+// stop, restart, log-level, top, profile and analyze are the commands (statuscommand.go, steercommands.go …). What somebody asks
+// of a server is noted in steer.go; the server's actor acts on it.
+//
+// A server with [IsolationProcess] is a child process of the same binary (isolation.go is the parent's side, isolated.go the
+// child's). How a run has ended that was not stopped is told by the next one (crash.go).
 //
 // # A server's life
 //
-//	          needs ready          Ready returns              stop asked
-//	Waiting ──────────────▶ Starting ───────────▶ Ready ──────────────────▶ Stopping ──▶ Stopped
-//	   │                       │                   │  │                         │
-//	   │ stop asked            │ fails             │  │ Run returns nil         │ overstays
-//	   ▼                       ▼                   │  ▼                         ▼
-//	Stopped                  Failed ◀── fails ─────┘ Stopped                  Failed
+//	          needs ready            Ready returns           stop asked            Run returns
+//	Waiting ──────────────▶ Starting ─────────────▶ Ready ─────────────▶ Stopping ─────────────▶ Stopped
+//	   ▲                     ▲ │ │                   │ │                     │
+//	   │          pause over │ │ │ fails       fails │ │                     │ overstays
+//	   │                     │ │ │ for good for good │ │                     ▼
+//	   │ pause over,         │ │ └──────▶ Failed ◀───┘ │                   Failed
+//	   │ needs not ready     │ ▼ fails                 │ fails
+//	   └──────────────────── Backoff ◀─────────────────┘
 //
-// (Starting may also be stopped.) A server starts when all servers that it needs are ready, at once, not in a line of
-// turns. When a signal comes, or one server has failed, all are asked to stop; each waits until those that need it have
-// ended, then its context ends, and it has its grace period to return. One that overstays is reported, with the stacks of its
-// goroutines in its log, and left behind.
+// Besides: a stop leads from Starting to Stopping, and at once from Waiting and Backoff to Stopped. A Run that returns nil by
+// itself leads from Ready to Stopped: the server is done. A start leads from Stopped and Failed to Waiting.
+//
+// A server starts when all servers that it needs are ready, or done, at once, not in a line of turns. When a signal comes, or
+// one server has failed for good, all are asked to stop; each waits until those that need it have ended, then its context
+// ends, and it has its grace period to return. One that overstays is reported, with the stacks of its goroutines in its log,
+// and left behind: it is Failed, and does not start again before its Run and Ready have returned after all.
+//
+// One that has failed starts again after a pause, by its [RestartPolicy] (restart.go). The pause is 200 ms, twice as long with
+// each further failure within a minute, and by chance up to a fifth shorter or longer. It has failed for good with the
+// fifth failure within a minute, if it may not start again, or if it cannot (Server.StartsOnce). With --keep-going that is
+// no reason for the others to stop: the group ends when all have ended, or wait in vain for one that has.
+//
+// Those that need a server go on while it starts again, also in the pause: they are expected to connect again. What is
+// to start meanwhile waits for it.
+//
+// Servers can be stopped, started and restarted by request (steer.go). A stop stops those that need the server first; a
+// start starts what it needs first; a restart leaves the others alone, and of two that are restarted together the one
+// that needs the other ends first and starts last. What had failed before a request does not count any more. That a
+// server was stopped so, or has failed by it, does not end the group.
 //
 // A panic in the goroutine in which Run was called is that server's failure. A panic in another goroutine ends the process, as
 // it does in every Go program.

@@ -6,23 +6,33 @@ import (
 	"time"
 )
 
-// Event is one change of a server's state. Log, table and tests all read events; nothing else tells of changes.
+// Event is one change of a server's state. Log, table, admin API and tests all read events; nothing else tells of changes.
 type Event struct {
+	// Seq numbers the events of a run, from 1 on.
+	Seq    int64
 	Time   time.Time
 	Server string
 	From   State
 	To     State
-	// Err says why, if To is Failed.
+	// Err says why, if To is Backoff or Failed. A server of RestartAlways that was done is in Backoff without one.
 	Err error
+	// Wait is how long it is until the next start, if To is Backoff.
+	Wait time.Duration
 	// Address is where the server listens, if To is Ready and the server says so.
 	Address string
+	// Closing says that all servers are being stopped, for good.
+	Closing bool
 }
 
+// keptEvents is how many events are kept for readers that come late or are slow.
+const keptEvents = 10_000
+
 // events keeps what happened, in order, for any number of readers. A slow reader holds nothing up: it finds what it has
-// not read yet when it comes.
+// not read yet when it comes, but for what is more than keptEvents old.
 type events struct {
 	mu     sync.Mutex
-	all    []Event
+	kept   []Event
+	last   int64 // number of the last one
 	closed bool
 	change chan struct{} // closed, and replaced, at each change
 }
@@ -32,7 +42,13 @@ func newEvents() *events { return &events{change: make(chan struct{})} }
 func (es *events) publish(e Event) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	es.all = append(es.all, e)
+	es.last++
+	e.Seq = es.last
+	es.kept = append(es.kept, e)
+	if len(es.kept) > 2*keptEvents {
+		// A new slice: readers still have the old one.
+		es.kept = append([]Event(nil), es.kept[len(es.kept)-keptEvents:]...)
+	}
 	es.wake()
 }
 
@@ -49,16 +65,25 @@ func (es *events) wake() {
 	es.change = make(chan struct{})
 }
 
-// read calls f with each event, from the first one on, until there are no more or ctx ends.
-func (es *events) read(ctx context.Context, f func(Event)) {
-	for i := 0; ; {
-		es.mu.Lock()
-		fresh, closed, change := es.all[i:], es.closed, es.change
-		es.mu.Unlock()
+// after returns the events behind the one of that number, and what is closed when there is something new.
+func (es *events) after(seq int64) (fresh []Event, closed bool, change <-chan struct{}) {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	n := max(0, min(int(es.last-seq), len(es.kept))) // somebody may ask for what is yet to come
+	return es.kept[len(es.kept)-n:], es.closed, es.change
+}
+
+// read calls f with each event behind the one of that number, 0 for all, until there are no more or ctx ends.
+func (es *events) read(ctx context.Context, seq int64, f func(Event)) {
+	for {
+		fresh, closed, change := es.after(seq)
 		for _, e := range fresh {
+			if ctx.Err() != nil {
+				return
+			}
 			f(e)
+			seq = e.Seq
 		}
-		i += len(fresh)
 		if len(fresh) > 0 {
 			continue
 		}

@@ -24,8 +24,8 @@ func TestSlowReaderLosesNothing(t *testing.T) {
 		es := newEvents()
 		var fast, slow []string
 		step := make(chan struct{})
-		go es.read(t.Context(), func(e Event) { fast = append(fast, e.Server) })
-		go es.read(t.Context(), func(e Event) {
+		go es.read(t.Context(), 0, func(e Event) { fast = append(fast, e.Server) })
+		go es.read(t.Context(), 0, func(e Event) {
 			<-step
 			slow = append(slow, e.Server)
 		})
@@ -51,7 +51,7 @@ func TestLateReaderReadsFromTheFirstEvent(t *testing.T) {
 	want := numbered(es, 3)
 	es.close()
 	var got []string
-	es.read(t.Context(), func(e Event) { got = append(got, e.Server) }) // returns: there are no more
+	es.read(t.Context(), 0, func(e Event) { got = append(got, e.Server) }) // returns: there are no more
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -62,7 +62,7 @@ func TestReaderEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := false
 		go func() {
-			newEvents().read(ctx, func(Event) {})
+			newEvents().read(ctx, 0, func(Event) {})
 			ended = true
 		}()
 		synctest.Wait()

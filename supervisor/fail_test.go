@@ -106,7 +106,7 @@ func TestQuietStart(t *testing.T) {
 		},
 		Ready: func(context.Context, *Server) error { <-said; return nil },
 	}
-	failing := &Server{SimpleUsage: "failing", Needs: []Need{{Server: "quiet"}},
+	failing := &Server{SimpleUsage: "failing", Restart: RestartNever, Needs: []Need{{Server: "quiet"}},
 		Run: func(ctx context.Context, s *Server, _ []string) error {
 			s.Logger().Error("no disk")
 			return errors.New("cannot store")
@@ -127,7 +127,7 @@ func TestQuietStart(t *testing.T) {
 // own.
 func TestLinesComeBeforeTheFailure(t *testing.T) {
 	for range 50 { // to be seen in each order
-		hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: func(_ context.Context, s *Server, _ []string) error {
+		hk := newHyperKube(t, &Server{SimpleUsage: "db", Restart: RestartNever, Run: func(_ context.Context, s *Server, _ []string) error {
 			s.Logger().Error("no disk")
 			return errors.New("cannot store")
 		}})

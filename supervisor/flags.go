@@ -31,6 +31,8 @@ type runFlags struct {
 	levels  map[*Server]*string
 	files   map[*Server]*string
 	graces  map[*Server]*time.Duration
+	policy  map[*Server]*RestartPolicy
+	isolate map[*Server]*Isolation
 	help    bool
 }
 
@@ -42,6 +44,8 @@ func (hk *HyperKube) newRunFlags() *runFlags {
 		levels:  map[*Server]*string{},
 		files:   map[*Server]*string{},
 		graces:  map[*Server]*time.Duration{},
+		policy:  map[*Server]*RestartPolicy{},
+		isolate: map[*Server]*Isolation{},
 	}
 	r.BoolVarP(&r.help, "help", "h", false, "help for run")
 	hk.settings.addLocation(r.FlagSet, hk.Name)
@@ -62,6 +66,12 @@ func (hk *HyperKube) newRunFlags() *runFlags {
 		r.levels[s] = r.String(s.Name()+".log-level", "", "least severe lines of "+s.Name()+" to log, and to show")
 		r.files[s] = r.String(s.Name()+".log-file", "", "file for the log of "+s.Name()+"; none for no file")
 		r.graces[s] = r.Duration(s.Name()+".grace-period", grace(s), "time that "+s.Name()+" may take to stop")
+		policy := s.Restart
+		r.policy[s] = &policy
+		r.Var(&policy, s.Name()+".restart", "whether "+s.Name()+" is started again when it ends: on-failure, always or never")
+		isolation := s.Isolation
+		r.isolate[s] = &isolation
+		r.Var(&isolation, s.Name()+".isolation", "where "+s.Name()+" runs: none (with the others), or process (one of its own)")
 	}
 	return r
 }

@@ -58,6 +58,17 @@ func cannotUse(p *Plan, err error) error {
 	return fmt.Errorf("the data folder %s cannot be used: %w; name another one with --data-dir", p.DataDir, err)
 }
 
+// held reports whether a process holds the data folder.
+func held(p *Plan, program string) bool {
+	// It is looked for in the way in which it is held, but shared and without making anything.
+	lock := flock.New(p.Path(program+".lock"), flock.SetFlag(os.O_RDONLY))
+	locked, err := lock.TryRLock()
+	if locked {
+		_ = lock.Unlock() // it is closed
+	}
+	return err == nil && !locked
+}
+
 // holder says which process has the lock.
 func holder(file, program string) string {
 	text, err := os.ReadFile(file)

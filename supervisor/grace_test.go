@@ -24,7 +24,7 @@ func TestOverstayingServerIsLeftBehind(t *testing.T) {
 				t.Errorf("it took %v, want the grace period of %v", took, test.want)
 			}
 			wantCode(t, err, 1)
-			want := fmt.Sprintf("api did not stop within %v and is left behind; --api.grace-period gives it more time", test.want)
+			want := fmt.Sprintf("api failed: it did not stop within %v and is left behind; --api.grace-period gives it more time", test.want)
 			if err == nil || err.Error() != want {
 				t.Errorf("error %q, want %q", err, want)
 			}

@@ -33,6 +33,7 @@ func newPart(name string, needs ...string) *part {
 	p := &part{}
 	p.Server = &Server{
 		SimpleUsage: name,
+		Restart:     RestartNever, // tests of restarts say so
 		Run: func(ctx context.Context, _ *Server, _ []string) error {
 			select {
 			case err := <-p.end:
@@ -90,10 +91,17 @@ type life struct {
 	g       *group
 	signals chan os.Signal
 	result  chan error
+	seen    int64 // number of the last event that wantNew has seen
 }
 
 // inBubble runs the test in a bubble of testing/synctest, with a group of these servers.
 func inBubble(t *testing.T, test func(l *life), parts ...*part) {
+	t.Helper()
+	inBubbleWith(t, func(*group) {}, test, parts...)
+}
+
+// inBubbleWith does so with a group that is set before it runs.
+func inBubbleWith(t *testing.T, set func(g *group), test func(l *life), parts ...*part) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var servers []*Server
@@ -106,6 +114,7 @@ func inBubble(t *testing.T, test func(l *life), parts ...*part) {
 			servers = append(servers, p.Server)
 		}
 		l := &life{t: t, g: newGroup(servers), signals: make(chan os.Signal, 2), result: make(chan error, 1)}
+		set(l.g)
 		go func() { l.result <- l.g.run(l.signals) }()
 		synctest.Wait()
 		test(l)
@@ -140,10 +149,9 @@ func (l *life) end() error {
 
 // all is what has happened so far: the name of each server and its new state, in order.
 func (l *life) all() []string {
-	l.g.events.mu.Lock()
-	defer l.g.events.mu.Unlock()
 	var all []string
-	for _, e := range l.g.events.all {
+	fresh, _, _ := l.g.events.after(0)
+	for _, e := range fresh {
 		all = append(all, fmt.Sprintf("%s %v", e.Server, e.To))
 	}
 	return all
@@ -155,6 +163,26 @@ func (l *life) want(want ...string) {
 	if diff := cmp.Diff(want, l.all()); diff != "" {
 		l.t.Errorf("events (-want +got):\n%s", diff)
 	}
+}
+
+// wantNew lets the servers come to rest, without time passing, and checks what has happened since the last call, in order.
+func (l *life) wantNew(want ...string) {
+	l.t.Helper()
+	synctest.Wait()
+	var got []string
+	for _, e := range l.fresh() {
+		got = append(got, fmt.Sprintf("%s %v", e.Server, e.To))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		l.t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// fresh are the events since the last call.
+func (l *life) fresh() []Event {
+	fresh, _, _ := l.g.events.after(l.seen)
+	l.seen += int64(len(fresh))
+	return fresh
 }
 
 // wantOf checks the states that one server has gone through.

@@ -54,7 +54,7 @@ type HyperKube struct {
 // reserved are the names that no server may have: commands of this package, and those that it will have.
 var reserved = []string{
 	"run", "status", "logs", "start", "stop", "restart", "log-level", "top", "profile", "analyze", "kubeconfig", "reset", "snapshot",
-	"config", "completion", "version", "help", "all",
+	"config", "completion", "version", "help", "all", isolatedCommand,
 }
 
 // AddServer adds a server. It panics, and says why, if the server has no name or nothing to run, if another one has the
@@ -179,6 +179,9 @@ func (hk *HyperKube) Run(args []string) error {
 		return hk.wrongUsage(errors.New("no server specified"), hk.Usage)
 	}
 	rest = rest[1:]
+	if word == isolatedCommand {
+		return hk.runIsolated(rest)
+	}
 	if c := hk.command(word); c != nil {
 		return hk.runCommand(c, rest)
 	}

@@ -250,7 +250,7 @@ func TestStatesAreRecorded(t *testing.T) {
 						}
 						return nil
 					}},
-				&Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}},
+				&Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}}, Restart: RestartNever,
 					Run: func(context.Context, *Server, []string) error {
 						if test.fail == nil {
 							close(ended)

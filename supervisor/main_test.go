@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 		"test1-v1.37": toy,
 		"one":         toy,
 		"nothing":     toy,
+		"iso":         func() { isolatedToy().RunToExit(os.Args) },
 	})
 }
 

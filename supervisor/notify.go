@@ -1,48 +1,111 @@
 package supervisor
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"os"
 	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"go.uber.org/zap"
 )
 
-// notifier tells a service manager such as systemd what the servers as a whole do, in the protocol of sd_notify(3). It
-// reads events. Without a service manager that asks for it, it does nothing.
+// notifier tells a service manager such as systemd what the servers as a whole do, in the protocol of sd_notify(3): that all
+// are ready, that they are being stopped, a line for people, and that this process is alive. It reads events. Without a service
+// manager that asks for it, it does nothing.
 type notifier struct {
-	socket  string
-	waiting map[string]bool // servers that have not been ready
-	ending  bool
+	socket string
+	beat   time.Duration // how often to say that the process is alive; 0 for never
+	names  []string
+	states map[string]State
+	wasUp  bool // READY=1 has been sent
+	ending bool // STOPPING=1 has been sent
 }
 
-// newNotifier takes the service manager's socket out of the environment: servers that know the protocol find it there,
-// too, and each would say that all are ready.
+// newNotifier takes what the service manager says out of the environment: servers that know the protocol find it there,
+// too, and each would say that all are ready, or well.
 func newNotifier(p *Plan) *notifier {
-	n := &notifier{socket: os.Getenv("NOTIFY_SOCKET"), waiting: map[string]bool{}}
+	n := &notifier{socket: os.Getenv("NOTIFY_SOCKET"), states: map[string]State{}}
+	// In half the time that the service manager allows, as sd_watchdog_enabled(3) recommends.
+	limit, err := daemon.SdWatchdogEnabled(true)
+	if n.beat = limit / 2; err != nil {
+		p.logs.Program().Zap().Warn("the service manager's watchdog will not hear of this process", zap.Error(err))
+	}
 	if n.socket != "" {
 		_ = os.Unsetenv("NOTIFY_SOCKET") // fails for invalid names alone
 	}
 	for _, s := range p.Servers {
-		n.waiting[s.Name()] = true
+		n.names = append(n.names, s.Name())
 	}
 	return n
 }
 
 // show is called with each event, in order.
 func (n *notifier) show(e Event) {
-	switch {
-	case n.socket == "":
-	case e.To == Ready && n.waiting[e.Server]:
-		delete(n.waiting, e.Server)
-		if len(n.waiting) == 0 {
-			n.send("READY=1")
-		}
-	case (e.To == Stopping || e.To == Failed) && !n.ending:
+	if n.socket == "" {
+		return
+	}
+	n.states[e.Server] = e.To
+	lines := []string{"STATUS=" + n.status(e)}
+	up := true
+	for _, name := range n.names {
+		up = up && n.states[name] == Ready
+	}
+	if up && !n.wasUp {
+		n.wasUp = true
+		lines = append(lines, "READY=1")
+	}
+	if e.Closing && !n.ending {
 		n.ending = true
-		n.send("STOPPING=1")
+		lines = append(lines, "STOPPING=1")
+	}
+	n.send(strings.Join(lines, "\n"))
+}
+
+// status is one line on all servers.
+func (n *notifier) status(e Event) string {
+	ready := 0
+	var others []string
+	for _, name := range n.names {
+		if n.states[name] == Ready {
+			ready++
+		} else {
+			others = append(others, name+" "+n.states[name].String())
+		}
+	}
+	text := fmt.Sprintf("%d of %d servers ready", ready, len(n.names))
+	if len(others) > 0 {
+		text += "; " + strings.Join(others, ", ")
+	}
+	if e.Err != nil {
+		text += "; " + oneLine(fmt.Errorf("%s: %w", e.Server, e.Err))
+	}
+	return text
+}
+
+// watch tells the service manager's watchdog that the process is alive, until ctx ends. It is alive if its servers' states can
+// be read: each change of one goes through the same lock.
+func (n *notifier) watch(ctx context.Context, g *group) {
+	if n.socket == "" || n.beat <= 0 {
+		return
+	}
+	ticker := time.NewTicker(n.beat)
+	defer ticker.Stop()
+	for {
+		g.isOver()
+		n.send("WATCHDOG=1")
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
-// send sends one datagram. That it cannot be sent is the service manager's loss, and it will say so by a time-out.
+// send sends one datagram. That it cannot be sent is the service manager's loss, and it will say so by a time-out. (It is not
+// go-systemd's SdNotify, which looks for the socket in the environment.)
 func (n *notifier) send(state string) {
 	name := n.socket
 	if strings.HasPrefix(name, "@") {

@@ -26,6 +26,9 @@ type Plan struct {
 	joined   []joined
 	logs     *logging.Logs
 	logFiles []logFile
+	admin    *admin
+	crash    *Crash       // how the run before has ended, if that was not by a stop
+	forget   func() error // is to be called when this one has ended in an orderly way
 }
 
 // joined is a server that nobody named: it is there because another one needs it.

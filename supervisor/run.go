@@ -75,6 +75,7 @@ func (hk *HyperKube) plan(composite *Server, args []string) (*Plan, error) {
 		if s.GracePeriod <= 0 {
 			return nil, fmt.Errorf("--%s.grace-period: %v is not a time to wait: use a positive one", s.Name(), s.GracePeriod)
 		}
+		s.Restart, s.Isolation = *flags.policy[s], *flags.isolate[s]
 	}
 	if err := hk.makeLogs(p, flags); err != nil {
 		return nil, err
@@ -123,23 +124,31 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 		}
 	}()
 	defer p.logs.Close()
+	defer func() { p.admin.close() }()
 	if err != nil {
 		p.logs.Close()
-		return hk.wrongUsage(err, nil)
+		return hk.wrongUsage(errors.Join(err, p.forget()), nil)
 	}
 
+	hk.isolate(p)
 	g := newGroup(p.Servers)
+	g.keepGoing = hk.settings.keepGoing
+	p.admin.group, p.admin.began = g, begin
+	g.beside = p.admin.serve
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
 		c := newConsole(hk, p, begin)
-		g.events.read(ctx, func(e Event) {
+		q := newQuiet(p)
+		g.events.read(ctx, 0, func(e Event) {
 			p.recordEvent(hk.Name, e)
 			c.show(e)
 			n.show(e)
+			q.show(e)
 		})
 		c.close()
 	}()
+	go n.watch(ctx, g)
 	err = g.run(signals)
 	if !errors.Is(err, errForced) {
 		select {
@@ -149,6 +158,9 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 	}
 	p.recordEnd()
 	p.logs.Close()
+	if forgetErr := p.forget(); err == nil {
+		err = forgetErr
+	}
 	if err == nil {
 		return nil
 	}
@@ -192,7 +204,11 @@ func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error
 			}
 		}
 	}
+	hk.lookBack(p)
 	if err := hk.openLogs(p); err != nil {
+		return release, err
+	}
+	if p.admin, err = hk.openAdmin(p); err != nil {
 		return release, err
 	}
 	for _, s := range p.Servers {
@@ -204,6 +220,19 @@ func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error
 		}
 	}
 	return release, nil
+}
+
+// lookBack tells how the run before has ended, if that was not by a stop, and sees to it that the same can be told of this one.
+func (hk *HyperKube) lookBack(p *Plan) {
+	logger := p.logs.Program().Zap().WithOptions(zap.WithCaller(false))
+	crash, forget, err := keepCrash(p)
+	p.crash, p.forget = crash, forget
+	if err != nil {
+		logger.Warn("how the previous run has ended, or this one will, cannot be told", zap.Error(err))
+	}
+	if crash != nil {
+		logger.Warn(crash.String())
+	}
 }
 
 // colored reports whether w wants colour: it is a terminal, and NO_COLOR (https://no-color.org) is not set.

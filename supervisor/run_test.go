@@ -43,6 +43,7 @@ func steps(t *testing.T, failing string) (*HyperKube, *diary) {
 	server := func(name string, needs ...Need) *Server {
 		return &Server{
 			SimpleUsage: name,
+			Restart:     RestartNever,
 			Needs:       needs,
 			AddFlags:    func(s *Server) { d.note("%s.flags", name) },
 			Defaults:    func(_ *Plan, s *Server) error { return step(name + ".defaults") },
@@ -164,7 +165,7 @@ func TestFailureOfARun(t *testing.T) {
 // A server may ask for an exit code of its own. Its failure is shown like any other, before the error.
 func TestExitCodeOfARun(t *testing.T) {
 	for range 20 {
-		db := &Server{SimpleUsage: "db", Run: func(context.Context, *Server, []string) error {
+		db := &Server{SimpleUsage: "db", Restart: RestartNever, Run: func(context.Context, *Server, []string) error {
 			return &ExitError{Code: 7, Err: errors.New("out of ink")}
 		}}
 		hk := newHyperKube(t, db)
@@ -190,7 +191,7 @@ func TestServersRunInTheirOwnGoroutines(t *testing.T) {
 	var d diary
 	server := func(name string, end func(ctx context.Context) error, needs ...Need) *Server {
 		asked := make(chan struct{}) // closed when Ready has been called
-		return &Server{SimpleUsage: name, Needs: needs,
+		return &Server{SimpleUsage: name, Restart: RestartNever, Needs: needs,
 			Check:   func(context.Context, *Plan, *Server) error { d.note("%s.check: %s", name, ownerName()); return nil },
 			Prepare: func(context.Context, *Plan, *Server) error { d.note("%s.prepare: %s", name, ownerName()); return nil },
 			Ready: func(context.Context, *Server) error {

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"testing"
+	"time"
 
+	"github.com/google/pprof/profile"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -25,7 +28,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "isprofile": isProfile, "await": await},
 	})
 }
 
@@ -43,5 +46,38 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// isProfile checks that files are CPU profiles: `isprofile FILE...`.
+func isProfile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: isprofile FILE...")
+	}
+	for _, file := range args {
+		p, err := profile.ParseData([]byte(ts.ReadFile(file)))
+		ts.Check(err)
+		ts.Check(p.CheckValid())
+		if last := p.SampleType[len(p.SampleType)-1]; last.Type != "cpu" || last.Unit != "nanoseconds" {
+			ts.Fatalf("%s has samples of %s in %s", file, last.Type, last.Unit)
+		}
+	}
+}
+
+// await waits until a file has something, which a process in the background writes: `await REGEXP FILE`.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await REGEXP FILE")
+	}
+	what, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile(ts.MkAbs(args[1]))
+		if what.Match(text) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no %q in %s (%v):\n%s", args[0], args[1], err, text)
+		}
 	}
 }

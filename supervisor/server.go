@@ -104,6 +104,24 @@ type Server struct {
 	// DefaultGracePeriod; --NAME.grace-period overrides it.
 	GracePeriod time.Duration
 
+	// Restart says whether the server is started again when it has ended without being asked to. Empty means
+	// RestartOnFailure; --NAME.restart overrides it. It is started after a pause of 200 ms, which doubles with each failure, and
+	// not any more when it has failed five times within a minute. Those that need it go on meanwhile.
+	Restart RestartPolicy
+
+	// StartsOnce, if not nil, reports whether Run can be called only once in a process, because of what it leaves behind.
+	// Such a server is not started again: when it fails, it has failed for good.
+	StartsOnce func(s *Server) bool
+
+	// Isolation says where the server runs: with the others, which is the default, or in a process of its own (IsolationProcess),
+	// so that it alone dies of what ends a process, and can be started again whatever it leaves behind. --NAME.isolation
+	// overrides it.
+	//
+	// Such a process is called as the binary is, and ends with the one that runs the others. There Setup and the server's Check
+	// and Listen are called once more, and Prepare, also that of the servers that it needs; then Run and Ready. Socket
+	// returns listeners on the sockets that were opened before.
+	Isolation Isolation
+
 	hk     *HyperKube
 	flags  *pflag.FlagSet
 	groups []flagGroup
@@ -114,6 +132,9 @@ type Server struct {
 	// history is what was set on flags, in order.
 	history [][2]string
 	log     *logging.Log
+	sockets sockets
+	child   *child  // where it runs in a process of its own, seen from the others' one
+	parent  *parent // the same, seen from its own
 }
 
 // Need is one server that another one needs.
@@ -219,6 +240,14 @@ func (s *Server) Fail(err error) {
 	}
 }
 
+// CloseSockets closes the sockets that Socket has opened. It is for a server whose code opens its port itself, right before that.
+func (s *Server) CloseSockets() {
+	s.closeSockets()
+	if s.parent != nil {
+		s.parent.closeSockets()
+	}
+}
+
 // Log is the server's place in the logs. It is there when Prepare, Run and Ready are called.
 func (s *Server) Log() *logging.Log { return s.log }
 
@@ -270,4 +299,12 @@ func newFlagSet(name string) *pflag.FlagSet {
 	fs.SortFlags = false
 	fs.Usage = func() {}
 	return fs
+}
+
+// program is the name of the binary.
+func (s *Server) program() string {
+	if s.hk == nil {
+		return "the program"
+	}
+	return s.hk.Name
 }

@@ -20,6 +20,7 @@ type settings struct {
 	ephemeral bool
 	freePorts bool
 	quiet     bool
+	keepGoing bool
 	logLevel  string
 	logFormat string
 	logDir    string
@@ -42,13 +43,14 @@ func (c *settings) addLocation(fs *pflag.FlagSet, program string) {
 // addRun adds the other flags of `run`.
 func (c *settings) addRun(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "use a temporary folder, removed at the end")
-	fs.BoolVar(&c.freePorts, "free-ports", false, "let the servers listen on free ports instead of their default ones")
+	fs.BoolVar(&c.freePorts, "free-ports", false, "listen on free ports, not the default ones")
+	fs.BoolVar(&c.keepGoing, "keep-going", false, "let others go on when one has failed for good")
 	fs.BoolVar(&c.quiet, "quiet", false, "do not show the state of the servers")
 	fs.StringVar(&c.logLevel, "log-level", "info", "least severe lines to log: debug, info, warn, error, or v=N; if given, they are shown, too")
 	fs.BoolVar(&c.verbose, "verbose", false, "show all lines, not only warnings and errors")
 	fs.StringVar(&c.logFormat, "log-format", string(logging.FormatConsole), "shape of the lines that are shown: console or json")
-	fs.StringVar(&c.logDir, "log-dir", "", "folder for the log files (default: logs in the data folder)")
-	fs.IntVar(&c.logMaxSize, "log-max-size", logging.DefaultMaxSize, "size in megabytes at which a log file is renamed and a new one begun")
+	fs.StringVar(&c.logDir, "log-dir", "", "folder for log files (default: DATA-DIR/logs)")
+	fs.IntVar(&c.logMaxSize, "log-max-size", logging.DefaultMaxSize, "log files are renamed at so many MB")
 	fs.IntVar(&c.logMaxBackups, "log-max-backups", logging.DefaultMaxBackups, "renamed files to keep of a log")
 }
 
@@ -59,7 +61,7 @@ func (c *settings) plan() (*Plan, error) {
 	if !validName.MatchString(c.name) {
 		return nil, fmt.Errorf("--name: %q is no name: use letters, digits, '-', '_' and '.'", c.name)
 	}
-	p := &Plan{Name: c.name, DataDir: c.dataDir, Ephemeral: c.ephemeral, FreePorts: c.freePorts}
+	p := &Plan{forget: func() error { return nil }, Name: c.name, DataDir: c.dataDir, Ephemeral: c.ephemeral, FreePorts: c.freePorts}
 	if c.ephemeral && c.dataDir != "" {
 		return nil, fmt.Errorf("--ephemeral has a folder of its own: leave --data-dir %s out", c.dataDir)
 	}

@@ -6,7 +6,11 @@ import (
 	"fmt"
 	stdlog "log"
 	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -43,7 +47,7 @@ func toyBinary() *HyperKube {
 			fmt.Println("raw:", strings.Join(args, " "))
 			return nil
 		}})
-	hk.AddServer(&Server{SimpleUsage: "broken", Long: "It fails.", Needs: []Need{{Server: "test1"}},
+	hk.AddServer(&Server{SimpleUsage: "broken", Long: "It fails.", Restart: RestartNever, Needs: []Need{{Server: "test1"}},
 		Run: func(context.Context, *Server, []string) error { return errors.New("out of ink") }})
 
 	// The servers that end a run send a signal to the process that they are in: a script cannot know when it is ready.
@@ -61,6 +65,17 @@ func toyBinary() *HyperKube {
 		},
 		Ready: func(context.Context, *Server) error { return signalSelf(syscall.SIGTERM) }})
 	hk.AddServer(newPuppet())
+	hk.AddServer(&Server{SimpleUsage: "picky", Long: "It needs a file named disk to start.",
+		Run: func(ctx context.Context, _ *Server, _ []string) error {
+			if !isThere("disk") {
+				return errors.New("no disk")
+			}
+			<-ctx.Done()
+			return nil
+		},
+		Ready: func(ctx context.Context, _ *Server) error {
+			return poll(ctx, "disk", func() bool { return isThere("disk") })
+		}})
 	hk.AddServer(&Server{SimpleUsage: "brief", Long: "It starts test1 and test2, and ends.", Members: []string{"test1", "test2", "ender"}})
 	return hk
 }
@@ -68,26 +83,26 @@ func toyBinary() *HyperKube {
 // newPuppet returns a server that does as it is told, one thing after the other, and then waits.
 func newPuppet() *Server {
 	var log string // the program's file
-	puppet := &Server{SimpleUsage: "puppet", Long: "It does what it is told.", VModuleFlag: "vmodule",
+	puppet := &Server{SimpleUsage: "puppet", Long: "It does what it is told.", Restart: RestartNever, VModuleFlag: "vmodule",
 		Prepare: func(_ context.Context, p *Plan, _ *Server) error {
 			log = p.Path("logs", "hk.log")
 			return nil
 		},
 		Run: func(ctx context.Context, s *Server, _ []string) error {
 			for step := range strings.SplitSeq(s.Value("do"), ";") {
-				if err := move(s, strings.TrimSpace(step), log); err != nil {
+				if err := move(ctx, s, strings.TrimSpace(step), log); err != nil {
 					return err
 				}
 			}
 			<-ctx.Done()
 			return nil
 		}}
-	puppet.Flags().String("do", "", "info TEXT, warn TEXT, more TEXT (at V(3)), print TEXT, wait TEXT (in the program's log file), HUP, TERM, or fail")
+	puppet.Flags().String("do", "", "info TEXT, warn TEXT, more TEXT (at V(3)), print TEXT, wait TEXT (in the program's log file), until FILE (is there), HUP, TERM, crash HOW, or fail")
 	puppet.Flags().String("vmodule", "", "FILE=N")
 	return puppet
 }
 
-func move(s *Server, step, log string) error {
+func move(ctx context.Context, s *Server, step, log string) error {
 	word, text, _ := strings.Cut(step, " ")
 	switch word {
 	case "":
@@ -101,22 +116,77 @@ func move(s *Server, step, log string) error {
 	case "print":
 		stdlog.Print(text)
 	case "wait":
-		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-			if found, err := os.ReadFile(log); err != nil || strings.Contains(string(found), text) {
-				return err
-			}
-			if time.Now().After(deadline) {
-				return fmt.Errorf("no %q in %s", text, log)
-			}
-		}
+		return poll(ctx, fmt.Sprintf("%q in %s", text, log), func() bool {
+			found, err := os.ReadFile(log)
+			return err != nil || strings.Contains(string(found), text)
+		})
+	case "until":
+		return poll(ctx, text, func() bool { return isThere(text) })
 	case "HUP":
 		return signalSelf(syscall.SIGHUP)
 	case "TERM":
 		return signalSelf(syscall.SIGTERM)
+	case "crash":
+		go crashes[text]()
 	default:
 		return errors.New(step)
 	}
 	return nil
+}
+
+func isThere(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// poll waits until ok returns true, or the server is to stop.
+func poll(ctx context.Context, what string, ok func() bool) error {
+	for deadline := time.Now().Add(time.Minute); !ok() && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("no %s", what)
+		}
+	}
+	return ctx.Err()
+}
+
+// crashes are ways in which a goroutine of a server ends the process.
+var crashes = map[string]func(){
+	"panic":       func() { panic("out of ink") },
+	"lines":       func() { panic(errors.New("out of ink\n\npanic: and of paper")) },
+	"own type":    func() { panic(word("out of ink")) },
+	"nil pointer": func() { _ = *(*int)(nil) },
+	"goexit":      func() { defer func() { panic("out of ink") }(); runtime.Goexit() },
+	"locked":      func() { runtime.LockOSThread(); panic("out of ink") },
+	"in a panic":  func() { defer func() { panic("second") }(); panic("first") },
+	"recovered":   func() { defer func() { panic(fmt.Sprint("behind the ", recover())) }(); panic("first") },
+	"again":       func() { defer func() { panic(recover()) }(); panic("first") },
+	"unlabelled":  func() { pprof.SetGoroutineLabels(context.Background()); panic("out of ink") },
+	"map": func() {
+		shared := map[int]int{}
+		for range 4 {
+			go func() {
+				for {
+					shared[0]++
+				}
+			}()
+		}
+	},
+	"mutex": func() { new(sync.Mutex).Unlock() },
+	"rw":    func() { new(sync.RWMutex).Unlock() },
+	"stack": func() { debug.SetMaxStack(1 << 20); _ = deeper(0) },
+	"QUIT":  func() { _ = signalSelf(syscall.SIGQUIT) },
+	"KILL":  func() { _ = signalSelf(os.Kill) },
+	"exit":  func() { os.Exit(3) },
+}
+
+type word string
+
+// deeper ends when the stack does.
+func deeper(n int) int {
+	if n < 0 { // never: the number does not get that far
+		return 0
+	}
+	return deeper(n+1) + 1
 }
 
 func signalSelf(s os.Signal) error {

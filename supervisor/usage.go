@@ -87,7 +87,8 @@ func (hk *HyperKube) serverUsage(s *Server, flags *pflag.FlagSet) {
 	if program != "" && s.Run != nil {
 		name := s.Name()
 		fmt.Fprintf(out, "\nWith `%[1]s run` each flag stands under the server's name, and these are added\n\n"+
-			"      --%[2]s.log-level string\n      --%[2]s.log-file string\n      --%[2]s.grace-period duration\n", program, name)
+			"      --%[2]s.log-level string\n      --%[2]s.log-file string\n      --%[2]s.restart policy\n"+
+			"      --%[2]s.grace-period duration\n      --%[2]s.isolation kind\n", program, name)
 	}
 }
 
@@ -122,7 +123,9 @@ func (hk *HyperKube) runUsage() {
 	fmt.Fprintf(out, "      --SERVER.FLAG                     each flag of a server, under its name\n")
 	fmt.Fprintf(out, "      --SERVER.log-level string         like --log-level, for this server\n")
 	fmt.Fprintf(out, "      --SERVER.log-file string          file for its log; none for no file\n")
-	fmt.Fprintf(out, "      --SERVER.grace-period duration    time that the server may take to stop\n")
+	fmt.Fprintf(out, "      --SERVER.restart policy           started again: on-failure, always, never\n")
+	fmt.Fprintf(out, "      --SERVER.grace-period duration    time that it may take to stop\n")
+	fmt.Fprintf(out, "      --SERVER.isolation kind           none, or process: one of its own\n")
 	if process := hk.processFlagNames(); len(process) > 0 {
 		fmt.Fprintf(out, "\nFlags of the whole process\n\n%s", wrap("--"+strings.Join(process, ", --"), "      ", columns))
 	}

@@ -1,0 +1,376 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-200a7251/km/logging"
+)
+
+// ask is what somebody wants of a server.
+type ask int
+
+const (
+	askNothing ask = iota // it is to go on as it is
+	askStop               // it is to end, and to stay so
+	askRestart            // it is to end, and to start again
+	askStart              // it is to start, if it has ended; to start now, if it is waiting to
+)
+
+// actor runs one server, again and again.
+type actor struct {
+	s        *Server
+	group    *group
+	needs    []*actor
+	neededBy []*actor
+	fails    chan error // what Server.Fail was called with
+
+	// Guarded by the group's lock.
+	state     State // set by to alone
+	since     time.Time
+	err       error // why it is in Backoff or Failed
+	ask       ask
+	failures  failures
+	pause     time.Duration   // until the next start, if it is in Backoff
+	left      <-chan struct{} // of a call that was left behind: closed when it has ended after all
+	byRequest bool            // it is Failed because of a stop that somebody has asked for
+	done      bool            // it is Stopped because Run has returned nil by itself
+	address   string
+	starts    int
+	start     time.Time     // the last one
+	took      time.Duration // from the last start that succeeded to ready
+	first     timeline
+	lastErr   error // why it failed the last time, and when
+	lastErrAt time.Time
+}
+
+// timeline is how the first start of a server went. Times are zero that have not come.
+type timeline struct{ started, ready time.Time }
+
+// to changes the server's state. Every change of every server goes through here and becomes an event. The lock is held.
+func (a *actor) to(state State, err error, wait time.Duration) {
+	if !follows(a.state, state) {
+		panic(fmt.Sprintf("supervisor: server %s cannot go from %v to %v", a.s.Name(), a.state, state))
+	}
+	e := Event{Time: now(), Server: a.s.Name(), From: a.state, To: state, Err: err, Wait: wait, Closing: a.group.closing}
+	a.state, a.since, a.err = state, e.Time, err
+	if err != nil {
+		a.lastErr, a.lastErrAt = err, e.Time
+	}
+	switch state {
+	case Starting:
+		a.starts++
+		a.start, a.left, a.byRequest = e.Time, nil, false
+		if a.first.started.IsZero() {
+			a.first.started = e.Time
+		}
+	case Ready:
+		a.took = e.Time.Sub(a.start)
+		if a.first.ready.IsZero() {
+			a.first.ready = e.Time
+		}
+		e.Address = a.address
+	case Stopped:
+		a.done = e.From == Ready
+	}
+	a.group.events.publish(e)
+	a.group.changed()
+}
+
+// execute is the server's life. It returns when the group is to stop and the server has ended. The first return stops the
+// group.
+func (a *actor) execute() error {
+	for {
+		// Each function leads to the next state, and returns there. The state is changed by this goroutine alone.
+		switch a.current() {
+		case Waiting:
+			a.wait()
+		case Backoff:
+			a.backOff()
+		case Starting:
+			a.live()
+		default: // Stopped, Failed
+			if end, err := a.rest(); end {
+				return err
+			}
+		}
+	}
+}
+
+func (a *actor) current() State {
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	return a.state
+}
+
+// ending reports whether the server is to end. The lock is held.
+func (a *actor) ending() bool {
+	return a.group.closing || a.ask == askStop || a.ask == askRestart
+}
+
+// startAsked reports whether somebody wants it to start, once it has ended. The lock is held.
+func (a *actor) startAsked() bool { return a.ask == askStart || a.ask == askRestart }
+
+// wait is Waiting: until the servers that this one needs are ready, and stay so.
+func (a *actor) wait() {
+	a.group.until(context.Background(), func() bool {
+		if a.group.closing || a.ask == askStop {
+			a.to(Stopped, nil, 0)
+			return true
+		}
+		if a.ask != askNothing { // it is about to start
+			a.ask = askNothing
+			a.group.changed()
+		}
+		if !a.needsReady() {
+			return false
+		}
+		a.to(Starting, nil, 0)
+		return true
+	})
+}
+
+// backOff is Backoff: until it is time for the next start, or somebody wants it at once.
+func (a *actor) backOff() {
+	a.group.mu.Lock()
+	ctx, cancel := context.WithTimeout(context.Background(), a.pause)
+	a.group.mu.Unlock()
+	defer cancel()
+	over := false
+	leave := func() bool {
+		switch {
+		case a.group.closing || a.ask == askStop:
+			a.to(Stopped, nil, 0)
+			return true
+		case a.ask != askNothing:
+			a.failures = nil // somebody has looked at it
+		case !over:
+			return false
+		}
+		a.ask = askNothing
+		if a.needsReady() {
+			a.to(Starting, nil, 0)
+		} else {
+			a.to(Waiting, nil, 0)
+		}
+		return true
+	}
+	if !a.group.until(ctx, leave) {
+		over = true
+		a.group.until(context.Background(), leave)
+	}
+}
+
+// rest is Stopped and Failed: until somebody wants a start, or there is a reason for the group to end; then it returns true.
+func (a *actor) rest() (end bool, err error) {
+	if !a.again() {
+		a.s.closeSockets()
+	}
+	a.group.until(context.Background(), func() bool {
+		switch {
+		case a.group.closing:
+			end = true
+		case a.startAsked():
+			a.ask, a.failures = askNothing, nil
+			a.to(Waiting, nil, 0)
+		case a.state == Failed && !a.byRequest && !a.group.keepGoing:
+			end, err = true, a.failure()
+		case a.group.idle():
+			end = true
+		default:
+			return false
+		}
+		return true
+	})
+	return end, err
+}
+
+// again reports whether the server has ended in order to start again at once.
+func (a *actor) again() bool {
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	return !a.group.closing && a.startAsked()
+}
+
+// failure is why it has failed, for people.
+func (a *actor) failure() error { return fmt.Errorf("%s failed: %w", a.s.Name(), a.err) }
+
+// live is Starting, Ready and Stopping: one call of Run, until it has ended.
+func (a *actor) live() {
+	select {
+	case <-a.fails: // from before there was anything to fail
+	default:
+	}
+	if a.s.Ready != nil { // without it, there is no start that could fail
+		a.log().SetPhase(logging.Starting)
+	}
+	defer time.AfterFunc(quietStart, a.log().Settle).Stop()
+	c := a.call()
+	defer c.cancel()
+	if a.s.Ready == nil {
+		a.becomeReady()
+	}
+	becameReady := c.ready
+	for {
+		stop, change := a.stopNow()
+		if stop {
+			a.stopped(c, a.end(c))
+			return
+		}
+		select {
+		case <-change:
+		case err := <-becameReady:
+			becameReady = nil
+			switch {
+			case err == nil:
+				a.becomeReady()
+			case c.ctx.Err() == nil: // if it has ended, Run tells why
+				a.failed(c, err, a.end(c))
+				return
+			}
+		case err := <-a.fails:
+			// What it runs into now that its context ends is no news.
+			a.failed(c, err, a.end(c))
+			return
+		case err := <-c.ran:
+			select {
+			case err = <-a.fails: // Fail ended Run: it knows better why
+			default:
+			}
+			if err == nil && a.current() != Ready {
+				if ready(becameReady) { // both at once
+					a.becomeReady()
+				} else {
+					err = errors.New("it ended before it was ready")
+				}
+			}
+			overstays := a.end(c)
+			if err != nil || overstays != nil {
+				a.failed(c, err, overstays)
+			} else {
+				a.returned()
+			}
+			return
+		}
+	}
+}
+
+// quietStart is how long a server may take to start before the lines are shown that are held meanwhile.
+const quietStart = 15 * time.Second
+
+func (a *actor) becomeReady() {
+	a.log().SetPhase(logging.Running)
+	address := ""
+	if a.s.Address != nil {
+		address = a.s.Address(a.s)
+	}
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	a.address = address
+	a.to(Ready, nil, 0)
+}
+
+// ready reports whether Ready has returned, without an error.
+func ready(becameReady <-chan error) bool {
+	select {
+	case err := <-becameReady:
+		return err == nil
+	default:
+		return false
+	}
+}
+
+// stopNow reports whether it is time to stop, and begins to: the server is to end, and those that need it and are to end, too,
+// have ended. Otherwise it returns what is closed when that may have changed.
+func (a *actor) stopNow() (bool, <-chan struct{}) {
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	if !a.ending() {
+		return false, a.group.change
+	}
+	for _, needing := range a.neededBy {
+		if needing.ending() && !needing.state.Ended() {
+			return false, a.group.change
+		}
+	}
+	a.to(Stopping, nil, 0)
+	return true, nil
+}
+
+// stopped is what follows on Stopping.
+func (a *actor) stopped(c *attempt, overstays error) {
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	if overstays == nil {
+		a.to(Stopped, nil, 0)
+		return
+	}
+	a.log().Release()
+	a.leave(c, overstays)
+}
+
+// returned is what follows when Run has returned nil by itself.
+func (a *actor) returned() {
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	if a.s.Restart.policy() != RestartAlways || a.ending() || a.restartable() != nil {
+		a.to(Stopped, nil, 0)
+		return
+	}
+	wait, ok := a.failures.add(now())
+	if !ok {
+		a.to(Failed, fmt.Errorf("it has ended %d times within %v", failureLimit, failureWindow), 0)
+		return
+	}
+	a.pause = wait
+	a.to(Backoff, nil, wait)
+}
+
+// failed is what follows when the server has failed, for the reason err, or because it overstays after it has.
+func (a *actor) failed(c *attempt, err, overstays error) {
+	a.log().Release()
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	if overstays != nil {
+		a.leave(c, errors.Join(err, overstays))
+		return
+	}
+	if a.group.closing || a.ask == askStop {
+		a.byRequest = a.ask == askStop
+		a.to(Failed, err, 0)
+		return
+	}
+	if a.s.Restart.policy() == RestartNever {
+		a.to(Failed, err, 0)
+		return
+	}
+	if why := a.restartable(); why != nil {
+		a.to(Failed, fmt.Errorf("%w; %w", err, why), 0)
+		return
+	}
+	wait, ok := a.failures.add(now())
+	if !ok {
+		a.to(Failed, fmt.Errorf("%w (it has failed %d times within %v)", err, failureLimit, failureWindow), 0)
+		return
+	}
+	a.pause = wait
+	a.to(Backoff, err, wait)
+}
+
+// leave gives up a call that does not end. As long as that lasts, the server cannot start again. The lock is held.
+func (a *actor) leave(c *attempt, err error) {
+	a.left = c.ended
+	a.byRequest = a.ask != askNothing
+	a.ask = askNothing
+	a.to(Failed, err, 0)
+}
+
+// log is where the server's goroutines are labelled. A server that runs outside of a plan, in a test, has none.
+func (a *actor) log() *logging.Log {
+	if a.s.log == nil {
+		a.s.log = logging.New(logging.Config{}).Server(a.s.Name())
+	}
+	return a.s.log
+}

@@ -1,0 +1,325 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// served is a run with its admin API, and a client of it. Where the test has no hand in it, it is as in runPlan.
+type served struct {
+	t       *testing.T
+	hk      *HyperKube
+	p       *Plan
+	g       *group
+	http    *client
+	signals chan os.Signal
+	result  chan error
+	release func() error
+	stopped bool
+}
+
+// serve runs these servers, and ends the run with the test.
+func serve(t *testing.T, servers ...*Server) *served {
+	t.Helper()
+	return serveWith(t, func(*group) {}, servers...)
+}
+
+// serveWith does so with a group that is set before it runs.
+func serveWith(t *testing.T, set func(*group), servers ...*Server) *served {
+	t.Helper()
+	return serveArgs(t, newHyperKube(t, servers...), set)
+}
+
+// serveArgs does so with these arguments of `run`.
+func serveArgs(t *testing.T, hk *HyperKube, set func(*group), args ...string) *served {
+	t.Helper()
+	hk.SetOut(&lockedBuffer{})
+	p, err := hk.plan(nil, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &served{t: t, hk: hk, p: p, signals: make(chan os.Signal, 2), result: make(chan error, 1)}
+	if s.release, err = hk.prepare(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	s.g = newGroup(p.Servers)
+	set(s.g)
+	p.admin.group, p.admin.began = s.g, now()
+	s.g.beside = p.admin.serve
+	go func() { s.result <- s.g.run(s.signals) }()
+	s.http = hk.connect(p)
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("the run has ended with %v", err)
+		}
+		s.http.http.CloseIdleConnections()
+	})
+	return s
+}
+
+// stop ends the run, once.
+func (s *served) stop() error {
+	if s.stopped {
+		return nil
+	}
+	s.stopped = true
+	s.signals <- syscall.SIGTERM
+	err := <-s.result
+	close(s.signals)
+	s.p.logs.Close()
+	s.p.admin.close()
+	return errors.Join(err, s.p.forget(), s.release())
+}
+
+// answered is an answer of the API.
+type answered struct {
+	code   int
+	text   string
+	header http.Header
+}
+
+// send sends a request. It may be called from any goroutine.
+func (s *served) send(method, path, body string) answered {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, "http://hk"+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Error(err)
+		return answered{}
+	}
+	a, err := s.http.http.Do(r)
+	if err != nil {
+		s.t.Error(err)
+		return answered{}
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		s.t.Errorf("%s %s: %v", method, path, err)
+	}
+	return answered{a.StatusCode, string(text), a.Header}
+}
+
+// want sends a request and reads the answer, which is to have this code, into v if that is not nil.
+func (s *served) want(code int, method, path, body string, v any) {
+	s.t.Helper()
+	a := s.send(method, path, body)
+	if a.code != code || a.header.Get("Content-Type") != "application/json" {
+		s.t.Fatalf("%s %s: code %d, want %d; %v\n%s", method, path, a.code, code, a.header, a.text)
+	}
+	if v == nil {
+		return
+	}
+	d := json.NewDecoder(strings.NewReader(a.text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		s.t.Fatalf("%s %s: %v\n%s", method, path, err, a.text)
+	}
+}
+
+// refused sends a request that is to be refused with this code, and returns why.
+func (s *served) refused(code int, method, path, body string) string {
+	s.t.Helper()
+	var why apiError
+	s.want(code, method, path, body, &why)
+	return why.Error
+}
+
+// await waits until a server is in that state.
+func (s *served) await(server string, state State) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	if !s.g.until(ctx, func() bool { return s.g.byName[server].state == state }) {
+		s.t.Fatalf("%s does not become %v", server, state)
+	}
+}
+
+// steady is a server that runs until it is stopped.
+func steady(name string, needs ...string) *Server {
+	s := &Server{SimpleUsage: name, Run: idle}
+	for _, need := range needs {
+		s.Needs = append(s.Needs, Need{Server: need})
+	}
+	return s
+}
+
+// The API is versioned: within v1 fields are added, and none is renamed or taken away.
+func TestFieldsOfTheAPI(t *testing.T) {
+	want := strings.Fields(`
+		Status.program Status.version Status.name Status.pid Status.dataDir Status.began Status.ready Status.stopping Status.crash
+		Status.crash.time Status.crash.pid Status.crash.server Status.crash.reason Status.crash.file Status.crash.lastError
+		Status.crash.lastError.time Status.crash.lastError.server Status.crash.lastError.message
+		Status.servers Status.servers.name Status.servers.state Status.servers.since Status.servers.error Status.servers.nextStart
+		Status.servers.restarts Status.servers.lastFailure Status.servers.lastFailure.time Status.servers.lastFailure.error
+		Status.servers.address Status.servers.needs Status.servers.firstStarted Status.servers.firstReady
+		Status.servers.startSeconds Status.servers.startsOnce Status.servers.logLevel Status.servers.restart
+		Status.servers.isolation Status.servers.pid
+		Usage.time Usage.servers Usage.servers.name Usage.servers.cpuSeconds Usage.servers.goroutines Usage.servers.logLines
+		Usage.servers.lostLines Usage.error
+		EventLine.seq EventLine.time EventLine.server EventLine.from EventLine.to EventLine.error EventLine.waitSeconds
+		EventLine.address
+		logLevel.level
+		apiError.error`)
+	var got []string
+	for _, v := range []any{Status{}, Usage{}, EventLine{}, logLevel{}, apiError{}} {
+		got = append(got, jsonFields(reflect.TypeOf(v).Name(), reflect.TypeOf(v))...)
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("clients know the fields with a - by these names; those with a + are new, and are to be added here:\n%s", diff)
+	}
+	states := []string{"waiting", "starting", "ready", "stopping", "stopped", "backoff", "failed"}
+	if diff := cmp.Diff(states, stateNames[:]); diff != "" {
+		t.Errorf("clients know the states by these names:\n%s", diff)
+	}
+}
+
+// jsonFields are the names of the fields of a struct, and of those in it, as they are in JSON.
+func jsonFields(prefix string, of reflect.Type) []string {
+	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+		of = of.Elem()
+	}
+	if of.Kind() != reflect.Struct || of == reflect.TypeFor[time.Time]() {
+		return nil
+	}
+	var names []string
+	for field := range of.Fields() {
+		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if tag == "-" {
+			continue
+		}
+		name := prefix + "." + tag
+		names = append(append(names, name), jsonFields(name, field.Type)...)
+	}
+	return names
+}
+
+func TestStatusOverTheAPI(t *testing.T) {
+	db := steady("db")
+	db.Aliases = []string{"store"}
+	db.Address = func(*Server) string { return "127.0.0.1:5432" }
+	s := serve(t, db, steady("api", "db"))
+	s.hk.Version = func() string { return "v1\nof today" }
+	s.await("api", Ready)
+
+	var status Status
+	s.want(200, "GET", "/v1/status", "", &status)
+	if status.Program != "hk" || status.Version != "v1" || status.Name != "hk" || status.PID != os.Getpid() || status.DataDir != s.p.DataDir ||
+		status.Began.IsZero() || status.Ready.Before(status.Began) || status.Stopping || status.Crash != nil {
+		t.Errorf("status: %+v", status)
+	}
+	var servers []ServerStatus
+	s.want(200, "GET", "/v1/servers", "", &servers)
+	if diff := cmp.Diff(status.Servers, servers); diff != "" {
+		t.Errorf("/v1/servers differs:\n%s", diff)
+	}
+	var one, other ServerStatus
+	s.want(200, "GET", "/v1/servers/db", "", &one)
+	s.want(200, "GET", "/v1/servers/store", "", &other)
+	if diff := cmp.Diff(one, other); diff != "" {
+		t.Errorf("by its other name it is another one:\n%s", diff)
+	}
+	if one.Name != "db" || one.State != Ready || one.Address != "127.0.0.1:5432" || one.Restart != RestartOnFailure ||
+		one.Isolation != IsolationNone || one.LogLevel != "info" || one.FirstReady.Before(one.FirstStarted) {
+		t.Errorf("db: %+v", one)
+	}
+	s.want(200, "GET", "/v1/servers/api", "", &one)
+	if !slices.Equal(one.Needs, []string{"db"}) {
+		t.Errorf("api: %+v", one)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	long := `{"level": "` + strings.Repeat("x", 2000) + `"}`
+	s := serve(t, steady("db"), steady("api", "db"))
+	s.await("api", Ready)
+	for _, test := range []struct {
+		method, path, body string
+		code               int
+		want               string
+	}{
+		{"GET", "/", "", 404, "there is no /: /v1/status is where to begin"},
+		{"GET", "/v1", "", 404, "there is no /v1: "},
+		{"GET", "/v2/status", "", 404, "there is no /v2/status: "},
+		{"GET", "/v1/servers/dbs", "", 404, `no server "dbs" is run here: there are db, api (did you mean db?)`},
+		{"GET", "/readyz/dbs", "", 404, `no server "dbs"`},
+		{"POST", "/v1/servers/dbs/stop", "", 404, `no server "dbs"`},
+		{"POST", "/v1/servers/db,dbs/stop", "", 404, `no server "dbs"`},
+		{"POST", "/v1/servers/db,,api/stop", "", 404, `no server ""`},
+		{"POST", "/v1/servers/db/kill", "", 404, "there is no /v1/servers/db/kill: "},
+		{"PUT", "/v1/servers/dbs/log-level", `{"level":"info"}`, 404, `no server "dbs"`},
+		{"PUT", "/v1/servers/db/log-level", "", 400, `the body is not like {"level": "v=4"}: `},
+		{"PUT", "/v1/servers/db/log-level", "info", 400, `the body is not like {"level": "v=4"}: `},
+		{"PUT", "/v1/servers/db/log-level", `{"level": 4}`, 400, `the body is not like {"level": "v=4"}: `},
+		{"PUT", "/v1/servers/db/log-level", `{"lvl": "info"}`, 400, `unknown log level ""`},
+		{"PUT", "/v1/servers/db/log-level", `{"level": "loud"}`, 400, `unknown log level "loud": use `},
+		{"PUT", "/v1/servers/db/log-level", long, 400, "too large"},
+		{"GET", "/v1/events?after=x", "", 400, "after=x is not the number of an event"},
+		{"GET", "/v1/events?after=-1", "", 400, "after=-1 is not the number of an event"},
+		{"GET", "/debug/pprof/profile?seconds=NaN", "", 400, "seconds=NaN: use a number above 0, and no more than 3600"},
+		{"GET", "/debug/pprof/profile?seconds=-1", "", 400, "seconds=-1: "},
+		{"GET", "/debug/pprof/profile?seconds=1e12", "", 400, "seconds=1e12: "},
+		{"GET", "/debug/pprof/profile?seconds=x", "", 400, "seconds=x: "},
+		{"GET", "/debug/pprof/profile?server=dbs", "", 404, `no server "dbs"`},
+	} {
+		if why := s.refused(test.code, test.method, test.path, test.body); !strings.Contains(why, test.want) {
+			t.Errorf("%s %s %.40s: %q, want %q", test.method, test.path, test.body, why, test.want)
+		}
+	}
+	for path, allowed := range map[string]string{
+		"/v1/status": "GET", "/v1/servers": "GET", "/v1/servers/db": "GET", "/v1/servers/db/log-level": "PUT", "/v1/servers/db/stop": "POST",
+		"/v1/events": "GET", "/v1/usage": "GET", "/healthz": "GET", "/readyz": "GET", "/readyz/db": "GET", "/metrics": "GET",
+		"/debug/pprof/symbol": "GET, POST", "/debug/pprof/profile": "GET",
+	} {
+		why := s.refused(405, "DELETE", path, "")
+		if want := fmt.Sprintf("%s takes no DELETE: use %s", path, strings.ReplaceAll(allowed, ", ", " or ")); why != want {
+			t.Errorf("DELETE %s: %q, want %q", path, why, want)
+		}
+		if got := s.send("DELETE", path, "").header.Get("Allow"); got != allowed {
+			t.Errorf("DELETE %s: Allow: %q, want %q", path, got, allowed)
+		}
+	}
+	// Nothing of that has done anything.
+	for _, server := range []string{"db", "api"} {
+		var status ServerStatus
+		s.want(200, "GET", "/v1/servers/"+server, "", &status)
+		if status.State != Ready || status.Restarts != 0 || status.LogLevel != "info" {
+			t.Errorf("%+v", status)
+		}
+	}
+}
+
+func TestLogLevelOverTheAPI(t *testing.T) {
+	db := steady("db")
+	s := serve(t, db, steady("api"))
+	var level logLevel
+	s.want(200, "PUT", "/v1/servers/db/log-level", `{"level": "v=3"}`, &level)
+	if level.Level != "v=3" {
+		t.Errorf("the answer is %+v", level)
+	}
+	if !db.Logr().V(3).Enabled() || db.Logr().V(4).Enabled() {
+		t.Error("db does not log at v=3")
+	}
+	api, _ := s.hk.FindServer("api")
+	if api.Logr().V(1).Enabled() {
+		t.Error("api logs at another level, too")
+	}
+	s.want(200, "PUT", "/v1/servers/hk/log-level", `{"level": "error"}`, &level)
+	if got := s.p.logs.Program().Level(); got.String() != "error" {
+		t.Errorf("what is of no server is logged at %v", got)
+	}
+}

@@ -1,0 +1,137 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// getHealth answers as long as the supervisor is able to: that a server has failed, or all are being stopped, is no matter of its
+// health.
+func (a *admin) getHealth(w http.ResponseWriter, r *http.Request) {
+	_ = a.group.isOver() // it is not stuck
+	checks(w, r, "healthz", []check{{"supervisor", true, ""}})
+}
+
+func (a *admin) getReady(w http.ResponseWriter, r *http.Request) {
+	s := a.status()
+	all := []check{{"shutdown", !s.Stopping, errClosing.Error()}}
+	for _, server := range s.Servers {
+		all = append(all, readyCheck(server))
+	}
+	checks(w, r, "readyz", all)
+}
+
+func (a *admin) getReadyOne(w http.ResponseWriter, r *http.Request) {
+	actor, err := a.group.findActor(r.PathValue("name"))
+	if err != nil {
+		refuse(w, http.StatusNotFound, err)
+		return
+	}
+	checks(w, r, "readyz", []check{readyCheck(actor.status())})
+}
+
+// check is one line of a health endpoint.
+type check struct {
+	name string
+	ok   bool
+	why  string // if not ok
+}
+
+func readyCheck(s ServerStatus) check {
+	why := "it is " + s.State.String()
+	if s.Error != "" {
+		why += ": " + s.Error
+	}
+	return check{s.Name, s.State == Ready, why}
+}
+
+// checks answers as the health endpoints of Kubernetes do (k8s.io/apiserver/pkg/server/healthz): "ok" alone, or a line for each
+// check with ?verbose or where one of them fails. A check is left out with ?exclude=NAME.
+func checks(w http.ResponseWriter, r *http.Request, endpoint string, all []check) {
+	var text strings.Builder
+	ok := true
+	_, verbose := r.URL.Query()["verbose"]
+	unknown := map[string]bool{}
+	for _, name := range r.URL.Query()["exclude"] {
+		unknown[strconv.Quote(name)] = true
+	}
+	for _, c := range all {
+		switch quoted := strconv.Quote(c.name); {
+		case unknown[quoted]:
+			delete(unknown, quoted)
+			fmt.Fprintf(&text, "[+]%s excluded: ok\n", c.name)
+		case c.ok:
+			fmt.Fprintf(&text, "[+]%s ok\n", c.name)
+		default:
+			ok = false
+			fmt.Fprintf(&text, "[-]%s failed: %s\n", c.name, strings.ReplaceAll(c.why, "\n", " "))
+		}
+	}
+	if len(unknown) > 0 {
+		fmt.Fprintf(&text, "warn: some health checks cannot be excluded: no matches for %s\n", strings.Join(slices.Sorted(maps.Keys(unknown)), ","))
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	switch {
+	case !ok:
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprintf(w, "%s%s check failed\n", text.String(), endpoint)
+	case verbose:
+		fmt.Fprintf(w, "%s%s check passed\n", text.String(), endpoint)
+	default:
+		fmt.Fprint(w, "ok")
+	}
+}
+
+// EventLine is an Event as the admin API's stream has it.
+type EventLine struct {
+	Seq         int64     `json:"seq"`
+	Time        time.Time `json:"time"`
+	Server      string    `json:"server"`
+	From        State     `json:"from"`
+	To          State     `json:"to"`
+	Error       string    `json:"error,omitempty"`
+	WaitSeconds float64   `json:"waitSeconds,omitempty"`
+	Address     string    `json:"address,omitempty"`
+}
+
+func (e *Event) line() EventLine {
+	l := EventLine{Seq: e.Seq, Time: e.Time, Server: e.Server, From: e.From, To: e.To, WaitSeconds: e.Wait.Seconds(), Address: e.Address}
+	if e.Err != nil {
+		l.Error = e.Err.Error()
+	}
+	return l
+}
+
+func (a *admin) getEvents(w http.ResponseWriter, r *http.Request) {
+	after := int64(0)
+	if text := r.URL.Query().Get("after"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 {
+			refuse(w, http.StatusBadRequest, fmt.Errorf("after=%s is not the number of an event", text))
+			return
+		}
+		after = n
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	lines, stream := json.NewEncoder(w), http.NewResponseController(w)
+	if r.URL.Query().Get("follow") == "false" {
+		fresh, _, _ := a.group.events.after(after)
+		for _, e := range fresh {
+			_ = lines.Encode(e.line()) // the client has gone
+		}
+		return
+	}
+	_ = stream.Flush() // the client is to know that it is heard
+	a.group.events.read(r.Context(), after, func(e Event) {
+		if lines.Encode(e.line()) == nil {
+			_ = stream.Flush()
+		}
+	})
+}

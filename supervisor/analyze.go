@@ -1,0 +1,336 @@
+package supervisor
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// analysis is how the servers of a run became ready for the first time. Later starts do not change it. All times in it are
+// since the run began.
+type analysis struct {
+	status *Status
+	// rows are the servers in the order in which they became ready; then those that are starting, then those that have
+	// never been started.
+	rows []*firstStart
+	// chain is the critical chain, the last server first.
+	chain []*firstStart
+	// prepared is when the first server was started.
+	prepared time.Duration
+	// end is the end of the timeline, always more than zero.
+	end time.Duration
+}
+
+// firstStart is a server's first start.
+type firstStart struct {
+	*ServerStatus
+	// started and ready say whether that has come; start and end are when. Without ready, end is how far the start has come.
+	started, ready bool
+	start, end     time.Duration
+	// later says that it was started long after it could have been, or needs one that was: somebody has asked for it. The
+	// timeline leaves it out, as it would leave little room for the others.
+	later bool
+	// critical says that it is in the critical chain.
+	critical bool
+}
+
+// took is how long the start has taken, so far.
+func (f *firstStart) took() time.Duration { return f.end - f.start }
+
+// laterAfter is for how long a server that could start has not to be started, to count as started later. By itself a
+// server is started at once.
+const laterAfter = time.Second
+
+func newAnalysis(s *Status) *analysis {
+	a := &analysis{status: s}
+	var first time.Time
+	for _, server := range s.Servers {
+		if t := server.FirstStarted; !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	began := s.Began
+	if began.IsZero() {
+		began = first // the preparation is not known
+	}
+	// Nothing is before the beginning, even if somebody has set the clock meanwhile.
+	since := func(t time.Time) time.Duration {
+		if t.IsZero() || began.IsZero() {
+			return 0
+		}
+		return max(0, t.Sub(began))
+	}
+	a.prepared = since(first)
+	for i := range s.Servers {
+		a.rows = append(a.rows, newFirstStart(&s.Servers[i], since))
+	}
+	a.markLater()
+	a.measure(since(now()))
+	slices.SortStableFunc(a.rows, inOrder)
+	a.findChain()
+	return a
+}
+
+func newFirstStart(s *ServerStatus, since func(time.Time) time.Duration) *firstStart {
+	f := &firstStart{ServerStatus: s, started: !s.FirstStarted.IsZero(), ready: !s.FirstReady.IsZero()}
+	if !f.started {
+		f.ready = false
+		return f
+	}
+	f.start = since(s.FirstStarted)
+	switch {
+	case f.ready:
+		f.end = since(s.FirstReady)
+	case s.State == Starting || s.State == Backoff || s.State == Waiting:
+		f.end = since(now())
+	default: // it has given up
+		f.end = since(s.Since)
+	}
+	f.end = max(f.end, f.start)
+	return f
+}
+
+// inOrder compares servers by when they became ready. What has not come yet comes last.
+func inOrder(a, b *firstStart) int {
+	last := func(come bool, d time.Duration) time.Duration {
+		if !come {
+			return math.MaxInt64
+		}
+		return d
+	}
+	return cmp.Or(
+		cmp.Compare(last(a.ready, a.end), last(b.ready, b.end)),
+		cmp.Compare(last(a.started, a.start), last(b.started, b.start)))
+}
+
+// find returns the server of that name, or nil: a need may be absent from the run.
+func (a *analysis) find(name string) *firstStart {
+	if i := slices.IndexFunc(a.rows, func(f *firstStart) bool { return f.Name == name }); i >= 0 {
+		return a.rows[i]
+	}
+	return nil
+}
+
+// markLater finds the servers that were started later.
+func (a *analysis) markLater() {
+	byStart := slices.Clone(a.rows)
+	slices.SortStableFunc(byStart, func(a, b *firstStart) int { return cmp.Compare(a.start, b.start) })
+	// What a server needs comes before it in this order.
+	for _, f := range byStart {
+		if !f.started {
+			continue
+		}
+		could := a.prepared
+		for _, need := range f.Needs {
+			if n := a.find(need); n != nil && n.ready {
+				could = max(could, n.end)
+				f.later = f.later || n.later
+			}
+		}
+		f.later = f.later || f.start-could > laterAfter
+	}
+}
+
+// measure sets the end of the timeline.
+func (a *analysis) measure(sinceBegan time.Duration) {
+	none := true
+	for _, f := range a.rows {
+		if f.started && !f.later {
+			none = false
+			a.end = max(a.end, f.end)
+		}
+	}
+	if none {
+		a.end = sinceBegan
+	}
+	a.end = max(a.end, time.Millisecond)
+}
+
+// findChain finds the critical chain: from the server that was ready last, each time to that one of its needs that was ready last.
+func (a *analysis) findChain() {
+	lastOf := func(of []*firstStart) (last *firstStart) {
+		for _, f := range of {
+			if f != nil && f.ready && !f.later && !f.critical && (last == nil || f.end >= last.end) {
+				last = f
+			}
+		}
+		return last
+	}
+	for f := lastOf(a.rows); f != nil; {
+		f.critical = true // which also ends it if they need each other in a circle
+		a.chain = append(a.chain, f)
+		var needs []*firstStart
+		for _, need := range f.Needs {
+			needs = append(needs, a.find(need))
+		}
+		f = lastOf(needs)
+	}
+}
+
+// headline says in a sentence how far the servers have come.
+func (a *analysis) headline() string {
+	var ready time.Duration // of those that were started at the beginning
+	count := 0
+	var later, lacking []string
+	for _, f := range a.rows {
+		switch {
+		case !f.ready:
+			lacking = append(lacking, f.Name+" ("+a.lacks(f)+")")
+			continue
+		case f.later:
+			later = append(later, f.Name)
+		default:
+			ready = max(ready, f.end)
+		}
+		count++
+	}
+	title, all := fmt.Sprintf("%s (%s): ", a.status.Program, a.status.Name), len(a.rows)
+	switch {
+	case all == 0:
+		return title + "there are no servers"
+	case len(lacking) > 0:
+		return title + fmt.Sprintf("%d of %d servers ready so far; not yet: %s", count, all, strings.Join(lacking, ", "))
+	case len(later) > 0:
+		return title + fmt.Sprintf("%d of %d servers ready %s after the start; started later: %s", all-len(later), all, millis(ready), strings.Join(later, ", "))
+	case all == 1:
+		return title + fmt.Sprintf("the one server ready %s after the start", millis(ready))
+	}
+	return title + fmt.Sprintf("all %d servers ready %s after the start", all, millis(ready))
+}
+
+// lacks says why a server is not ready.
+func (a *analysis) lacks(f *firstStart) string {
+	switch f.State {
+	case Starting:
+		return "starting for " + millis(f.took())
+	case Waiting:
+		var needs []string
+		for _, need := range f.Needs {
+			if n := a.find(need); n != nil && n.State != Ready {
+				needs = append(needs, need)
+			}
+		}
+		if len(needs) > 0 {
+			return "waiting for " + strings.Join(needs, ", ")
+		}
+	}
+	return f.State.String()
+}
+
+// timelineColumns is the width of the text: that of the narrowest terminal that people use.
+const timelineColumns = 80
+
+// longestName is the number of characters of a name that leaves enough room for the rest of a line.
+const longestName = 30
+
+// writeTimeline prints how the servers became ready: when each was started, how long that took, and what the last one
+// had to wait for.
+func writeTimeline(w io.Writer, s *Status) error {
+	a := newAnalysis(s)
+	var b strings.Builder
+	b.WriteString(wrap(a.headline(), "", timelineColumns))
+	if len(a.rows) > 0 {
+		b.WriteString("\n")
+		a.writeBars(&b)
+	}
+	if len(a.chain) > 0 {
+		b.WriteString("\nCritical chain: @ is when the start began, + is how long it took until ready.\n\n")
+		a.writeChain(&b)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeBars prints a line for each server.
+func (a *analysis) writeBars(b *strings.Builder) {
+	names := len("SERVER")
+	for _, f := range a.rows {
+		names = max(names, utf8.RuneCountInString(shortName(f.Name)))
+	}
+	print := func(name, started, took, bar string) {
+		b.WriteString(strings.TrimRight(fmt.Sprintf("%-*s  %8s  %8s  %s", names, name, started, took, bar), " ") + "\n")
+	}
+	columns := timelineColumns - (names + 2 + 8 + 2 + 8 + 2)
+	print("SERVER", "STARTED", "TOOK", fmt.Sprintf("0s%*s", columns-2, millis(a.end)))
+	for _, f := range a.rows {
+		started, took := "-", f.State.String()
+		if f.started {
+			started = millis(f.start)
+		}
+		if f.ready {
+			took = millis(f.took())
+		}
+		print(shortName(f.Name), started, took, a.bar(f, columns))
+	}
+	print("", "", "", "· waiting  █ starting")
+}
+
+// bar draws a server's line of the timeline.
+func (a *analysis) bar(f *firstStart, columns int) string {
+	column := func(d time.Duration) int {
+		return int(math.Round(float64(d) / float64(a.end) * float64(columns)))
+	}
+	// Nobody waits before there are servers.
+	wait := func(until int) string {
+		none := min(column(a.prepared), until)
+		return strings.Repeat(" ", none) + strings.Repeat("·", until-none)
+	}
+	switch {
+	case f.later:
+		return "(started later)"
+	case !f.started && f.State != Waiting:
+		return ""
+	case !f.started:
+		return wait(columns)
+	}
+	start := min(column(f.start), columns-1) // the shortest start is seen, too
+	end := max(column(f.end), start+1)
+	return wait(start) + strings.Repeat("█", end-start)
+}
+
+// writeChain prints the critical chain as a tree, as systemd-analyze does.
+func (a *analysis) writeChain(b *strings.Builder) {
+	// A deeper chain goes on below each other.
+	const deepest = 10
+	line := func(depth int, name string, at, took time.Duration) {
+		if depth > 0 {
+			b.WriteString(strings.Repeat("  ", min(depth, deepest)-1) + "└─")
+		}
+		fmt.Fprintf(b, "%s @%s +%s\n", name, millis(at), millis(took))
+	}
+	for i, f := range a.chain {
+		line(i, shortName(f.Name), f.start, f.took())
+	}
+	if a.hasPreparation() {
+		line(len(a.chain), preparation, 0, a.prepared)
+	}
+}
+
+// hasPreparation reports whether there is a critical chain, and it is known what came before it.
+func (a *analysis) hasPreparation() bool { return len(a.chain) > 0 && !a.status.Began.IsZero() }
+
+// preparation is what comes before the first start.
+const preparation = "(preparation: flags, keys, logs)"
+
+// shortName leaves out the middle of a long name: the ends tell more of what it is.
+func shortName(name string) string {
+	r := []rune(name)
+	if len(r) <= longestName {
+		return name
+	}
+	half := longestName / 2
+	return string(r[:half-1]) + "…" + string(r[len(r)-half:])
+}
+
+// millis is the duration in seconds, down to the millisecond. A long one is not that exact, and needs no more room.
+func millis(d time.Duration) string {
+	if d < 1000*time.Second {
+		return fmt.Sprintf("%.3fs", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}

@@ -1,0 +1,179 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/logging"
+)
+
+// child runs a server in a process of its own. Its methods run, ready and address take the place of the server's functions.
+type child struct {
+	hk     *HyperKube
+	plan   *Plan
+	s      *Server
+	client http.Client // of what the child serves
+
+	mu       sync.Mutex
+	started  chan struct{} // closed, and replaced, when run has a new process
+	process  *childProcess // nil while there is none
+	used     time.Duration // CPU time of the processes that have ended
+	location string
+}
+
+// run is the Run of the server: one process, from its start to its end.
+func (c *child) run(ctx context.Context, s *Server, _ []string) error {
+	p, err := c.start()
+	if err != nil {
+		return fmt.Errorf("its process cannot be started: %w", err)
+	}
+	c.mu.Lock()
+	c.process = p
+	close(c.started)
+	c.started = make(chan struct{})
+	c.mu.Unlock()
+	c.tellLevel() // it may have changed since the process was told
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+		c.stop(p)
+	}
+	_ = p.control.Close() // both sides are done with it
+	c.client.CloseIdleConnections()
+	c.mu.Lock()
+	c.process = nil
+	c.used += p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+	c.mu.Unlock()
+	removeUnix(childSocketPath(c.plan, c.s)) // a killed one leaves it
+	return p.result()
+}
+
+// stop asks the process to end, and kills it shortly before the grace period is over.
+func (c *child) stop(p *childProcess) {
+	p.order(childOrder{Stop: true})
+	period := grace(c.s)
+	select {
+	case <-p.exited:
+		return
+	case <-time.After(period - min(period/5, 2*time.Second)):
+	}
+	c.s.log.Release() // these lines are to be seen
+	c.s.Logger().Error("did not stop in its grace period, and its process is killed; its log has the stacks of its goroutines",
+		zap.Duration("grace period", period))
+	c.s.Logger().Info("its goroutines", zap.String("stacks", c.stacks(min(period/20, time.Second))))
+	_ = p.cmd.Process.Kill() // it has ended, if this fails
+	<-p.exited
+}
+
+// stacks asks the process for the stacks of its goroutines.
+func (c *child) stacks(patience time.Duration) string {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	text, err := c.get(ctx, "/debug/pprof/goroutine?debug=1")
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// get asks what the process serves.
+func (c *child) get(ctx context.Context, path string) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.s.Name()+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("the process of %s: %s", c.s.Name(), bytes.TrimSpace(text))
+	}
+	return text, err
+}
+
+// becomeReady is the Ready of the server.
+func (c *child) becomeReady(ctx context.Context, _ *Server) error {
+	for {
+		c.mu.Lock()
+		p, started := c.process, c.started
+		c.mu.Unlock()
+		if p == nil {
+			select {
+			case <-started:
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		select {
+		case <-p.ready:
+			c.mu.Lock()
+			c.location = p.address
+			c.mu.Unlock()
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// address is the Address of the server.
+func (c *child) address(*Server) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.location
+}
+
+// pid is the process's, or 0 if there is none.
+func (c *child) pid() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.process == nil {
+		return 0
+	}
+	return c.process.cmd.Process.Pid
+}
+
+// tellLevel tells the process how much to log.
+func (c *child) tellLevel() {
+	c.mu.Lock()
+	p := c.process
+	c.mu.Unlock()
+	if p != nil {
+		p.order(childOrder{Level: logging.FormatLevel(c.s.log.Level())})
+	}
+}
+
+// describe is the plan for the process, and the sockets that it gets.
+func (c *child) describe() (*childPlan, []*os.File, error) {
+	level, vmodule := logging.FormatLevel(c.s.log.Level()), ""
+	if c.s.VModuleFlag != "" && c.s.Given(c.s.VModuleFlag) {
+		vmodule = c.s.Value(c.s.VModuleFlag)
+	}
+	plan := &childPlan{
+		Server: c.s.Name(), Name: c.plan.Name, DataDir: c.plan.DataDir, Ephemeral: c.plan.Ephemeral, FreePorts: c.plan.FreePorts,
+		Location: c.plan.location, LogLevel: level, VModule: vmodule,
+	}
+	for _, s := range c.plan.Servers {
+		server := childServer{Name: s.Name(), Flags: s.history}
+		for flag := range s.own {
+			server.Given = append(server.Given, flag)
+		}
+		plan.Servers = append(plan.Servers, server)
+	}
+	var files []*os.File
+	var err error
+	plan.Sockets, files, err = c.s.sockets.share()
+	return plan, files, err
+}

@@ -1,0 +1,159 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// childProcess is one process of a child.
+type childProcess struct {
+	cmd     *exec.Cmd
+	control net.Conn
+	orders  *json.Encoder
+	mu      sync.Mutex    // guards orders
+	ready   chan struct{} // closed when it has become ready
+	address string        // to be read when ready is closed
+	failed  error         // what it has said; to be read when exited is closed
+	crash   []byte        // what the runtime said, or seems to have; to be read when exited is closed
+	exited  chan struct{} // closed when it has ended, and all that it wrote has been read
+	err     error         // of cmd.Wait; to be read when exited is closed
+}
+
+// start starts a process.
+func (c *child) start() (*childProcess, error) {
+	self, err := executable()
+	if err != nil {
+		return nil, err
+	}
+	control, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	lines, theirLines, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, control.Close())
+	}
+	defer theirLines.Close()
+	text, theirText, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, control.Close(), lines.Close())
+	}
+	defer theirText.Close()
+	plan, sockets, err := c.describe()
+	defer func() {
+		for _, f := range sockets {
+			f.Close()
+		}
+	}()
+	cmd := exec.Command(self)
+	// Whoever looks at the list of processes sees which server it is.
+	cmd.Args = []string{c.hk.Name, isolatedCommand, c.s.Name()}
+	cmd.ExtraFiles = append([]*os.File{theirs, theirLines}, sockets...)
+	cmd.Stdout, cmd.Stderr = theirText, theirText
+	dieWithParent(cmd)
+	p := &childProcess{cmd: cmd, control: control, orders: json.NewEncoder(control), ready: make(chan struct{}), exited: make(chan struct{})}
+	if err == nil {
+		err = c.launch(p, lines, text)
+	}
+	if err != nil {
+		return nil, errors.Join(err, control.Close(), lines.Close(), text.Close())
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.orders.Encode(plan); err != nil {
+		return p, nil // it has ended already; run sees that
+	}
+	return p, nil
+}
+
+// lastWords is how long a process that has ended is read, if somebody else still holds its output open.
+const lastWords = 500 * time.Millisecond
+
+// launch begins the process, and reads what comes from it until it has ended.
+func (c *child) launch(p *childProcess, lines, text *os.File) error {
+	began := make(chan error, 1)
+	var read sync.WaitGroup
+	read.Go(func() { defer lines.Close(); c.relay(lines) })
+	read.Go(func() { defer text.Close(); c.hear(p, text) })
+	read.Go(func() { c.listen(p) })
+	go func() {
+		// On Linux the child dies with the thread that has started it: that has to be there as long as the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		began <- err
+		if err != nil {
+			return
+		}
+		p.err = p.cmd.Wait()
+		// What it wrote is there by now. A process that it has started may hold its output open: that is not waited for.
+		overdue := time.AfterFunc(min(lastWords, grace(c.s)/10), func() { _, _ = lines.Close(), text.Close() })
+		defer overdue.Stop()
+		read.Wait()
+		close(p.exited)
+	}()
+	return <-began
+}
+
+func (p *childProcess) order(o childOrder) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.orders.Encode(o) // it has ended, if this fails, and run sees that
+}
+
+// listen reads the reports of the process.
+func (c *child) listen(p *childProcess) {
+	for reports := json.NewDecoder(p.control); ; {
+		var r childReport
+		if err := reports.Decode(&r); err != nil {
+			return // it has ended
+		}
+		switch {
+		case r.Ready:
+			p.address = r.Address
+			close(p.ready)
+		case r.Failed != "":
+			p.failed = errors.New(r.Failed)
+		case r.CloseSockets:
+			c.s.closeSockets()
+			p.order(childOrder{SocketsClosed: true})
+		}
+	}
+}
+
+// result is why the process has ended.
+func (p *childProcess) result() error {
+	if p.failed != nil {
+		return p.failed
+	}
+	if p.err == nil {
+		return nil // whatever it has printed
+	}
+	if reason, _ := parseCrash(p.crash); reason != "" {
+		return errors.New(reason)
+	}
+	return fmt.Errorf("its process has ended: %w", p.err)
+}
+
+// executable is the path of this process's own binary. On Linux it is that file even if another one has taken its place since.
+func executable() (string, error) {
+	if runtime.GOOS == "linux" {
+		if _, err := os.Stat("/proc/self/exe"); err == nil {
+			return "/proc/self/exe", nil
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(self)
+}

@@ -1,0 +1,118 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+)
+
+// client talks to the admin API of a run.
+type client struct {
+	http    http.Client
+	program string
+	plan    *Plan
+}
+
+var (
+	// errNotRunning says that nothing runs with the data folder.
+	errNotRunning = errors.New("not running")
+	// errGone says that the run has ended before it answered.
+	errGone = errors.New("ended before it answered")
+)
+
+// connect returns a client of the run with the plan's data folder. Whether there is one shows when it is asked something.
+func (hk *HyperKube) connect(p *Plan) *client {
+	c := &client{program: hk.Name, plan: p}
+	c.http.Transport = &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			path, err := unixAddress(adminSocket(p, hk.Name))
+			if err != nil {
+				return nil, err
+			}
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+	}
+	return c
+}
+
+// do sends a request and returns the answer, whose body the caller closes. An answer that refuses is an error.
+func (c *client) do(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var reader io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		reader = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.program+path, reader)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.http.Do(r)
+	switch {
+	case err != nil:
+		return nil, c.explain(err)
+	case answer.StatusCode >= 400:
+		defer answer.Body.Close()
+		text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
+		if err != nil {
+			return nil, c.explain(err)
+		}
+		var refused apiError
+		if json.Unmarshal(text, &refused) != nil || refused.Error == "" {
+			refused.Error = fmt.Sprintf("%s %s: %s %s", method, path, answer.Status, bytes.TrimSpace(text))
+		}
+		return nil, errors.New(refused.Error)
+	}
+	return answer, nil
+}
+
+// explain says for people what is wrong if an answer does not come, or not whole.
+func (c *client) explain(err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted; what was asked for is not taken back")
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%s is %w with the data folder %s; start it with `%s run%s`", c.program, errNotRunning, c.plan.DataDir,
+			c.program, c.plan.Location())
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%s belongs to somebody else: only its owner may ask it", adminSocket(c.plan, c.program))
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("%s %w; `%s logs%s` may say why", c.program, errGone, c.program, c.plan.Location())
+	}
+	return fmt.Errorf("%s cannot be asked: %w", c.program, err)
+}
+
+// call sends a request, and reads the answer into v if that is not nil.
+func (c *client) call(ctx context.Context, method, path string, body, v any) error {
+	answer, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if v == nil {
+		return nil
+	}
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return c.explain(err)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("the answer of %s is not understood: %w", c.program, err)
+	}
+	return nil
+}
+
+func (c *client) status(ctx context.Context) (*Status, error) {
+	var s Status
+	return &s, c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+}

@@ -1,0 +1,132 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+)
+
+// Isolation says where a server runs.
+type Isolation string
+
+// The kinds of isolation.
+const (
+	// IsolationNone is in the process of the others. It is the default.
+	IsolationNone Isolation = "none"
+	// IsolationProcess is a process of its own.
+	IsolationProcess Isolation = "process"
+)
+
+// Type is that of a pflag.Value.
+func (i *Isolation) Type() string { return "isolation" }
+
+func (i *Isolation) String() string { return string(i.isolation()) }
+
+// Set is that of a pflag.Value.
+func (i *Isolation) Set(text string) error {
+	switch v := Isolation(text); v {
+	case IsolationNone, IsolationProcess:
+		*i = v
+		return nil
+	}
+	return fmt.Errorf("unknown isolation: use %s or %s", IsolationNone, IsolationProcess)
+}
+
+func (i *Isolation) isolation() Isolation {
+	if *i == "" {
+		return IsolationNone
+	}
+	return *i
+}
+
+// A server with --NAME.isolation=process is a process of its own, a child of the one that runs the others: the same binary,
+// called as `isolated NAME` (isolated.go). What is different for the rest of the package is that the server's Run, Ready and
+// Address are those of a child.
+//
+//	parent                                  child
+//	  │── childPlan ───────────────────────▶│  once: what it is to run, with all flags
+//	  │── order: level, stop ──────────────▶│
+//	  │◀── report: ready, failed, sockets ──│
+//	  │◀── lines of JSON ───────────────────│  its log
+//	  │◀── text ────────────────────────────│  standard output and error, such as the traceback of a crash
+//
+// The first two are one socket. When it is closed the other side has died: a child then ends at once.
+
+// Files of a child beyond standard input, output and error.
+const (
+	controlFD     = 3 + iota // orders and reports
+	logFD                    // lines of its log
+	firstSocketFD            // sockets on which it listens
+)
+
+// isolatedCommand is the word by which the binary is called as a child.
+const isolatedCommand = "isolated"
+
+// childPlan tells a child what it is to run.
+type childPlan struct {
+	Server    string        `json:"server"`
+	Name      string        `json:"name"`
+	DataDir   string        `json:"dataDir"`
+	Ephemeral bool          `json:"ephemeral"`
+	FreePorts bool          `json:"freePorts"`
+	Location  string        `json:"location"`
+	LogLevel  string        `json:"logLevel"`
+	VModule   string        `json:"vmodule"`
+	Servers   []childServer `json:"servers"`
+	Sockets   []childSocket `json:"sockets"`
+}
+
+// childServer is a server of the plan: what was set on its flags, in order, and which of these the user gave.
+type childServer struct {
+	Name  string      `json:"name"`
+	Flags [][2]string `json:"flags"`
+	Given []string    `json:"given"`
+}
+
+// childSocket is a socket as Server.Socket knows it. The open ones are, in the same order, the child's files from
+// firstSocketFD on.
+type childSocket struct {
+	Network string `json:"network"`
+	Asked   string `json:"asked"`
+	Address string `json:"address"`
+	Open    bool   `json:"open"`
+}
+
+// childOrder is what a parent tells its child after the plan. One field is set.
+type childOrder struct {
+	Level         string `json:"level,omitempty"`
+	Stop          bool   `json:"stop,omitempty"`
+	SocketsClosed bool   `json:"socketsClosed,omitempty"`
+}
+
+// childReport is what a child tells its parent. One field is set, but for Address beside Ready.
+type childReport struct {
+	Ready        bool   `json:"ready,omitempty"`
+	Address      string `json:"address,omitempty"`
+	Failed       string `json:"failed,omitempty"`
+	CloseSockets bool   `json:"closeSockets,omitempty"`
+}
+
+// isolate has those servers of the plan run in processes of their own for which the user wants it.
+func (hk *HyperKube) isolate(p *Plan) {
+	for _, s := range p.Servers {
+		if s.Isolation != IsolationProcess {
+			continue
+		}
+		c := &child{hk: hk, plan: p, s: s, started: make(chan struct{})}
+		c.client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			path, err := unixAddress(childSocketPath(p, s))
+			if err != nil {
+				return nil, err
+			}
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}
+		s.child = c
+		s.Run, s.Ready, s.Address, s.StartsOnce = c.run, c.becomeReady, c.address, nil
+		p.logs.OnChange(c.tellLevel)
+	}
+}
+
+// childSocketPath is where a child serves its profiles.
+func childSocketPath(p *Plan, s *Server) string { return p.Path(s.Name() + ".child.sock") }

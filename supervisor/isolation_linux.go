@@ -1,0 +1,12 @@
+package supervisor
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// dieWithParent has a child die with its parent, however that ends. Signals of the terminal, such as Ctrl-C, are the
+// parent's business: the child is in a process group of its own.
+func dieWithParent(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}

@@ -1,0 +1,384 @@
+//go:build unix
+
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-200a7251/km/logging"
+)
+
+// isolated is a run of ui, remote and base, in which remote is a process of its own.
+type isolated struct {
+	*served
+	web    http.Client // each request has its own connection
+	screen *lockedBuffer
+}
+
+func isolate(t *testing.T, args ...string) *isolated {
+	t.Helper()
+	r := isolateUnready(t, args...)
+	r.await("ui", Ready)
+	return r
+}
+
+// isolateUnready does not wait.
+func isolateUnready(t *testing.T, args ...string) *isolated {
+	t.Helper()
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // as in TestScripts
+	hk := isolatedToy()
+	var p *Plan
+	setup := hk.Setup
+	hk.Setup = func(plan *Plan) error {
+		p = plan
+		return setup(plan)
+	}
+	args = append([]string{"--remote.isolation=process"}, args...)
+	r := &isolated{served: serveArgs(t, hk, func(*group) { hk.isolate(p) }, args...)}
+	r.screen = hk.out.(*lockedBuffer)
+	r.web.Transport = &http.Transport{DisableKeepAlives: true}
+	r.web.Timeout = ioLimit
+	return r
+}
+
+// tell has the server do something, and returns what it answers.
+func (r *isolated) tell(what, text string) string {
+	r.t.Helper()
+	answer, err := r.web.Get("http://" + placeOf(r.p.Server("remote"), "127.0.0.1:0") + "/" + what + "?text=" + url.QueryEscape(text))
+	if err != nil {
+		if !slices.Contains([]string{"end", "exit", "panic", "flood"}, what) { // it may end before it answers
+			r.t.Errorf("%s: %v", what, err)
+		}
+		return ""
+	}
+	defer answer.Body.Close()
+	got, err := io.ReadAll(answer.Body)
+	if err != nil {
+		r.t.Errorf("%s: %v", what, err)
+	}
+	return string(got)
+}
+
+func (r *isolated) server(name string) ServerStatus { return r.g.byName[name].status() }
+
+func (r *isolated) pid() int { return r.server("remote").PID }
+
+// eventually waits until ok.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+// renewed waits until remote is ready with another process than this one.
+func (r *isolated) renewed(old int) ServerStatus {
+	r.t.Helper()
+	var s ServerStatus
+	eventually(r.t, "remote has a new process", func() bool {
+		s = r.server("remote")
+		return s.State == Ready && s.PID != old && s.PID != 0
+	})
+	return s
+}
+
+// ask asks for something, and waits until it has come to pass.
+func (r *isolated) ask(what ask, name string) {
+	r.t.Helper()
+	w, err := r.g.askFor(what, r.g.byName[name])
+	if err == nil {
+		err = r.g.await(r.t.Context(), w)
+	}
+	if err != nil {
+		r.t.Error(err)
+	}
+}
+
+// lines are those of a server's log file, once the run has ended or they have been flushed.
+func (r *isolated) lines(server string) (all []*logging.Line) {
+	r.t.Helper()
+	r.p.logs.Flush()
+	text, err := os.ReadFile(logPath(logDir(r.p), server))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		l, err := logging.ParseLine([]byte(line))
+		if err != nil {
+			r.t.Errorf("%v: %.200q", err, line)
+			continue
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+// line waits for the line with this message in remote's log, and returns it.
+func (r *isolated) line(msg string) *logging.Line {
+	r.t.Helper()
+	var found *logging.Line
+	eventually(r.t, fmt.Sprintf("the log has a line %.100s", msg), func() bool {
+		for _, l := range r.lines("remote") {
+			if l.Msg == msg {
+				found = l
+			}
+		}
+		return found != nil
+	})
+	return found
+}
+
+func field(l *logging.Line, key string) string {
+	for _, f := range l.Fields {
+		if f.Key == key {
+			return string(f.Value)
+		}
+	}
+	return ""
+}
+
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
+func TestIsolationValue(t *testing.T) {
+	hk := newHyperKube(t, steady("db"))
+	out, err := call(hk, "hk", "run", "--db.isolation=nonsense")
+	wantCode(t, err, 2)
+	contains(t, out, `invalid argument "nonsense" for "--db.isolation" flag: unknown isolation: use none or process`)
+}
+
+// What the user and Default have set reaches the process: repeated flags, those of all processes, what was given and what was not.
+func TestIsolatedFlags(t *testing.T) {
+	r := isolate(t, "--remote.list=a", "--remote.list=b,c", "--gates=X", "--gates=Y")
+	var got map[string]setFlag
+	if err := json.Unmarshal([]byte(r.tell("flags", "")), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]setFlag{
+		"list":  {"[a,\"b,c\"]", true, true},
+		"gates": {"[X,Y]", true, true},
+		"made":  {"by Default", true, false},
+		"text":  {"plain", false, false},
+		"v":     {"0", false, false},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// In the process those functions are called that Server.Isolation promises, in this order, and no other's Run.
+func TestIsolatedCalls(t *testing.T) {
+	r := isolate(t)
+	child := r.pid()
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	calls := map[string][]string{}
+	for _, server := range []string{"iso", "base", "remote", "ui"} {
+		for _, l := range r.lines(server) {
+			if l.Msg == "called" {
+				calls[field(l, "pid")] = append(calls[field(l, "pid")], strings.Trim(field(l, "what"), `"`))
+			}
+		}
+	}
+	want := map[string][]string{
+		fmt.Sprint(os.Getpid()): {"Setup", "Check base", "Listen base", "Prepare base", "Run base", "Check remote", "Listen remote",
+			"Prepare remote", "Check ui", "Listen ui", "Prepare ui", "Run ui"},
+		fmt.Sprint(child): {"Setup", "Check remote", "Listen remote", "Prepare base", "Prepare remote", "Run remote"},
+	}
+	if diff := cmp.Diff(want, calls); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What fails there is the server's failure, in its own words and no others.
+func TestIsolatedFailures(t *testing.T) {
+	for _, test := range []struct{ flag, want string }{
+		{"--remote.fail-in=Check", "no Check"},
+		{"--remote.fail-in=Listen", "no Listen"},
+		{"--remote.fail-in=Prepare", "no Prepare"},
+		{"--base.fail-in=Prepare", "no Prepare"},
+		{"--remote.fail-in=Run", "no Run"},
+	} {
+		t.Run(test.flag, func(t *testing.T) {
+			// base's Prepare fails in remote's process.
+			r := isolateUnready(t, test.flag, "--remote.restart=never")
+			err := <-r.result
+			r.stopped = true
+			if err == nil || err.Error() != "remote failed: "+test.want {
+				t.Errorf("error %v", err)
+			}
+			close(r.signals)
+			r.p.logs.Close()
+			r.p.admin.close()
+			if err := errors.Join(r.p.forget(), r.release()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Ready, the address and what status tells are those of the process.
+func TestIsolatedStatus(t *testing.T) {
+	r := isolate(t)
+	s := r.server("remote")
+	if s.Isolation != IsolationProcess || s.PID == 0 || s.PID == os.Getpid() || !alive(s.PID) || !strings.HasPrefix(s.Address, "127.0.0.1:") {
+		t.Errorf("%+v", s)
+	}
+	if s := r.server("base"); s.Isolation != IsolationNone || s.PID != 0 {
+		t.Errorf("%+v", s)
+	}
+	answer := r.send("GET", "/v1/servers/remote", "")
+	contains(t, answer.text, `"isolation": "process"`, fmt.Sprintf(`"pid": %d`, s.PID))
+}
+
+// Errors, ends without one, kills and requests: what follows is as for other servers, with a new process.
+func TestIsolatedRestarts(t *testing.T) {
+	r := isolate(t, "--remote.restart=always")
+	pid := r.pid()
+	failure := func() string {
+		if f := r.server("remote").LastFailure; f != nil {
+			return f.Error
+		}
+		return ""
+	}
+	step := func(want string, do func()) {
+		t.Helper()
+		do()
+		pid = r.renewed(pid).PID
+		if got := failure(); got != want {
+			t.Errorf("it has failed because of %q, want %q", got, want)
+		}
+		// The failures of a minute are counted: this one is about each of them.
+		r.ask(askStop, "remote")
+		if alive(pid) {
+			t.Errorf("process %d still runs", pid)
+		}
+		r.ask(askStart, "ui")
+		pid = r.renewed(pid).PID
+	}
+	step("", func() { r.tell("end", "") })
+	step("out of ink", func() { r.tell("end", "out of ink") })
+	step("its process has ended: exit status 3", func() { r.tell("exit", "3") })
+	step("its process has ended: signal: killed", func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	step("its process has ended: signal: killed", func() { r.ask(askRestart, "remote") })
+	if s := r.server("base"); s.Restarts != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// It is stopped after what needs it and before what it needs.
+func TestIsolatedStopOrder(t *testing.T) {
+	r := isolate(t)
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	r.g.events.read(t.Context(), 0, func(e Event) {
+		if e.To == Stopping || e.To == Stopped {
+			got = append(got, fmt.Sprint(e.Server, " ", e.To))
+		}
+	})
+	want := []string{"ui stopping", "ui stopped", "remote stopping", "remote stopped", "base stopping", "base stopped"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// It can be stopped before it runs.
+func TestIsolatedStopsWhilePreparing(t *testing.T) {
+	r := isolateUnready(t, "--remote.wait", "--remote.grace-period=10m")
+	r.line("waiting")
+	r.ask(askStop, "remote")
+	if s := r.server("remote"); s.State != Stopped {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A process that does not stop is killed in the grace period. What it was doing is in the log, and it can be started again.
+func TestIsolatedOverstays(t *testing.T) {
+	r := isolate(t, "--remote.grace-period=2s")
+	pid := r.pid()
+	r.tell("stay", "")
+	r.ask(askStop, "remote")
+	if s := r.server("remote"); s.State != Stopped || alive(pid) {
+		t.Errorf("%+v; the process is there: %v", s, alive(pid))
+	}
+	contains(t, field(r.line("its goroutines"), "stacks"), "(*remote).run")
+	if l := r.line("did not stop in its grace period, and its process is killed; its log has the stacks of its goroutines"); l.Level != "error" {
+		t.Errorf("%+v", l)
+	}
+	r.ask(askStart, "ui")
+	r.renewed(pid)
+}
+
+// A socket is one over restarts: a client that comes meanwhile is served by the next process.
+func TestIsolatedSocket(t *testing.T) {
+	r := isolate(t)
+	address, pid := r.server("remote").Address, r.pid()
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	r.await("remote", Backoff)
+	contains(t, r.tell("flags", ""), "plain") // it waits
+	if now := r.renewed(pid).Address; now != address {
+		t.Errorf("it is at %s, and was at %s", now, address)
+	}
+	// A server whose code opens a port itself has it to itself.
+	if got := r.tell("own", ""); got != "true <nil>" {
+		t.Errorf("the port is taken before CloseSockets, and the error then: %s", got)
+	}
+	pid = r.pid()
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	r.renewed(pid)
+}
+
+// Where the path of the data folder is too long for a socket it is made elsewhere, and nothing is left of it, whatever has ended it.
+func TestIsolatedInALongFolder(t *testing.T) {
+	temp, err := os.MkdirTemp("", "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(temp)
+	dir := longFolder(t)
+	t.Setenv("TMPDIR", temp)
+	r := isolate(t, "--data-dir="+dir)
+	c := r.p.Server("remote").child
+	if text, err := c.get(t.Context(), "/v1/usage"); err != nil || !strings.Contains(string(text), "goroutines") {
+		t.Errorf("%s, %v", text, err)
+	}
+	pid := r.pid()
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	r.await("remote", Backoff)
+	if entries := must(os.ReadDir(temp)); len(entries) != 1 { // that of the run
+		t.Errorf("the killed process has left what is among %v", entries)
+	}
+	r.renewed(pid)
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	empty(t, temp)
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range left {
+		if base := filepath.Base(path); base != "logs" && base != "iso.lock" {
+			t.Errorf("%s is left", base)
+		}
+	}
+}

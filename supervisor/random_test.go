@@ -1,0 +1,391 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-200a7251/km/logging"
+)
+
+var seed = flag.Uint64("seed", 0, "of TestRandomLives; 0 for a new one")
+
+// randomLives is how many groups TestRandomLives runs.
+const randomLives = 600
+
+// Groups of servers that do anything at any time, of which clients want anything at any time, keep what the package comment promises.
+func TestRandomLives(t *testing.T) {
+	seed := *seed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("-seed=%d", seed)
+	arrows := map[[2]State]int{}
+	for n := range uint64(randomLives) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, rand.New(rand.NewPCG(seed, n)))
+			w.live()
+			w.check(arrows)
+			if t.Failed() {
+				t.Errorf("run %d:\n%s", n, w)
+			}
+		})
+		if t.Failed() {
+			return
+		}
+	}
+	// The test would be worth little if it did not come everywhere.
+	for from, states := range next {
+		for _, to := range states {
+			if arrows[[2]State{from, to}] == 0 {
+				t.Errorf("no server has gone from %v to %v", from, to)
+			}
+		}
+	}
+	t.Log(arrows)
+}
+
+// world is one random group, and those who want something of it.
+type world struct {
+	t       *testing.T
+	group   *group
+	logs    *logging.Logs
+	signals chan os.Signal
+	clients int
+	patient bool // the signal comes when the clients have got all answers
+
+	mu       sync.Mutex // guards what follows
+	r        *rand.Rand
+	running  map[string]map[int]int // how many Runs and Readys there are, by server and the number of its start
+	requests []noted
+	signaled time.Time
+	ended    time.Time
+	err      error // of the group
+}
+
+// noted is what a client has asked for, and was told.
+type noted struct {
+	client     int
+	ask        ask
+	names      []string // those that are in it, too
+	begin, end int64    // the last events before it was asked, and before the answer
+	err        error
+}
+
+func newWorld(t *testing.T, r *rand.Rand) *world {
+	w := &world{t: t, r: r, logs: logging.New(logging.Config{Out: io.Discard}), signals: make(chan os.Signal, 2),
+		clients: r.IntN(3), patient: r.IntN(2) == 0, running: map[string]map[int]int{}}
+	var servers []*Server
+	for i := range 1 + r.IntN(6) {
+		s := &Server{
+			SimpleUsage: string(rune('a' + i)),
+			Restart:     []RestartPolicy{RestartNever, RestartOnFailure, RestartOnFailure, RestartAlways}[r.IntN(4)],
+			GracePeriod: time.Duration(1+r.IntN(10)) * time.Second,
+			Run:         w.run,
+		}
+		s.log = w.logs.Server(s.Name())
+		if r.IntN(5) > 0 {
+			s.Ready = w.becomeReady
+		}
+		if r.IntN(10) == 0 {
+			s.StartsOnce = func(*Server) bool { return true }
+		}
+		for _, needed := range servers {
+			if r.IntN(3) == 0 {
+				s.Needs = append(s.Needs, Need{Server: needed.Name()})
+			}
+		}
+		w.running[s.Name()] = map[int]int{}
+		servers = append(servers, s)
+	}
+	r.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
+	w.group = newGroup(servers)
+	w.group.keepGoing = r.IntN(2) == 0
+	return w
+}
+
+// chance is true once in n times.
+func (w *world) chance(n int) bool { return w.number(n) == 0 }
+
+func (w *world) number(n int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.r.IntN(n)
+}
+
+// some is a time up to d, now and then no time at all. Many come to the same moment, so that things happen at once.
+func (w *world) some(d time.Duration) time.Duration {
+	if w.chance(3) {
+		return 0
+	}
+	return time.Duration(1+w.number(10)) * d / 10
+}
+
+// enter notes that Run or Ready of a start of the server begins, and returns what is to be called at its end.
+func (w *world) enter(s *Server) (leave func()) {
+	a := s.actor.Load()
+	w.group.mu.Lock()
+	start := a.starts
+	w.group.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	running := w.running[s.Name()]
+	running[start]++
+	if len(running) > 1 || running[start] > 2 {
+		w.t.Errorf("%s runs more than once at the same time, by the number of the start: %v", s.Name(), running)
+	}
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if running[start]--; running[start] == 0 {
+			delete(running, start)
+		}
+	}
+}
+
+// run is the Run of all servers.
+func (w *world) run(ctx context.Context, s *Server, _ []string) error {
+	defer w.enter(s)()
+	if !w.chance(3) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(w.some(40 * time.Second)):
+			switch w.number(6) {
+			case 0:
+				return nil
+			case 1:
+				panic("at the disco")
+			case 2:
+				runtime.Goexit()
+			case 3:
+				s.Fail(errors.New("fatal"))
+			default:
+				return errors.New("boom")
+			}
+		}
+	}
+	<-ctx.Done()
+	switch w.number(12) {
+	case 0:
+		time.Sleep(s.GracePeriod + w.some(time.Minute)) // it overstays, or nearly
+	case 1:
+		panic("while it stops")
+	case 2, 3, 4:
+		time.Sleep(w.some(s.GracePeriod - 1))
+	}
+	return ctx.Err()
+}
+
+// becomeReady is the Ready of all servers that have one.
+func (w *world) becomeReady(ctx context.Context, s *Server) error {
+	defer w.enter(s)()
+	select {
+	case <-ctx.Done():
+		if w.chance(10) {
+			time.Sleep(w.some(2 * s.GracePeriod))
+		}
+		return ctx.Err()
+	case <-time.After(w.some(10 * time.Second)):
+	}
+	switch w.number(12) {
+	case 0:
+		return errors.New("never ready")
+	case 1:
+		panic("unready")
+	}
+	return nil
+}
+
+// client asks for this and that, and waits for each answer.
+func (w *world) client(number int) {
+	for range w.number(12) {
+		time.Sleep(w.some(20 * time.Second))
+		what := []ask{askStart, askStop, askRestart}[w.number(3)]
+		var named []*actor
+		for range 1 + w.number(2) {
+			named = append(named, w.group.actors[w.number(len(w.group.actors))])
+		}
+		n := noted{client: number, ask: what, begin: w.lastEvent()}
+		wish, err := w.group.askFor(what, named...)
+		if err == nil {
+			for _, a := range wish.actors {
+				n.names = append(n.names, a.s.Name())
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 48*time.Hour)
+			err = w.group.await(ctx, wish)
+			cancel()
+			if errors.Is(err, context.DeadlineExceeded) {
+				w.t.Errorf("request %d for %v is never answered", what, n.names)
+			}
+		}
+		n.end, n.err = w.lastEvent(), err
+		w.mu.Lock()
+		w.requests = append(w.requests, n)
+		w.mu.Unlock()
+	}
+}
+
+func (w *world) lastEvent() int64 {
+	w.group.events.mu.Lock()
+	defer w.group.events.mu.Unlock()
+	return w.group.events.last
+}
+
+// live runs the group, and ends it.
+func (w *world) live() {
+	ended := make(chan error, 1)
+	go func() {
+		err := w.group.run(w.signals)
+		w.mu.Lock()
+		w.ended = time.Now()
+		w.mu.Unlock()
+		ended <- err
+	}()
+	var clients sync.WaitGroup
+	for n := range w.clients {
+		clients.Go(func() { w.client(n) })
+	}
+	if w.patient {
+		clients.Wait()
+	} else {
+		time.Sleep(w.some(2 * time.Minute))
+	}
+	w.mu.Lock()
+	w.signaled = time.Now()
+	w.mu.Unlock()
+	w.signals <- syscall.SIGTERM
+	select {
+	case w.err = <-ended:
+	case <-time.After(time.Hour):
+		w.t.Error("the group does not end")
+		return // and the bubble fails
+	}
+	synctest.Wait()
+	clients.Wait() // nobody waits for an answer for ever
+	close(w.signals)
+	w.logs.Close()
+	time.Sleep(time.Hour) // those that were left behind end
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name, running := range w.running {
+		if len(running) > 0 {
+			w.t.Errorf("%s still runs: %v", name, running)
+		}
+	}
+}
+
+// check checks what has happened.
+func (w *world) check(arrows map[[2]State]int) {
+	last := map[string]Event{}
+	closing := false // as far as it is known for sure
+	fresh, _, _ := w.group.events.after(0)
+	for i, e := range fresh {
+		closing = closing || !w.signaled.IsZero() && e.Time.After(w.signaled)
+		arrows[[2]State{e.From, e.To}]++
+		if e.Seq != int64(i+1) || e.From != last[e.Server].To || !follows(e.From, e.To) {
+			w.t.Errorf("%s follows on %s", told(e), told(last[e.Server]))
+		}
+		a := w.group.byName[e.Server]
+		switch e.To {
+		case Starting:
+			for _, needed := range a.needs {
+				was := last[needed.s.Name()]
+				if was.To != Ready && (was.To != Stopped || was.From != Ready) {
+					w.t.Errorf("%s, but %s is not ready", told(e), needed.s.Name())
+				}
+			}
+		case Stopping:
+			w.checkStop(e, a, last, closing)
+		case Backoff:
+			if e.Wait < 160*time.Millisecond || e.Wait > 1920*time.Millisecond {
+				w.t.Errorf("%s for %v", told(e), e.Wait)
+			}
+			if closing || a.s.Restart == RestartNever || a.s.Restart == RestartOnFailure && e.Err == nil || a.s.StartsOnce != nil {
+				w.t.Errorf("%s, with policy %s", told(e), a.s.Restart)
+			}
+		case Failed:
+			if e.Err == nil {
+				w.t.Errorf("%s, but why?", told(e))
+			}
+		}
+		last[e.Server] = e
+	}
+	w.checkEnd(last)
+}
+
+// checkStop checks that those that need the server and are to end have ended when it is asked to stop.
+func (w *world) checkStop(e Event, a *actor, last map[string]Event, closing bool) {
+	for _, needing := range a.neededBy {
+		state := last[needing.s.Name()].To
+		if closing && !state.Ended() {
+			w.t.Errorf("%s, but %s is %v, and all are to end", told(e), needing.s.Name(), state)
+		}
+		if w.clients != 1 {
+			continue // it cannot be known who has wanted what when
+		}
+		for _, r := range w.requests {
+			if e.Seq <= r.begin || e.Seq > r.end || !slices.Contains(r.names, e.Server) {
+				continue
+			}
+			runs := state == Starting || state == Ready || state == Stopping
+			if r.ask == askStop && !state.Ended() || r.ask == askRestart && runs && slices.Contains(r.names, needing.s.Name()) {
+				w.t.Errorf("%s, but %s is %v, and is to end, too", told(e), needing.s.Name(), state)
+			}
+		}
+	}
+}
+
+// checkEnd checks how the group has ended.
+func (w *world) checkEnd(last map[string]Event) {
+	failed := map[string]bool{}
+	var graces time.Duration
+	for _, a := range w.group.actors {
+		graces += grace(a.s)
+		state := last[a.s.Name()].To
+		if !state.Ended() {
+			w.t.Errorf("%s is %v at the end", a.s.Name(), state)
+		}
+		failed[a.s.Name()] = state == Failed
+	}
+	if took := w.ended.Sub(w.signaled); took > graces {
+		w.t.Errorf("the end took %v, and all grace periods together are %v", took, graces)
+	}
+	name, _, _ := strings.Cut(fmt.Sprint(w.err), " failed: ")
+	if w.err != nil && !failed[name] || w.err == nil && slices.Contains(slices.Collect(maps.Values(failed)), true) {
+		w.t.Errorf("the error is %v; failed are %v", w.err, failed)
+	}
+}
+
+func told(e Event) string {
+	return fmt.Sprintf("%d %s %s: %v -> %v (%v)", e.Seq, e.Time.Format("15:04:05.000"), e.Server, e.From, e.To, e.Err)
+}
+
+func (w *world) String() string {
+	var b strings.Builder
+	for _, a := range w.group.actors {
+		fmt.Fprintf(&b, "%s needs %v, %s, grace period %v, ready %v, once %v\n", a.s.Name(), a.s.Needs, a.s.Restart, a.s.GracePeriod, a.s.Ready != nil, a.s.StartsOnce != nil)
+	}
+	fmt.Fprintf(&b, "keep going %v, signal %s, end %s, error %v\n", w.group.keepGoing, w.signaled.Format("15:04:05.000"), w.ended.Format("15:04:05.000"), w.err)
+	for _, r := range w.requests {
+		fmt.Fprintf(&b, "client %d, behind %d to %d: %d %v: %v\n", r.client, r.begin, r.end, r.ask, r.names, r.err)
+	}
+	fresh, _, _ := w.group.events.after(0)
+	for _, e := range fresh {
+		fmt.Fprintln(&b, told(e))
+	}
+	return b.String()
+}

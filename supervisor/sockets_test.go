@@ -1,0 +1,385 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// ioLimit is how long a test waits for the network of this machine before it fails.
+const ioLimit = time.Minute
+
+// open opens a socket of the server, or fails the test.
+func open(t *testing.T, s *Server, network, address string) net.Listener {
+	t.Helper()
+	l, err := s.Socket(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() }) // most are closed by then
+	return l
+}
+
+// dial connects to where a listener is, and says something.
+func dial(t *testing.T, a net.Addr, text string) net.Conn {
+	t.Helper()
+	c, err := net.DialTimeout(a.Network(), a.String(), ioLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// heard accepts a client, and checks what it says.
+func heard(t *testing.T, l net.Listener, want string) {
+	t.Helper()
+	_ = l.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(ioLimit))
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
+		t.Errorf("the client said %q, want %q (error: %v)", got, want, err)
+	}
+}
+
+// refused checks that nobody listens there.
+func refused(t *testing.T, a net.Addr) {
+	t.Helper()
+	c, err := net.DialTimeout(a.Network(), a.String(), ioLimit)
+	if err == nil {
+		_ = c.Close()
+		t.Errorf("somebody listens at %v", a)
+	}
+}
+
+// places are what a server may listen on, by network.
+func places(t *testing.T) map[string]string {
+	if !canShareSockets {
+		t.Skip("sockets cannot be shared here")
+	}
+	return map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "hk.sock")}
+}
+
+// Several listeners are on one socket, one after the other or at once.
+func TestSocketHasSeveralListeners(t *testing.T) {
+	for network, address := range places(t) {
+		t.Run(network, func(t *testing.T) {
+			s := &Server{SimpleUsage: "db"}
+			defer s.closeSockets()
+			first, second := open(t, s, network, address), open(t, s, network, address)
+			if first.Addr().String() != second.Addr().String() {
+				t.Fatalf("they are at %v and %v", first.Addr(), second.Addr())
+			}
+			dial(t, first.Addr(), "one")
+			heard(t, first, "one")
+			dial(t, first.Addr(), "two")
+			heard(t, second, "two")
+			_ = first.Close()
+			dial(t, first.Addr(), "three")
+			heard(t, second, "three")
+		})
+	}
+}
+
+// A client that comes while the server is restarted is served by the next start.
+func TestClientBetweenTwoListeners(t *testing.T) {
+	for network, address := range places(t) {
+		t.Run(network, func(t *testing.T) {
+			s := &Server{SimpleUsage: "db"}
+			defer s.closeSockets()
+			first := open(t, s, network, address)
+			addr := first.Addr()
+			for range 3 {
+				_ = first.Close()
+				dial(t, addr, "patience")
+				first = open(t, s, network, address)
+				if first.Addr().String() != addr.String() {
+					t.Fatalf("it is at %v now, and was at %v", first.Addr(), addr)
+				}
+				heard(t, first, "patience")
+			}
+		})
+	}
+}
+
+// A listener that is in use when another one is made ends when it is closed: a server stops by that.
+func TestListenerCanBeClosedBesideOthers(t *testing.T) {
+	for network, address := range places(t) {
+		t.Run(network, func(t *testing.T) {
+			s := &Server{SimpleUsage: "db"}
+			defer s.closeSockets()
+			stop := make(chan struct{})
+			var others sync.WaitGroup
+			others.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					l, err := s.Socket(network, address)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					_ = l.Close()
+				}
+			})
+			defer others.Wait()
+			defer close(stop)
+			for n := range 1000 { // to be seen in each order
+				l := open(t, s, network, address)
+				begun, accepted := make(chan struct{}), make(chan error, 1)
+				go func() {
+					for range n % 50 {
+						runtime.Gosched()
+					}
+					close(begun)
+					_, err := l.Accept()
+					accepted <- err
+				}()
+				<-begun
+				runtime.Gosched()
+				go l.Close()
+				select {
+				case err := <-accepted:
+					if !errors.Is(err, net.ErrClosed) {
+						t.Fatalf("error %v", err)
+					}
+				case <-time.After(ioLimit):
+					t.Fatal("it still accepts")
+				}
+			}
+		})
+	}
+}
+
+// When the server has ended, nobody is kept waiting; when it starts again, it is where it was.
+func TestClosedSocketOpensAtTheSamePlace(t *testing.T) {
+	for network, address := range places(t) {
+		t.Run(network, func(t *testing.T) {
+			s := &Server{SimpleUsage: "db"}
+			l := open(t, s, network, address)
+			addr := l.Addr()
+			_ = l.Close()
+			s.closeSockets()
+			refused(t, addr)
+			if network == "unix" {
+				if _, err := os.Stat(address); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("the socket's file is still there: %v", err)
+				}
+			}
+			s.closeSockets() // once is enough
+			l = open(t, s, network, address)
+			defer s.closeSockets()
+			if l.Addr().String() != addr.String() {
+				t.Errorf("it is at %v now, and was at %v", l.Addr(), addr)
+			}
+			dial(t, addr, "back")
+			heard(t, l, "back")
+		})
+	}
+}
+
+// What is open when the sockets are closed goes on: a server that was left behind may still be using it.
+func TestListenerOutlivesTheSocket(t *testing.T) {
+	s := &Server{SimpleUsage: "db"}
+	l := open(t, s, "tcp", places(t)["tcp"])
+	s.closeSockets()
+	dial(t, l.Addr(), "still")
+	heard(t, l, "still")
+}
+
+func TestSocketThatIsTaken(t *testing.T) {
+	for network, address := range places(t) {
+		t.Run(network, func(t *testing.T) {
+			other, err := net.Listen(network, address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			addr := other.Addr()
+			s := &Server{SimpleUsage: "db"}
+			if l, err := s.Socket(network, addr.String()); !errors.Is(err, syscall.EADDRINUSE) {
+				t.Fatalf("%v, %v", l, err)
+			}
+			s.closeSockets() // nothing to close
+			_ = other.Close()
+			l := open(t, s, network, addr.String())
+			_ = l.Close()
+			s.closeSockets()
+
+			// While the server was stopped, somebody else took its place.
+			if other, err = net.Listen(network, addr.String()); err != nil {
+				t.Fatal(err)
+			}
+			if l, err := s.Socket(network, addr.String()); !errors.Is(err, syscall.EADDRINUSE) {
+				t.Fatalf("%v, %v", l, err)
+			}
+			_ = other.Close()
+			open(t, s, network, addr.String())
+			s.closeSockets()
+		})
+	}
+}
+
+func TestSocketsOfOneServer(t *testing.T) {
+	s := &Server{SimpleUsage: "db"}
+	places(t)
+	defer s.closeSockets()
+	one, any, again := open(t, s, "tcp", "127.0.0.1:0"), open(t, s, "tcp", "localhost:0"), open(t, s, "tcp", "127.0.0.1:0")
+	if one.Addr().String() == any.Addr().String() || one.Addr().String() != again.Addr().String() {
+		t.Errorf("they are at %v, %v and %v", one.Addr(), any.Addr(), again.Addr())
+	}
+	if _, err := s.Socket("tcp", "127.0.0.1:no-port"); err == nil {
+		t.Error("there is no error")
+	}
+	if _, err := s.Socket("udp", "127.0.0.1:0"); err == nil {
+		t.Error("there is no error")
+	}
+	other := &Server{SimpleUsage: "api"}
+	defer other.closeSockets()
+	if l := open(t, other, "tcp", "127.0.0.1:0"); l.Addr().String() == one.Addr().String() {
+		t.Error("two servers have one socket")
+	}
+}
+
+// Sockets are opened by several goroutines of a server.
+func TestSocketsAtOnce(t *testing.T) {
+	places(t)
+	s := &Server{SimpleUsage: "db"}
+	defer s.closeSockets()
+	var all sync.WaitGroup
+	addresses := make([]string, 10)
+	for i := range addresses {
+		all.Go(func() {
+			l, err := s.Socket("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			addresses[i] = l.Addr().String()
+			_ = l.Close()
+		})
+	}
+	all.Wait()
+	for _, a := range addresses {
+		if a != addresses[0] {
+			t.Errorf("they are at %v", addresses)
+			break
+		}
+	}
+}
+
+// A server that is run keeps its port over failures and restarts, and the clients that come meanwhile. It leaves it when it has been
+// stopped, and gets it back.
+func TestSocketOfARunningServer(t *testing.T) {
+	places(t)
+	fail, listening := make(chan error), make(chan struct{}, 1)
+	db := &Server{SimpleUsage: "db"}
+	db.Run = func(ctx context.Context, s *Server, _ []string) error {
+		l, err := s.Socket("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		listening <- struct{}{}
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(c, "hello")
+				_ = c.Close()
+			}
+		}()
+		defer l.Close()
+		select {
+		case err := <-fail:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	db.Ready = func(ctx context.Context, _ *Server) error {
+		select {
+		case <-listening:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	l := open(t, db, "tcp", "127.0.0.1:0") // as Listen does
+	addr := l.Addr()
+	_ = l.Close()
+	hello := func(c net.Conn) {
+		t.Helper()
+		_ = c.SetDeadline(time.Now().Add(ioLimit))
+		if text, err := io.ReadAll(c); err != nil || string(text) != "hello" {
+			t.Errorf("the server says %q, %v", text, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), ioLimit)
+	defer cancel()
+	g := newGroup([]*Server{db})
+	signals, ended := make(chan os.Signal, 1), make(chan error, 1)
+	early := dial(t, addr, "")
+	go func() { ended <- g.run(signals) }()
+	hello(early)
+	request := func(what ask) {
+		t.Helper()
+		w, err := g.askFor(what, g.actors[0])
+		if err == nil {
+			err = g.await(ctx, w)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	request(askRestart)
+	hello(dial(t, addr, ""))
+
+	fail <- errors.New("boom")
+	g.until(ctx, func() bool { return g.actors[0].state == Backoff })
+	waiting := dial(t, addr, "")
+	request(askStart) // no need to wait for the pause
+	hello(waiting)
+
+	request(askStop)
+	g.until(ctx, func() bool { return !db.listens() })
+	refused(t, addr)
+	request(askStart)
+	hello(dial(t, addr, ""))
+	signals <- syscall.SIGTERM
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	refused(t, addr)
+	close(signals)
+}
+
+// listens reports whether a socket of the server is open.
+func (s *Server) listens() bool {
+	s.sockets.mu.Lock()
+	defer s.sockets.mu.Unlock()
+	for _, so := range s.sockets.byAddress {
+		if so.listener != nil {
+			return true
+		}
+	}
+	return false
+}

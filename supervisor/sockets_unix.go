@@ -1,0 +1,36 @@
+//go:build unix
+
+package supervisor
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// canShareSockets reports whether several listeners can be made of one socket.
+const canShareSockets = true
+
+// socketFile is the socket of a listener, to be closed apart from it. It is not what the listener's method File returns: when
+// net.FileListener asks that one for its descriptor, the socket blocks for a moment. A goroutine that accepts from another
+// listener on it just then would not end before the next client comes, whoever closes the listener.
+func socketFile(l net.Listener) (*os.File, error) {
+	c, ok := l.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	var dupErr error
+	err = raw.Control(func(of uintptr) { fd, dupErr = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) })
+	if err := errors.Join(err, os.NewSyscallError("dup", dupErr)); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), l.Addr().String()), nil
+}

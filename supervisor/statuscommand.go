@@ -1,0 +1,233 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// statusFlags are the flags of `status`.
+type statusFlags struct {
+	output  string
+	wait    string
+	timeout time.Duration
+}
+
+// statusCommand is `status`.
+func statusCommand() *Command {
+	var f statusFlags
+	flags := pflag.NewFlagSet("status", pflag.ContinueOnError)
+	flags.StringVarP(&f.output, "output", "o", "table", "shape of the answer: table, wide or json")
+	flags.StringVar(&f.wait, "wait", "", "wait until all servers are in this state, ready or stopped, before answering")
+	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long to wait; 0 for ever")
+	return &Command{
+		Name:  "status",
+		Short: "show the servers of a run, and how they are",
+		Long: "Show the servers of a run, and how they are. With --wait=ready it also waits for a run to begin that has just been " +
+			"started; if a server fails for good, it does not wait any longer.",
+		Flags: flags,
+		Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
+			return f.run(ctx, hk, p, args)
+		},
+	}
+}
+
+func (f *statusFlags) run(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
+	if err := noArgs("status", args); err != nil {
+		return err
+	}
+	write, ok := map[string]func(io.Writer, *Status) error{"table": writeTable, "wide": writeWide, "json": writeJSON}[f.output]
+	switch {
+	case !ok:
+		return usageError(fmt.Errorf("--output: %q is no shape: use table, wide or json", f.output))
+	case f.wait != "" && f.wait != "ready" && f.wait != "stopped":
+		return usageError(fmt.Errorf("--wait: %q cannot be waited for: use ready or stopped", f.wait))
+	}
+	c := hk.connect(p)
+	if f.wait != "" {
+		if err := f.await(ctx, c); err != nil {
+			return err
+		}
+		if f.wait == "stopped" {
+			return nil // there is nothing to show
+		}
+	}
+	s, err := c.status(ctx)
+	if errors.Is(err, errNotRunning) && !held(p, hk.Name) { // or it is just beginning
+		// What hinders a look is no news here; the next run tells of it.
+		if crash, _ := lastCrash(p); crash != nil {
+			err = fmt.Errorf("%w\n%v", err, crash)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return write(hk.Out(), s)
+}
+
+// statusPoll is how often it is looked whether a run has begun, or ended.
+const statusPoll = 50 * time.Millisecond
+
+// await waits as --wait says.
+func (f *statusFlags) await(ctx context.Context, c *client) error {
+	if f.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.timeout)
+		defer cancel()
+	}
+	lacking := errors.New(c.program + " has not answered yet")
+	for seen := false; ; {
+		s, err := c.status(ctx)
+		switch {
+		case err == nil:
+			seen = true
+			var over bool
+			if over, lacking = f.there(s); over {
+				return lacking
+			}
+		case ctx.Err() != nil: // below
+		case errors.Is(err, errNotRunning) && f.wait == "stopped":
+			// At the very end it answers no more, but the folder is still its own: the next run would be refused.
+			if !held(c.plan, c.program) {
+				return nil
+			}
+			lacking = errors.New("it is about to end, or has just begun")
+		case errors.Is(err, errNotRunning) && !seen:
+			lacking = errors.New(c.program + " has not begun to run")
+		case errors.Is(err, errGone):
+		default:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return fmt.Errorf("not %s after %v: %w", f.wait, f.timeout, lacking)
+			}
+			return ctx.Err()
+		case <-time.After(statusPoll):
+		}
+	}
+}
+
+// there reports whether there is nothing to wait for any more. The error says what is lacking, then or so far.
+func (f *statusFlags) there(s *Status) (over bool, lacking error) {
+	if f.wait == "stopped" {
+		return false, errors.New("it still runs")
+	}
+	if s.Stopping {
+		return true, errClosing
+	}
+	var not []string
+	for _, server := range s.Servers {
+		if server.State == Ready {
+			continue
+		}
+		text := fmt.Sprintf("%s is %v", server.Name, server.State)
+		if server.Error != "" {
+			text += ": " + server.Error
+		}
+		not = append(not, text)
+		over = over || server.State == Failed
+	}
+	if len(not) == 0 {
+		return true, nil
+	}
+	return over, errors.New(strings.Join(not, "; "))
+}
+
+func noArgs(command string, args []string) error {
+	if len(args) > 0 {
+		return usageError(fmt.Errorf("%s takes no arguments, but there is %q", command, args[0]))
+	}
+	return nil
+}
+
+func writeJSON(w io.Writer, s *Status) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(s)
+}
+
+func writeTable(w io.Writer, s *Status) error { return writeServers(w, s, false) }
+func writeWide(w io.Writer, s *Status) error  { return writeServers(w, s, true) }
+
+// writeServers prints a line for each server, as kubectl would.
+func writeServers(w io.Writer, s *Status, wide bool) error {
+	if s.Crash != nil {
+		fmt.Fprintf(w, "%s: %v\n\n", s.Program, s.Crash)
+	}
+	table := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
+	heads := []string{"SERVER", "STATE", "SINCE", "RESTARTS"}
+	if wide {
+		heads = append(heads, "START", "NEEDS", "RESTART", "ISOLATION", "PID", "LOG-LEVEL")
+	}
+	fmt.Fprintln(table, strings.Join(append(heads, "ADDRESS"), "\t"))
+	for _, server := range s.Servers {
+		columns := []string{server.Name, server.State.String(), age(server.Since), restarts(server)}
+		if wide {
+			columns = append(columns, dash(startTime(server)), dash(strings.Join(server.Needs, ",")), string(server.Restart),
+				string(server.Isolation), strconv.Itoa(server.pid(s)), server.LogLevel)
+		}
+		what := server.Address
+		if server.Error != "" {
+			what = oneLine(errors.New(server.Error))
+		}
+		fmt.Fprintln(table, strings.TrimRight(strings.Join(append(columns, what), "\t"), "\t"))
+	}
+	return table.Flush()
+}
+
+// pid is the process that the server is in.
+func (s *ServerStatus) pid(run *Status) int {
+	if s.PID != 0 {
+		return s.PID
+	}
+	return run.PID
+}
+
+func startTime(s ServerStatus) string {
+	if s.StartSeconds == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2fs", s.StartSeconds)
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// restarts is their number, and when the last failure was, as kubectl has it for containers.
+func restarts(s ServerStatus) string {
+	text := strconv.Itoa(s.Restarts)
+	if s.LastFailure != nil {
+		text += fmt.Sprintf(" (failed %s ago)", age(s.LastFailure.Time))
+	}
+	return text
+}
+
+// age is how long ago that was, short.
+func age(t time.Time) string {
+	d := now().Sub(t)
+	switch {
+	case d < time.Second:
+		return "0s"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}

@@ -1,0 +1,193 @@
+package supervisor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/term"
+
+	"github.com/seed-200a7251/km/logging"
+)
+
+// steerCommands are `start`, `stop` and `restart`.
+func steerCommands() []*Command {
+	var all []*Command
+	for _, c := range []struct{ name, short, long string }{
+		{"start", "start servers of a run that have been stopped",
+			"Start servers of a run that have been stopped or have failed, and those that they need, and wait until they are ready."},
+		{"stop", "stop servers of a run",
+			"Stop servers of a run, and first those that need them, and wait until they have ended. The run goes on; it ends with Ctrl-C or SIGTERM."},
+		{"restart", "stop servers of a run, and start them again",
+			"Stop servers of a run, start them again, and wait until they are ready. Servers that need them keep running."},
+	} {
+		flags := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
+		noWait := flags.Bool("no-wait", false, "do not wait until it is done")
+		yes := new(bool)
+		if c.name == "stop" {
+			flags.BoolVarP(yes, "yes", "y", false, "do not ask")
+		}
+		all = append(all, &Command{Name: c.name, Args: "SERVER...", Short: c.short, Long: c.long, Flags: flags,
+			Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
+				return hk.steer(ctx, p, c.name, args, *noWait, *yes)
+			}})
+	}
+	return all
+}
+
+// steer is `start`, `stop` or `restart` of the servers that args name.
+func (hk *HyperKube) steer(ctx context.Context, p *Plan, what string, args []string, noWait, yes bool) error {
+	names, err := hk.serversOf(args)
+	if err == nil && len(names) == 0 {
+		err = fmt.Errorf("%s what? Name servers: `%s status%s` shows them", what, hk.Name, p.Location())
+	}
+	if err != nil {
+		return usageError(err)
+	}
+	c := hk.connect(p)
+	if what == "stop" && !yes {
+		if err := confirmStop(ctx, hk, c, names); err != nil {
+			return err
+		}
+	}
+	path := "/v1/servers/" + strings.Join(names, ",") + "/" + what
+	if noWait {
+		path += "?wait=false"
+	}
+	var all []ServerStatus
+	if err := c.call(ctx, http.MethodPost, path, nil, &all); err != nil {
+		return err
+	}
+	for _, s := range all {
+		text := fmt.Sprintf("%s is %v", s.Name, s.State)
+		switch {
+		case noWait: // the state may still be the one from before
+			text = fmt.Sprintf("%s is asked to %s", s.Name, what)
+		case s.State == Ready:
+			text += fmt.Sprintf(" after %.2fs", s.StartSeconds)
+		}
+		fmt.Fprintln(hk.Out(), text)
+	}
+	return nil
+}
+
+// serversOf are the names of the servers that args mean: names apart by commas or spaces; a composite means its members.
+func (hk *HyperKube) serversOf(args []string) ([]string, error) {
+	var names []string
+	for _, arg := range args {
+		for word := range strings.FieldsFuncSeq(arg, func(c rune) bool { return c == ',' || c == ' ' }) {
+			if word == "all" {
+				return nil, fmt.Errorf("name the servers one by one; Ctrl-C where `%s run` was called, or SIGTERM, ends the whole run", hk.Name)
+			}
+			chosen, err := hk.choose([]string{word})
+			if err != nil {
+				return nil, err
+			}
+			for _, s := range chosen {
+				if !slices.Contains(names, s.Name()) {
+					names = append(names, s.Name())
+				}
+			}
+		}
+	}
+	return names, nil
+}
+
+// confirmStop asks, if others need what is to be stopped, or it cannot be started again.
+func confirmStop(ctx context.Context, hk *HyperKube, c *client, names []string) error {
+	s, err := c.status(ctx)
+	if err != nil {
+		return err
+	}
+	stopped := slices.Clone(names)
+	var warnings []string
+	for more := true; more; {
+		more = false
+		for _, server := range s.Servers {
+			if slices.Contains(stopped, server.Name) || server.State.Ended() {
+				continue
+			}
+			for _, need := range server.Needs {
+				if slices.Contains(stopped, need) {
+					stopped, more = append(stopped, server.Name), true
+					warnings = append(warnings, fmt.Sprintf("%s needs %s, and is stopped first.", server.Name, need))
+					break
+				}
+			}
+		}
+	}
+	for _, server := range s.Servers {
+		if server.StartsOnce && slices.Contains(stopped, server.Name) && !server.State.Ended() {
+			warnings = append(warnings, fmt.Sprintf("%s can start only once in a process: it comes back when %s is started again.", server.Name, hk.Name))
+		}
+	}
+	if len(warnings) == 0 {
+		return nil
+	}
+	for _, w := range warnings {
+		fmt.Fprintln(hk.errOut(), w)
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return errors.New("nothing was stopped, as there is no terminal on which to ask; --yes stops them without asking")
+	}
+	fmt.Fprint(hk.errOut(), "Go on? [y/N] ")
+	answered := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(os.Stdin).ReadString('\n') // at its end the answer is no
+		answered <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case line := <-answered:
+		if line == "y" || line == "yes" {
+			return nil
+		}
+	case <-ctx.Done():
+		fmt.Fprintln(hk.errOut()) // the cursor stands behind the question
+	}
+	return errors.New("nothing was stopped")
+}
+
+// logLevelCommand is `log-level`.
+func logLevelCommand() *Command {
+	return &Command{
+		Name:  "log-level",
+		Args:  "SERVER LEVEL",
+		Short: "change how much a server of a run logs",
+		Long: "Change how much a server of a run logs: debug, info, warn, error, or v=N, with effect at once and until the run ends. The " +
+			"binary's own name stands for what belongs to no server.",
+		Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
+			if len(args) != 2 {
+				return usageError(errors.New("log-level takes two arguments, a server and a level"))
+			}
+			name := args[0]
+			if name != hk.Name {
+				names, err := hk.serversOf(args[:1])
+				if err == nil && len(names) != 1 {
+					err = fmt.Errorf("log-level takes one server, but %s means %s", args[0], strings.Join(names, ", "))
+				}
+				if err != nil {
+					return usageError(err)
+				}
+				name = names[0]
+			}
+			var level zapcore.Level
+			level, err := logging.ParseLevel(args[1])
+			if err != nil {
+				return usageError(err)
+			}
+			body := logLevel{logging.FormatLevel(level)}
+			if err := hk.connect(p).call(ctx, http.MethodPut, "/v1/servers/"+name+"/log-level", body, &body); err != nil {
+				return err
+			}
+			fmt.Fprintf(hk.Out(), "%s logs at %s\n", name, body.Level)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,219 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+)
+
+// topCommand is `top`.
+func topCommand() *Command {
+	flags := pflag.NewFlagSet("top", pflag.ContinueOnError)
+	once := flags.BoolP("once", "1", false, "show it once and end; so it is where standard output is not a terminal")
+	interval := flags.DurationP("interval", "d", 2*time.Second, "time between two looks")
+	return &Command{
+		Name:  "top",
+		Short: "show what the servers of a run use up",
+		Long: "Show what the servers of a run use up: CPU, in percent of one CPU, by the samples of a profile that is taken as long as " +
+			"somebody looks; goroutines; lines in the log. What belongs to no server, such as garbage collection, is the program's.",
+		Flags: flags,
+		Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
+			if err := noArgs("top", args); err != nil {
+				return err
+			}
+			if *interval < minInterval {
+				return usageError(fmt.Errorf("--interval=%v: use %v or more", *interval, minInterval))
+			}
+			t := &top{client: hk.connect(p), interval: *interval}
+			if *once || !isTerminal(hk.Out()) {
+				return t.once(ctx, hk.Out())
+			}
+			return t.live(ctx, hk)
+		},
+	}
+}
+
+// minInterval is as often as samples of a profile tell anything.
+const minInterval = 200 * time.Millisecond
+
+// top compares two looks at a run.
+type top struct {
+	client   *client
+	interval time.Duration
+	before   *Usage
+}
+
+// look asks the run.
+func (t *top) look(ctx context.Context) (*Status, *Usage, error) {
+	s, err := t.client.status(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var u Usage
+	return s, &u, t.client.call(ctx, http.MethodGet, "/v1/usage", nil, &u)
+}
+
+// once prints one table.
+func (t *top) once(ctx context.Context, w io.Writer) error {
+	_, before, err := t.look(ctx)
+	if err != nil {
+		return err
+	}
+	t.before = before
+	select {
+	case <-time.After(t.interval):
+	case <-ctx.Done():
+		return nil
+	}
+	s, u, err := t.look(ctx)
+	if err != nil {
+		return err
+	}
+	return t.table(w, s, u)
+}
+
+// live draws the table again and again, until q or Ctrl-C.
+func (t *top) live(ctx context.Context, hk *HyperKube) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer keys(cancel)()
+	// On the terminal's other screen, so that the user's own is there again afterwards; without the cursor.
+	fmt.Fprint(hk.Out(), "\x1b[?1049h\x1b[?25l")
+	defer fmt.Fprint(hk.Out(), "\x1b[?25h\x1b[?1049l")
+	for wait := minInterval; ; wait = t.interval { // the first difference comes soon
+		s, u, err := t.look(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var text bytes.Buffer
+		fmt.Fprintf(&text, "%s %s   process %d   up %s   %s   q ends it\n\n", s.Program, s.Name, s.PID, age(s.Began), now().Format(time.TimeOnly))
+		if err := t.table(&text, s, u); err != nil {
+			return err
+		}
+		t.before = u
+		columns, rows := terminalSize(hk.Out()) // each time: it may have been resized
+		if _, err := io.WriteString(hk.Out(), frame(text.String(), columns, rows)); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// terminalSize is the size of a terminal, or the usual one.
+func terminalSize(w io.Writer) (columns, rows int) {
+	if f, ok := w.(*os.File); ok {
+		if columns, rows, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 && rows > 0 {
+			return columns, rows
+		}
+	}
+	return 80, 24
+}
+
+// frame draws text over what is on the screen. What does not fit is left out: the terminal would scroll. If it is lines, the last
+// one of those that are shown says how many.
+func frame(text string, columns, rows int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	if len(lines) > rows {
+		more := len(lines) - (rows - 1)
+		lines = append(lines[:rows-1:rows-1], fmt.Sprintf("… %d more lines: enlarge the window, or use --once", more))
+	}
+	var b strings.Builder
+	b.WriteString("\x1b[H")
+	for _, line := range lines {
+		if cells := []rune(line); len(cells) > columns {
+			line = string(cells[:columns])
+		}
+		// The line is cleared before it is written: behind the last column, that one would be cleared. In raw mode a line ends with a
+		// return, too.
+		b.WriteString("\x1b[K" + line + "\r\n")
+	}
+	text = b.String()
+	if len(lines) == rows {
+		return strings.TrimSuffix(text, "\r\n")
+	}
+	return text + "\x1b[J"
+}
+
+// keys calls stop when q, Ctrl-C or Ctrl-D is typed. What it returns ends that.
+func keys(stop func()) (restore func()) {
+	in := int(os.Stdin.Fd())
+	state, err := term.MakeRaw(in)
+	if err != nil {
+		return func() {} // it is not a terminal: signals end it
+	}
+	go func() {
+		for key := make([]byte, 1); ; {
+			if n, err := os.Stdin.Read(key); err != nil || n == 1 && slices.Contains([]byte{'q', 'Q', 3, 4}, key[0]) {
+				stop()
+				return
+			}
+		}
+	}()
+	return func() { _ = term.Restore(in, state) }
+}
+
+// table prints what has been used up since the look before.
+func (t *top) table(w io.Writer, s *Status, u *Usage) error {
+	states := map[string]ServerStatus{}
+	for _, server := range s.Servers {
+		states[server.Name] = server
+	}
+	before := map[string]ServerUsage{}
+	seconds := 0.0
+	if t.before != nil {
+		seconds = u.Time.Sub(t.before.Time).Seconds()
+		for _, server := range t.before.Servers {
+			before[server.Name] = server
+		}
+	}
+	names := len("SERVER")
+	for _, server := range u.Servers {
+		names = max(names, len(server.Name))
+	}
+	// Numbers stand on the right, names on the left. It is to fit into 80 columns.
+	var text bytes.Buffer
+	const gap = 2
+	table := tabwriter.NewWriter(&text, 0, 8, gap, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(table, "%-*s\tSTATE\tRESTARTS\tCPU %%\tCPU TIME\tGOROUTINES\tLINES/s\tLOST\t\n", names, "SERVER")
+	for _, server := range u.Servers {
+		state, restarts := "-", "-"
+		if status, ok := states[server.Name]; ok {
+			state, restarts = status.State.String(), fmt.Sprint(status.Restarts)
+		}
+		cpu, lines := "-", "-"
+		if b, ok := before[server.Name]; ok && seconds > 0 {
+			cpu = fmt.Sprintf("%.1f", 100*max(0, server.CPUSeconds-b.CPUSeconds)/seconds)
+			lines = fmt.Sprintf("%.1f", float64(server.LogLines-b.LogLines)/seconds)
+		}
+		fmt.Fprintf(table, "%-*s\t%s\t%s\t%s\t%.2fs\t%d\t%s\t%d\t\n", names, server.Name, state, restarts, cpu, server.CPUSeconds,
+			server.Goroutines, lines, server.LostLines)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(text.String()) {
+		fmt.Fprint(w, strings.TrimPrefix(line, strings.Repeat(" ", gap)))
+	}
+	if u.Error != "" {
+		fmt.Fprintf(w, "\n%s\n", oneLine(errors.New(u.Error)))
+	}
+	return nil
+}

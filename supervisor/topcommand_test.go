@@ -1,0 +1,76 @@
+package supervisor
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTopTable(t *testing.T) {
+	at := time.Unix(1000, 0)
+	s := &Status{Servers: []ServerStatus{{Name: "controller-manager", State: Ready, Restarts: 2}, {Name: "db", State: Backoff}}}
+	u := &Usage{Time: at.Add(2 * time.Second), Servers: []ServerUsage{
+		{Name: "controller-manager", CPUSeconds: 11.5, Goroutines: 1234, LogLines: 120, LostLines: 3},
+		{Name: "db", CPUSeconds: 1},
+		{Name: "hk", CPUSeconds: 0.126, Goroutines: 30, LogLines: 7},
+	}}
+	before := &Usage{Time: at, Servers: []ServerUsage{
+		{Name: "controller-manager", CPUSeconds: 10, LogLines: 100},
+		{Name: "db", CPUSeconds: 1.5}, // a process of its own has ended meanwhile
+	}}
+	for _, test := range []struct {
+		name   string
+		before *Usage
+		err    string
+		want   string
+	}{
+		{"two looks", before, "", `
+SERVER                STATE  RESTARTS  CPU %  CPU TIME  GOROUTINES  LINES/s  LOST
+controller-manager    ready         2   75.0    11.50s        1234     10.0     3
+db                  backoff         0    0.0     1.00s           0      0.0     0
+hk                        -         -      -     0.13s          30        -     0
+`},
+		{"one look", nil, "somebody else\nlooks", `
+SERVER                STATE  RESTARTS  CPU %  CPU TIME  GOROUTINES  LINES/s  LOST
+controller-manager    ready         2      -    11.50s        1234        -     3
+db                  backoff         0      -     1.00s           0        -     0
+hk                        -         -      -     0.13s          30        -     0
+
+somebody else
+`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			u.Error = test.err
+			var out bytes.Buffer
+			if err := (&top{before: test.before}).table(&out, s, u); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.TrimPrefix(test.want, "\n"), out.String()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What does not fit on the screen is left out: it would scroll.
+func TestTopFrame(t *testing.T) {
+	for _, test := range []struct {
+		columns, rows int
+		want          string
+	}{
+		{80, 24, "\x1b[H\x1b[Kone\r\n\x1b[Ktwo …\r\n\x1b[Kthree\r\n\x1b[J"},
+		{80, 4, "\x1b[H\x1b[Kone\r\n\x1b[Ktwo …\r\n\x1b[Kthree\r\n\x1b[J"},
+		{80, 3, "\x1b[H\x1b[Kone\r\n\x1b[Ktwo …\r\n\x1b[Kthree"},
+		{80, 2, "\x1b[H\x1b[Kone\r\n\x1b[K… 2 more lines: enlarge the window, or use --once"},
+		{80, 1, "\x1b[H\x1b[K… 3 more lines: enlarge the window, or use --once"},
+		{5, 24, "\x1b[H\x1b[Kone\r\n\x1b[Ktwo …\r\n\x1b[Kthree\r\n\x1b[J"},
+		{4, 24, "\x1b[H\x1b[Kone\r\n\x1b[Ktwo \r\n\x1b[Kthre\r\n\x1b[J"},
+	} {
+		if got := frame("one\ntwo …\nthree\n", test.columns, test.rows); got != test.want {
+			t.Errorf("%d columns, %d rows: %q, want %q", test.columns, test.rows, got, test.want)
+		}
+	}
+}

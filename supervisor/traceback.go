@@ -1,0 +1,158 @@
+package supervisor
+
+import (
+	"bytes"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/seed-200a7251/km/logging"
+)
+
+var (
+	// said is the line with which the runtime begins to say why it ends the process. A signal's has its code in the next one.
+	said = regexp.MustCompile(`(?m)^(?:panic: |fatal error: |SIG[A-Z0-9]+: .*\nPC=.* sigcode=(-?\d+))`)
+	// another is the line of a further panic, or of a fatal error in one.
+	another = regexp.MustCompile(`^\t?(?:panic|fatal error): `)
+	// unsaid is the beginning of a traceback whose reason is not there.
+	unsaid = regexp.MustCompile(`^\n*(?:\[signal (\w+: [^\n]+?) code=|runtime stack:\n|goroutine \d+ )`)
+	// header is the first line of a goroutine's stack. Only the running one can have crashed; one in a system call may be in C code,
+	// where a signal has reached it.
+	header  = regexp.MustCompile(`(?m)^goroutine \d+ [^\[\n]*\[(?:(running|syscall)\b)?.*\]:\n(.*)`)
+	label   = regexp.MustCompile(` labels:\{.*?` + regexp.QuoteMeta(strconv.Quote(logging.LabelKey)) + `: ("(?:[^"\\]|\\.)*")`)
+	calling = regexp.MustCompile(`(?m)^([\w./%-]+\.\S+?)\([^\n]*\)$`)
+)
+
+// parseCrash reads the beginning of what the runtime writes when it ends a process: the reason, in one line, and the server
+// whose goroutine it was. Either is empty if it is not known. The text may be preceded by lines of others, and may be cut off.
+func parseCrash(text []byte) (reason, server string) {
+	at := said.FindSubmatchIndex(text)
+	if at == nil {
+		m := unsaid.FindSubmatch(text)
+		if m == nil {
+			return "", ""
+		}
+		return firstLine(fatalReason(string(m[1]), text)), crashedServer(text)
+	}
+	begin, code := at[0], at[2:4]
+	if code[0] >= 0 {
+		// A program that sends a signal gives it the code 0, or a negative one: whose goroutine it has met is chance.
+		if n, err := strconv.Atoi(string(text[code[0]:code[1]])); err == nil && n > 0 {
+			server = crashedServer(text[begin:])
+		}
+		line, _, _ := bytes.Cut(text[begin:], []byte("\n"))
+		return firstLine(string(line)), server
+	}
+	text = text[begin:]
+	return firstLine(firstPanic(string(text))), crashedServer(text)
+}
+
+// firstPanic is the first of the panics with which the text begins that was not recovered, in the end or to panic again:
+// those behind it are of functions deferred there. In what a panic says, each line but the first is indented.
+func firstPanic(text string) string {
+	text, _, _ = strings.Cut(text, "\n\n")
+	var first, this string
+	recovered := true // this
+	for line := range strings.SplitSeq(text, "\n") {
+		if another.MatchString(line) {
+			if !recovered {
+				return this
+			}
+			this = strings.TrimPrefix(line, "\t")
+		}
+		recovered = strings.HasSuffix(line, " [recovered]")
+		// Repanicked is the same panic, which went on.
+		this = strings.TrimSuffix(strings.TrimSuffix(this, " [recovered, repanicked]"), " [recovered]")
+		if first == "" {
+			first = this
+		}
+	}
+	if !recovered {
+		return this
+	}
+	return first
+}
+
+// fatalReasons tell a fatal error by the function that found it.
+var fatalReasons = map[string]string{
+	"internal/runtime/maps.fatal":  "concurrent use of a map",
+	"sync.fatal":                   "unlock of an unlocked mutex",
+	"internal/sync.fatal":          "unlock of an unlocked mutex",
+	"runtime.newstack":             "stack overflow",
+	"runtime.sysMapOS":             "out of memory",
+	"runtime.sysUsedOS":            "out of memory",
+	"runtime.(*mcache).refill":     "out of memory",
+	"runtime.(*mcache).allocLarge": "out of memory",
+}
+
+// fatalReason is the reason for a traceback without one. The runtime writes that of a fatal error to standard error alone
+// (go.dev/issue/76859), so it is found by the stack.
+func fatalReason(signal string, text []byte) string {
+	const fatal = "fatal error"
+	if signal != "" {
+		return fatal + ": " + signal
+	}
+	stack, _, _ := bytes.Cut(bytes.TrimLeft(text, "\n"), []byte("\n\n"))
+	if m := header.FindSubmatch(stack); m != nil && len(m[1]) == 0 && bytes.HasPrefix(stack, m[0]) {
+		return fatal // no goroutine runs, and so none has found it: all are asleep
+	}
+	for _, m := range calling.FindAllSubmatch(stack, -1) {
+		switch name := string(m[1]); name {
+		case "runtime.throw", "runtime.fatal":
+		default:
+			if reason := fatalReasons[name]; reason != "" {
+				return fatal + ": " + reason
+			}
+			return fatal + " in " + name
+		}
+	}
+	return fatal
+}
+
+// crashedServer is the server of the goroutine that crashed, which is the first one in a traceback.
+func crashedServer(text []byte) string {
+	m := header.FindSubmatch(text)
+	// Where the runtime was not at work for any goroutine, that of another thread may be the first.
+	if m == nil || len(m[1]) == 0 || bytes.HasPrefix(m[2], []byte("\tgoroutine running on other thread")) {
+		return ""
+	}
+	line, _, _ := bytes.Cut(m[0], []byte("\n"))
+	l := label.FindSubmatch(line)
+	if l == nil {
+		return ""
+	}
+	server, err := strconv.Unquote(string(l[1]))
+	if err != nil {
+		return ""
+	}
+	return server
+}
+
+// maxFirstLine is how many bytes of a line are shown.
+const maxFirstLine = 300
+
+// firstLine is the first line of a text, as it can be shown in a terminal.
+func firstLine(text string) string {
+	text, _, more := strings.Cut(strings.TrimSpace(text), "\n")
+	if len(text) > maxFirstLine {
+		text, more = text[:maxFirstLine], true
+		for range utf8.UTFMax - 1 { // not within a character
+			if r, size := utf8.DecodeLastRuneInString(text); r != utf8.RuneError || size != 1 {
+				break
+			}
+			text = text[:len(text)-1]
+		}
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, strings.ReplaceAll(strings.TrimSpace(text), "\t", " "))
+	if more {
+		text += " …"
+	}
+	return text
+}

@@ -1,0 +1,73 @@
+package supervisor
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxSocketPath is how long the path of a unix socket may be: 108 bytes on Linux, 104 on macOS, and a final zero.
+const maxSocketPath = 103
+
+// Where the path is too long, the socket has this name in a temporary folder whose name begins with the prefix.
+const (
+	linkedSocket    = "socket"
+	linkedDirPrefix = "socket-"
+)
+
+// listenUnix opens a unix socket for its owner alone. What is at the path is replaced. If the path is too long for a socket, it
+// is a soft link to one in a temporary folder.
+func listenUnix(path string) (l net.Listener, err error) {
+	removeUnix(path)
+	defer func() {
+		if err != nil {
+			removeUnix(path)
+		}
+	}()
+	real := path
+	if len(path) > maxSocketPath {
+		dir, err := os.MkdirTemp("", linkedDirPrefix)
+		if err != nil {
+			return nil, err
+		}
+		real = filepath.Join(dir, linkedSocket)
+		if err := os.Symlink(real, path); err != nil {
+			return nil, errors.Join(err, os.Remove(dir))
+		}
+	}
+	if l, err = net.Listen("unix", real); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(real, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// removeUnix removes what listenUnix has made, as far as it is there.
+func removeUnix(path string) {
+	// What cannot be removed is in the way of the next listenUnix, which says so. A link that somebody else has put there may lead
+	// anywhere: only what listenUnix makes is removed behind it.
+	if real, err := os.Readlink(path); err == nil && filepath.Base(real) == linkedSocket {
+		if dir := filepath.Dir(real); strings.HasPrefix(filepath.Base(dir), linkedDirPrefix) {
+			_ = os.Remove(real)
+			_ = os.Remove(dir)
+		}
+	}
+	_ = os.Remove(path)
+}
+
+// unixAddress is the path at which a socket is reached that listenUnix has made.
+func unixAddress(path string) (string, error) {
+	real, err := os.Readlink(path)
+	switch {
+	case err == nil:
+		return real, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return "", err
+	}
+	return path, nil // a socket, not a link
+}

@@ -1,0 +1,142 @@
+package supervisor
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// longFolder is a folder whose path is too long for a socket in it.
+func longFolder(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// empty fails the test if there is something in the folder.
+func empty(t *testing.T, dir string) {
+	t.Helper()
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("in %s there is %v (%v)", dir, entries, err)
+	}
+}
+
+func TestUnixSocket(t *testing.T) {
+	short, err := os.MkdirTemp("", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(short)
+	for name, dir := range map[string]string{"short": short, "long": longFolder(t)} {
+		t.Run(name, func(t *testing.T) {
+			temp, err := os.MkdirTemp("", "t")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(temp)
+			t.Setenv("TMPDIR", temp)
+			path := filepath.Join(dir, "hk.sock")
+			l, err := listenUnix(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info, err := os.Stat(path); err != nil || info.Mode() != os.ModeSocket|0o600 {
+				t.Errorf("mode %v (%v)", info.Mode(), err)
+			}
+			address, err := unixAddress(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := net.Dial("unix", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = c.Close()
+
+			// A killed process leaves it behind.
+			l.(*net.UnixListener).SetUnlinkOnClose(false)
+			_ = l.Close()
+			if l, err = listenUnix(path); err != nil {
+				t.Fatal(err)
+			}
+			if entries, err := os.ReadDir(temp); err != nil || len(entries) > 1 {
+				t.Errorf("the one before has left its folder: %v (%v)", entries, err)
+			}
+			_ = l.Close()
+			removeUnix(path)
+			empty(t, dir)
+			empty(t, temp)
+			removeUnix(path) // once more
+		})
+	}
+}
+
+func TestUnixSocketThatCannotBe(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", filepath.Join(temp, strings.Repeat("long", 30)))
+	if err := os.Mkdir(os.TempDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dir := longFolder(t)
+	if l, err := listenUnix(filepath.Join(dir, "hk.sock")); err == nil {
+		_ = l.Close()
+		t.Error("there is a socket with a path that is too long")
+	}
+	empty(t, dir)
+	empty(t, os.TempDir())
+	if _, err := unixAddress(filepath.Join(dir, "hk.sock")); !os.IsNotExist(err) {
+		t.Error(err)
+	}
+}
+
+// A link that somebody else has made is replaced. What it leads to stays.
+func TestUnixSocketInPlaceOfALink(t *testing.T) {
+	dir, err := os.MkdirTemp("", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	precious := filepath.Join(dir, "home", "precious")
+	if err := os.MkdirAll(filepath.Dir(precious), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(precious, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "hk.sock")
+	if err := os.Symlink(precious, path); err != nil {
+		t.Fatal(err)
+	}
+	l, err := listenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	removeUnix(path)
+	if text, err := os.ReadFile(precious); err != nil || string(text) != "mine" {
+		t.Error(err)
+	}
+}
+
+// The run's own: for its owner alone, and gone at the end. With a long path, too.
+func TestSocketOfTheAdminAPI(t *testing.T) {
+	for _, dir := range []string{t.TempDir(), longFolder(t)} {
+		s := serveArgs(t, newHyperKube(t, steady("db")), func(*group) {}, "--data-dir="+dir)
+		s.await("db", Ready)
+		if info, err := os.Stat(adminSocket(s.p, "hk")); err != nil || info.Mode() != os.ModeSocket|0o600 {
+			t.Errorf("mode %v (%v)", info.Mode(), err)
+		}
+		s.want(200, "GET", "/v1/status", "", nil)
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(adminSocket(s.p, "hk")); !os.IsNotExist(err) {
+			t.Errorf("the socket is still there: %v", err)
+		}
+	}
+}
