@@ -5,7 +5,11 @@
 //	  pki/               keys and certificates, under kubeadm's names
 //	  kubeconfig/        admin.conf, and one for each server that is a client
 //	  etcd/              etcd's data, and its socket
-//	  logs/              a file for each server, and km.log; see package supervisor
+//	  logs/              a file for each server, and km.log; as the following ones, see package supervisor
+//	  km.lock            held while km runs
+//	  km.sock            the admin API
+//	  running.json       there while km runs, and after a run that was not stopped
+//	  crash.log          what the runtime said at a crash; crash.log.1 when that has been told
 package cluster
 
 import (
@@ -37,8 +41,8 @@ type Cluster struct {
 
 // socket is where a server is to serve.
 type socket struct {
-	host, port string       // the names of the flags that say where
-	listener   net.Listener // nil when it has been taken
+	host, port string // the names of the flags that say where
+	address    string // as it was asked for
 }
 
 // New returns a Cluster of which nothing is known yet.
@@ -76,22 +80,27 @@ func (c *Cluster) ListenAt(p *supervisor.Plan, s *supervisor.Server, hostFlag, p
 	case port == "0":
 		return nil
 	}
-	socket := &socket{host: hostFlag, port: portFlag}
-	if err := socket.listen(s, port); err != nil {
+	host := s.Value(hostFlag)
+	socket := &socket{host: hostFlag, port: portFlag, address: net.JoinHostPort(host, port)}
+	l, err := s.Socket("tcp", socket.address)
+	if err != nil {
+		return socket.explain(s.Name(), host, port, err)
+	}
+	actual := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	if err := l.Close(); err != nil { // the socket stays open
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sockets[s.Name()] = socket
-	actual := strconv.Itoa(socket.listener.Addr().(*net.TCPAddr).Port)
 	if actual == port {
 		return nil
 	}
 	return s.Default(portFlag, actual)
 }
 
-// TakeListener hands over the socket that Listen opened. Once it has been taken, and the server is started again, it is a
-// new one with the same address. It is nil if the server does not listen.
+// TakeListener returns a listener on the socket that Listen opened, for one start of the server. It is nil if the server does
+// not listen.
 func (c *Cluster) TakeListener(s *supervisor.Server) (net.Listener, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,22 +108,11 @@ func (c *Cluster) TakeListener(s *supervisor.Server) (net.Listener, error) {
 	if socket == nil {
 		return nil, nil
 	}
-	if socket.listener == nil {
-		if err := socket.listen(s, s.Value(socket.port)); err != nil {
-			return nil, err
-		}
+	l, err := s.Socket("tcp", socket.address)
+	if err != nil {
+		return nil, socket.explain(s.Name(), s.Value(socket.host), s.Value(socket.port), err)
 	}
-	l := socket.listener
-	socket.listener = nil // taken
 	return l, nil
-}
-
-func (k *socket) listen(s *supervisor.Server, port string) (err error) {
-	host := s.Value(k.host)
-	if k.listener, err = net.Listen("tcp", net.JoinHostPort(host, port)); err != nil {
-		return k.explain(s.Name(), host, port, err)
-	}
-	return nil
 }
 
 func (k *socket) explain(server, host, port string, err error) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -19,13 +20,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/configz"
+	"k8s.io/component-base/metrics/legacyregistry"
 	cmapp "k8s.io/controller-manager/app"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app/options"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/names"
+	"k8s.io/kubernetes/pkg/controller/replicaset/metrics"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
@@ -171,7 +175,29 @@ func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []s
 	}
 	// Registered for the process; left there, the next start fails.
 	defer configz.Delete(app.ConfigzName)
+	defer unregister()
+	defer releaseName()
 	return app.Run(ctx, config.Complete())
+}
+
+// unregister takes the metrics of replica sets out of the process's registry: upstream complains where the next start finds
+// them there (pkg/controller/replicaset/replica_set.go). All others are registered in a way that may be repeated.
+func unregister() {
+	for _, m := range []prometheus.Collector{metrics.SortingDeletionAgeRatio, metrics.ReplicaSetRequeueSkips} {
+		legacyregistry.Registerer().Unregister(m)
+	}
+}
+
+// releaseName gives back the name of the informers: upstream does not where it fails before they have started (CreateControllerContext
+// in cmd/kube-controller-manager/app), and the next start would be refused. Only all names of the process can be given back
+// together; informers that use theirs are missing from /metrics then, until their server starts again.
+func releaseName() {
+	name, err := cache.NewInformerName(upstream)
+	if err != nil {
+		cache.ResetInformerNamesForTesting()
+		return
+	}
+	name.Release()
 }
 
 // ready waits for what users wait for: the service account "default" in the namespace "default", without which no pod can

@@ -144,13 +144,7 @@ func hasNameserver(file string) bool {
 }
 
 func (d *server) run(ctx context.Context, s *supervisor.Server, _ []string) (err error) {
-	if l, err := d.cluster.TakeListener(s); err != nil {
-		return err
-	} else if l != nil {
-		if err := l.Close(); err != nil {
-			return err
-		}
-	}
+	s.CloseSockets() // CoreDNS opens the port itself
 	instance, err := caddy.Start(caddy.CaddyfileInput{Filepath: "Corefile", Contents: corefile(s), ServerTypeName: "dns"})
 	if err != nil {
 		return err

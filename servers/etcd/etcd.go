@@ -7,12 +7,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/spf13/pflag"
 	"go.etcd.io/etcd/pkg/v3/flags"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -36,14 +40,15 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		SimpleUsage: Name,
 		Long: "The store of the cluster's state. In `km run` it listens on a unix socket in the data folder only; it joins " +
 			"by itself where the apiserver is selected and no --apiserver.etcd-servers names one elsewhere.",
-		AddFlags: func(s *supervisor.Server) { s.Flags().AddFlagSet(upstreamFlags(newOptions())) },
-		Packages: []string{"go.etcd.io/etcd/server/v3", "go.etcd.io/raft/v3", "go.etcd.io/bbolt"},
-		Defaults: e.defaults,
-		Check:    e.check,
-		Prepare:  e.prepare,
-		Run:      e.run,
-		Ready:    e.ready,
-		Address:  func(s *supervisor.Server) string { return s.Value("listen-client-urls") },
+		AddFlags:   func(s *supervisor.Server) { s.Flags().AddFlagSet(upstreamFlags(newOptions())) },
+		Packages:   []string{"go.etcd.io/etcd/server/v3", "go.etcd.io/raft/v3", "go.etcd.io/bbolt"},
+		Defaults:   e.defaults,
+		Check:      e.check,
+		Prepare:    e.prepare,
+		Run:        e.run,
+		Ready:      e.ready,
+		Address:    func(s *supervisor.Server) string { return s.Value("listen-client-urls") },
+		StartsOnce: func(*supervisor.Server) bool { return e.stuck() },
 		Main: func(_ context.Context, _ *supervisor.Server, args []string) error {
 			process.Become(Name, args)
 			etcdmain.Main(os.Args)
@@ -56,6 +61,7 @@ type etcd struct {
 	cluster   *cluster.Cluster
 	socketDir string // where the socket is, if the data folder's path is too long
 	started   component.Handoff[*embed.Etcd]
+	broken    atomic.Pointer[string] // path of the database, if the last start was broken off and may hold it
 }
 
 // options are etcd's configuration and the flag set that fills it. Upstream binds part of the flags in etcdmain, where
@@ -206,6 +212,11 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	// Upstream ends the process with a fatal line, or a panic in one of its goroutines, where its data cannot be read.
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal)))
 
+	var streams streams
+	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, streams.option())
+
+	database := filepath.Join(c.Dir, "member", "snap", "db")
+	e.broken.Store(nil)
 	// A goroutine of its own, because a fatal log line ends the goroutine that writes it.
 	type result struct {
 		etcd *embed.Etcd
@@ -213,6 +224,13 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	}
 	started := make(chan result, 1)
 	go func() {
+		defer func() {
+			// Data that etcd cannot make sense of may have it panic.
+			if v := recover(); v != nil {
+				s.Logger().Error("panic", zap.Any("value", v), zap.ByteString("stack", debug.Stack()))
+				started <- result{nil, fmt.Errorf("panic: %v", v)}
+			}
+		}()
 		e, err := embed.StartEtcd(c)
 		started <- result{e, err}
 	}()
@@ -221,10 +239,12 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	// It is not stopped before it has started: a start waits for nobody.
 	case r := <-started:
 		if r.err != nil {
+			e.broken.Store(&database)
 			return r.err
 		}
 		server = r.etcd
 	case err := <-fatal:
+		e.broken.Store(&database)
 		return err
 	}
 	defer e.started.Put(server)()
@@ -236,6 +256,7 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 		err = errors.New("etcd has stopped by itself")
 	}
 	closed := make(chan struct{})
+	streams.end()
 	go func() { defer close(closed); server.Close() }()
 	if err == nil {
 		<-closed
@@ -245,8 +266,22 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	select {
 	case <-closed:
 	case <-time.After(closeTime):
+		e.broken.Store(&database)
 	}
 	return err
+}
+
+// stuck reports whether a start that was broken off, by a fatal line or a panic, still holds the database: another one would
+// wait for its lock for ever.
+func (e *etcd) stuck() bool {
+	path := e.broken.Load()
+	if path == nil {
+		return false
+	}
+	lock := flock.New(*path, flock.SetFlag(os.O_RDWR))
+	defer lock.Close() // unlocks it, too
+	locked, err := lock.TryLock()
+	return !locked && !errors.Is(err, fs.ErrNotExist)
 }
 
 // closeTime is how long a failed etcd may take to close before it is left as it is.

@@ -44,11 +44,9 @@ func Setup(p *supervisor.Plan) error {
 	// A fatal line of one component is that component's failure: upstream ends the process with it, for instance when a
 	// hook of the API server is interrupted by a stop.
 	klogs.Install(p.Logs(), func(l *logging.Log, err error, code int) {
-		for _, s := range p.Servers {
-			if s.Log() == l {
-				s.Fail(err)
-				return
-			}
+		if s := serverOf(p, l); s != nil {
+			s.Fail(err)
+			return
 		}
 		os.Exit(code)
 	})
@@ -59,8 +57,8 @@ func Setup(p *supervisor.Plan) error {
 		return err
 	}
 
-	// Without it the lines that tell of a panic may not be in the log when it ends the process.
-	runtime.PanicHandlers = append(runtime.PanicHandlers, func(context.Context, any) { p.Logs().Flush() })
+	// Without it a panic in a goroutine that upstream guards (runtime.HandleCrash) ends the process, too, once it has been logged.
+	runtime.PanicHandlers = append(runtime.PanicHandlers, func(_ context.Context, v any) { contain(p, v) })
 
 	// Without it the apiserver's etcd clients write to standard error by themselves.
 	placeEtcdClients(p.Logs())
@@ -68,12 +66,10 @@ func Setup(p *supervisor.Plan) error {
 	// The components' commands do it, too: they talk to deprecated APIs on purpose, and would log a warning for each.
 	rest.SetDefaultWarningHandler(rest.NoWarnings{})
 
-	// WATCHDOG_*: the kubelet would tell systemd's watchdog that the whole process is well. ETCD_VERIFY: etcd would verify
-	// its data when it closes, and panic if it finds fault; that is for its own tests.
-	for _, name := range []string{"WATCHDOG_USEC", "WATCHDOG_PID", "ETCD_VERIFY"} {
-		if err := os.Unsetenv(name); err != nil {
-			return err
-		}
+	// Without it etcd verifies its data when it closes, and panics if it finds fault; that is for its own tests. (NOTIFY_SOCKET and
+	// WATCHDOG_*, by which components would speak for the whole process, are gone already: the supervisor has taken them.)
+	if err := os.Unsetenv("ETCD_VERIFY"); err != nil {
+		return err
 	}
 
 	// Feature gates are locked and versions are resolved once for all. Without it the first component that is asked

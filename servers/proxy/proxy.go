@@ -54,6 +54,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Run:           p.run,
 		Ready:         p.ready,
 		Address:       p.address,
+		StartsOnce:    p.startsOnce,
 		Main:          component.Main(upstream, func() *cobra.Command { return app.NewProxyCommand() }),
 	}
 }
@@ -62,7 +63,6 @@ type proxy struct {
 	cluster *cluster.Cluster
 	started component.Handoff[func(context.Context) error] // waits until this start can be used
 	mode    kubeproxyconfig.ProxyMode
-	ran     bool
 }
 
 // flags returns the component's flags, bound to its options.
@@ -140,6 +140,9 @@ func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	return checkMachine(px.mode)
 }
 
+// startsOnce reports whether it is the real one: upstream's never ends, and its metrics are registered for the process.
+func (px *proxy) startsOnce(*supervisor.Server) bool { return px.mode != simulated }
+
 func (px *proxy) run(ctx context.Context, s *supervisor.Server, _ []string) error {
 	config, err := configuration(s)
 	if err != nil {
@@ -152,10 +155,6 @@ func (px *proxy) run(ctx context.Context, s *supervisor.Server, _ []string) erro
 	if px.mode == simulated {
 		return px.simulate(ctx, config, client)
 	}
-	if px.ran {
-		return errors.New("the kube-proxy cannot be started twice in one process: start km again")
-	}
-	px.ran = true
 	return px.program(ctx, config, client)
 }
 

@@ -55,7 +55,9 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Prepare:  v.prepare,
 		Run:      v.run,
 		Ready:    v.ready,
-		Address:  func(s *supervisor.Server) string { return s.Value("dir") },
+		// A controller runs once, and making one adds types to client-go's Scheme, which the other servers read all the time.
+		StartsOnce: func(*supervisor.Server) bool { return true },
+		Address:    func(s *supervisor.Server) string { return s.Value("dir") },
 	}
 }
 
@@ -99,7 +101,7 @@ func (v *volumes) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor
 	if err := v.cluster.PrepareClient(ctx, p, s); err != nil {
 		return err
 	}
-	// Not in run: it adds types to client-go's Scheme, which the other servers read all the time once they have been started.
+	// Not in run: see StartsOnce.
 	return v.make(ctx, s)
 }
 
@@ -124,11 +126,6 @@ func (v *volumes) run(ctx context.Context, s *supervisor.Server, _ []string) (er
 			return err
 		}
 	}
-	made := v.controller
-	if made == nil {
-		return errors.New("the provisioner cannot be started twice in one process: start km again")
-	}
-	v.controller = nil
 	_, err = v.client.StorageV1().StorageClasses().Create(ctx, &storagev1.StorageClass{
 		ObjectMeta:        metav1.ObjectMeta{Name: class, Annotations: map[string]string{defaultClass: "true"}},
 		Provisioner:       provisioner,
@@ -139,12 +136,12 @@ func (v *volumes) run(ctx context.Context, s *supervisor.Server, _ []string) (er
 		return err
 	}
 	go func() {
-		err := wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(context.Context) (bool, error) { return made.HasRun(), nil })
+		err := wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(context.Context) (bool, error) { return v.controller.HasRun(), nil })
 		if err == nil {
 			v.started <- struct{}{}
 		}
 	}()
-	made.Run(ctx)
+	v.controller.Run(ctx)
 	return nil
 }
 

@@ -39,7 +39,6 @@ type Node struct {
 	name     string
 	address  string
 	defaults *kubeletconfigv1beta1.KubeletConfiguration
-	ran      bool
 	tunables tunables
 }
 
@@ -181,24 +180,12 @@ func (n *Node) Prepare(p *supervisor.Plan, s *supervisor.Server) error {
 
 // Run is the kubelet, until ctx ends.
 func (n *Node) Run(ctx context.Context, s *supervisor.Server) error {
-	if n.ran {
-		return errors.New("the kubelet cannot be started twice in one process: start km again")
-	}
-	n.ran = true
 	o, err := newOptions(ctx, s, n.defaults)
 	if err != nil {
 		return err
 	}
 	// The kubelet opens its port itself, and ends the process if it cannot. It was free a moment ago.
-	l, err := n.cluster.TakeListener(s)
-	if err != nil {
-		return err
-	}
-	if l != nil {
-		if err := l.Close(); err != nil {
-			return err
-		}
-	}
+	s.CloseSockets()
 	if n.tunables, err = readTunables(); err != nil {
 		return err
 	}
