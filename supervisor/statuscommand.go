@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -164,7 +165,8 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 	if s.Crash != nil {
 		fmt.Fprintf(w, "%s: %v\n\n", s.Program, s.Crash)
 	}
-	table := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
+	var text bytes.Buffer
+	table := tabwriter.NewWriter(&text, 0, 8, 3, ' ', 0)
 	heads := []string{"SERVER", "STATE", "SINCE", "RESTARTS"}
 	if wide {
 		heads = append(heads, "START", "NEEDS", "RESTART", "ISOLATION", "PID", "LOG-LEVEL")
@@ -180,9 +182,18 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 		if server.Error != "" {
 			what = oneLine(errors.New(server.Error))
 		}
-		fmt.Fprintln(table, strings.TrimRight(strings.Join(append(columns, what), "\t"), "\t"))
+		fmt.Fprintln(table, strings.Join(append(columns, what), "\t"))
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	// Not before: a row without its last cell would end the column of those above it.
+	for line := range strings.Lines(text.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pid is the process that the server is in.

@@ -55,6 +55,30 @@ api      backoff   2h      3 (failed 10s ago)   -       db,queue   always    non
 	}
 }
 
+// A server that has no address yet does not move those below it.
+func TestStatusTableStaysAligned(t *testing.T) {
+	at := time.Unix(100_000, 0)
+	now = func() time.Time { return at }
+	defer func() { now = time.Now }()
+	s := &Status{Servers: []ServerStatus{
+		{Name: "db", State: Ready, Since: at, LastFailure: &Failure{Time: at}, Address: "127.0.0.1:1"},
+		{Name: "job", State: Stopped, Since: at},
+		{Name: "web", State: Ready, Since: at, Address: "127.0.0.1:2"},
+	}}
+	var out bytes.Buffer
+	if err := writeTable(&out, s); err != nil {
+		t.Fatal(err)
+	}
+	want := `SERVER   STATE     SINCE   RESTARTS            ADDRESS
+db       ready     0s      0 (failed 0s ago)   127.0.0.1:1
+job      stopped   0s      0
+web      ready     0s      0                   127.0.0.1:2
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestAge(t *testing.T) {
 	at := time.Unix(1_000_000, 0)
 	now = func() time.Time { return at }
