@@ -3,7 +3,6 @@ package supervisor
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -36,7 +35,7 @@ func (a *actor) call() *attempt {
 			// The goroutine may be ended under it, by runtime.Goexit.
 			err := fmt.Errorf("the goroutine of its %s was ended", what)
 			defer func() { returned <- err }()
-			err = a.guard(f)
+			err = a.s.Guard(f)
 		})
 	}
 	begin(c.ran, "Run", func() error {
@@ -52,17 +51,6 @@ func (a *actor) call() *attempt {
 		close(ended)
 	}()
 	return c
-}
-
-// guard turns a panic into an error, and logs its stack.
-func (a *actor) guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-			a.log().Zap().Error("panic", zap.Any("value", v), zap.ByteString("stack", debug.Stack()))
-		}
-	}()
-	return f()
 }
 
 // end ends the server's context and waits for Run and Ready to return, for the grace period at most. The error says that it

@@ -107,8 +107,5 @@ func (c *child) logPrint(line []byte) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return
 	}
-	logger := c.s.Logger().WithOptions(zap.WithCaller(false))
-	if ce := logger.Check(zapcore.WarnLevel, string(bytes.TrimRight(line, "\r\n"))); ce != nil {
-		ce.Write()
-	}
+	c.s.Logger().WithOptions(zap.WithCaller(false)).Warn(string(bytes.TrimRight(line, "\r\n")))
 }

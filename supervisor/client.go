@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"syscall"
@@ -30,17 +29,7 @@ var (
 
 // connect returns a client of the run with the plan's data folder. Whether there is one shows when it is asked something.
 func (hk *HyperKube) connect(p *Plan) *client {
-	c := &client{program: hk.Name, plan: p}
-	c.http.Transport = &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			path, err := unixAddress(adminSocket(p, hk.Name))
-			if err != nil {
-				return nil, err
-			}
-			return new(net.Dialer).DialContext(ctx, "unix", path)
-		},
-	}
-	return c
+	return &client{program: hk.Name, plan: p, http: http.Client{Transport: unixTransport(adminSocket(p, hk.Name))}}
 }
 
 // do sends a request and returns the answer, whose body the caller closes. An answer that refuses is an error.

@@ -28,12 +28,28 @@ type runFlags struct {
 	*pflag.FlagSet
 	hk      *HyperKube
 	process map[string]*processFlag
-	levels  map[*Server]*string
-	files   map[*Server]*string
-	graces  map[*Server]*time.Duration
-	policy  map[*Server]*RestartPolicy
-	isolate map[*Server]*Isolation
+	own     map[*Server]*serverFlags
 	help    bool
+}
+
+// serverFlags are the values of the flags that this package adds to a server.
+type serverFlags struct {
+	level, file string
+	grace       time.Duration
+	restart     RestartPolicy
+	isolation   Isolation
+}
+
+// addOwn adds those flags, with the server's own defaults.
+func (r *runFlags) addOwn(s *Server) {
+	name := s.Name()
+	own := &serverFlags{restart: s.Restart, isolation: s.Isolation}
+	r.own[s] = own
+	r.StringVar(&own.level, name+".log-level", "", "least severe lines of "+name+" to log, and to show")
+	r.StringVar(&own.file, name+".log-file", "", "file for the log of "+name+"; none for no file")
+	r.DurationVar(&own.grace, name+".grace-period", grace(s), "time that "+name+" may take to stop")
+	r.Var(&own.restart, name+".restart", "whether "+name+" is started again when it ends: on-failure, always or never")
+	r.Var(&own.isolation, name+".isolation", "where "+name+" runs: none (with the others), or process (one of its own)")
 }
 
 func (hk *HyperKube) newRunFlags() *runFlags {
@@ -41,11 +57,7 @@ func (hk *HyperKube) newRunFlags() *runFlags {
 		FlagSet: newFlagSet(hk.Name + " run"),
 		hk:      hk,
 		process: map[string]*processFlag{},
-		levels:  map[*Server]*string{},
-		files:   map[*Server]*string{},
-		graces:  map[*Server]*time.Duration{},
-		policy:  map[*Server]*RestartPolicy{},
-		isolate: map[*Server]*Isolation{},
+		own:     map[*Server]*serverFlags{},
 	}
 	r.BoolVarP(&r.help, "help", "h", false, "help for run")
 	hk.settings.addLocation(r.FlagSet, hk.Name)
@@ -63,15 +75,7 @@ func (hk *HyperKube) newRunFlags() *runFlags {
 				r.add(s, f, &serverValue{s, f})
 			}
 		})
-		r.levels[s] = r.String(s.Name()+".log-level", "", "least severe lines of "+s.Name()+" to log, and to show")
-		r.files[s] = r.String(s.Name()+".log-file", "", "file for the log of "+s.Name()+"; none for no file")
-		r.graces[s] = r.Duration(s.Name()+".grace-period", grace(s), "time that "+s.Name()+" may take to stop")
-		policy := s.Restart
-		r.policy[s] = &policy
-		r.Var(&policy, s.Name()+".restart", "whether "+s.Name()+" is started again when it ends: on-failure, always or never")
-		isolation := s.Isolation
-		r.isolate[s] = &isolation
-		r.Var(&isolation, s.Name()+".isolation", "where "+s.Name()+" runs: none (with the others), or process (one of its own)")
+		r.addOwn(s)
 	}
 	return r
 }

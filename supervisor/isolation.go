@@ -1,10 +1,7 @@
 package supervisor
 
 import (
-	"context"
 	"fmt"
-	"net"
-	"net/http"
 )
 
 // Isolation says where a server runs.
@@ -115,13 +112,7 @@ func (hk *HyperKube) isolate(p *Plan) {
 			continue
 		}
 		c := &child{hk: hk, plan: p, s: s, started: make(chan struct{})}
-		c.client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			path, err := unixAddress(childSocketPath(p, s))
-			if err != nil {
-				return nil, err
-			}
-			return new(net.Dialer).DialContext(ctx, "unix", path)
-		}}
+		c.client.Transport = unixTransport(childSocketPath(p, s))
 		s.child = c
 		s.Run, s.Ready, s.Address, s.StartsOnce = c.run, c.becomeReady, c.address, nil
 		p.logs.OnChange(c.tellLevel)

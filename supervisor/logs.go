@@ -57,7 +57,7 @@ func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) error {
 
 // setLevels sets the levels that the user gave for a server.
 func (r *runFlags) setLevels(s *Server) error {
-	text, flag := *r.levels[s], "log-level"
+	text, flag := r.own[s].level, "log-level"
 	if text == "" && s.VerbosityFlag != "" && s.Given(s.VerbosityFlag) {
 		text, flag = "v="+s.Value(s.VerbosityFlag), s.VerbosityFlag
 	}
@@ -103,7 +103,7 @@ func (hk *HyperKube) logFiles(p *Plan, flags *runFlags) ([]logFile, error) {
 	files := []logFile{{hk.Name, logPath(dir, hk.Name), flag}}
 	for _, s := range p.Servers {
 		f := logFile{s.Name(), logPath(dir, s.Name()), flag}
-		switch given := *flags.files[s]; given {
+		switch given := flags.own[s].file; given {
 		case "":
 		case noLogFile:
 			f.path = ""

@@ -131,25 +131,23 @@ func parseSince(text string) (time.Time, error) {
 // logNames are the names under which the named servers log. The binary's own name is one, too.
 func (hk *HyperKube) logNames(args []string) ([]string, error) {
 	var names []string
-	for _, arg := range args {
-		for word := range strings.FieldsFuncSeq(arg, func(c rune) bool { return c == ',' || c == ' ' }) {
-			s, err := hk.FindServer(word)
-			switch {
-			case word == hk.Name:
-				names = append(names, word)
-			case err != nil:
-				return nil, suggest(err, word, append(hk.serverNames(), hk.Name))
-			case len(s.Members) > 0:
-				members, err := hk.choose([]string{word}) // a member may be a composite, too
-				if err != nil {
-					return nil, err
-				}
-				for _, m := range members {
-					names = append(names, m.Name())
-				}
-			default:
-				names = append(names, s.Name())
+	for _, word := range splitNames(args) {
+		s, err := hk.FindServer(word)
+		switch {
+		case word == hk.Name:
+			names = append(names, word)
+		case err != nil:
+			return nil, suggest(err, word, append(hk.serverNames(), hk.Name))
+		case len(s.Members) > 0:
+			members, err := hk.choose([]string{word}) // a member may be a composite, too
+			if err != nil {
+				return nil, err
 			}
+			for _, m := range members {
+				names = append(names, m.Name())
+			}
+		default:
+			names = append(names, s.Name())
 		}
 	}
 	return names, nil

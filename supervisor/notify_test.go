@@ -13,15 +13,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The service manager is told of each change, once that all are ready, and once that they stop; the servers do not find its socket.
-func TestNotify(t *testing.T) {
+// listenAsManager is the service manager's end: its socket is in the environment.
+func listenAsManager(t *testing.T) *net.UnixConn {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "notify")
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
 	t.Setenv("NOTIFY_SOCKET", socket)
+	return l
+}
+
+// The service manager is told of each change, once that all are ready, and once that they stop; the servers do not find its socket.
+func TestNotify(t *testing.T) {
+	l := listenAsManager(t)
 
 	found := "not asked"
 	hk := newHyperKube(t,
@@ -31,14 +38,14 @@ func TestNotify(t *testing.T) {
 			return nil
 		}},
 		&Server{SimpleUsage: "api", Restart: RestartNever, Needs: []Need{{Server: "db"}}, Run: func(context.Context, *Server, []string) error { return errors.New("enough") }})
-	_, err = call(hk, "hk", "run")
+	_, err := call(hk, "hk", "run")
 	wantCode(t, err, 1)
 	if found != "" {
 		t.Errorf("the server found %q", found)
 	}
 	// What it has been told, each datagram on a line of its own.
 	var told []string
-	(&notifier{socket: socket}).send("end of test")
+	(&notifier{socket: l.LocalAddr().String()}).send("end of test")
 	for buf := make([]byte, 1000); ; {
 		n, err := l.Read(buf)
 		if err != nil {
@@ -65,13 +72,7 @@ func TestNotify(t *testing.T) {
 
 // The watchdog is told that the process is alive, again and again, and the servers do not find its variables.
 func TestWatchdog(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "notify")
-	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	t.Setenv("NOTIFY_SOCKET", socket)
+	l := listenAsManager(t)
 	t.Setenv("WATCHDOG_USEC", "20000")
 	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
 	beats := make(chan struct{})

@@ -73,7 +73,7 @@ func (p *Plan) Logs() *logging.Logs { return p.logs }
 
 // choose returns the servers that a list of names means: names apart by commas or spaces, in any order and number.
 func (hk *HyperKube) choose(list []string) ([]*Server, error) {
-	names := strings.FieldsFunc(strings.Join(list, ","), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
+	names := splitNames(list)
 	if len(names) == 0 {
 		names = []string{"all"}
 	}
@@ -119,6 +119,11 @@ func (hk *HyperKube) choose(list []string) ([]*Server, error) {
 		}
 	}
 	return chosen, nil
+}
+
+// splitNames are the names in arguments, each of which may be a list: names apart by commas or spaces.
+func splitNames(args []string) []string {
+	return strings.FieldsFunc(strings.Join(args, ","), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
 }
 
 // defaultNames are the servers that "all" means.

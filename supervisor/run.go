@@ -71,11 +71,11 @@ func (hk *HyperKube) plan(composite *Server, args []string) (*Plan, error) {
 		return nil, err
 	}
 	for _, s := range p.Servers {
-		s.GracePeriod = *flags.graces[s]
+		own := flags.own[s]
+		s.GracePeriod, s.Restart, s.Isolation = own.grace, own.restart, own.isolation
 		if s.GracePeriod <= 0 {
 			return nil, fmt.Errorf("--%s.grace-period: %v is not a time to wait: use a positive one", s.Name(), s.GracePeriod)
 		}
-		s.Restart, s.Isolation = *flags.policy[s], *flags.isolate[s]
 	}
 	if err := hk.makeLogs(p, flags); err != nil {
 		return nil, err
@@ -247,10 +247,24 @@ func isTerminal(w io.Writer) bool {
 
 // width is the number of columns that help for w may use.
 func width(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 20 {
-			return columns
-		}
+	if columns, _ := terminalSize(w); columns > 20 {
+		return columns
 	}
 	return 80
+}
+
+// terminalSize is the size of a terminal; of one that does not tell, or of anything else, the usual one.
+func terminalSize(w io.Writer) (columns, rows int) {
+	columns, rows = 80, 24
+	if f, ok := w.(*os.File); ok {
+		if c, r, err := term.GetSize(int(f.Fd())); err == nil {
+			if c > 0 {
+				columns = c
+			}
+			if r > 0 {
+				rows = r
+			}
+		}
+	}
+	return columns, rows
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -246,6 +247,18 @@ func (s *Server) CloseSockets() {
 	if s.parent != nil {
 		s.parent.closeSockets()
 	}
+}
+
+// Guard calls f, and turns a panic in it into an error, whose stack is in the server's log. Run and Ready are called so; it is
+// for goroutines that the server starts.
+func (s *Server) Guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+			s.Logger().Error("panic", zap.Any("value", v), zap.ByteString("stack", debug.Stack()))
+		}
+	}()
+	return f()
 }
 
 // Log is the server's place in the logs. It is there when Prepare, Run and Ready are called.

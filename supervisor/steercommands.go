@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 
 	"github.com/seed-200a7251/km/logging"
@@ -61,6 +60,7 @@ func (hk *HyperKube) steer(ctx context.Context, p *Plan, what string, args []str
 	if noWait {
 		path += "?wait=false"
 	}
+	began := now()
 	var all []ServerStatus
 	if err := c.call(ctx, http.MethodPost, path, nil, &all); err != nil {
 		return err
@@ -70,6 +70,8 @@ func (hk *HyperKube) steer(ctx context.Context, p *Plan, what string, args []str
 		switch {
 		case noWait: // the state may still be the one from before
 			text = fmt.Sprintf("%s is asked to %s", s.Name, what)
+		case s.State == Ready && s.Since.Before(began):
+			text += " already"
 		case s.State == Ready:
 			text += fmt.Sprintf(" after %.2fs", s.StartSeconds)
 		}
@@ -80,24 +82,19 @@ func (hk *HyperKube) steer(ctx context.Context, p *Plan, what string, args []str
 
 // serversOf are the names of the servers that args mean: names apart by commas or spaces; a composite means its members.
 func (hk *HyperKube) serversOf(args []string) ([]string, error) {
-	var names []string
-	for _, arg := range args {
-		for word := range strings.FieldsFuncSeq(arg, func(c rune) bool { return c == ',' || c == ' ' }) {
-			if word == "all" {
-				return nil, fmt.Errorf("name the servers one by one; Ctrl-C where `%s run` was called, or SIGTERM, ends the whole run", hk.Name)
-			}
-			chosen, err := hk.choose([]string{word})
-			if err != nil {
-				return nil, err
-			}
-			for _, s := range chosen {
-				if !slices.Contains(names, s.Name()) {
-					names = append(names, s.Name())
-				}
-			}
-		}
+	words := splitNames(args)
+	if len(words) == 0 { // choose would take that for all
+		return nil, nil
 	}
-	return names, nil
+	if slices.Contains(words, "all") {
+		return nil, fmt.Errorf("name the servers one by one; Ctrl-C where `%s run` was called, or SIGTERM, ends the whole run", hk.Name)
+	}
+	chosen, err := hk.choose(words)
+	var names []string
+	for _, s := range chosen {
+		names = append(names, s.Name())
+	}
+	return names, err
 }
 
 // confirmStop asks, if others need what is to be stopped, or it cannot be started again.
@@ -177,7 +174,6 @@ func logLevelCommand() *Command {
 				}
 				name = names[0]
 			}
-			var level zapcore.Level
 			level, err := logging.ParseLevel(args[1])
 			if err != nil {
 				return usageError(err)

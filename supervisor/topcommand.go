@@ -117,16 +117,6 @@ func (t *top) live(ctx context.Context, hk *HyperKube) error {
 	}
 }
 
-// terminalSize is the size of a terminal, or the usual one.
-func terminalSize(w io.Writer) (columns, rows int) {
-	if f, ok := w.(*os.File); ok {
-		if columns, rows, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 && rows > 0 {
-			return columns, rows
-		}
-	}
-	return 80, 24
-}
-
 // frame draws text over what is on the screen. What does not fit is left out: the terminal would scroll. If it is lines, the last
 // one of those that are shown says how many.
 func frame(text string, columns, rows int) string {

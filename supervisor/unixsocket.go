@@ -1,9 +1,11 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,6 +60,17 @@ func removeUnix(path string) {
 		}
 	}
 	_ = os.Remove(path)
+}
+
+// unixTransport sends HTTP requests to the socket that listenUnix has made at the path, whatever host they name.
+func unixTransport(path string) *http.Transport {
+	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		address, err := unixAddress(path)
+		if err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, "unix", address)
+	}}
 }
 
 // unixAddress is the path at which a socket is reached that listenUnix has made.

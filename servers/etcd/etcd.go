@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -224,15 +223,13 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	}
 	started := make(chan result, 1)
 	go func() {
-		defer func() {
-			// Data that etcd cannot make sense of may have it panic.
-			if v := recover(); v != nil {
-				s.Logger().Error("panic", zap.Any("value", v), zap.ByteString("stack", debug.Stack()))
-				started <- result{nil, fmt.Errorf("panic: %v", v)}
-			}
-		}()
-		e, err := embed.StartEtcd(c)
-		started <- result{e, err}
+		var r result
+		// Data that etcd cannot make sense of may have it panic.
+		r.err = s.Guard(func() (err error) {
+			r.etcd, err = embed.StartEtcd(c)
+			return err
+		})
+		started <- r
 	}()
 	var server *embed.Etcd
 	select {
