@@ -44,7 +44,8 @@ func TestNodes(t *testing.T) {
 		if out := h.must(t, "kubectl", "get", "daemonset", "agent", "-o", "jsonpath={.status.numberReady}"); out != "10" {
 			t.Errorf("ready on %s nodes, want 10", out)
 		}
-		h.must(t, "kubectl", "delete", "daemonset", "agent", "--timeout=60s")
+		// Its pods, too: a drain refuses those of a DaemonSet that is gone.
+		h.must(t, "kubectl", "delete", "daemonset", "agent", "--cascade=foreground", "--timeout=60s")
 	})
 	t.Run("affinity and taints", func(t *testing.T) { testPlacement(t, h, client) })
 	t.Run("drain", func(t *testing.T) { testDrain(t, h, client) })
