@@ -123,6 +123,9 @@ func (c *child) listen(p *childProcess) {
 			close(p.ready)
 		case r.Failed != "":
 			p.failed = errors.New(r.Failed)
+			if r.Code != 0 {
+				p.failed = &ExitError{Code: r.Code, Err: p.failed}
+			}
 		case r.CloseSockets:
 			c.s.closeSockets()
 			p.order(childOrder{SocketsClosed: true})

@@ -25,7 +25,11 @@ func (hk *HyperKube) runIsolated(args []string) error {
 	}
 	err = c.run(hk, plan)
 	if err != nil {
-		c.report(childReport{Failed: err.Error()})
+		r := childReport{Failed: err.Error()}
+		if exit, ok := errors.AsType[*ExitError](err); ok {
+			r.Code = exit.Code
+		}
+		c.report(r)
 		return &ExitError{Code: 1} // the parent says why
 	}
 	return nil

@@ -45,7 +45,7 @@ func hooked(s *Server) *Server {
 	called := func(s *Server, what string) error {
 		s.Logger().Info("called", zap.String("what", what+" "+s.Name()), zap.Int("pid", os.Getpid()))
 		if isChild && *failIn == what {
-			return errors.New("no " + what)
+			return &ExitError{Code: 7, Err: errors.New("no " + what)}
 		}
 		return nil
 	}

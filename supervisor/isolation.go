@@ -24,6 +24,9 @@ func (i *Isolation) String() string { return string(i.isolation()) }
 func (i *Isolation) Set(text string) error {
 	switch v := Isolation(text); v {
 	case IsolationNone, IsolationProcess:
+		if v == IsolationProcess && !canIsolate {
+			return fmt.Errorf("%s needs a system like Unix, which this is not: use %s", IsolationProcess, IsolationNone)
+		}
 		*i = v
 		return nil
 	}
@@ -97,11 +100,12 @@ type childOrder struct {
 	SocketsClosed bool   `json:"socketsClosed,omitempty"`
 }
 
-// childReport is what a child tells its parent. One field is set, but for Address beside Ready.
+// childReport is what a child tells its parent. One field is set, but for Address beside Ready, and Code beside Failed.
 type childReport struct {
 	Ready        bool   `json:"ready,omitempty"`
 	Address      string `json:"address,omitempty"`
 	Failed       string `json:"failed,omitempty"`
+	Code         int    `json:"code,omitempty"` // that of an ExitError
 	CloseSockets bool   `json:"closeSockets,omitempty"`
 }
 

@@ -207,7 +207,7 @@ func TestIsolatedCalls(t *testing.T) {
 	}
 }
 
-// What fails there is the server's failure, in its own words and no others.
+// What fails there is the server's failure, in its own words and no others, and with its exit code.
 func TestIsolatedFailures(t *testing.T) {
 	for _, test := range []struct{ flag, want string }{
 		{"--remote.fail-in=Check", "no Check"},
@@ -221,8 +221,8 @@ func TestIsolatedFailures(t *testing.T) {
 			r := isolateUnready(t, test.flag, "--remote.restart=never")
 			err := <-r.result
 			r.stopped = true
-			if err == nil || err.Error() != "remote failed: "+test.want {
-				t.Errorf("error %v", err)
+			if err == nil || err.Error() != "remote failed: "+test.want || exitCode(err) != 7 {
+				t.Errorf("exit code %d, error %v", exitCode(err), err)
 			}
 			close(r.signals)
 			r.p.logs.Close()

@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// canIsolate says whether servers can be processes of their own.
+const canIsolate = true
+
 // socketPair returns the two ends of a connection, the second one for a child.
 func socketPair() (net.Conn, *os.File, error) {
 	// The lock keeps children from being started in between: each gets what it is given, and no more.

@@ -169,7 +169,7 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 	table := tabwriter.NewWriter(&text, 0, 8, 3, ' ', 0)
 	heads := []string{"SERVER", "STATE", "SINCE", "RESTARTS"}
 	if wide {
-		heads = append(heads, "START", "NEEDS", "RESTART", "ISOLATION", "PID", "LOG-LEVEL")
+		heads = append(heads, "START", "NEEDS", "POLICY", "ISOLATION", "PID", "LOG-LEVEL")
 	}
 	fmt.Fprintln(table, strings.Join(append(heads, "ADDRESS"), "\t"))
 	for _, server := range s.Servers {

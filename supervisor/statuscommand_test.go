@@ -35,9 +35,9 @@ db       ready     119s    0                    127.0.0.1:1
 api      backoff   2h      3 (failed 10s ago)   out of ink
 `},
 		{"wide", func(b *bytes.Buffer) error { return writeWide(b, s) }, `
-SERVER   STATE     SINCE   RESTARTS             START   NEEDS      RESTART   ISOLATION   PID   LOG-LEVEL   ADDRESS
-db       ready     119s    0                    1.23s   -          never     process     8     info        127.0.0.1:1
-api      backoff   2h      3 (failed 10s ago)   -       db,queue   always    none        7     v=4         out of ink
+SERVER   STATE     SINCE   RESTARTS             START   NEEDS      POLICY   ISOLATION   PID   LOG-LEVEL   ADDRESS
+db       ready     119s    0                    1.23s   -          never    process     8     info        127.0.0.1:1
+api      backoff   2h      3 (failed 10s ago)   -       db,queue   always   none        7     v=4         out of ink
 `},
 	} {
 		var out bytes.Buffer
