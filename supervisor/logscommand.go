@@ -42,9 +42,7 @@ func logsCommand() *Command {
 		Long: "Show what the servers have logged, running or not, in the order of time. None named means all of them; the " +
 			"binary's own name stands for what belongs to no server.",
 		Flags: flags,
-		Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
-			return f.run(ctx, hk, p, args)
-		},
+		Run:   f.run,
 	}
 }
 
@@ -143,9 +141,7 @@ func (hk *HyperKube) logNames(args []string) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			for _, m := range members {
-				names = append(names, m.Name())
-			}
+			names = append(names, namesOf(members)...)
 		default:
 			names = append(names, s.Name())
 		}

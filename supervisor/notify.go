@@ -27,7 +27,7 @@ type notifier struct {
 // newNotifier takes what the service manager says out of the environment: servers that know the protocol find it there,
 // too, and each would say that all are ready, or well.
 func newNotifier(p *Plan) *notifier {
-	n := &notifier{socket: os.Getenv("NOTIFY_SOCKET"), states: map[string]State{}}
+	n := &notifier{socket: os.Getenv("NOTIFY_SOCKET"), names: namesOf(p.Servers), states: map[string]State{}}
 	// In half the time that the service manager allows, as sd_watchdog_enabled(3) recommends.
 	limit, err := daemon.SdWatchdogEnabled(true)
 	if n.beat = limit / 2; err != nil {
@@ -35,9 +35,6 @@ func newNotifier(p *Plan) *notifier {
 	}
 	if n.socket != "" {
 		_ = os.Unsetenv("NOTIFY_SOCKET") // fails for invalid names alone
-	}
-	for _, s := range p.Servers {
-		n.names = append(n.names, s.Name())
 	}
 	return n
 }

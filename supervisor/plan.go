@@ -231,10 +231,12 @@ func order(servers []*Server) ([]*Server, error) {
 	return ordered, nil
 }
 
-func nameList(servers []*Server) string {
+func namesOf(servers []*Server) []string {
 	var names []string
 	for _, s := range servers {
 		names = append(names, s.Name())
 	}
-	return strings.Join(names, ", ")
+	return names
 }
+
+func nameList(servers []*Server) string { return strings.Join(namesOf(servers), ", ") }

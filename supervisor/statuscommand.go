@@ -35,9 +35,7 @@ func statusCommand() *Command {
 		Long: "Show the servers of a run, and how they are. With --wait=ready it also waits for a run to begin that has just been " +
 			"started; if a server fails for good, it does not wait any longer.",
 		Flags: flags,
-		Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
-			return f.run(ctx, hk, p, args)
-		},
+		Run:   f.run,
 	}
 }
 

@@ -90,11 +90,7 @@ func (hk *HyperKube) serversOf(args []string) ([]string, error) {
 		return nil, fmt.Errorf("name the servers one by one; Ctrl-C where `%s run` was called, or SIGTERM, ends the whole run", hk.Name)
 	}
 	chosen, err := hk.choose(words)
-	var names []string
-	for _, s := range chosen {
-		names = append(names, s.Name())
-	}
-	return names, err
+	return namesOf(chosen), err
 }
 
 // confirmStop asks, if others need what is to be stopped, or it cannot be started again.
