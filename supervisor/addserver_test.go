@@ -38,6 +38,12 @@ func TestAddServerPanics(t *testing.T) {
 		{"name of a command", &Server{SimpleUsage: "greet", Run: done}, `the name "greet" of server "greet" is that of a command`},
 		{"alias of a command", &Server{SimpleUsage: "new", Aliases: []string{"greet"}, Run: done}, `the name "greet" of server "new" is that of a command`},
 	}
+	for _, name := range []string{"quiet", "config", "data-dir"} {
+		tests = append(tests, test{"flag of run " + name, &Server{SimpleUsage: "new", Aliases: []string{name}, Run: done}, fmt.Sprintf("the name %q of server", name)})
+	}
+	for _, name := range []string{"a.b", "a,b", "a=b", "a b"} {
+		tests = append(tests, test{"name " + name, &Server{SimpleUsage: "new", Aliases: []string{name}, Run: done}, "has a character that ends a name"})
+	}
 	for _, name := range reserved {
 		tests = append(tests, test{"reserved " + name, &Server{SimpleUsage: name, Run: done}, fmt.Sprintf("the name %q of server %q is reserved", name, name)})
 		tests = append(tests, test{"reserved alias " + name, &Server{SimpleUsage: "new", Aliases: []string{name}, Run: done}, "is reserved"})

@@ -47,11 +47,14 @@ func serveWith(t *testing.T, set func(*group), servers ...*Server) *served {
 func serveArgs(t *testing.T, hk *HyperKube, set func(*group), args ...string) *served {
 	t.Helper()
 	hk.SetOut(&lockedBuffer{})
-	p, err := hk.plan(nil, args)
+	p, err := hk.plan(nil, args, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &served{t: t, hk: hk, p: p, signals: make(chan os.Signal, 2), result: make(chan error, 1)}
+	if err := hk.check(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
 	if s.release, err = hk.prepare(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}

@@ -166,7 +166,10 @@ func (c *child) describe() (*childPlan, []*os.File, error) {
 		Location: c.plan.location, LogLevel: level, VModule: vmodule,
 	}
 	for _, s := range c.plan.Servers {
-		server := childServer{Name: s.Name(), Flags: s.history}
+		server := childServer{Name: s.Name()}
+		for _, h := range s.history {
+			server.Flags = append(server.Flags, [2]string{h.flag, h.value})
+		}
 		for flag := range s.own {
 			server.Given = append(server.Given, flag)
 		}

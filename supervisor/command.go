@@ -17,10 +17,16 @@ type Command struct {
 	Args string
 	// Short is one line for the list of commands.
 	Short string
-	// Long, if any, stands above the flags in the command's help.
+	// Long, if any, stands above the flags in the command's help. It is wrapped to the terminal's width; a blank line starts a
+	// paragraph. PROGRAM in it stands for the binary's name.
 	Long string
 	// Flags, if any, are added to the binary's own flags.
 	Flags *pflag.FlagSet
+	// Complete, if not nil, returns what the next argument may be, for completion in a shell: words, each with a description behind
+	// a tab or without. args are those before it. Where it returns nil, and without it, files are completed.
+	Complete func(hk *HyperKube, args []string) []string
+	// FlagValues, if not nil, does so for the value of a flag.
+	FlagValues func(flag string) []string
 	// Run does it. The folder and the name of the cluster are in p, in which no server is selected.
 	Run func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error
 }
@@ -50,15 +56,15 @@ func (hk *HyperKube) words() []string {
 // allCommands are the built-in commands and those that were added.
 func (hk *HyperKube) allCommands() []*Command {
 	return slices.Concat([]*Command{
-		{Name: "run", Args: "[SERVER,SERVER...] [flags]", Short: "run the selected servers in this process; none named = the default ones"},
-		{Name: "version", Short: "print the version", Run: func(_ context.Context, hk *HyperKube, _ *Plan, _ []string) error {
+		{Name: "run", Args: "[SERVER,SERVER...] [flags]", Short: "run servers in this process; none named = the default ones"},
+		{Name: "version", Short: "print the version", Complete: completeNothing, Run: func(_ context.Context, hk *HyperKube, _ *Plan, _ []string) error {
 			hk.printVersion()
 			return nil
 		}},
-		{Name: "help", Args: "[SERVER|COMMAND]", Short: "help for " + hk.Name + ", a server or a command", Run: (*Command)(nil).help},
+		helpCommand(hk.Name),
 		logsCommand(),
 		statusCommand(),
-	}, steerCommands(), []*Command{logLevelCommand(), topCommand(), profileCommand(), analyzeCommand()}, hk.commands)
+	}, steerCommands(), []*Command{logLevelCommand(), topCommand(), profileCommand(), analyzeCommand(), configCommand(), completionCommand()}, hk.commands)
 }
 
 // runCommand parses a command's flags and runs it.
@@ -67,6 +73,9 @@ func (hk *HyperKube) runCommand(c *Command, args []string) error {
 		return hk.runServers(nil, args)
 	}
 	flags, help := hk.commandFlags(c)
+	if c.Name == "help" {
+		args = flagWords(flags, args)
+	}
 	if err := flags.Parse(args); err != nil {
 		return hk.wrongUsage(err, func() { hk.commandUsage(c) })
 	}
@@ -75,8 +84,8 @@ func (hk *HyperKube) runCommand(c *Command, args []string) error {
 		return nil
 	}
 	p, err := hk.settings.plan()
-	if err != nil {
-		return hk.wrongUsage(err, nil)
+	if err != nil && c.Name != "help" { // help is there without a place for the state, too
+		return hk.wrongUsage(hk.locateVariables(err, flags), nil)
 	}
 	ctx, stop := untilSignal()
 	defer stop()
@@ -102,29 +111,4 @@ func (hk *HyperKube) printVersion() {
 		version = hk.Version()
 	}
 	fmt.Fprintf(hk.Out(), "%s %s\n", hk.Name, strings.TrimSpace(version))
-}
-
-// help is `help [SERVER|COMMAND]`.
-func (*Command) help(ctx context.Context, hk *HyperKube, _ *Plan, args []string) error {
-	if len(args) == 0 {
-		hk.Usage()
-		return nil
-	}
-	if c := hk.command(args[0]); c != nil {
-		if c.Name == "run" {
-			hk.runUsage()
-		} else {
-			hk.commandUsage(c)
-		}
-		return nil
-	}
-	s, err := hk.FindServer(args[0])
-	if err != nil {
-		return usageError(suggest(err, args[0], hk.words()))
-	}
-	if s.Run == nil && s.Main != nil {
-		return s.Main(ctx, s, []string{"--help"})
-	}
-	hk.serverUsage(s, s.Flags())
-	return nil
 }

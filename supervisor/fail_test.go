@@ -96,7 +96,7 @@ func TestFailWhileStopping(t *testing.T) {
 // What a server says while it starts is shown if it fails, and not otherwise.
 func TestQuietStart(t *testing.T) {
 	said := make(chan struct{})
-	quiet := &Server{SimpleUsage: "quiet",
+	quiet := &Server{SimpleUsage: "silent",
 		Run: func(ctx context.Context, s *Server, _ []string) error {
 			s.Logger().Error("nothing there yet")
 			close(said)
@@ -106,7 +106,7 @@ func TestQuietStart(t *testing.T) {
 		},
 		Ready: func(context.Context, *Server) error { <-said; return nil },
 	}
-	failing := &Server{SimpleUsage: "failing", Restart: RestartNever, Needs: []Need{{Server: "quiet"}},
+	failing := &Server{SimpleUsage: "failing", Restart: RestartNever, Needs: []Need{{Server: "silent"}},
 		Run: func(ctx context.Context, s *Server, _ []string) error {
 			s.Logger().Error("no disk")
 			return errors.New("cannot store")

@@ -1,8 +1,9 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -52,24 +53,29 @@ func (r *runFlags) addOwn(s *Server) {
 	r.Var(&own.isolation, name+".isolation", "where "+name+" runs: none (with the others), or process (one of its own)")
 }
 
-func (hk *HyperKube) newRunFlags() *runFlags {
+func (hk *HyperKube) newRunFlags() *runFlags { return hk.runFlagsInto(&hk.settings) }
+
+// runFlagsInto returns flags that give the framework's settings their values.
+func (hk *HyperKube) runFlagsInto(c *settings) *runFlags {
 	r := &runFlags{
 		FlagSet: newFlagSet(hk.Name + " run"),
 		hk:      hk,
 		process: map[string]*processFlag{},
 		own:     map[*Server]*serverFlags{},
 	}
+	r.SetOutput(io.Discard)
 	r.BoolVarP(&r.help, "help", "h", false, "help for run")
-	hk.settings.addLocation(r.FlagSet, hk.Name)
-	hk.settings.addRun(r.FlagSet)
+	c.addLocation(r.FlagSet, hk.Name)
+	c.addRun(r.FlagSet)
 	for _, s := range hk.servers {
 		if s.Run == nil {
 			continue
 		}
 		flags := s.Flags()
+		flags.SetOutput(io.Discard) // pflag tells there of flags that are deprecated; so does plan
 		mustNotClash(s)
 		flags.VisitAll(func(f *pflag.Flag) {
-			if s.processFlag(f.Name) {
+			if s.IsProcessFlag(f.Name) {
 				r.addProcess(s, f)
 			} else {
 				r.add(s, f, &serverValue{s, f})
@@ -78,6 +84,13 @@ func (hk *HyperKube) newRunFlags() *runFlags {
 		r.addOwn(s)
 	}
 	return r
+}
+
+// RunFlags returns the flags of `run`, to be looked at: the framework's, those of the whole process, and those of all servers
+// under the servers' names.
+func (hk *HyperKube) RunFlags() *pflag.FlagSet {
+	c := hk.settings // a copy: those of a run that goes on stay as they are
+	return hk.runFlagsInto(&c).FlagSet
 }
 
 // addMembers adds the flags of a composite's members without a namespace. Names that `run` has already stay what they are.
@@ -105,10 +118,12 @@ func (v *memberValue) String() string {
 	}
 	return (*v)[0].String()
 }
-func (v *memberValue) Type() string { return (*v)[0].Type() }
-func (v *memberValue) Set(text string) error {
+func (v *memberValue) Type() string          { return (*v)[0].Type() }
+func (v *memberValue) Set(text string) error { return v.take(assignment{value: text}) }
+
+func (v *memberValue) take(a assignment) error {
 	for _, member := range *v {
-		if err := member.Set(text); err != nil {
+		if err := member.take(a); err != nil {
 			return fmt.Errorf("%s: %w", member.s.Name(), err)
 		}
 	}
@@ -138,47 +153,38 @@ type serverValue struct {
 	f *pflag.Flag
 }
 
-func (v *serverValue) String() string { return v.f.Value.String() }
-func (v *serverValue) Type() string   { return v.f.Value.Type() }
-func (v *serverValue) Set(text string) error {
+func (v *serverValue) String() string        { return v.f.Value.String() }
+func (v *serverValue) Type() string          { return v.f.Value.Type() }
+func (v *serverValue) Set(text string) error { return v.take(assignment{value: text}) }
+
+func (v *serverValue) take(a assignment) error {
 	v.s.given(v.f.Name)
-	return v.s.set(v.f.Name, text)
+	return v.s.set(v.f.Name, a.value, &a.source)
 }
 
-// processFlag is a flag that several servers have and that is kept in one place of the process.
+// processFlag is a flag that takes effect in the whole process, whichever server it is given to.
 type processFlag struct {
 	name    string
 	servers []*Server
 	model   *pflag.Flag // the first server's
-	given   []givenValue
-}
-
-// givenValue is what one spelling of the flag was given, in order.
-type givenValue struct {
-	place  string // the flag as it was spelt
-	values []string
+	given   []assignment
 }
 
 // processValue is one spelling of a processFlag. It only takes note: the value is set when it is known that all agree.
 type processValue struct {
-	flag  *processFlag
-	s     *Server // nil for the spelling without a namespace
-	place string
+	flag *processFlag
+	s    *Server // nil for the spelling without a namespace
 }
 
-func (v *processValue) String() string { return v.flag.model.Value.String() }
-func (v *processValue) Type() string   { return v.flag.model.Value.Type() }
-func (v *processValue) Set(text string) error {
+func (v *processValue) String() string        { return v.flag.model.Value.String() }
+func (v *processValue) Type() string          { return v.flag.model.Value.Type() }
+func (v *processValue) Set(text string) error { return v.take(assignment{value: text}) }
+
+func (v *processValue) take(a assignment) error {
 	if v.s != nil {
 		v.s.given(v.flag.name)
 	}
-	for i := range v.flag.given {
-		if g := &v.flag.given[i]; g.place == v.place {
-			g.values = append(g.values, text)
-			return nil
-		}
-	}
-	v.flag.given = append(v.flag.given, givenValue{v.place, []string{text}})
+	v.flag.given = append(v.flag.given, a)
 	return nil
 }
 
@@ -188,103 +194,141 @@ func (r *runFlags) addProcess(s *Server, f *pflag.Flag) {
 		if r.Lookup(f.Name) != nil {
 			panic(fmt.Sprintf("supervisor: the process-wide flag --%s of server %q has the name of a flag of `run`", f.Name, s.Name()))
 		}
+		if _, err := r.hk.FindServer(f.Name); err == nil {
+			panic(fmt.Sprintf("supervisor: the process-wide flag --%s of server %q has the name of a server", f.Name, s.Name()))
+		}
 		pf = &processFlag{name: f.Name, model: f}
 		r.process[f.Name] = pf
 		shared := *f
-		shared.Value = &processValue{pf, nil, "--" + f.Name}
+		shared.Value = &processValue{pf, nil}
 		r.AddFlag(&shared)
 	}
 	pf.servers = append(pf.servers, s)
-	r.add(s, f, &processValue{pf, s, "--" + s.Name() + "." + f.Name})
+	r.add(s, f, &processValue{pf, s})
 	// The namespaced spelling is taken, but the help shows the flag once.
 	r.Lookup(s.Name() + "." + f.Name).Hidden = true
 }
 
-// apply sets the process-wide flags on the selected servers that have them.
-func (r *runFlags) apply(p *Plan) error {
-	var names []string
-	for name := range r.process {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+// apply sets the process-wide flags on the selected servers that have them. Those of files and of the environment are left
+// aside where unselected leaves them aside.
+func (r *runFlags) apply(p *Plan, named bool) (wrong problems) {
+	for _, name := range slices.Sorted(maps.Keys(r.process)) {
 		pf := r.process[name]
-		if len(pf.given) == 0 {
+		given := slices.DeleteFunc(slices.Clone(pf.given), func(a assignment) bool {
+			s := r.server(a.flag)
+			return s != nil && !p.Selected(s.Name()) // unselected has found it, if it is wrong
+		})
+		if len(given) == 0 {
 			continue
 		}
-		first := pf.given[0]
-		for _, other := range pf.given[1:] {
-			if !slices.Equal(first.values, other.values) {
-				return fmt.Errorf("%s=%s and %s=%s differ, but there is one value for the whole process: give it once, as --%s",
-					first.place, strings.Join(first.values, ","), other.place, strings.Join(other.values, ","), name)
-			}
+		chosen, err := r.agreed(pf, given)
+		if err != nil {
+			wrong.add(err)
+			continue
 		}
 		applied := false
 		for _, s := range pf.servers {
-			if !slices.Contains(p.Servers, s) {
+			if !p.Selected(s.Name()) {
 				continue
 			}
 			applied = true
-			s.given(name)
-			for _, text := range first.values {
-				if err := s.set(name, text); err != nil {
-					return fmt.Errorf("invalid argument %q for %q flag: %w", text, first.place, err)
-				}
+			if err := s.setProcess(name, chosen); err != nil { // the others would say the same
+				wrong.add(err)
+				break
 			}
 		}
-		if !applied {
-			return fmt.Errorf("%s is given, but no selected server has it: it is a flag of %s", first.place, nameList(pf.servers))
+		if last := given[len(given)-1]; !applied && (!named || last.source.arguments()) {
+			wrong.add(fmt.Errorf("%s is given, but no selected server has it: it is a flag of %s", last, nameList(pf.servers)))
+		}
+	}
+	return wrong
+}
+
+// setProcess sets a process-wide flag.
+func (s *Server) setProcess(name string, given []assignment) error {
+	s.given(name)
+	for _, a := range given {
+		if err := s.set(name, a.value, &a.source); err != nil {
+			return a.invalid(err)
 		}
 	}
 	return nil
 }
 
-// parse reads the arguments. What it returns is the arguments that are not flags.
-func (r *runFlags) parse(args []string) ([]string, error) {
-	if err := r.Parse(args); err != nil {
-		return nil, r.explain(err)
+// agreed returns the assignments to one spelling of the flag, if those to others come to the same.
+func (r *runFlags) agreed(pf *processFlag, given []assignment) ([]assignment, error) {
+	var spellings [][]assignment
+	for _, a := range given {
+		i := slices.IndexFunc(spellings, func(s []assignment) bool { return s[0].flag == a.flag })
+		if i < 0 {
+			i = len(spellings)
+			spellings = append(spellings, nil)
+		}
+		spellings[i] = append(spellings[i], a)
 	}
-	if n := r.ArgsLenAtDash(); n >= 0 && n < r.NArg() {
-		return nil, fmt.Errorf("nothing may follow `--`, but there is %q", r.Arg(n))
+	first := spellings[0]
+	for _, other := range spellings[1:] {
+		if !slices.Equal(r.outcome(first), r.outcome(other)) {
+			return nil, fmt.Errorf("%s and %s differ, but there is one value for the whole process: give it once, as --%s",
+				equation(first), equation(other), pf.name)
+		}
 	}
-	return r.Args(), nil
+	return first, nil
 }
 
-// unselected returns an error if a flag was given for a server that is not selected.
-func (r *runFlags) unselected(p *Plan) error {
-	var err error
-	r.Visit(func(f *pflag.Flag) {
-		name, flag, namespaced := strings.Cut(f.Name, ".")
-		if !namespaced || err != nil {
-			return
-		}
-		if s, findErr := r.hk.FindServer(name); findErr == nil && !p.Selected(s.Name()) {
-			err = fmt.Errorf("--%s is given, but %s is not selected (selected: %s): add it to the list, or leave --%s.%s out",
-				f.Name, s.Name(), nameList(p.Servers), s.Name(), flag)
-		}
-	})
-	return err
+// outcome is what the assignments to one flag come to, to be compared.
+func (r *runFlags) outcome(given []assignment) []string {
+	t := r.typeOf(given[0].flag)
+	if t == SingleValue || t == CommaSeparated {
+		return []string{given[len(given)-1].value}
+	}
+	var values []string
+	for _, a := range given {
+		values = append(values, strings.Split(a.value, ",")...)
+	}
+	if t != Pairs {
+		return values
+	}
+	pairs := map[string]string{} // the last value of each key
+	for _, pair := range values {
+		key, value, _ := strings.Cut(pair, "=")
+		pairs[key] = value
+	}
+	values = nil
+	for _, key := range slices.Sorted(maps.Keys(pairs)) {
+		values = append(values, key+"="+pairs[key])
+	}
+	return values
 }
 
-// explain adds to an error about an unknown flag which flag may be meant.
-func (r *runFlags) explain(err error) error {
-	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) {
-		return err
+// equation is the assignments as a user would write them.
+func equation(given []assignment) string {
+	var values []string
+	for _, a := range given {
+		values = append(values, a.value)
 	}
-	name := unknown.GetSpecifiedName()
-	var known, owners []string
-	r.VisitAll(func(f *pflag.Flag) {
-		known = append(known, f.Name)
-		if _, flag, ok := strings.Cut(f.Name, "."); ok && flag == name {
-			owners = append(owners, "--"+f.Name)
+	last := given[len(given)-1]
+	text := "--" + last.flag.Name
+	if !isSecret(last.flag, values) {
+		text += "=" + strings.Join(values, ",")
+	}
+	if last.source.arguments() {
+		return text
+	}
+	return fmt.Sprintf("%s (%s)", text, last.source)
+}
+
+// unselected is an error for each flag that was given for a server that is not selected. If the command line has named the
+// servers, what is said elsewhere about others is left aside: it is there for other calls.
+func (r *runFlags) unselected(p *Plan, given []assignment, named bool) (wrong problems) {
+	for i, a := range given {
+		s := r.server(a.flag)
+		again := slices.ContainsFunc(given[i+1:], func(b assignment) bool { return b.flag == a.flag })
+		if s == nil || p.Selected(s.Name()) || again || named && !a.source.arguments() {
+			continue
 		}
-	})
-	if len(owners) > 0 {
-		return fmt.Errorf("%w: a server's flags stand under its name: %s", err, strings.Join(owners, ", "))
+		wrong.add(fmt.Errorf("%s is given, but %s is not selected (selected: %s): add it to the list, or leave --%s out",
+			a, s.Name(), nameList(p.Servers), a.flag.Name))
 	}
-	for i := range known {
-		known[i] = "--" + known[i]
-	}
-	return suggest(err, "--"+name, known)
+	return wrong
 }

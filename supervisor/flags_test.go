@@ -56,7 +56,7 @@ func TestWrongFlags(t *testing.T) {
 		{"not selected, flag of the framework", []string{"db", "--api.log-level=info"},
 			"--api.log-level is given, but api is not selected (selected: db): add it to the list, or leave --api.log-level out"},
 		{"whose", []string{"db", "--port=1"}, "unknown flag: --port: a server's flags stand under its name: --db.port, --api.port"},
-		{"one letter", []string{"db", "-p", "1"}, "unknown shorthand flag: 'p' in -p"},
+		{"one letter", []string{"db", "-p", "1"}, "unknown shorthand flag: 'p' in -p: one letter does not say which server: --db.port"},
 		{"misspelt", []string{"db", "--db.prot=1"}, "unknown flag: --db.prot (did you mean --db.port?)"},
 		{"nowhere near", []string{"db", "--bogus-flag=1"}, "unknown flag: --bogus-flag"},
 		{"the process' flag, wrong value", []string{"db", "--gates=\"A"},
@@ -195,7 +195,7 @@ func replayed(t *testing.T, s *Server) (calls []string) {
 	return calls
 }
 
-// A flag that may be repeated has more of a history than its value tells; those of the process are set already.
+// A flag that may be repeated has more of a history than its value tells.
 func TestReplay(t *testing.T) {
 	db, api := flagged()
 	db.Defaults = func(_ *Plan, s *Server) error { return s.Default("sync", "false") }
@@ -203,7 +203,7 @@ func TestReplay(t *testing.T) {
 	if _, err := planned(t, newHyperKube(t, db, api), args...); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"tag=x", "port=1", "tag=y", "port=2", "sync=false"}
+	want := []string{"tag=x", "port=1", "tag=y", "port=2", "gates=A", "sync=false"}
 	if diff := cmp.Diff(want, replayed(t, db)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -220,7 +220,7 @@ func TestReplayOfOneServer(t *testing.T) {
 	if out, err := call(newHyperKube(t, db, api), "db", "--tag=x", "-p", "1", "--tag=y", "--gates=A"); err != nil {
 		t.Fatal(err, out)
 	}
-	if diff := cmp.Diff([]string{"tag=x", "port=1", "tag=y"}, replayed(t, db)); diff != "" {
+	if diff := cmp.Diff([]string{"tag=x", "port=1", "tag=y", "gates=A"}, replayed(t, db)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if !db.Given("tag") || !db.Given("gates") || db.Given("sync") {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -28,6 +29,10 @@ type HyperKube struct {
 	// Version says which version of the binary this is, for `version` and --version. Further lines may tell of what is
 	// built in.
 	Version func() string
+
+	// FlagTypes says how flags take several values, by the Type of their pflag.Value, for types that the servers bring along.
+	// Those of pflag are known; others take one value. Config files, where such a flag may be a list or a map, go by it.
+	FlagTypes map[string]FlagType
 
 	// Default are the servers that `run` means when none is named. Empty means all that can be run.
 	Default []string
@@ -54,12 +59,13 @@ type HyperKube struct {
 // reserved are the names that no server may have: commands of this package, and those that it will have.
 var reserved = []string{
 	"run", "status", "logs", "start", "stop", "restart", "log-level", "top", "profile", "analyze", "kubeconfig", "reset", "snapshot",
-	"config", "completion", "version", "help", "all", isolatedCommand,
+	"config", "completion", "version", "help", "all", serversKey, isolatedCommand, cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd,
 }
 
 // AddServer adds a server. It panics, and says why, if the server has no name or nothing to run, if another one has the
-// same name or alias, if a name is reserved for a command, or if a flag has the name of one of the flags that this
-// package adds to each server. (The flags of a server with AddFlags are looked at when they are first made.)
+// same name or alias, if a name is reserved for a command or is that of a flag of `run`, if it has a dot, a comma, a space or an equals
+// sign in it, or if a flag has the name of one of the flags that this package adds to each server. (The flags of a server with AddFlags
+// are looked at when they are first made.)
 func (hk *HyperKube) AddServer(s *Server) {
 	switch {
 	case s.Name() == "":
@@ -68,11 +74,17 @@ func (hk *HyperKube) AddServer(s *Server) {
 		panic(fmt.Sprintf("supervisor: AddServer: server %q has neither Run nor Main nor Members", s.Name()))
 	}
 	for _, name := range s.names() {
+		if strings.ContainsAny(name, "., =") {
+			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q has a character that ends a name, in front of a flag or in a list", name, s.Name()))
+		}
 		if slices.Contains(reserved, name) || name == hk.Name {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is reserved", name, s.Name()))
 		}
 		if hk.command(name) != nil {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is that of a command", name, s.Name()))
+		}
+		if frameworkFlag(name) {
+			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is that of a flag of `run`: in a config file they stand beside each other", name, s.Name()))
 		}
 		if other, err := hk.FindServer(name); err == nil {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is taken by server %q", name, s.Name(), other.Name()))
@@ -118,6 +130,7 @@ func (hk *HyperKube) Flags() *pflag.FlagSet {
 		hk.flags.BoolVar(&hk.version, "version", false, "print the version and exit")
 		hk.flags.BoolVar(&hk.makeLinks, "make-symlinks", false, "create a soft link to this binary for each server and alias, and exit")
 		hk.flags.StringVar(&hk.linkDir, "dir", "", "folder for --make-symlinks (default: the binary's)")
+		hk.settings.environment(hk)
 		hk.settings.addLocation(hk.flags, hk.Name)
 	}
 	return hk.flags
@@ -179,8 +192,11 @@ func (hk *HyperKube) Run(args []string) error {
 		return hk.wrongUsage(errors.New("no server specified"), hk.Usage)
 	}
 	rest = rest[1:]
-	if word == isolatedCommand {
+	switch {
+	case word == isolatedCommand:
 		return hk.runIsolated(rest)
+	case isCompletion(word):
+		return hk.complete(word, rest)
 	}
 	if c := hk.command(word); c != nil {
 		return hk.runCommand(c, rest)
@@ -243,7 +259,7 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 		err := flags.Set(f.Name, value)
 		if err == nil && s.Flags().Lookup(f.Name) != nil {
 			s.given(f.Name)
-			s.history = append(s.history, [2]string{f.Name, value})
+			s.history = append(s.history, setting{f.Name, value, &source{}})
 		}
 		return err
 	})
@@ -268,7 +284,7 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 
 // wrongUsage prints the error and then the usage, if that is not nil.
 func (hk *HyperKube) wrongUsage(err error, usage func()) error {
-	fmt.Fprintf(hk.errOut(), "Error: %v\n", err)
+	hk.printErrors(err)
 	if usage != nil {
 		out := hk.out
 		hk.out = hk.errOut()
@@ -282,10 +298,21 @@ func (hk *HyperKube) wrongUsage(err error, usage func()) error {
 // report prints the error.
 func (hk *HyperKube) report(err error) error {
 	var exit *ExitError
-	if !errors.As(err, &exit) || exit.Err != nil {
+	if err == nil || errors.As(err, &exit) && exit.Err == nil {
+		return err
+	}
+	hk.printErrors(err)
+	return err
+}
+
+// printErrors prints an error, or each of several that are joined.
+func (hk *HyperKube) printErrors(err error) {
+	if exit, ok := err.(*ExitError); ok {
+		err = exit.Err
+	}
+	for _, err := range each(err) {
 		fmt.Fprintf(hk.errOut(), "Error: %v\n", err)
 	}
-	return err
 }
 
 // untilSignal returns a context that ends at the first signal that asks the process to stop. A second one ends the

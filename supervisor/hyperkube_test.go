@@ -96,9 +96,9 @@ func TestWrongUsageRunsNothing(t *testing.T) {
 		{"unknown link", []string{"bogus", "--level=1"}, []string{"Error: server not found: bogus (called as bogus,", "call it hk)\n"}, "hk run [SERVER"},
 		{"unknown flag of hk", []string{"hk", "--bogus", "test1"}, []string{"unknown flag: --bogus"}, "hk run [SERVER"},
 		{"flag of the server before it", []string{"hk", "--level=1", "test1"}, []string{"unknown flag: --level"}, "hk run [SERVER"},
-		{"unknown flag of the server", []string{"hk", "test1", "--bogus"}, []string{"unknown flag: --bogus"}, "  test1 [flags]"},
-		{"flag of hk behind the server", []string{"hk", "test1", "--data-dir=x"}, []string{"unknown flag: --data-dir"}, "  test1 [flags]"},
-		{"wrong value", []string{"hk", "test1", "--level=high"}, []string{`invalid argument "high" for "--level" flag`}, "  test1 [flags]"},
+		{"unknown flag of the server", []string{"hk", "test1", "--bogus"}, []string{"unknown flag: --bogus"}, "  hk test1 [flags]"},
+		{"flag of hk behind the server", []string{"hk", "test1", "--data-dir=x"}, []string{"unknown flag: --data-dir"}, "  hk test1 [flags]"},
+		{"wrong value", []string{"hk", "test1", "--level=high"}, []string{`invalid argument "high" for "--level" flag`}, "  hk test1 [flags]"},
 		{"unknown flag of a command", []string{"hk", "version", "--bogus"}, []string{"unknown flag: --bogus"}, "  hk version [flags]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestHelp(t *testing.T) {
 		{"hk, short", []string{"hk", "-h"}, []string{ofAll}},
 		{"hk, before a server", []string{"hk", "--help", "test1"}, []string{ofAll}},
 		{"word", []string{"hk", "help"}, []string{ofAll}},
-		{"server", []string{"hk", "test1", "--help"}, []string{"It answers to test1.\n\nUsage\n\n  test1 [flags]\n  hk run test1", ofOne}},
+		{"server", []string{"hk", "test1", "--help"}, []string{"It answers to test1.\n\nUsage\n\n  hk test1 [flags]", "\n  hk run test1", ofOne}},
 		{"server, short", []string{"hk", "test1", "-h"}, []string{ofOne}},
 		{"link", []string{"test1", "--help"}, []string{ofOne}},
 		{"help of a server", []string{"hk", "help", "test1"}, []string{ofOne, "--test1.log-level", "--test1.grace-period"}},

@@ -176,7 +176,7 @@ func (hk *HyperKube) adopt(plan *childPlan) (*Plan, *Server, error) {
 			s.given(flag)
 		}
 		for _, set := range described.Flags {
-			if err := s.set(set[0], set[1]); err != nil {
+			if err := s.set(set[0], set[1], nil); err != nil {
 				return nil, nil, fmt.Errorf("%s: --%s: %w", s.Name(), set[0], err)
 			}
 		}

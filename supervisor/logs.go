@@ -19,22 +19,22 @@ import (
 // noLogFile is the value of --NAME.log-file for no file.
 const noLogFile = "none"
 
-// makeLogs makes the loggers of the plan's servers. Nothing is opened yet: what is logged meanwhile is kept for the files.
-func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) error {
+// makeLogs makes the loggers of the plan's servers, whatever is wrong with the flags for them. Nothing is opened yet: what is
+// logged meanwhile is kept for the files.
+func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) (wrong problems) {
 	level, err := logging.ParseLevel(hk.settings.logLevel)
 	if err != nil {
-		return fmt.Errorf("--log-level: %w", err)
+		wrong.add(fmt.Errorf("--log-level: %w", err))
 	}
 	format, err := logging.ParseFormat(hk.settings.logFormat)
 	if err != nil {
-		return fmt.Errorf("--log-format: %w", err)
+		wrong.add(fmt.Errorf("--log-format: %w", err))
 	}
 	if hk.settings.logMaxSize < 1 || hk.settings.logMaxBackups < 1 {
-		return fmt.Errorf("--log-max-size=%d, --log-max-backups=%d: use numbers above 0", hk.settings.logMaxSize, hk.settings.logMaxBackups)
+		wrong.add(fmt.Errorf("--log-max-size=%d, --log-max-backups=%d: use numbers above 0", hk.settings.logMaxSize, hk.settings.logMaxBackups))
 	}
-	if p.logFiles, err = hk.logFiles(p, flags); err != nil {
-		return err
-	}
+	p.logFiles, err = hk.logFiles(p, flags)
+	wrong.add(err)
 	p.logs = logging.New(logging.Config{
 		Out:     hk.screen(),
 		Level:   level,
@@ -48,11 +48,9 @@ func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) error {
 	for _, s := range p.Servers {
 		s.log = p.logs.Server(s.Name())
 		s.log.Claim(s.Packages...)
-		if err := flags.setLevels(s); err != nil {
-			return err
-		}
+		wrong.add(flags.setLevels(s), s)
 	}
-	return nil
+	return wrong
 }
 
 // setLevels sets the levels that the user gave for a server.

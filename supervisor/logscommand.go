@@ -41,8 +41,10 @@ func logsCommand() *Command {
 		Short: "show what the servers have logged, running or not",
 		Long: "Show what the servers have logged, running or not, in the order of time. None named means all of them; the " +
 			"binary's own name stands for what belongs to no server.",
-		Flags: flags,
-		Run:   f.run,
+		Flags:      flags,
+		Complete:   func(hk *HyperKube, args []string) []string { return append(completeServers(hk, args), hk.Name) },
+		FlagValues: valuesByFlag(map[string][]string{"level": levelNames, "output": formatNames}),
+		Run:        f.run,
 	}
 }
 

@@ -39,7 +39,7 @@ func archive(t *testing.T) *HyperKube {
 	one := func(name string, aliases ...string) *Server {
 		return &Server{SimpleUsage: name, Aliases: aliases, Run: done}
 	}
-	hk := newHyperKube(t, one("db", "database"), one("api"), one("ui"), one("quiet"),
+	hk := newHyperKube(t, one("db", "database"), one("api"), one("ui"), one("silent"),
 		&Server{SimpleUsage: "front", Members: []string{"ui", "api"}},
 		&Server{SimpleUsage: "everything", Members: []string{"front", "database"}})
 	elsewhere := filepath.Join(t.TempDir(), "mine.txt")
@@ -165,7 +165,7 @@ func TestLogsCommandErrors(t *testing.T) {
 		{"no logs yet", "", 1, "Error: there are no logs of \"hk\" yet in STATE/hk/hk/logs; start it with `hk run`\n", false},
 		{"no logs yet of one", "db", 1, "Error: there are no logs of \"hk\" yet in STATE/hk/hk/logs; start it with `hk run`\n", false},
 		{"no logs yet, other name", "--name=two -f", 1, "Error: there are no logs of \"two\" yet in STATE/hk/two/logs; start it with `hk run`\n", true},
-		{"of a server that has never run", "quiet", 1, "Error: there is no log of quiet in STATE/hk/hk/logs: there are api, db, hk, ui\n", true},
+		{"of a server that has never run", "silent", 1, "Error: there is no log of silent in STATE/hk/hk/logs: there are api, db, hk, ui\n", true},
 		{"misspelt", "dp", 2, "Error: server not found: dp (did you mean db?)\n", true},
 		{"unknown", "db unheard-of", 2, "Error: server not found: unheard-of\n", true},
 		{"the program, misspelt", "hkk", 2, "Error: server not found: hkk (did you mean hk?)\n", true},
@@ -292,7 +292,7 @@ func TestLogsCommandFollows(t *testing.T) {
 			}
 			write(t, logOf("db"), line(at(25), "info", "db", "fifteen"))
 		}},
-		{"fifteen", func() { write(t, logOf("quiet"), line(at(26), "info", "quiet", "sixteen")) }},
+		{"fifteen", func() { write(t, logOf("silent"), line(at(26), "info", "silent", "sixteen")) }},
 		{"sixteen", func() { send(t, syscall.SIGINT) }},
 	}
 	out := followed(t, hk, func(text string) {

@@ -5,11 +5,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+
+	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/logging"
 )
 
-// Plan is what `run` is about to do. It is made from the arguments alone; servers read it in Defaults, Check and Prepare.
+// Plan is what `run` is about to do. It is made from what the user gave, in arguments, environment and files, and from nothing else;
+// servers read it in Defaults, Check and Prepare.
 type Plan struct {
 	// Name is the name of this set of servers.
 	Name string
@@ -19,10 +23,18 @@ type Plan struct {
 	Ephemeral bool
 	// FreePorts says that servers are to listen on ports that are free, unless the user named one.
 	FreePorts bool
+	// OnlyCheck says that nothing is to run, or not on this machine: Check looks at the flags, and at files that they name, but not
+	// at what else the server needs.
+	OnlyCheck bool
 	// Servers are the selected servers, each after those that it needs.
 	Servers []*Server
 
 	location string
+	flags    *runFlags
+	given    []assignment
+	names    []string // of the servers, as they were given
+	at       source   // of the names, if they are from a file
+	wrong    problems // what has been found so far
 	joined   []joined
 	logs     *logging.Logs
 	logFiles []logFile
@@ -71,6 +83,107 @@ func (p *Plan) Server(name string) *Server {
 // Logs is where the lines of all servers come together.
 func (p *Plan) Logs() *logging.Logs { return p.logs }
 
+// plan makes the plan from all that the user gave, and gives all flags their values. Nothing is written or opened. It returns
+// nil and no error if the arguments ask for help. With an error it returns a plan, too, if it is known which servers are meant:
+// they may find more that is wrong.
+func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, error) {
+	flags := hk.newRunFlags()
+	if composite != nil {
+		members, err := hk.choose([]string{composite.Name()})
+		if err != nil {
+			return nil, err
+		}
+		flags.addMembers(members)
+	}
+	g, wrong := flags.gather(args, environ)
+	if g.help {
+		return nil, nil
+	}
+	wrong.join(flags.assign(g.given))
+	if composite != nil {
+		if g.named {
+			wrong.add(fmt.Errorf("%s takes no arguments, but there is %q", composite.Name(), g.names[0]))
+		}
+		g.names, g.named, g.at = []string{composite.Name()}, true, source{}
+	}
+	p, err := hk.settings.plan()
+	p.flags, p.given, p.names, p.at = flags, g.given, g.names, g.at
+	wrong.add(err)
+	var errServers error
+	if p.Servers, errServers = hk.choose(g.names); errServers == nil {
+		errServers = hk.join(p, composite)
+	}
+	if errServers == nil {
+		wrong.join(flags.unselected(p, g.given, g.named))
+	} else {
+		for _, err := range each(errServers) {
+			wrong.add(g.at.wrong(err))
+		}
+	}
+	wrong.join(flags.giveOwn(p))
+	wrong.join(hk.makeLogs(p, flags))
+	if errServers == nil {
+		wrong.join(flags.apply(p, g.named))
+	}
+	for _, warning := range append(g.warnings, deprecations(g.given)...) {
+		p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn(warning)
+	}
+	if errServers != nil {
+		p.logs.Close()
+		return nil, p.located(wrong).err()
+	}
+	wrong.join(giveDefaults(p, wrong))
+	p.wrong = p.located(wrong)
+	return p, p.wrong.err()
+}
+
+// giveOwn gives the servers the values of the flags that this package adds to them. Those of servers that are not selected are looked
+// at, too.
+func (r *runFlags) giveOwn(p *Plan) (wrong problems) {
+	for _, s := range r.hk.servers {
+		own := r.own[s]
+		if own == nil {
+			continue
+		}
+		if own.grace <= 0 {
+			wrong.add(fmt.Errorf("--%s.grace-period: %v is not a time to wait: use a positive one", s.Name(), own.grace), s)
+		}
+		if p.Selected(s.Name()) {
+			s.GracePeriod, s.Restart, s.Isolation = own.grace, own.restart, own.isolation
+		} else if _, err := logging.ParseLevel(own.level); err != nil && own.level != "" {
+			wrong.add(fmt.Errorf("--%s.log-level: %w", s.Name(), err), s)
+		}
+	}
+	return wrong
+}
+
+// giveDefaults gives the servers' flags the values that the user has not given. Servers whose flags are wrong already are not asked
+// what they think of them.
+func giveDefaults(p *Plan, found problems) (wrong problems) {
+	for _, s := range p.Servers {
+		if s.Defaults == nil {
+			continue
+		}
+		if err := s.Defaults(p, s); err != nil && !found.of[s] {
+			for _, err := range each(err) {
+				wrong.add(p.locate(err, s), s)
+			}
+		}
+	}
+	return wrong
+}
+
+// deprecations tell of the given flags that are to go away.
+func deprecations(given []assignment) (warnings []string) {
+	for i, a := range given {
+		again := slices.ContainsFunc(given[:i], func(b assignment) bool { return b.flag == a.flag })
+		if a.flag.Deprecated != "" && !again {
+			warnings = append(warnings, fmt.Sprintf("%s is deprecated: %s", a, a.flag.Deprecated))
+		}
+	}
+	return warnings
+}
+
 // choose returns the servers that a list of names means: names apart by commas or spaces, in any order and number.
 func (hk *HyperKube) choose(list []string) ([]*Server, error) {
 	names := splitNames(list)
@@ -97,6 +210,7 @@ func (hk *HyperKube) choose(list []string) ([]*Server, error) {
 		s, err := hk.FindServer(name)
 		switch {
 		case err != nil:
+			err = fmt.Errorf("server not found: %s", legible(name))
 			return fmt.Errorf("%w; there are %s", suggest(err, name, hk.serverNames()), strings.Join(hk.runnable(), ", "))
 		case len(s.Members) > 0:
 			for _, member := range s.Members {
@@ -113,17 +227,16 @@ func (hk *HyperKube) choose(list []string) ([]*Server, error) {
 		}
 		return nil
 	}
+	var wrong problems
 	for _, name := range names {
-		if err := add(name); err != nil {
-			return nil, err
-		}
+		wrong.add(add(name))
 	}
-	return chosen, nil
+	return chosen, wrong.err()
 }
 
 // splitNames are the names in arguments, each of which may be a list: names apart by commas or spaces.
 func splitNames(args []string) []string {
-	return strings.FieldsFunc(strings.Join(args, ","), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
+	return strings.FieldsFunc(strings.Join(args, ","), func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 }
 
 // defaultNames are the servers that "all" means.

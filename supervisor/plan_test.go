@@ -14,7 +14,7 @@ import (
 func planned(t testing.TB, hk *HyperKube, args ...string) (*Plan, error) {
 	t.Helper()
 	hk.SetOut(&lockedBuffer{})
-	return hk.plan(nil, args)
+	return hk.plan(nil, args, nil)
 }
 
 // chain are four servers that can be run: ui needs api, which needs db unless it is told where one is; a tool that cannot;
@@ -242,7 +242,7 @@ func TestCompositeAlone(t *testing.T) {
 		hk := newHyperKube(t, chain()...)
 		s := &Server{SimpleUsage: "alone", Members: []string{"api", "log"}}
 		hk.AddServer(s)
-		return hk.plan(s, args)
+		return hk.plan(s, args, nil)
 	}
 	_, err := front()
 	if want := "api needs db: name one with --db-address; `hk run alone` starts one, too"; err == nil || err.Error() != want {
@@ -283,7 +283,7 @@ func TestFlagsOfMembers(t *testing.T) {
 			both := &Server{SimpleUsage: "both", Members: []string{"a", "b"}}
 			hk := newHyperKube(t, a, b, both, toy("c", "depth"))
 			t.Setenv("XDG_STATE_HOME", t.TempDir())
-			p, err := hk.plan(both, test.args)
+			p, err := hk.plan(both, test.args, nil)
 			if test.err != "" {
 				if err == nil || err.Error() != test.err {
 					t.Fatalf("error %v, want %s", err, test.err)

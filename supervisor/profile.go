@@ -94,6 +94,12 @@ func profileCommand() *Command {
 		Long: "Take a CPU profile of a run, or of what one of its servers does in it: a file for `go tool pprof`. Other profiles (heap, " +
 			"goroutine, trace …) are at /debug/pprof/ of the socket in the data folder.",
 		Flags: flags,
+		Complete: func(hk *HyperKube, args []string) []string {
+			if len(args) > 0 {
+				return nothing
+			}
+			return completeServers(hk, nil)
+		},
 		Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
 			if *seconds < 1 || *seconds > int(longestProfile.Seconds()) {
 				return usageError(fmt.Errorf("--seconds=%d: use a number above 0, and no more than %.0f", *seconds, longestProfile.Seconds()))

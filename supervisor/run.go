@@ -20,87 +20,26 @@ func (hk *HyperKube) runServers(composite *Server, args []string) error {
 	if composite != nil {
 		word, usage = composite.Name(), func() { hk.compositeUsage(composite) }
 	}
-	p, err := hk.plan(composite, args)
-	if err != nil {
-		err = hk.wrongUsage(err, nil)
-		fmt.Fprintf(hk.errOut(), "See '%s %s --help'.\n", hk.Name, word)
-		return err
-	}
-	if p == nil { // help was asked for
+	p, err := hk.plan(composite, args, os.Environ())
+	switch {
+	case p == nil && err == nil: // help was asked for
 		usage()
 		return nil
-	}
-	return hk.runPlan(p, begin)
-}
-
-// plan makes the plan from the arguments, and gives all flags their values. Nothing is written or opened. It returns nil
-// if the arguments ask for help.
-func (hk *HyperKube) plan(composite *Server, args []string) (*Plan, error) {
-	flags := hk.newRunFlags()
-	if composite != nil {
-		members, err := hk.choose([]string{composite.Name()})
-		if err != nil {
-			return nil, err
+	case p != nil && !hk.settings.printConfig:
+		err = hk.runPlan(p, begin)
+	case err == nil:
+		defer p.logs.Close()
+		return hk.report(hk.printConfig(p))
+	default:
+		if p != nil {
+			p.logs.Close()
 		}
-		flags.addMembers(members)
+		err = hk.wrongUsage(err, nil)
 	}
-	list, err := flags.parse(args)
-	if err != nil {
-		return nil, err
+	if p == nil || p.wrong.err() != nil {
+		fmt.Fprintf(hk.errOut(), "See '%s %s --help'.\n", hk.Name, word)
 	}
-	if flags.help {
-		return nil, nil
-	}
-	if composite != nil {
-		if len(list) > 0 {
-			return nil, fmt.Errorf("%s takes no arguments, but there is %q", composite.Name(), list[0])
-		}
-		list = []string{composite.Name()}
-	}
-	p, err := hk.settings.plan()
-	if err != nil {
-		return nil, err
-	}
-	if p.Servers, err = hk.choose(list); err != nil {
-		return nil, err
-	}
-	if err := hk.join(p, composite); err != nil {
-		return nil, err
-	}
-	if err := flags.unselected(p); err != nil {
-		return nil, err
-	}
-	for _, s := range p.Servers {
-		own := flags.own[s]
-		s.GracePeriod, s.Restart, s.Isolation = own.grace, own.restart, own.isolation
-		if s.GracePeriod <= 0 {
-			return nil, fmt.Errorf("--%s.grace-period: %v is not a time to wait: use a positive one", s.Name(), s.GracePeriod)
-		}
-	}
-	if err := hk.makeLogs(p, flags); err != nil {
-		return nil, err
-	}
-	if err := giveValues(p, flags); err != nil {
-		p.logs.Close()
-		return nil, err
-	}
-	return p, nil
-}
-
-// giveValues gives the servers' flags their values.
-func giveValues(p *Plan, flags *runFlags) error {
-	// Before Defaults: there, too, what the user gave comes first.
-	if err := flags.apply(p); err != nil {
-		return err
-	}
-	for _, s := range p.Servers {
-		if s.Defaults != nil {
-			if err := s.Defaults(p, s); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return err
 }
 
 // runPlan runs the planned servers until they have ended.
@@ -116,6 +55,10 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 
 	n := newNotifier(p)
 	p.logs.TakeDefaults()
+	if err := hk.check(ctx, p); err != nil {
+		p.logs.Close()
+		return hk.wrongUsage(err, nil)
+	}
 	release, err := hk.prepare(ctx, p)
 	// What is logged comes before an error on the screen, and all of it before the folder may be removed.
 	defer func() {
@@ -135,19 +78,7 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 	g.keepGoing = hk.settings.keepGoing
 	p.admin.group, p.admin.began = g, begin
 	g.beside = p.admin.serve
-	shown := make(chan struct{})
-	go func() {
-		defer close(shown)
-		c := newConsole(hk, p, begin)
-		q := newQuiet(p)
-		g.events.read(ctx, 0, func(e Event) {
-			p.recordEvent(hk.Name, e)
-			c.show(e)
-			n.show(e)
-			q.show(e)
-		})
-		c.close()
-	}()
+	shown := hk.tell(ctx, p, g, n, begin)
 	go n.watch(ctx, g)
 	err = g.run(signals)
 	if !errors.Is(err, errForced) {
@@ -171,29 +102,60 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 	return err
 }
 
+// tell has all readers of the group's events read them, in this order. What it returns is closed when they have read all.
+func (hk *HyperKube) tell(ctx context.Context, p *Plan, g *group, n *notifier, begin time.Time) (shown <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c := newConsole(hk, p, begin)
+		q := newQuiet(p)
+		g.events.read(ctx, 0, func(e Event) {
+			p.recordEvent(hk.Name, e)
+			c.show(e)
+			n.show(e)
+			q.show(e)
+		})
+		c.close()
+	}()
+	return done
+}
+
 // showLimit is how long the end waits for a screen that takes no more, such as a terminal on which Ctrl-S was typed.
 const showLimit = 2 * time.Second
 
-// prepare does all that comes before the start of the first server: an error here means that nothing was started. What it
-// returns is to be called at the end, whatever happened.
-func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error, err error) {
-	release = func() error { return nil }
+// check has the process set up and the servers look at their flags, and returns all that is wrong, with what was found before.
+// Nothing is written.
+func (hk *HyperKube) check(ctx context.Context, p *Plan) error {
+	wrong := p.wrong
 	if hk.Setup != nil {
 		// What is logged there is the program's own.
+		var err error
 		p.logs.Program().Do(func() { err = hk.Setup(p) })
-		if err != nil {
-			return release, err
+		if err != nil { // what servers say to their flags depends on it
+			for _, err := range each(err) {
+				wrong.add(p.locate(err, nil))
+			}
+			return wrong.err()
 		}
 	}
-	var wrong []error
 	for _, s := range p.Servers {
-		if s.Check != nil {
-			s.log.Do(func() { wrong = append(wrong, s.Check(s.context(ctx), p, s)) })
+		if s.Check == nil || p.wrong.of[s] {
+			continue
 		}
+		s.log.Do(func() {
+			if err := s.Check(s.context(ctx), p, s); err != nil {
+				for _, err := range each(err) {
+					wrong.add(p.locate(err, s))
+				}
+			}
+		})
 	}
-	if err := errors.Join(wrong...); err != nil {
-		return release, err
-	}
+	return wrong.err()
+}
+
+// prepare does all else that comes before the start of the first server: an error here means that nothing was started. What it
+// returns is to be called at the end, whatever happened.
+func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error, err error) {
 	if release, err = hold(p, hk.Name); err != nil {
 		return release, err
 	}

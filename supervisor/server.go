@@ -66,8 +66,8 @@ type Server struct {
 	// to each member that has it; and no server joins.
 	Members []string
 
-	// ProcessFlags names those of the server's flags whose values are kept in variables of the whole process, such as
-	// feature gates. Beside others each exists once and without a namespace; all servers that have it get its value.
+	// ProcessFlags names those of the server's flags that take effect in the whole process, whichever server they are given
+	// to, such as feature gates. Beside others each exists once and without a namespace; all servers that have it get its value.
 	ProcessFlags []string
 
 	// VerbosityFlag names the server's own flag, if there is one, for how much it logs, in klog's sense: its value N means
@@ -76,6 +76,15 @@ type Server struct {
 
 	// VModuleFlag names the server's own flag, if there is one, for the verbosity of single source files, as klog's vmodule.
 	VModuleFlag string
+
+	// FlagValues, if not nil, returns the values that a flag may have, where they can be counted: for completion in a shell and for
+	// the schema of config files. Each may have a description behind a tab.
+	FlagValues func(s *Server, flag string) []string
+
+	// Complete, if not nil, completes what is typed behind the server's name, in the way of cobra: args are the word __complete or
+	// __completeNoDesc, and what has been typed, the last of which is not complete. It is for a server with a Main that has a command
+	// of cobra's; without it, the server's flags are completed.
+	Complete func(ctx context.Context, s *Server, args []string) error
 
 	// Packages are the import paths of code that this server alone runs; what is below them belongs to them. Log lines
 	// of goroutines that no server has started, such as those in which the runtime runs timers' functions, are placed by it.
@@ -131,7 +140,7 @@ type Server struct {
 	actor  atomic.Pointer[actor]
 	own    map[string]bool
 	// history is what was set on flags, in order.
-	history [][2]string
+	history []setting
 	log     *logging.Log
 	sockets sockets
 	child   *child  // where it runs in a process of its own, seen from the others' one
@@ -181,34 +190,38 @@ func (s *Server) Default(flag, value string) error {
 	if s.Given(flag) {
 		return nil
 	}
-	if err := s.set(flag, value); err != nil {
+	if err := s.set(flag, value, nil); err != nil {
 		return fmt.Errorf("%s: default for --%s: %w", s.Name(), flag, err)
 	}
 	return nil
 }
 
+// setting is what a flag was set to.
+type setting struct {
+	flag, value string
+	source      *source // nil for what the user has not given
+}
+
 // set sets a flag, and keeps how: a flag that may be repeated has more of a history than its value tells.
-func (s *Server) set(flag, value string) error {
+func (s *Server) set(flag, value string, from *source) error {
 	err := s.Flags().Set(flag, value)
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
 		err = invalid.Unwrap() // pflag's wrapping names the flag without its namespace
 	}
 	if err == nil {
-		s.history = append(s.history, [2]string{flag, value})
+		s.history = append(s.history, setting{flag, value, from})
 	}
 	return err
 }
 
 // Replay calls set for each flag that was set, by the user or by Default, in the same order, so that Run can start each
-// time from options that no earlier start has touched. The flags of the process are left out: they are set already.
+// time from options that no earlier start has touched. Those of ProcessFlags are among them: set has to leave out what is
+// kept in variables of the process, where it has been set already.
 func (s *Server) Replay(set func(flag, value string) error) error {
 	for _, h := range s.history {
-		if s.processFlag(h[0]) {
-			continue
-		}
-		if err := set(h[0], h[1]); err != nil {
-			return fmt.Errorf("%s: --%s: %w", s.Name(), h[0], err)
+		if err := set(h.flag, h.value); err != nil {
+			return fmt.Errorf("%s: --%s: %w", s.Name(), h.flag, err)
 		}
 	}
 	return nil
@@ -304,7 +317,8 @@ func (s *Server) given(flag string) {
 	s.own[flag] = true
 }
 
-func (s *Server) processFlag(name string) bool { return slices.Contains(s.ProcessFlags, name) }
+// IsProcessFlag reports whether the flag is one of ProcessFlags.
+func (s *Server) IsProcessFlag(name string) bool { return slices.Contains(s.ProcessFlags, name) }
 
 // newFlagSet returns a set whose errors are returned, not printed: what is printed, and where, is HyperKube's business.
 func newFlagSet(name string) *pflag.FlagSet {

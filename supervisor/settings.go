@@ -27,6 +27,9 @@ type settings struct {
 	verbose   bool
 	// As in logging.File.
 	logMaxSize, logMaxBackups int
+	config                    []string // files
+	printConfig               bool
+	onlyCheck                 bool // no flag: see Plan
 }
 
 // addLocation adds the flags that say which cluster is meant. Commands have them, too.
@@ -35,35 +38,49 @@ func (c *settings) addLocation(fs *pflag.FlagSet, program string) {
 	if c.name == "" {
 		c.name = program
 	}
-	fs.StringVar(&c.name, "name", c.name, "name of this set of servers; each has its own data folder")
+	fs.StringVar(&c.name, "name", c.name, "name of this set of servers")
 	fs.StringVar(&c.dataDir, "data-dir", c.dataDir, fmt.Sprintf(
-		"folder for all state (default $XDG_STATE_HOME/%[1]s/NAME, else ~/.local/state/%[1]s/NAME)", program))
+		"folder for all state (default: %s/NAME in $XDG_STATE_HOME or ~/.local/state)", program))
 }
 
 // addRun adds the other flags of `run`.
 func (c *settings) addRun(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&c.config, configFlag, nil, "YAML `file` with servers and flags; repeatable")
+	fs.BoolVar(&c.printConfig, "print-config", false, "print the configuration as a file, and exit")
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "use a temporary folder, removed at the end")
 	fs.BoolVar(&c.freePorts, "free-ports", false, "listen on free ports, not the default ones")
 	fs.BoolVar(&c.keepGoing, "keep-going", false, "let others go on when one has failed for good")
 	fs.BoolVar(&c.quiet, "quiet", false, "do not show the state of the servers")
-	fs.StringVar(&c.logLevel, "log-level", "info", "least severe lines to log: debug, info, warn, error, or v=N; if given, they are shown, too")
+	fs.StringVar(&c.logLevel, "log-level", "info", "lowest level to log, and to show if given: debug, info, warn, error, v=N")
 	fs.BoolVar(&c.verbose, "verbose", false, "show all lines, not only warnings and errors")
-	fs.StringVar(&c.logFormat, "log-format", string(logging.FormatConsole), "shape of the lines that are shown: console or json")
+	fs.StringVar(&c.logFormat, "log-format", string(logging.FormatConsole), "show lines as console or json")
 	fs.StringVar(&c.logDir, "log-dir", "", "folder for log files (default: DATA-DIR/logs)")
 	fs.IntVar(&c.logMaxSize, "log-max-size", logging.DefaultMaxSize, "log files are renamed at so many MB")
 	fs.IntVar(&c.logMaxBackups, "log-max-backups", logging.DefaultMaxBackups, "renamed files to keep of a log")
 }
 
+// frameworkFlag reports whether `run` has a flag of that name in any case.
+func frameworkFlag(name string) bool {
+	fs := newFlagSet("")
+	(&settings{}).addLocation(fs, "")
+	(&settings{}).addRun(fs)
+	return fs.Lookup(name) != nil
+}
+
 var validName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 
-// plan returns a plan with these settings, in which no server is selected.
+// plan returns a plan with these settings, in which no server is selected. With an error it has others in place of those that are
+// wrong, so that servers can look at their flags.
 func (c *settings) plan() (*Plan, error) {
+	p := &Plan{forget: func() error { return nil }, Name: c.name, DataDir: c.dataDir, Ephemeral: c.ephemeral, FreePorts: c.freePorts,
+		OnlyCheck: c.onlyCheck}
+	var wrong problems
 	if !validName.MatchString(c.name) {
-		return nil, fmt.Errorf("--name: %q is no name: use letters, digits, '-', '_' and '.'", c.name)
+		wrong.add(fmt.Errorf("--name: %q is no name: use letters, digits, '-', '_' and '.'", c.name))
+		p.Name = c.program
 	}
-	p := &Plan{forget: func() error { return nil }, Name: c.name, DataDir: c.dataDir, Ephemeral: c.ephemeral, FreePorts: c.freePorts}
 	if c.ephemeral && c.dataDir != "" {
-		return nil, fmt.Errorf("--ephemeral has a folder of its own: leave --data-dir %s out", c.dataDir)
+		wrong.add(fmt.Errorf("--ephemeral has a folder of its own: leave --data-dir %s out", c.dataDir))
 	}
 	if p.Name != c.program {
 		p.location = " --name=" + p.Name
@@ -78,19 +95,19 @@ func (c *settings) plan() (*Plan, error) {
 		if !filepath.IsAbs(state) {
 			home, err := os.UserHomeDir()
 			if err != nil {
-				return nil, fmt.Errorf("no place for the state: %w; name a folder with --data-dir", err)
+				wrong.add(fmt.Errorf("no place for the state: %w; name a folder with --data-dir", err))
 			}
 			state = filepath.Join(home, ".local", "state")
 		}
-		p.DataDir = filepath.Join(state, c.program, c.name)
+		p.DataDir = filepath.Join(state, c.program, p.Name)
 	}
 	dir, err := filepath.Abs(p.DataDir)
 	if err != nil {
-		return nil, fmt.Errorf("--data-dir %s: %w", p.DataDir, err)
+		wrong.add(fmt.Errorf("--data-dir %s: %w", p.DataDir, err))
 	}
 	p.DataDir = dir
 	if p.Ephemeral || c.dataDir != "" {
 		p.location = " --data-dir=" + p.DataDir
 	}
-	return p, nil
+	return p, wrong.err()
 }

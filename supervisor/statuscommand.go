@@ -34,8 +34,10 @@ func statusCommand() *Command {
 		Short: "show the servers of a run, and how they are",
 		Long: "Show the servers of a run, and how they are. With --wait=ready it also waits for a run to begin that has just been " +
 			"started; if a server fails for good, it does not wait any longer.",
-		Flags: flags,
-		Run:   f.run,
+		Flags:      flags,
+		Complete:   completeNothing,
+		FlagValues: valuesByFlag(map[string][]string{"output": {"table", "wide", "json"}, "wait": {"ready", "stopped"}}),
+		Run:        f.run,
 	}
 }
 

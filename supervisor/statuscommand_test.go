@@ -120,7 +120,7 @@ func deaf(t *testing.T, p *Plan, bytes, times int) {
 
 func locate(t *testing.T, hk *HyperKube) *Plan {
 	t.Helper()
-	p, err := hk.plan(nil, nil)
+	p, err := hk.plan(nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

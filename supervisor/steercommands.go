@@ -33,7 +33,7 @@ func steerCommands() []*Command {
 		if c.name == "stop" {
 			flags.BoolVarP(yes, "yes", "y", false, "do not ask")
 		}
-		all = append(all, &Command{Name: c.name, Args: "SERVER...", Short: c.short, Long: c.long, Flags: flags,
+		all = append(all, &Command{Name: c.name, Args: "SERVER...", Short: c.short, Long: c.long, Flags: flags, Complete: completeServers,
 			Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
 				return hk.steer(ctx, p, c.name, args, *noWait, *yes)
 			}})
@@ -155,6 +155,15 @@ func logLevelCommand() *Command {
 		Short: "change how much a server of a run logs",
 		Long: "Change how much a server of a run logs: debug, info, warn, error, or v=N, with effect at once and until the run ends. The " +
 			"binary's own name stands for what belongs to no server.",
+		Complete: func(hk *HyperKube, args []string) []string {
+			switch len(args) {
+			case 0:
+				return append(completeServers(hk, nil), hk.Name)
+			case 1:
+				return levelNames
+			}
+			return nothing
+		},
 		Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
 			if len(args) != 2 {
 				return usageError(errors.New("log-level takes two arguments, a server and a level"))

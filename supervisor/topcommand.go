@@ -27,7 +27,8 @@ func topCommand() *Command {
 		Short: "show what the servers of a run use up",
 		Long: "Show what the servers of a run use up: CPU, in percent of one CPU, by the samples of a profile that is taken as long as " +
 			"somebody looks; goroutines; lines in the log. What belongs to no server, such as garbage collection, is the program's.",
-		Flags: flags,
+		Flags:    flags,
+		Complete: completeNothing,
 		Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
 			if err := noArgs("top", args); err != nil {
 				return err

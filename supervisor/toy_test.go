@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,21 +25,14 @@ func toyBinary() *HyperKube {
 		Default: []string{"test2"},
 		Banner:  func(p *Plan) string { return "The state is in the folder of " + p.Name + "." },
 	}
-	test1 := &Server{SimpleUsage: "test1", Aliases: []string{"one"}, Long: "It says what it was given, and waits.",
-		Run: func(ctx context.Context, s *Server, args []string) error {
-			fmt.Printf("test1: port %s, arguments %q\n", s.Value("port"), args)
-			if len(args) == 0 { // beside others
-				<-ctx.Done()
-			}
-			return nil
-		}}
-	test1.Flags().IntP("port", "p", 8080, "where to listen")
+	test1 := newTest1()
 	hk.AddServer(test1)
 
-	test2 := &Server{SimpleUsage: "test2", Long: "It needs test1.", Run: idle,
+	test2 := &Server{SimpleUsage: "test2", Long: "It needs test1.", Run: idle, ProcessFlags: []string{"gates"},
 		Needs:   []Need{{Server: "test1", Unless: []string{"address"}}},
 		Address: func(*Server) string { return "127.0.0.1:2" }}
 	test2.Flags().String("address", "", "where test1 is")
+	test2.Flags().StringSlice("gates", nil, "what is on in the whole process")
 	hk.AddServer(test2)
 
 	hk.AddServer(&Server{SimpleUsage: "both", Long: "Both of them.", Members: []string{"test1", "test2"}})
@@ -78,6 +72,43 @@ func toyBinary() *HyperKube {
 		}})
 	hk.AddServer(&Server{SimpleUsage: "brief", Long: "It starts test1 and test2, and ends.", Members: []string{"test1", "test2", "ender"}})
 	return hk
+}
+
+// newTest1 returns a server that has flags of several kinds.
+func newTest1() *Server {
+	s := &Server{SimpleUsage: "test1", Aliases: []string{"one"}, Long: "It says what it was given, and waits.", ProcessFlags: []string{"gates"},
+		Defaults: func(p *Plan, s *Server) error { return s.Default("store", p.Path("test1")) },
+		Check: func(_ context.Context, p *Plan, s *Server) error {
+			if port, err := strconv.Atoi(s.Value("port")); err != nil || port > 65535 {
+				return fmt.Errorf("test1: --port=%s is no port", s.Value("port"))
+			}
+			return nil
+		},
+		Run: func(ctx context.Context, s *Server, args []string) error {
+			fmt.Printf("test1: port %s, arguments %q\n", s.Value("port"), args)
+			for _, flag := range []string{"label", "tag", "note", "gates"} {
+				if s.Given(flag) {
+					fmt.Printf("test1: %s %s\n", flag, s.Value(flag))
+				}
+			}
+			if len(args) == 0 { // beside others
+				<-ctx.Done()
+			}
+			return nil
+		}}
+	fs := s.Flags()
+	fs.IntP("port", "p", 8080, "where to listen")
+	fs.StringToString("label", nil, "KEY=VALUE to be known by")
+	fs.StringSlice("tag", nil, "words to be found by")
+	fs.StringArray("note", nil, "something to remember")
+	fs.String("token", "", "what clients have to know")
+	fs.String("store", "", "folder of its own")
+	fs.Int("old-port", 0, "where it has listened")
+	fs.StringSlice("gates", nil, "what is on in the whole process")
+	if err := fs.MarkDeprecated("old-port", "use --port"); err != nil {
+		panic(err)
+	}
+	return s
 }
 
 // newPuppet returns a server that does as it is told, one thing after the other, and then waits.

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -34,15 +35,14 @@ func (hk *HyperKube) Usage() {
 		fmt.Fprintf(out, "\n  %s\n%s", name, wrap(s.Long, "    ", columns))
 	}
 	fmt.Fprintf(out, "\nCommands\n\n")
-	names := 0
+	var commands [][2]string
 	for _, c := range hk.allCommands() {
-		names = max(names, len(c.Name))
+		commands = append(commands, [2]string{c.Name, c.Short})
 	}
-	for _, c := range hk.allCommands() {
-		fmt.Fprintf(out, "  %-*s  %s\n", names, c.Name, c.Short)
-	}
-	fmt.Fprintf(out, "\nFlags\n\n%s\n", hk.Flags().FlagUsagesWrapped(columns))
-	fmt.Fprintf(out, "Call '%[1]s help SERVER' for a server's flags, '%[1]s run --help' for running several.\n", hk.Name)
+	table(out, "  ", commands, columns)
+	fmt.Fprintf(out, "\nFlags\n\n%s\n", marks{}.usages(hk.Flags(), columns))
+	fmt.Fprint(out, wrap(fmt.Sprintf("Call '%[1]s run --help' for running several servers, '%[1]s help SERVER' for a server's flags, "+
+		"'%[1]s help flag WORD' to search the flags of all.", hk.Name), "", columns))
 }
 
 // Usage prints what the server is and which flags it has, to the HyperKube's Out, or to standard output if the server was
@@ -52,22 +52,32 @@ func (s *Server) Usage() {
 	if hk == nil {
 		hk = &HyperKube{}
 	}
-	hk.serverUsage(s, s.Flags())
+	// Without what `run` gives the flags by itself: to find that, the flags are set, and the server may be running.
+	hk.printServer(s, s.Flags(), nil)
 }
 
+// serverUsage prints the help of a server. It sets the server's flags: nothing but the end may come after it.
 func (hk *HyperKube) serverUsage(s *Server, flags *pflag.FlagSet) {
+	hk.printServer(s, flags, hk.runDefaults(s))
+}
+
+func (hk *HyperKube) printServer(s *Server, flags *pflag.FlagSet, m marks) {
 	if len(s.Members) > 0 && s.Run == nil {
 		hk.compositeUsage(s)
 		return
 	}
-	out, program := hk.Out(), hk.Name
+	out := hk.Out()
 	columns := width(out)
 	if s.Long != "" {
 		fmt.Fprintf(out, "%s\n", wrap(s.Long, "", columns))
 	}
-	fmt.Fprintf(out, "Usage\n\n  %s [flags]\n", s.SimpleUsage)
-	if program != "" && s.Run != nil {
-		fmt.Fprintf(out, "  %s run %s [--%s.FLAG...]\n", program, s.Name(), s.Name())
+	fmt.Fprintf(out, "Usage\n\n")
+	m = m.of(flags)
+	beside := hk.Name != "" && s.Run != nil
+	if beside {
+		hk.spellings(s, m, columns)
+	} else {
+		fmt.Fprintf(out, "  %s\n", hk.called(s))
 	}
 	// Flags in no group come first.
 	rest := newFlagSet(s.Name())
@@ -77,19 +87,44 @@ func (hk *HyperKube) serverUsage(s *Server, flags *pflag.FlagSet) {
 		}
 	})
 	if rest.HasAvailableFlags() {
-		fmt.Fprintf(out, "\nFlags\n\n%s", rest.FlagUsagesWrapped(columns))
+		fmt.Fprintf(out, "\nFlags\n\n%s", m.usages(rest, columns))
 	}
 	for _, g := range s.groups {
 		if g.flags.HasAvailableFlags() {
-			fmt.Fprintf(out, "\n%s flags\n\n%s", capital(g.heading), g.flags.FlagUsagesWrapped(columns))
+			fmt.Fprintf(out, "\n%s flags\n\n%s", capital(g.heading), m.usages(g.flags, columns))
 		}
 	}
-	if program != "" && s.Run != nil {
-		name := s.Name()
-		fmt.Fprintf(out, "\nWith `%[1]s run` each flag stands under the server's name, and these are added\n\n"+
-			"      --%[2]s.log-level string\n      --%[2]s.log-file string\n      --%[2]s.restart policy\n"+
-			"      --%[2]s.grace-period duration\n      --%[2]s.isolation kind\n", program, name)
+	if beside {
+		added := &runFlags{FlagSet: newFlagSet(""), own: map[*Server]*serverFlags{}}
+		added.addOwn(s)
+		fmt.Fprintf(out, "\nFlags that `%s run` adds\n\n%s", hk.Name, m.usages(added.FlagSet, columns))
 	}
+}
+
+// called is how a server is called alone.
+func (hk *HyperKube) called(s *Server) string {
+	if hk.Name == "" || s.linked {
+		return s.SimpleUsage + " [flags]"
+	}
+	return hk.Name + " " + s.SimpleUsage + " [flags]"
+}
+
+// spellings prints how a server is called, and, once for all of its flags, how they are spelled and what stands behind them.
+func (hk *HyperKube) spellings(s *Server, m marks, columns int) {
+	out, name := hk.Out(), s.Name()
+	table(out, "  ", [][2]string{
+		{hk.called(s), "alone"},
+		{fmt.Sprintf("%s run %s [--%[2]s.FLAG...]", hk.Name, name), "beside others"},
+	}, columns)
+	text := fmt.Sprintf("Alone, it takes the flags as they stand below. For `%[1]s run`, --FLAG is --%[2]s.FLAG, or %[3]s_FLAG in the "+
+		"environment (with _ for each - in FLAG).", hk.Name, name, hk.variableOf(name))
+	if len(m) > 0 {
+		text += fmt.Sprintf(" What it sets by itself is marked (%[1]s run: VALUE).", hk.Name)
+	}
+	if m.mention(dataDirName) {
+		text += fmt.Sprintf(" %s is the data folder: see `%s run --help`.", dataDirName, hk.Name)
+	}
+	fmt.Fprintf(out, "\n%s", wrap(text, "", columns))
 }
 
 // compositeUsage prints what a server with members is, and whose flags it takes.
@@ -98,7 +133,7 @@ func (hk *HyperKube) compositeUsage(s *Server) {
 	if s.Long != "" {
 		fmt.Fprintf(out, "%s\n", wrap(s.Long, "", width(out)))
 	}
-	fmt.Fprintf(out, "Usage\n\n  %[1]s [flags]\n  %[2]s run %[1]s [--SERVER.FLAG...]\n", s.SimpleUsage, hk.Name)
+	fmt.Fprintf(out, "Usage\n\n  %s\n  %s run %s [--SERVER.FLAG...]\n", hk.called(s), hk.Name, s.Name())
 	members := strings.Join(s.Members, ", ")
 	fmt.Fprintf(out, "\nServers\n\n%s", wrap(members, "  ", width(out)))
 	fmt.Fprintf(out, "\nFlags\n\n%s", wrap(fmt.Sprintf("Those of `%[1]s run`, --SERVER.FLAG included. Called as %[2]s, it takes the flags of "+
@@ -106,38 +141,67 @@ func (hk *HyperKube) compositeUsage(s *Server) {
 		hk.Name, s.Name(), members), "  ", width(out)))
 }
 
-// runUsage prints the help of `run`: its own flags, and where to find those of the servers. It fits on one screen.
+// runUsage prints the help of `run`: its own flags, and where to find those of the servers. It is to fit on one screen, so that
+// there is no blank line below a heading.
 func (hk *HyperKube) runUsage() {
 	out := hk.Out()
 	columns := width(out)
-	fmt.Fprint(out, wrap(fmt.Sprintf("Run the selected servers in this process, each when those that it needs are ready, until a signal "+
-		"stops them in reverse order. None named means %s. What the selected ones need joins by itself.",
-		strings.Join(hk.defaultNames(), ",")), "", columns))
-	fmt.Fprintf(out, "\nUsage\n\n  %s run [SERVER,SERVER...] [flags]\n", hk.Name)
-	fmt.Fprintf(out, "\nServers\n\n%s", wrap(strings.Join(hk.runnable(), ", "), "  ", columns))
+	fmt.Fprint(out, wrap("Run servers in this process until Ctrl-C or another signal. Each starts when those that it needs are ready; "+
+		"what the named ones need joins by itself.", "", columns))
+	fmt.Fprintf(out, "\nUsage\n  %s run [SERVER,SERVER...] [flags]\n", hk.Name)
+	fmt.Fprintf(out, "\nExamples\n")
+	table(out, "  ", hk.examples(), columns)
+	fmt.Fprintf(out, "\nServers\n%s", wrap(fmt.Sprintf("%s. None named means %s.",
+		strings.Join(hk.runnable(), ", "), strings.Join(hk.defaultNames(), ",")), "  ", columns))
 	own := newFlagSet("")
 	(&settings{}).addLocation(own, hk.Name)
 	(&settings{}).addRun(own)
-	fmt.Fprintf(out, "\nFlags\n\n%s", own.FlagUsagesWrapped(columns))
-	fmt.Fprintf(out, "\nFlags of a server\n\n")
-	fmt.Fprintf(out, "      --SERVER.FLAG                     each flag of a server, under its name\n")
-	fmt.Fprintf(out, "      --SERVER.log-level string         like --log-level, for this server\n")
-	fmt.Fprintf(out, "      --SERVER.log-file string          file for its log; none for no file\n")
-	fmt.Fprintf(out, "      --SERVER.restart policy           started again: on-failure, always, never\n")
-	fmt.Fprintf(out, "      --SERVER.grace-period duration    time that it may take to stop\n")
-	fmt.Fprintf(out, "      --SERVER.isolation kind           none, or process: one of its own\n")
+	fmt.Fprintf(out, "\nFlags\n%s", marks{}.usages(own, columns))
+	fmt.Fprintf(out, "\nFlags of each server\n")
+	table(out, "      ", [][2]string{
+		{"--SERVER.FLAG", fmt.Sprintf("any of its own: see `%s help SERVER`", hk.Name)},
+		{"--SERVER.log-level string", "as --log-level, for this server"},
+		{"--SERVER.log-file string", "file for its log; none for no file"},
+		{"--SERVER.restart policy", "restart it on-failure, always or never"},
+		{"--SERVER.grace-period duration", "time that it may take to stop"},
+		{"--SERVER.isolation kind", "process (a process of its own) or none"},
+	}, columns)
 	if process := hk.processFlagNames(); len(process) > 0 {
-		fmt.Fprintf(out, "\nFlags of the whole process\n\n%s", wrap("--"+strings.Join(process, ", --"), "      ", columns))
+		fmt.Fprintf(out, "\nFlags of the whole process\n%s", wrap("--"+strings.Join(process, ", --"), "      ", columns))
 	}
-	fmt.Fprintf(out, "\nCall '%s help SERVER' for a server's flags.\n", hk.Name)
+	fmt.Fprintf(out, "\n%s", wrap(fmt.Sprintf("A flag's value is from the command line, else from the environment (%sSERVER_FLAG), else from a "+
+		"file (--%s), else %s's own.", hk.variablePrefix(), configFlag, hk.Name), "", columns))
+	fmt.Fprint(out, wrap(fmt.Sprintf("More: %[1]s help SERVER, %[1]s help flag WORD, %[1]s config schema, %[1]s completion SHELL", hk.Name), "", columns))
 }
 
-// processFlagNames are the names of the flags that exist once for the process.
+// examples are calls of `run` with names of this binary's servers, and what they do.
+func (hk *HyperKube) examples() [][2]string {
+	run := hk.Name + " run"
+	examples := [][2]string{{run, "the default servers"}}
+	var two []string // servers that have flags
+	for _, name := range hk.defaultNames() {
+		if s, err := hk.FindServer(name); err == nil && s.Run != nil && len(two) < 2 {
+			two = append(two, s.Name())
+		}
+	}
+	if len(two) > 0 {
+		examples = append(examples, [2]string{fmt.Sprintf("%s %s --%s.log-level=debug", run, strings.Join(two, ","), two[0]),
+			[]string{"one server, and a flag of it", "two servers, a flag of one"}[len(two)-1]})
+	}
+	return append(examples,
+		[2]string{fmt.Sprintf("%s --%s %s.yaml", run, configFlag, hk.Name), "as a file says"},
+		[2]string{hk.variableOf("log-level") + "=debug " + run, "a flag in the environment"})
+}
+
+// processFlagNames are the names of the flags that exist once for the process, as far as they are shown.
 func (hk *HyperKube) processFlagNames() []string {
 	var names []string
 	for _, s := range hk.servers {
 		for _, name := range s.ProcessFlags {
-			if s.Run != nil && !slices.Contains(names, name) {
+			if s.Run == nil || slices.Contains(names, name) {
+				continue
+			}
+			if f := s.Flags().Lookup(name); f != nil && !f.Hidden {
 				names = append(names, name)
 			}
 		}
@@ -149,13 +213,26 @@ func (hk *HyperKube) commandUsage(c *Command) {
 	out := hk.Out()
 	columns := width(out)
 	if c.Long != "" {
-		fmt.Fprintf(out, "%s\n", wrap(c.Long, "", columns))
+		fmt.Fprintf(out, "%s\n", wrap(strings.ReplaceAll(c.Long, "PROGRAM", hk.Name), "", columns))
 	} else {
 		fmt.Fprintf(out, "%s.\n\n", capital(c.Short))
 	}
 	fmt.Fprintf(out, "Usage\n\n  %s\n", strings.Join(strings.Fields(hk.Name+" "+c.Name+" "+c.Args+" [flags]"), " "))
 	flags, _ := hk.commandFlags(c)
-	fmt.Fprintf(out, "\nFlags\n\n%s", flags.FlagUsagesWrapped(columns))
+	fmt.Fprintf(out, "\nFlags\n\n%s", marks{}.usages(flags, columns))
+}
+
+// table prints rows of two columns, the second of which is wrapped.
+func table(out io.Writer, indent string, rows [][2]string, columns int) {
+	first := 0
+	for _, row := range rows {
+		first = max(first, len(row[0]))
+	}
+	pad := indent + strings.Repeat(" ", first+2)
+	for _, row := range rows {
+		second := strings.TrimPrefix(wrap(row[1], pad, columns), pad)
+		fmt.Fprintf(out, "%s%-*s  %s\n", indent, first, row[0], strings.TrimSuffix(second, "\n"))
+	}
 }
 
 func capital(s string) string {

@@ -2,25 +2,44 @@ package supervisor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/spf13/pflag"
 )
 
 // suggest adds the nearest of the known words to an error about an unknown one.
 func suggest(err error, word string, known []string) error {
-	best, bestDistance := "", 3
+	if best := nearest(word, known); best != "" {
+		return fmt.Errorf("%w (did you mean %s?)", err, best)
+	}
+	return err
+}
+
+// nearest returns the known word that may have been meant, or "". Of several that are as near, one that begins with the word
+// is better. If none is near, it is the only one that begins with the word.
+func nearest(word string, known []string) string {
+	best, bestDistance := "", min(3, len(word)) // as many other letters make any word of it
 	for _, k := range known {
-		if d := distance(word, k); d < bestDistance || d == bestDistance && len(k) > len(best) && strings.HasPrefix(k, word) {
+		if d := distance(word, k, bestDistance); d < bestDistance || d == bestDistance && len(k) > len(best) && strings.HasPrefix(k, word) {
 			best, bestDistance = k, d
 		}
 	}
-	if best == "" {
-		return err
+	if best == "" && len(word) > 2 {
+		begin := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return !strings.HasPrefix(k, word) })
+		slices.Sort(begin)
+		if len(slices.Compact(begin)) == 1 {
+			return begin[0]
+		}
 	}
-	return fmt.Errorf("%w (did you mean %s?)", err, best)
+	return best
 }
 
-// distance is the Levenshtein distance of a and b.
-func distance(a, b string) int {
+// distance is the Levenshtein distance of a and b, or anything above the limit if it is above that, which is found fast.
+func distance(a, b string, limit int) int {
+	if n := max(len(a)-len(b), len(b)-len(a)); n > limit {
+		return n
+	}
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
@@ -28,6 +47,7 @@ func distance(a, b string) int {
 	for i := range len(a) {
 		diagonal := row[0]
 		row[0] = i + 1
+		least := row[0]
 		for j := range len(b) {
 			cost := diagonal
 			if a[i] != b[j] {
@@ -35,7 +55,99 @@ func distance(a, b string) int {
 			}
 			diagonal = row[j+1]
 			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+			least = min(least, row[j+1])
+		}
+		if least > limit { // it does not become less
+			return least
 		}
 	}
 	return row[len(b)]
+}
+
+// meant returns the flags of `run` that may have been meant by a name that is none of them, the nearest first, and the servers
+// that it seems to be about.
+func (r *runFlags) meant(name string) (meant []*pflag.Flag, servers []*Server) {
+	server, flag, namespaced := strings.Cut(name, ".")
+	if !namespaced {
+		if owners, flags := r.owners(name, nil); len(flags) > 0 {
+			return flags, owners
+		}
+		return r.near(name, nil), nil
+	}
+	s, err := r.hk.FindServer(server)
+	if err != nil || s.Run == nil {
+		if s, err = r.hk.FindServer(nearest(server, r.hk.serverNames())); err != nil || s.Run == nil {
+			return nil, nil
+		}
+		if f := r.Lookup(s.Name() + "." + flag); f != nil {
+			return []*pflag.Flag{f}, []*Server{s}
+		}
+	}
+	if best := nearest(flag, r.flagNames(s)); best != "" {
+		meant = append(meant, r.Lookup(s.Name()+"."+best))
+	}
+	_, others := r.owners(flag, s)
+	if meant = append(meant, others...); len(meant) == 0 {
+		meant = r.near(flag, s)
+	}
+	return meant, []*Server{s}
+}
+
+// owners are the servers, other than one, that have a flag of that name, and these flags.
+func (r *runFlags) owners(flag string, except *Server) (servers []*Server, flags []*pflag.Flag) {
+	for _, s := range r.hk.servers {
+		if f := r.Lookup(s.Name() + "." + flag); f != nil && s != except {
+			servers, flags = append(servers, s), append(flags, f)
+		}
+	}
+	return servers, flags
+}
+
+// near are the flags of `run` whose name, without the server's, is nearest to this one; those without a server before others.
+func (r *runFlags) near(flag string, except *Server) []*pflag.Flag {
+	if best := nearest(flag, r.flagNames(nil)); best != "" {
+		return []*pflag.Flag{r.Lookup(best)}
+	}
+	var names []string
+	for _, s := range r.hk.servers {
+		if s != except {
+			names = append(names, r.flagNames(s)...)
+		}
+	}
+	_, flags := r.owners(nearest(flag, names), except)
+	return flags
+}
+
+// flagNames are the names of a server's flags, without its own; or of those that have no server.
+func (r *runFlags) flagNames(s *Server) (names []string) {
+	r.VisitAll(func(f *pflag.Flag) {
+		server, flag, namespaced := strings.Cut(f.Name, ".")
+		switch {
+		case s == nil && !namespaced:
+			names = append(names, f.Name)
+		case s != nil && namespaced && server == s.Name():
+			names = append(names, flag)
+		}
+	})
+	return names
+}
+
+// suggestFlags adds to an error about the unknown flag of that name which ones may be meant.
+func suggestFlags(err error, name string, meant []*pflag.Flag) error {
+	if len(meant) == 0 {
+		return err
+	}
+	if _, flag, _ := strings.Cut(meant[0].Name, "."); flag == name {
+		return fmt.Errorf("%w: a server's flags stand under its name: %s", err, flagList(meant, ", "))
+	}
+	return fmt.Errorf("%w (did you mean %s?)", err, flagList(meant, " or "))
+}
+
+// flagList are the names of flags, as they are given.
+func flagList(flags []*pflag.Flag, separator string) string {
+	names := make([]string, len(flags))
+	for i, f := range flags {
+		names[i] = "--" + f.Name
+	}
+	return strings.Join(names, separator)
 }

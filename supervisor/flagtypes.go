@@ -1,0 +1,54 @@
+package supervisor
+
+import "github.com/spf13/pflag"
+
+// FlagType says how a flag takes several values.
+type FlagType int
+
+// The kinds of flags.
+const (
+	// SingleValue is for one value: the last one that is given counts.
+	SingleValue FlagType = iota
+	// Repeated adds each value that is given to those before.
+	Repeated
+	// CommaSeparated takes several values at once, apart by commas; they take the place of those that were given before.
+	CommaSeparated
+	// Pairs takes KEY=VALUE, and adds each that is given to those before.
+	Pairs
+)
+
+// typeOf says how a flag of `run` takes several values.
+func (r *runFlags) typeOf(f *pflag.Flag) FlagType {
+	switch wrapped := f.Value.(type) {
+	case *serverValue:
+		return r.hk.typeOf(wrapped.f.Value)
+	case *processValue:
+		return r.hk.typeOf(wrapped.flag.model.Value)
+	case *memberValue:
+		return r.hk.typeOf((*wrapped)[0].f.Value)
+	}
+	return r.hk.typeOf(f.Value)
+}
+
+// collects reports whether each value that is given to the flag counts, and not the last one alone.
+func (r *runFlags) collects(f *pflag.Flag) bool {
+	t := r.typeOf(f)
+	return t == Repeated || t == Pairs
+}
+
+// typeOf says how a flag with that value takes several ones.
+func (hk *HyperKube) typeOf(v pflag.Value) FlagType {
+	if t, ok := hk.FlagTypes[v.Type()]; ok {
+		return t
+	}
+	switch v.Type() {
+	case "stringToString", "stringToInt", "stringToInt64":
+		return Pairs
+	case "stringSlice": // whatever it is made of
+		return Repeated
+	}
+	if _, ok := v.(pflag.SliceValue); ok {
+		return Repeated
+	}
+	return SingleValue
+}
