@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-200a7251/km/servers/apiserver"
 	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/controllermanager"
 	"github.com/seed-200a7251/km/servers/dns"
 	"github.com/seed-200a7251/km/servers/etcd"
@@ -21,7 +22,10 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-func main() {
+func main() { newKM().RunToExit(os.Args) }
+
+// newKM returns km with its servers.
+func newKM() *supervisor.HyperKube {
 	process.BeforeFlags()
 	c := cluster.New()
 	km := &supervisor.HyperKube{
@@ -29,10 +33,11 @@ func main() {
 		Long: "km is every Kubernetes server in one binary. It runs any selection of them as goroutines of one process, with " +
 			"every server's flags under its name and every log line tagged with its server: `km run` is a cluster on " +
 			"this machine, ready in seconds. Called as one server, it is that server and nothing else.",
-		Version: versions.Text,
-		Default: []string{etcd.Name, apiserver.Name, controllermanager.Name, scheduler.Name, minion.Name},
-		Setup:   process.Setup,
-		Banner:  cluster.Banner,
+		Version:   versions.Text,
+		Default:   []string{etcd.Name, apiserver.Name, controllermanager.Name, scheduler.Name, minion.Name},
+		FlagTypes: component.FlagTypes,
+		Setup:     process.Setup,
+		Banner:    cluster.Banner,
 	}
 	km.AddServer(etcd.New(c))
 	km.AddServer(apiserver.New(c))
@@ -45,5 +50,5 @@ func main() {
 	km.AddServer(storage.New(c))
 	km.AddServer(kubectl.New(km.Location))
 	km.AddCommand(cluster.KubeconfigCommand())
-	km.RunToExit(os.Args)
+	return km
 }

@@ -48,6 +48,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
+		FlagValues:    component.FlagValues(values),
 		// Much of k8s.io/apiserver serves the other components, too.
 		Packages: []string{
 			"k8s.io/apiserver/pkg/admission", "k8s.io/apiserver/pkg/audit", "k8s.io/apiserver/pkg/endpoints",
@@ -68,6 +69,12 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		GracePeriod: 20 * time.Second,
 		Main:        component.Main(upstream, app.NewAPIServerCommand),
 	}
+}
+
+// values are those of flags whose usage has no list of them.
+var values = map[string][]string{
+	"endpoint-reconciler-type":        {"lease", "none", "master-count\tdeprecated"},
+	"kubelet-preferred-address-types": {"Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"},
 }
 
 type apiserver struct {
@@ -173,7 +180,7 @@ const authentication = `{
 func newOptions(s *supervisor.Server) (*options.ServerRunOptions, error) {
 	o := options.NewServerRunOptions()
 	flags := o.Flags()
-	return o, component.Replay(s, flags)
+	return o, component.ReplayTo(flags, s)
 }
 
 func check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {

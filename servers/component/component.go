@@ -5,6 +5,7 @@ package component
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -22,13 +23,23 @@ func AddFlags(s *supervisor.Server, flags cliflag.NamedFlagSets) {
 	}
 }
 
-// Replay sets on flags, which belong to options made for one start, what was set on the server's.
-func Replay(s *supervisor.Server, flags cliflag.NamedFlagSets) error {
+// Replay is the server's own, without the flags that upstream keeps in variables of the process.
+func Replay(s *supervisor.Server, set func(flag, value string) error) error {
+	return s.Replay(func(flag, value string) error {
+		if slices.Contains(process.Variables, flag) {
+			return nil
+		}
+		return set(flag, value)
+	})
+}
+
+// ReplayTo sets on flags, which belong to options made for one start, what was set on the server's.
+func ReplayTo(flags cliflag.NamedFlagSets, s *supervisor.Server) error {
 	all := pflag.NewFlagSet(s.Name(), pflag.ContinueOnError)
 	for _, fs := range flags.FlagSets {
 		all.AddFlagSet(fs)
 	}
-	return s.Replay(all.Set)
+	return Replay(s, all.Set)
 }
 
 // Main makes the process be upstream's command, with its flags, its help, its signal handlers and its exit codes. It is
@@ -48,6 +59,33 @@ func Defaults(s *supervisor.Server, pairs ...string) error {
 	for i := 0; i < len(pairs); i += 2 {
 		if err := s.Default(pairs[i], pairs[i+1]); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// FlagTypes are the types of upstream's own flags that take several values, by what each Set of them does.
+var FlagTypes = map[string]supervisor.FlagType{
+	// k8s.io/component-base/cli/flag
+	"mapStringString":                    supervisor.Pairs,
+	"mapStringBool":                      supervisor.Pairs,
+	"colonSeparatedMultimapStringString": supervisor.Pairs,
+	"namedCertKey":                       supervisor.Repeated,
+	"pattern=N,...":                      supervisor.Repeated,
+	// k8s.io/kubernetes/cmd/kubelet/app/options
+	"reserved-memory": supervisor.Repeated,
+	"[]v1.Taint":      supervisor.CommaSeparated,
+	// go.etcd.io/etcd/pkg/v3/flags
+	"UniqueURLs":    supervisor.CommaSeparated,
+	"UniqueStrings": supervisor.CommaSeparated,
+	"Strings":       supervisor.CommaSeparated,
+}
+
+// RefuseEnding refuses flags with which upstream's command does one thing and ends, here the whole process.
+func RefuseEnding(s *supervisor.Server, command string, names ...string) error {
+	for _, name := range names {
+		if s.Given(name) {
+			return fmt.Errorf("%[1]s: --%[1]s.%[2]s does one thing and ends: call `km %[3]s --%[2]s`", s.Name(), name, command)
 		}
 	}
 	return nil

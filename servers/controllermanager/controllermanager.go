@@ -55,6 +55,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
+		FlagValues:    component.FlagValues(nil),
 		Packages:      []string{"k8s.io/controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", "k8s.io/kubernetes/pkg/controller"},
 		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
 		Defaults:      defaults,
@@ -144,7 +145,7 @@ func newOptions(s *supervisor.Server) (*options.KubeControllerManagerOptions, er
 	o := newDefaultOptions()
 	flags := flagSets(o)
 	o.ParsedFlags = &flags // for /flagz
-	return o, component.Replay(s, flags)
+	return o, component.ReplayTo(flags, s)
 }
 
 func check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {

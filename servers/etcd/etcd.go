@@ -39,8 +39,9 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		SimpleUsage: Name,
 		Long: "The store of the cluster's state. In `km run` it listens on a unix socket in the data folder only; it joins " +
 			"by itself where the apiserver is selected and no --apiserver.etcd-servers names one elsewhere.",
-		AddFlags:   func(s *supervisor.Server) { s.Flags().AddFlagSet(upstreamFlags(newOptions())) },
+		AddFlags:   addFlags,
 		Packages:   []string{"go.etcd.io/etcd/server/v3", "go.etcd.io/raft/v3", "go.etcd.io/bbolt"},
+		FlagValues: component.FlagValues(values),
 		Defaults:   e.defaults,
 		Check:      e.check,
 		Prepare:    e.prepare,
@@ -54,6 +55,12 @@ func New(c *cluster.Cluster) *supervisor.Server {
 			return nil
 		},
 	}
+}
+
+// values are those of flags whose usage has no list of them.
+var values = map[string][]string{
+	"initial-cluster-state":       {embed.ClusterStateFlagNew, embed.ClusterStateFlagExisting},
+	"backend-bbolt-freelist-type": {"array", "map"},
 }
 
 type etcd struct {
@@ -94,6 +101,15 @@ func upstreamFlags(o *options) *pflag.FlagSet {
 		}
 	})
 	return fs
+}
+
+func addFlags(s *supervisor.Server) {
+	fs := upstreamFlags(newOptions())
+	// The first is a kind of tokens, and the second a name for a cluster.
+	for _, name := range []string{"auth-token", "initial-cluster-token"} {
+		fs.Lookup(name).Annotations = map[string][]string{supervisor.AnnotationSecret: {"false"}}
+	}
+	s.Flags().AddFlagSet(fs)
 }
 
 // load returns the configuration that the server's flags describe.

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/executor/cri"
 	"github.com/seed-200a7251/km/servers/executor/simulated"
+	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -37,9 +38,10 @@ func New(c *cluster.Cluster) *supervisor.Server {
 			"that can be changed and added to. With --executor.runtime=cri this machine is the node: the kubelet runs the pods' " +
 			"containers with a container runtime such as containerd. Called by its name, it is the kubelet.",
 		AddFlags:      e.addFlags,
-		ProcessFlags:  []string{"feature-gates"},
+		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
+		FlagValues:    component.FlagValues(values),
 		Packages:      []string{"sigs.k8s.io/kwok", "k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/pkg/kubelet", "github.com/google/cadvisor"},
 		Needs: []supervisor.Need{
 			{Server: cluster.APIServer, Unless: []string{"kubeconfig"}},
@@ -63,6 +65,9 @@ func New(c *cluster.Cluster) *supervisor.Server {
 	}
 }
 
+// values are those of flags whose usage has no list of them.
+var values = map[string][]string{cluster.RuntimeFlag: {cluster.Simulated + "\tnothing runs", cluster.CRI + "\ta container runtime of this machine"}}
+
 type executor struct {
 	cluster   *cluster.Cluster
 	simulated *simulated.Nodes
@@ -73,7 +78,7 @@ type executor struct {
 // Flags that say something about simulated nodes alone, and those of the kubelet's that say something about them, too.
 var (
 	simulatedFlags = []string{"nodes", "node-prefix", "node-capacity", "node-zones"}
-	sharedFlags    = []string{cluster.RuntimeFlag, "node-labels", "pod-cidr", "kubeconfig", "address", "port", "v", "vmodule", "feature-gates"}
+	sharedFlags    = []string{cluster.RuntimeFlag, "node-labels", "pod-cidr", "kubeconfig", "address", "port", "v", "vmodule", "feature-gates", "oom-score-adj"}
 )
 
 func (e *executor) addFlags(s *supervisor.Server) {
@@ -105,6 +110,9 @@ func (e *executor) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 
 func (e *executor) check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
+		return err
+	}
+	if err := component.RefuseEnding(s, upstream, "version"); err != nil {
 		return err
 	}
 	switch runtime := s.Value(cluster.RuntimeFlag); runtime {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	// Sign-in plugins of client-go, as in upstream's binary.
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 	"k8s.io/component-base/cli"
@@ -32,21 +34,25 @@ func New(location func() (*supervisor.Plan, error)) *supervisor.Server {
 	return &supervisor.Server{
 		SimpleUsage: Name,
 		Long:        "The command line client. `km kubectl` talks to km's cluster unless KUBECONFIG or --kubeconfig names another one.",
-		Main: func(_ context.Context, s *supervisor.Server, args []string) error {
-			if !s.Linked() && os.Getenv("KUBECONFIG") == "" && !namesKubeconfig(args) {
-				if err := use(location, args); err != nil {
-					return err
-				}
-			}
-			process.Become(Name, args)
-			// From here on this is cmd/kubectl/kubectl.go.
-			_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
-			if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
-				util.CheckErr(err)
-			}
-			return nil
-		},
+		Main:        func(_ context.Context, s *supervisor.Server, args []string) error { return run(location, s, args) },
+		// It is a command of cobra's that knows the word.
+		Complete: func(_ context.Context, s *supervisor.Server, args []string) error { return run(location, s, args) },
 	}
+}
+
+func run(location func() (*supervisor.Plan, error), s *supervisor.Server, args []string) error {
+	if !s.Linked() && os.Getenv("KUBECONFIG") == "" && !namesKubeconfig(args) {
+		if err := use(location, args); err != nil {
+			return err
+		}
+	}
+	process.Become(Name, args)
+	// From here on this is cmd/kubectl/kubectl.go.
+	_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
+	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
+		util.CheckErr(err)
+	}
+	return nil
 }
 
 func namesKubeconfig(args []string) bool {
@@ -61,6 +67,9 @@ func namesKubeconfig(args []string) bool {
 // offline are the commands that talk to no cluster.
 var offline = []string{"help", "completion", "options", "plugin", "config", "kustomize", "version"}
 
+// completion is how the words begin with which completion scripts call kubectl.
+const completion = cobra.ShellCompRequestCmd
+
 // use points kubectl to km's cluster. Without one it is an error, except for commands that need none: kubectl would take
 // some other cluster, that of the user's own configuration or, in a pod, the one around it.
 func use(location func() (*supervisor.Plan, error), args []string) error {
@@ -70,6 +79,9 @@ func use(location func() (*supervisor.Plan, error), args []string) error {
 	}
 	file := cluster.KubeconfigPath(p, "admin")
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		if len(args) > 0 && strings.HasPrefix(args[0], completion) {
+			return os.Setenv("KUBECONFIG", file) // names of another cluster would be completed
+		}
 		needsNone := len(args) == 0 || slices.Contains(offline, args[0]) || slices.Contains(args, "--help") || slices.Contains(args, "-h")
 		if needsNone {
 			return nil

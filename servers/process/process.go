@@ -8,6 +8,7 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -16,6 +17,8 @@ import (
 	"k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/rest"
 	cliflag "k8s.io/component-base/cli/flag"
+
+	"k8s.io/component-base/metrics"
 
 	// The metrics of client-go and of work queues are registered by these packages' init functions, as in upstream's
 	// binaries; without them they are missing from /metrics.
@@ -27,9 +30,14 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// Flags are the flags whose values upstream keeps in variables of the process, one for all components
-// (k8s.io/component-base/compatibility.DefaultComponentGlobalsRegistry).
-var Flags = []string{"feature-gates", "emulated-version", "min-compatibility-version"}
+// Flags are the flags of which the whole process has one value, whichever component it is given to: Variables, and those that
+// components hand to the process when they start (k8s.io/component-base/metrics.Options.Apply; /proc/self/oom_score_adj).
+var Flags = append(slices.Clone(Variables),
+	"show-hidden-metrics-for-version", "disabled-metrics", "allow-metric-labels", "allow-metric-labels-manifest", "oom-score-adj")
+
+// Variables are the flags whose values upstream keeps in variables of the process, one for all components
+// (k8s.io/component-base/compatibility.DefaultComponentGlobalsRegistry). They are set once.
+var Variables = []string{"feature-gates", "emulated-version", "min-compatibility-version"}
 
 // BeforeFlags belongs before the first flag is made.
 func BeforeFlags() {
@@ -75,15 +83,32 @@ func Setup(p *supervisor.Plan) error {
 	// Feature gates are locked and versions are resolved once for all. Without it the first component that is asked
 	// falls back to the defaults, with a warning, whatever the flags say.
 	if err := compatibility.DefaultComponentGlobalsRegistry.Set(); err != nil {
-		return fmt.Errorf("--%s: %w", strings.Join(Flags, ", --"), err)
+		return fmt.Errorf("--%s: %w", strings.Join(Variables, ", --"), err)
 	}
-	// The kubelet and the proxy keep what they are given to themselves until they start, and nobody else may have the flag.
 	for _, s := range p.Servers {
-		if f := s.Flags().Lookup("feature-gates"); f != nil && f.Value.Type() == "mapStringBool" && f.Changed {
-			if err := feature.DefaultMutableFeatureGate.Set(f.Value.String()); err != nil {
-				return fmt.Errorf("--feature-gates: %w", err)
-			}
+		if err := apply(s); err != nil {
+			return err
 		}
+	}
+	// The components' commands do it. Without it /metrics does not tell which features are on (kubernetes_feature_enabled), nor which
+	// version is emulated.
+	feature.DefaultMutableFeatureGate.AddMetrics()
+	compatibility.DefaultComponentGlobalsRegistry.AddMetrics()
+	return nil
+}
+
+// apply does what components leave to their commands, for which there is no place here.
+func apply(s *supervisor.Server) error {
+	// The kubelet and the proxy keep the gates that they are given to themselves until they start. They know no other component's
+	// gates, and so not the prefix that the apiserver has for these.
+	if f := s.Flags().Lookup("feature-gates"); s.IsProcessFlag("feature-gates") && f != nil && f.Value.Type() == "mapStringBool" && f.Changed {
+		if err := feature.DefaultMutableFeatureGate.Set(strings.ReplaceAll(f.Value.String(), "kube:", "")); err != nil {
+			return fmt.Errorf("--feature-gates: %w", err)
+		}
+	}
+	// The proxy does so in a constructor that is not called. Those that are hidden are registered again here, for all.
+	if s.Value("show-hidden-metrics-for-version") != "" {
+		metrics.SetShowHidden()
 	}
 	return nil
 }

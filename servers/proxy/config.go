@@ -16,6 +16,7 @@ import (
 	"k8s.io/kubernetes/pkg/proxy/apis/config/validation"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -53,6 +54,9 @@ func configuration(s *supervisor.Server) (config *kubeproxyconfig.KubeProxyConfi
 	if !ok {
 		return nil, fmt.Errorf("proxy: --proxy.config=%s is a %T", file, object)
 	}
+	if err := component.SameFeatures(Name, config.FeatureGates); err != nil {
+		return nil, err
+	}
 	if mode == string(simulated) {
 		config.Mode = kubeproxyconfig.ProxyModeNFTables // for the validation
 	}
@@ -67,7 +71,7 @@ func configuration(s *supervisor.Server) (config *kubeproxyconfig.KubeProxyConfi
 func fromFlags(s *supervisor.Server) (text []byte, err error) {
 	o := app.NewOptions()
 	fs := flags(o)
-	err = s.Replay(func(flag, value string) error {
+	err = component.Replay(s, func(flag, value string) error {
 		if flag == "config" || flag == "proxy-mode" && value == string(simulated) {
 			return nil
 		}

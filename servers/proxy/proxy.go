@@ -4,7 +4,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -43,9 +43,10 @@ func New(c *cluster.Cluster) *supervisor.Server {
 			"iptables). With simulated nodes, or without the rights, it is simulated, too: --proxy.proxy-mode=simulated watches " +
 			"Services and programs nothing.",
 		AddFlags:      addFlags,
-		ProcessFlags:  []string{"feature-gates"},
+		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
+		FlagValues:    component.FlagValues(values),
 		Packages:      []string{"k8s.io/kubernetes/cmd/kube-proxy", "k8s.io/kubernetes/pkg/proxy", "sigs.k8s.io/knftables"},
 		Needs:         []supervisor.Need{{Server: cluster.APIServer, Unless: []string{"kubeconfig", "master"}}},
 		Defaults:      defaults,
@@ -57,6 +58,14 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		StartsOnce:    p.startsOnce,
 		Main:          component.Main(upstream, func() *cobra.Command { return app.NewProxyCommand() }),
 	}
+}
+
+// values are those of flags whose usage has no list of them.
+var values = map[string][]string{
+	"proxy-mode": {string(kubeproxyconfig.ProxyModeNFTables), string(kubeproxyconfig.ProxyModeIPTables), string(kubeproxyconfig.ProxyModeIPVS),
+		string(kubeproxyconfig.ProxyModeKernelspace) + "\ton Windows", string(simulated) + "\tprograms nothing"},
+	"detect-local-mode": {string(kubeproxyconfig.LocalModeClusterCIDR), string(kubeproxyconfig.LocalModeNodeCIDR),
+		string(kubeproxyconfig.LocalModeBridgeInterface), string(kubeproxyconfig.LocalModeInterfaceNamePrefix)},
 }
 
 type proxy struct {
@@ -76,6 +85,8 @@ func flags(o *app.Options) *pflag.FlagSet {
 func addFlags(s *supervisor.Server) {
 	fs := flags(app.NewOptions())
 	fs.Lookup("proxy-mode").Usage = "'nftables', 'iptables' or 'ipvs' on Linux, 'kernelspace' on Windows, or 'simulated', which programs nothing (default: nftables beside a real node, else simulated)"
+	// It is told as such in the help, which is to be the same everywhere.
+	fs.Lookup("oom-score-adj").Annotations = map[string][]string{supervisor.AnnotationDefault: {"that of the process"}}
 	s.AddFlagGroup(upstream, fs)
 }
 
@@ -118,10 +129,8 @@ func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
 		return err
 	}
-	for _, flag := range []string{"cleanup", "init-only", "write-config-to"} {
-		if s.Given(flag) {
-			return fmt.Errorf("proxy: --proxy.%[1]s does one thing and ends: call `km proxy --%[1]s`", flag)
-		}
+	if err := component.RefuseEnding(s, Name, "cleanup", "init-only", "write-config-to"); err != nil {
+		return err
 	}
 	config, err := configuration(s)
 	if err != nil {
@@ -134,7 +143,7 @@ func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if config.ClientConnection.Kubeconfig == "" && s.Value("master") == "" {
 		return errors.New("proxy: there is no apiserver in the list: name the cluster with --proxy.kubeconfig")
 	}
-	if px.mode == simulated {
+	if px.mode == simulated || p.OnlyCheck {
 		return nil
 	}
 	return checkMachine(px.mode)

@@ -44,6 +44,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
+		FlagValues:    component.FlagValues(nil),
 		Packages:      []string{"k8s.io/kubernetes/cmd/kube-scheduler", "k8s.io/kubernetes/pkg/scheduler"},
 		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
 		Defaults:      cluster.ClientDefaults,
@@ -73,11 +74,14 @@ type running struct {
 // newOptions returns options for one start.
 func newOptions(s *supervisor.Server) (*options.Options, error) {
 	o := options.NewOptions()
-	return o, component.Replay(s, *o.Flags)
+	return o, component.ReplayTo(*o.Flags, s)
 }
 
 func check(ctx context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
 	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
+		return err
+	}
+	if err := component.RefuseEnding(s, Name, "write-config-to"); err != nil {
 		return err
 	}
 	o, err := newOptions(s)

@@ -3,7 +3,6 @@ package cri
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -12,9 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
-	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
-	"k8s.io/component-base/featuregate"
 	kubeletconfigv1beta1 "k8s.io/kubelet/config/v1beta1"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 	"k8s.io/kubernetes/pkg/kubelet/eviction"
@@ -22,6 +19,7 @@ import (
 	utilfs "k8s.io/kubernetes/pkg/util/filesystem"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -50,7 +48,7 @@ func NewFlags(s *supervisor.Server) (*options.KubeletServer, error) {
 // replay sets on options what was set on the server's flags, other than those that the kubelet does not have.
 func replay(s *supervisor.Server, o *options.KubeletServer) error {
 	fs := Flags(o)
-	return s.Replay(func(flag, value string) error {
+	return component.Replay(s, func(flag, value string) error {
 		if fs.Lookup(flag) == nil {
 			return nil
 		}
@@ -100,7 +98,7 @@ func newOptions(ctx context.Context, s *supervisor.Server, defaults *kubeletconf
 		maps.Copy(all, kc.EvictionHard)
 		kc.EvictionHard = all
 	}
-	if err := sameFeatures(kc.FeatureGates); err != nil {
+	if err := component.SameFeatures("executor", kc.FeatureGates); err != nil {
 		return nil, err
 	}
 	// The flags come before the files.
@@ -138,20 +136,4 @@ func (l *layered) add(ctx context.Context, file string) error {
 	}
 	l.text, err = jsonpatch.MergePatch(l.text, text)
 	return err
-}
-
-// sameFeatures returns an error if feature gates differ from those that the process has: others are running already when
-// the kubelet would set them.
-func sameFeatures(gates map[string]bool) error {
-	known := utilfeature.DefaultMutableFeatureGate.GetAll()
-	var wrong []error
-	for name, want := range gates {
-		feature := featuregate.Feature(name)
-		if _, ok := known[feature]; !ok {
-			wrong = append(wrong, fmt.Errorf("executor: --executor.config: unknown feature gate %s", name))
-		} else if utilfeature.DefaultFeatureGate.Enabled(feature) != want {
-			wrong = append(wrong, fmt.Errorf("executor: --executor.config: feature gates are those of the whole process: use --feature-gates=%s=%v", name, want))
-		}
-	}
-	return errors.Join(wrong...)
 }
