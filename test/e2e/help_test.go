@@ -28,6 +28,10 @@ func TestHelp(t *testing.T) {
 		"dns":        "help dns",
 		"storage":    "help storage",
 		"scheduler":  "help scheduler",
+		"help":       "help help",
+		"port":       "help flag secure-port",
+		"etcd-flags": "help flag etcd.*servers",
+		"one-flag":   "help --executor.nodes",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newHome(t).km(t, strings.Fields(args)...)
@@ -50,10 +54,67 @@ func TestHelp(t *testing.T) {
 			if diff := cmp.Diff(string(want), r.stdout); diff != "" {
 				t.Errorf("help has changed; if it should have, `go test ./test/e2e -run TestHelp -update` (-want +got):\n%s", diff)
 			}
-			if n := len(strings.Split(r.stdout, "\n")); name == "run" && n > 50 {
-				t.Errorf("`km run --help` has %d lines: more than a screen", n)
+		})
+	}
+}
+
+// Who wants to know how to run km sees it at once.
+func TestHelpOfRunIsAScreen(t *testing.T) {
+	out := newHome(t).must(t, "run", "--help")
+	if n := strings.Count(out, "\n"); n > 50 {
+		t.Errorf("it has %d lines", n)
+	}
+	for line := range strings.Lines(out) {
+		if n := len(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("a line has %d columns: %s", n, line)
+		}
+	}
+}
+
+// The help says what km gives the flags, but nothing of the machine and its user.
+func TestHelpIsTheSameForEverybody(t *testing.T) {
+	one, two := newHome(t), newHome(t)
+	for server, wants := range map[string][]string{
+		"etcd":               {"(km run: DATA-DIR/etcd)"},
+		"apiserver":          {"(default 0.0.0.0) (km run: 127.0.0.1)", "(km run: Node,RBAC)", "(km run: unix://DATA-DIR/etcd.sock)"},
+		"controller-manager": {"(default 20) (km run: 500)", "(km run: DATA-DIR/pki/ca.key)"},
+		"scheduler":          {"(default true) (km run: false)"},
+		"executor":           {"(km run: DATA-DIR/kubeconfig/executor.conf)"},
+		"proxy":              {"(km run: simulated)"},
+		"dns":                {"(km run: DATA-DIR/kubeconfig/dns.conf)"},
+		"storage":            {`(default "volumes") (km run: DATA-DIR/volumes)`},
+	} {
+		t.Run(server, func(t *testing.T) {
+			out := one.must(t, "help", server)
+			for _, want := range wants {
+				if words := strings.Join(strings.Fields(out), " "); !strings.Contains(words, want) {
+					t.Errorf("there is no %q in\n%s", want, out)
+				}
+			}
+			if diff := cmp.Diff(out, two.must(t, "help", server)); diff != "" || strings.Contains(out, string(one)) {
+				t.Errorf("it depends on the home folder:\n%s", diff)
 			}
 		})
+	}
+}
+
+// What is not found is said in a way that helps, and by the exit code.
+func TestHelpFindsNothing(t *testing.T) {
+	for args, want := range map[string]struct {
+		code int
+		text string
+	}{
+		"help flag secure-prot":           {1, "--apiserver.secure-port"},
+		"help flag":                       {2, "km help flag port"},
+		"help flag [":                     {2, "missing closing ]"},
+		"help --apiserver.secure-prot":    {2, "did you mean --apiserver.secure-port"},
+		"help kube-apiserver.secure-port": {2, "did you mean --apiserver.secure-port"},
+		"help secure-port":                {2, "km help flag secure-port"},
+	} {
+		r := newHome(t).km(t, strings.Fields(args)...)
+		if r.code != want.code || r.stdout != "" || !strings.Contains(r.stderr, want.text) {
+			t.Errorf("km %s: exit code %d, %q; want %d, %q", args, r.code, r.stderr, want.code, want.text)
+		}
 	}
 }
 

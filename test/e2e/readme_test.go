@@ -17,6 +17,11 @@ func TestReadme(t *testing.T) {
 	}
 	h := newHome(t)
 	var cluster *process
+	file := regexp.MustCompile("(?s)```yaml\n(.+?)```").FindStringSubmatch(string(text))
+	if file == nil {
+		t.Fatal("there is no config file in the README")
+	}
+	writeFile(t, filepath.Join(string(h), "km.yaml"), file[1])
 	ran := 0
 	for _, m := range regexp.MustCompile(`(?m)^\$ (.+)$`).FindAllStringSubmatch(string(text), -1) {
 		command := m[1]
@@ -41,7 +46,7 @@ func TestReadme(t *testing.T) {
 			}
 			ran++
 		default:
-			if r := h.do(t, "sh", "-c", command); r.code != 0 {
+			if r := h.do(t, "sh", "-c", "cd && "+command); r.code != 0 {
 				t.Errorf("%s: exit code %d\n%s%s", command, r.code, r.stdout, r.stderr)
 			}
 			ran++
