@@ -40,6 +40,8 @@ type Node struct {
 	address  string
 	defaults *kubeletconfigv1beta1.KubeletConfiguration
 	tunables tunables
+	// controllers is the address of a controller-manager in the same process, if there is one.
+	controllers string
 }
 
 // New returns the node.
@@ -160,6 +162,9 @@ func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Serv
 
 // Prepare makes what the kubelet shows to others.
 func (n *Node) Prepare(p *supervisor.Plan, s *supervisor.Server) error {
+	if m := p.Server("controller-manager"); m != nil && m.Isolation != supervisor.IsolationProcess && s.Isolation != supervisor.IsolationProcess {
+		n.controllers = cluster.HTTPS(m)
+	}
 	if !p.Selected(cluster.APIServer) {
 		config, err := clientcmd.BuildConfigFromFlags("", s.Value("kubeconfig"))
 		if err != nil {
@@ -185,6 +190,9 @@ func (n *Node) Run(ctx context.Context, s *supervisor.Server) error {
 	o, err := newOptions(ctx, s, n.defaults)
 	if err != nil {
 		return err
+	}
+	if n.controllers != "" && !awaitControllers(ctx, n.controllers) {
+		s.Logger().Warn("the controllers have not been made yet; they may take the place of the kubelet's CSI plugin")
 	}
 	// The kubelet opens its port itself, and ends the process if it cannot. It was free a moment ago.
 	s.CloseSockets()
