@@ -160,7 +160,7 @@ func (hk *HyperKube) fillCommand(target *cobra.Command, c *Command) {
 // fillRun gives `run` its flags, and lists of servers; or, if composite is not nil, that server its flags, which are the same and its
 // members'.
 func (hk *HyperKube) fillRun(target *cobra.Command, composite *Server, typed string) {
-	r := hk.newRunFlags()
+	r := hk.flagsToShow()
 	servers := hk.servers
 	if composite != nil {
 		members, err := hk.choose([]string{composite.Name()})

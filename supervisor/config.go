@@ -104,7 +104,7 @@ func (r *runFlags) file(name string, text []byte, c *configured, wrong *problems
 			r.section(s, name, e, c, wrong)
 		default:
 			f := r.Lookup(e.Key)
-			if f == nil || strings.Contains(e.Key, ".") || e.Key == configFlag || slices.Contains(onlyArguments, e.Key) || isMember(f) {
+			if f == nil || strings.Contains(e.Key, ".") || !inFiles(f) {
 				of, err := r.unknownKey(e.Key)
 				wrong.add(at.wrong(err), of...)
 				continue
@@ -112,6 +112,11 @@ func (r *runFlags) file(name string, text []byte, c *configured, wrong *problems
 			r.entry(f, name, e, c, wrong)
 		}
 	}
+}
+
+// inFiles reports whether a flag has a place in files.
+func inFiles(f *pflag.Flag) bool {
+	return f.Name != configFlag && !slices.Contains(onlyArguments, f.Name) && !isMember(f)
 }
 
 // isMember reports whether the flag is there only because a composite was called by its name.
@@ -171,7 +176,7 @@ func (r *runFlags) unknownFlag(s *Server, key string) error {
 	if servers, _ := r.owners(key, s); len(servers) > 0 {
 		err = fmt.Errorf("%w; it is a flag of %s", err, nameList(servers))
 	}
-	if f := r.Lookup(key); f != nil && !isMember(f) && key != configFlag && !slices.Contains(onlyArguments, key) {
+	if f := r.Lookup(key); f != nil && inFiles(f) {
 		err = fmt.Errorf("%w; --%s stands outside of servers", err, key)
 	}
 	return err

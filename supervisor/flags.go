@@ -30,7 +30,6 @@ type runFlags struct {
 	hk      *HyperKube
 	process map[string]*processFlag
 	own     map[*Server]*serverFlags
-	help    bool
 }
 
 // serverFlags are the values of the flags that this package adds to a server.
@@ -64,7 +63,7 @@ func (hk *HyperKube) runFlagsInto(c *settings) *runFlags {
 		own:     map[*Server]*serverFlags{},
 	}
 	r.SetOutput(io.Discard)
-	r.BoolVarP(&r.help, "help", "h", false, "help for run")
+	r.BoolP("help", "h", false, "help for run")
 	c.addLocation(r.FlagSet, hk.Name)
 	c.addRun(r.FlagSet)
 	for _, s := range hk.servers {
@@ -86,12 +85,15 @@ func (hk *HyperKube) runFlagsInto(c *settings) *runFlags {
 	return r
 }
 
+// flagsToShow returns flags of `run` that are only looked at: the settings of a run that goes on stay as they are.
+func (hk *HyperKube) flagsToShow() *runFlags {
+	c := hk.settings
+	return hk.runFlagsInto(&c)
+}
+
 // RunFlags returns the flags of `run`, to be looked at: the framework's, those of the whole process, and those of all servers
 // under the servers' names.
-func (hk *HyperKube) RunFlags() *pflag.FlagSet {
-	c := hk.settings // a copy: those of a run that goes on stay as they are
-	return hk.runFlagsInto(&c).FlagSet
-}
+func (hk *HyperKube) RunFlags() *pflag.FlagSet { return hk.flagsToShow().FlagSet }
 
 // addMembers adds the flags of a composite's members without a namespace. Names that `run` has already stay what they are.
 func (r *runFlags) addMembers(members []*Server) {
@@ -108,6 +110,9 @@ func (r *runFlags) addMembers(members []*Server) {
 		})
 	}
 }
+
+// taker is the value of a flag of servers: it is told where what it is set to is from.
+type taker interface{ take(a assignment) error }
 
 // memberValue is the value of a flag without a namespace, which each of the members gets that has it.
 type memberValue []*serverValue
@@ -323,8 +328,7 @@ func equation(given []assignment) string {
 func (r *runFlags) unselected(p *Plan, given []assignment, named bool) (wrong problems) {
 	for i, a := range given {
 		s := r.server(a.flag)
-		again := slices.ContainsFunc(given[i+1:], func(b assignment) bool { return b.flag == a.flag })
-		if s == nil || p.Selected(s.Name()) || again || named && !a.source.arguments() {
+		if s == nil || p.Selected(s.Name()) || !isLast(given, i) || named && !a.source.arguments() {
 			continue
 		}
 		wrong.add(fmt.Errorf("%s is given, but %s is not selected (selected: %s): add it to the list, or leave --%s out",

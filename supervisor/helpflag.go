@@ -96,7 +96,7 @@ func help(ctx context.Context, hk *HyperKube, _ *Plan, args []string) error {
 	case slices.Contains(searchWords, word):
 		return hk.searchFlags(args[1:])
 	}
-	r := hk.newRunFlags()
+	r := hk.flagsToShow()
 	if r.Lookup(word) != nil || strings.Contains(word, ".") {
 		return hk.helpFlag(word)
 	}
@@ -108,7 +108,7 @@ func help(ctx context.Context, hk *HyperKube, _ *Plan, args []string) error {
 
 // helpFlag prints the help of one flag of `run`.
 func (hk *HyperKube) helpFlag(name string) error {
-	r := hk.newRunFlags()
+	r := hk.flagsToShow()
 	f := r.Lookup(name)
 	if f == nil {
 		meant, _ := r.meant(name)
@@ -142,7 +142,7 @@ func (hk *HyperKube) searchFlags(patterns []string) error {
 		}
 		all = append(all, regexp.MustCompile("(?i)"+pattern))
 	}
-	r := hk.newRunFlags()
+	r := hk.flagsToShow()
 	found := r.matching(all)
 	if len(found) == 0 {
 		return r.nothingFound(patterns, all)

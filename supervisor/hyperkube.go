@@ -83,7 +83,7 @@ func (hk *HyperKube) AddServer(s *Server) {
 		if hk.command(name) != nil {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is that of a command", name, s.Name()))
 		}
-		if frameworkFlag(name) {
+		if frameworkFlags(hk.Name).Lookup(name) != nil {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is that of a flag of `run`: in a config file they stand beside each other", name, s.Name()))
 		}
 		if other, err := hk.FindServer(name); err == nil {

@@ -164,10 +164,8 @@ func giveDefaults(p *Plan, found problems) (wrong problems) {
 		if s.Defaults == nil {
 			continue
 		}
-		if err := s.Defaults(p, s); err != nil && !found.of[s] {
-			for _, err := range each(err) {
-				wrong.add(p.locate(err, s), s)
-			}
+		if err := s.Defaults(p, s); !found.of[s] {
+			wrong.add(p.locate(err, s), s)
 		}
 	}
 	return wrong

@@ -72,22 +72,17 @@ func (w *configWriter) framework() {
 	var lines configWriter
 	lines.p = w.p
 	for i, a := range w.p.given {
-		if w.isLast(i) && !strings.Contains(a.flag.Name, ".") && isFramework(a.flag) && a.flag.Name != configFlag {
+		if isLast(w.p.given, i) && !strings.Contains(a.flag.Name, ".") && isFramework(a.flag) {
 			lines.line("", a.flag, a.flag.Name, []string{canonical(a.flag, a.value)}, a.source.String())
 		}
 	}
 	w.block("", &lines)
 }
 
-// isFramework reports whether it is one of the flags of this package.
+// isFramework reports whether it is one of the flags of this package, with a place in files.
 func isFramework(f *pflag.Flag) bool {
-	_, ofServers := f.Value.(interface{ take(assignment) error })
-	return !ofServers && !slices.Contains(onlyArguments, f.Name)
-}
-
-// isLast reports whether no later assignment is to the same flag.
-func (w *configWriter) isLast(i int) bool {
-	return !slices.ContainsFunc(w.p.given[i+1:], func(b assignment) bool { return b.flag == w.p.given[i].flag })
+	_, ofServers := f.Value.(taker)
+	return !ofServers && inFiles(f)
 }
 
 // process writes the flags of the whole process that were given.
@@ -110,7 +105,7 @@ func (w *configWriter) server(s *Server) {
 	lines := configWriter{namespace: s.Name() + "."}
 	for i, a := range w.p.given {
 		server, name, _ := strings.Cut(a.flag.Name, ".")
-		if server == s.Name() && w.isLast(i) && isFramework(a.flag) {
+		if server == s.Name() && isLast(w.p.given, i) && isFramework(a.flag) {
 			lines.line("  ", a.flag, name, []string{canonical(a.flag, a.value)}, a.source.String())
 		}
 	}

@@ -1,8 +1,8 @@
 package supervisor
 
 import (
+	"errors"
 	"maps"
-	"strings"
 )
 
 // problems are all that is wrong with what the user gave, each a sentence of its own.
@@ -41,27 +41,17 @@ func (p problems) err() error {
 	case 1:
 		return p.errs[0]
 	}
-	return severalErrors(p.errs)
+	return errors.Join(p.errs...)
 }
-
-// severalErrors are errors that stand on a line each.
-type severalErrors []error
-
-func (e severalErrors) Error() string {
-	lines := make([]string, len(e))
-	for i, err := range e {
-		lines[i] = err.Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
-func (e severalErrors) Unwrap() []error { return e }
 
 // each returns the errors that were joined to this one, or itself.
 func each(err error) []error {
 	several, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
 	// A text of its own, such as that of fmt.Errorf, has more to say than the errors in it.
-	if !ok || err.Error() != severalErrors(several.Unwrap()).Error() {
+	if joined := errors.Join(several.Unwrap()...); joined == nil || err.Error() != joined.Error() {
 		return []error{err}
 	}
 	var all []error

@@ -23,7 +23,7 @@ func TestEach(t *testing.T) {
 		{"one", a, []error{a}},
 		{"joined", errors.Join(a, b), []error{a, b}},
 		{"joined twice", errors.Join(a, errors.Join(b, c)), []error{a, b, c}},
-		{"several", severalErrors{a, severalErrors{b, c}}, []error{a, b, c}},
+		{"several", errors.Join(a, errors.Join(b, c)), []error{a, b, c}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := each(test.err); !slices.Equal(got, test.want) {

@@ -286,7 +286,7 @@ func giveRandomly(t *testing.T, r random) input {
 func effect(t *testing.T, hk *HyperKube, p *Plan) map[string]string {
 	t.Helper()
 	c := hk.settings
-	c.config, c.printConfig = nil, false
+	c.printConfig = false
 	all := map[string]string{"plan": fmt.Sprint(p.Name, p.DataDir, p.location, p.FreePorts, p.Ephemeral), "settings": fmt.Sprintf("%+v", c),
 		"servers": nameList(p.Servers), "joined": fmt.Sprint(p.joined), "log files": fmt.Sprint(p.logFiles)}
 	fresh := kinds(t)

@@ -132,9 +132,7 @@ func (hk *HyperKube) check(ctx context.Context, p *Plan) error {
 		var err error
 		p.logs.Program().Do(func() { err = hk.Setup(p) })
 		if err != nil { // what servers say to their flags depends on it
-			for _, err := range each(err) {
-				wrong.add(p.locate(err, nil))
-			}
+			wrong.add(p.locate(err, nil))
 			return wrong.err()
 		}
 	}
@@ -142,13 +140,7 @@ func (hk *HyperKube) check(ctx context.Context, p *Plan) error {
 		if s.Check == nil || p.wrong.of[s] {
 			continue
 		}
-		s.log.Do(func() {
-			if err := s.Check(s.context(ctx), p, s); err != nil {
-				for _, err := range each(err) {
-					wrong.add(p.locate(err, s))
-				}
-			}
-		})
+		s.log.Do(func() { wrong.add(p.locate(s.Check(s.context(ctx), p, s), s)) })
 	}
 	return wrong.err()
 }

@@ -16,8 +16,7 @@ type object map[string]any
 
 // schema is the JSON schema (draft 7, which editors know) of config files.
 func (hk *HyperKube) schema() object {
-	c := hk.settings // a copy, as in RunFlags
-	r := hk.runFlagsInto(&c)
+	r := hk.flagsToShow()
 	names := []string{"all"}
 	for _, s := range hk.servers {
 		if s.Run != nil || len(s.Members) > 0 {
@@ -45,7 +44,7 @@ func (hk *HyperKube) schema() object {
 		switch s := r.server(f); {
 		case s != nil:
 			sections[s][flag] = r.property(f)
-		case f.Name != configFlag && !slices.Contains(onlyArguments, f.Name):
+		case inFiles(f):
 			top[f.Name] = r.property(f)
 		}
 	})

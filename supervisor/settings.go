@@ -27,7 +27,6 @@ type settings struct {
 	verbose   bool
 	// As in logging.File.
 	logMaxSize, logMaxBackups int
-	config                    []string // files
 	printConfig               bool
 	onlyCheck                 bool // no flag: see Plan
 }
@@ -45,7 +44,7 @@ func (c *settings) addLocation(fs *pflag.FlagSet, program string) {
 
 // addRun adds the other flags of `run`.
 func (c *settings) addRun(fs *pflag.FlagSet) {
-	fs.StringArrayVar(&c.config, configFlag, nil, "YAML `file` with servers and flags; repeatable")
+	fs.StringArray(configFlag, nil, "YAML `file` with servers and flags; repeatable")
 	fs.BoolVar(&c.printConfig, "print-config", false, "print the configuration as a file, and exit")
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "use a temporary folder, removed at the end")
 	fs.BoolVar(&c.freePorts, "free-ports", false, "listen on free ports, not the default ones")
@@ -59,12 +58,13 @@ func (c *settings) addRun(fs *pflag.FlagSet) {
 	fs.IntVar(&c.logMaxBackups, "log-max-backups", logging.DefaultMaxBackups, "renamed files to keep of a log")
 }
 
-// frameworkFlag reports whether `run` has a flag of that name in any case.
-func frameworkFlag(name string) bool {
+// frameworkFlags are the flags that `run` has in any case, to be looked at.
+func frameworkFlags(program string) *pflag.FlagSet {
 	fs := newFlagSet("")
-	(&settings{}).addLocation(fs, "")
-	(&settings{}).addRun(fs)
-	return fs.Lookup(name) != nil
+	var c settings
+	c.addLocation(fs, program)
+	c.addRun(fs)
+	return fs
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)

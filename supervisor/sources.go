@@ -76,6 +76,11 @@ func (a assignment) String() string {
 	return fmt.Sprintf("--%s (%s)", a.flag.Name, a.source)
 }
 
+// isLast reports whether no later one of the assignments is to the same flag as that one.
+func isLast(given []assignment, i int) bool {
+	return !slices.ContainsFunc(given[i+1:], func(b assignment) bool { return b.flag == given[i].flag })
+}
+
 // server is the server whose flag it is, or nil.
 func (r *runFlags) server(f *pflag.Flag) *Server {
 	name, _, namespaced := strings.Cut(f.Name, ".")
@@ -93,7 +98,7 @@ func (r *runFlags) server(f *pflag.Flag) *Server {
 func (r *runFlags) assign(given []assignment) (wrong problems) {
 	for _, a := range given {
 		var err error
-		if v, ok := a.flag.Value.(interface{ take(assignment) error }); ok {
+		if v, ok := a.flag.Value.(taker); ok {
 			err = v.take(a)
 		} else if before := a.flag.Value.String(); r.Set(a.flag.Name, a.value) != nil {
 			err = a.flag.Value.Set(a.value)
@@ -145,9 +150,14 @@ func (hk *HyperKube) variableOf(flag string) string {
 
 func (hk *HyperKube) variablePrefix() string { return variableName(hk.Name) + "_" }
 
-var noVariable = regexp.MustCompile(`[^A-Z0-9]`)
-
-func variableName(text string) string { return noVariable.ReplaceAllString(strings.ToUpper(text), "_") }
+func variableName(text string) string {
+	return strings.Map(func(c rune) rune {
+		if 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' {
+			return c
+		}
+		return '_'
+	}, strings.ToUpper(text))
+}
 
 // onlyArguments are the flags that are not taken from elsewhere: they say what to do, and not how.
 var onlyArguments = []string{"help", "print-config"}
@@ -155,24 +165,28 @@ var onlyArguments = []string{"help", "print-config"}
 // environment reads the environment, of which variables without a value are no part. What it cannot make sense of, but looks as
 // if it were meant, is worth a warning.
 func (r *runFlags) environment(environ []string) (given []assignment, warnings []string, wrong problems) {
+	environ = slices.DeleteFunc(slices.Clone(environ), func(pair string) bool {
+		name, value, _ := strings.Cut(pair, "=")
+		return value == "" || !strings.HasPrefix(name, r.hk.variablePrefix())
+	})
+	if len(environ) == 0 {
+		return nil, nil, wrong
+	}
+	slices.Sort(environ)
 	flags := map[string][]*pflag.Flag{}
 	r.VisitAll(func(f *pflag.Flag) {
-		if _, isMember := f.Value.(*memberValue); !isMember && !slices.Contains(onlyArguments, f.Name) {
+		if !isMember(f) && !slices.Contains(onlyArguments, f.Name) {
 			name := r.hk.variableOf(f.Name)
 			flags[name] = append(flags[name], f)
 		}
 	})
-	environ = slices.Clone(environ)
-	slices.Sort(environ)
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
-		if value == "" || !strings.HasPrefix(name, r.hk.variablePrefix()) {
-			continue
-		}
 		switch found := flags[name]; len(found) {
 		case 0:
-			warning, err := r.unknownVariable(name, flags)
-			wrong.add(err, r.variableServer(name))
+			s := r.variableServer(name)
+			warning, err := r.unknownVariable(name, s, flags)
+			wrong.add(err, s)
 			if warning != "" {
 				warnings = append(warnings, warning)
 			}
@@ -199,20 +213,19 @@ func (r *runFlags) variableServer(name string) *Server {
 
 // unknownVariable says what to think of a variable that is named as if it were for a flag. Named after a server, it is an error;
 // otherwise it may be anybody's.
-func (r *runFlags) unknownVariable(name string, flags map[string][]*pflag.Flag) (warning string, err error) {
+func (r *runFlags) unknownVariable(name string, s *Server, flags map[string][]*pflag.Flag) (warning string, err error) {
+	prefix := r.hk.variablePrefix()
 	var known []string
 	for variable, of := range flags {
-		if r.variableServer(name) != nil || r.server(of[0]) == nil {
-			known = append(known, strings.TrimPrefix(variable, r.hk.variablePrefix()))
+		if s != nil || r.server(of[0]) == nil {
+			known = append(known, strings.TrimPrefix(variable, prefix))
 		}
 	}
 	slices.Sort(known)
-	prefix := r.hk.variablePrefix()
 	best := nearest(strings.TrimPrefix(name, prefix), known)
 	if best != "" {
 		best = prefix + best
 	}
-	s := r.variableServer(name)
 	switch {
 	case s != nil && best != "":
 		return "", fmt.Errorf("%s: %s has no such flag (did you mean %s?)", name, s.Name(), best)
@@ -322,23 +335,33 @@ func splitPaths(list string) []string {
 	return slices.DeleteFunc(filepath.SplitList(list), func(path string) bool { return path == "" })
 }
 
-// locate adds to an error where the flags that it names were given, where that is not the command line. Errors of a server may
-// name its flags as it does.
+// locate adds to each of the errors that are joined in one where the flags that it names were given, where that is not the command
+// line. Errors of a server may name its flags as it does.
 func (p *Plan) locate(err error, s *Server) error {
+	if err == nil {
+		return nil
+	}
+	var located []error
+	for _, err := range each(err) {
+		located = append(located, p.locateOne(err, s))
+	}
+	return errors.Join(located...)
+}
+
+func (p *Plan) locateOne(err error, s *Server) error {
 	text := err.Error()
 	var notes []string
 	for i, a := range p.given {
-		same := func(b assignment) bool { return b.flag == a.flag }
-		told := func(b assignment) bool { return same(b) && !b.source.arguments() && b.source.isIn(text) }
+		told := func(b assignment) bool { return b.flag == a.flag && !b.source.arguments() && b.source.isIn(text) }
 		if a.source.arguments() || slices.ContainsFunc(p.given, told) {
 			continue
 		}
-		later := !p.flags.collects(a.flag) && slices.ContainsFunc(p.given[i+1:], same)
 		own, ofServer := "", false
 		if s != nil {
 			own, ofServer = strings.CutPrefix(a.flag.Name, s.Name()+".")
 		}
-		if !later && (mentions(text, a.flag.Name) || ofServer && mentions(text, own)) {
+		counts := isLast(p.given, i) || p.flags.collects(a.flag)
+		if counts && (mentions(text, a.flag.Name) || ofServer && mentions(text, own)) {
 			notes = append(notes, fmt.Sprintf("--%s is from %s", a.flag.Name, a.source))
 		}
 	}
@@ -351,7 +374,7 @@ func (p *Plan) locate(err error, s *Server) error {
 // located is locate for all that is wrong.
 func (p *Plan) located(wrong problems) problems {
 	for i, err := range wrong.errs {
-		wrong.errs[i] = p.locate(err, nil)
+		wrong.errs[i] = p.locateOne(err, nil)
 	}
 	return wrong
 }

@@ -153,10 +153,7 @@ func (hk *HyperKube) runUsage() {
 	table(out, "  ", hk.examples(), columns)
 	fmt.Fprintf(out, "\nServers\n%s", wrap(fmt.Sprintf("%s. None named means %s.",
 		strings.Join(hk.runnable(), ", "), strings.Join(hk.defaultNames(), ",")), "  ", columns))
-	own := newFlagSet("")
-	(&settings{}).addLocation(own, hk.Name)
-	(&settings{}).addRun(own)
-	fmt.Fprintf(out, "\nFlags\n%s", marks{}.usages(own, columns))
+	fmt.Fprintf(out, "\nFlags\n%s", marks{}.usages(frameworkFlags(hk.Name), columns))
 	fmt.Fprintf(out, "\nFlags of each server\n")
 	table(out, "      ", [][2]string{
 		{"--SERVER.FLAG", fmt.Sprintf("any of its own: see `%s help SERVER`", hk.Name)},
