@@ -3,7 +3,6 @@ package controllermanager
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -246,20 +244,7 @@ func healthy(ctx context.Context, s *supervisor.Server) error {
 	if s.Value("secure-port") == "0" {
 		return nil // it does not listen
 	}
-	// Its certificate is usually one that it has made for itself; nothing secret is asked or told.
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
-	return wait.PollUntilContextCancel(ctx, readyPoll, true, func(ctx context.Context) (bool, error) {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, cluster.HTTPS(s)+"/healthz", nil)
-		if err != nil {
-			return false, err
-		}
-		answer, err := client.Do(r)
-		if err != nil {
-			return false, nil // not yet
-		}
-		answer.Body.Close()
-		return answer.StatusCode == http.StatusOK, nil
-	})
+	return component.AwaitHealth(ctx, cluster.HTTPS(s)+"/healthz", func(code int, _ string) bool { return code == http.StatusOK })
 }
 
 // makesServiceAccounts reports whether the controller is on that makes them.

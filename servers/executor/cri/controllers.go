@@ -2,13 +2,10 @@ package cri
 
 import (
 	"context"
-	"crypto/tls"
-	"io"
-	"net/http"
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
+	"github.com/seed-200a7251/km/servers/component"
 )
 
 // controllersLimit is how long the kubelet's start waits for a controller-manager, which may be waiting for others to lead.
@@ -19,22 +16,10 @@ const controllersLimit = 10 * time.Second
 // (k8s.io/kubernetes/pkg/volume/csi.csiPlugin.Init): if the controllers are the last, it knows no node's name, and the kubelet, which
 // asks it, never becomes ready.
 func awaitControllers(ctx context.Context, address string) bool {
-	// Its certificate may be one that it has made for itself; nothing secret is asked or told.
-	client := &http.Client{Timeout: time.Second,
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
-	err := wait.PollUntilContextTimeout(ctx, 25*time.Millisecond, controllersLimit, true, func(ctx context.Context) (bool, error) {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/healthz?verbose", nil)
-		if err != nil {
-			return false, err
-		}
-		answer, err := client.Do(r)
-		if err != nil {
-			return false, nil // not yet
-		}
-		defer answer.Body.Close()
-		text, err := io.ReadAll(answer.Body)
+	ctx, cancel := context.WithTimeout(ctx, controllersLimit)
+	defer cancel()
+	return component.AwaitHealth(ctx, address+"/healthz?verbose", func(_ int, text string) bool {
 		// Each controller has a check, and all are added when all have been made.
-		return err == nil && strings.Contains(string(text), "-controller "), nil
-	})
-	return err == nil
+		return strings.Contains(text, "-controller ")
+	}) == nil
 }
