@@ -166,7 +166,7 @@ func (c *child) describe() (*childPlan, []*os.File, error) {
 		Location: c.plan.location, LogLevel: level, VModule: vmodule,
 	}
 	for _, s := range c.plan.Servers {
-		server := childServer{Name: s.Name()}
+		server := childServer{Name: s.Name(), Isolation: s.Isolation}
 		for _, h := range s.history {
 			server.Flags = append(server.Flags, [2]string{h.flag, h.value})
 		}

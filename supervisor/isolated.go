@@ -172,6 +172,7 @@ func (hk *HyperKube) adopt(plan *childPlan) (*Plan, *Server, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		s.Isolation = described.Isolation
 		for _, flag := range described.Given {
 			s.given(flag)
 		}

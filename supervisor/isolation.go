@@ -77,11 +77,12 @@ type childPlan struct {
 	Sockets   []childSocket `json:"sockets"`
 }
 
-// childServer is a server of the plan: what was set on its flags, in order, and which of these the user gave.
+// childServer is a server of the plan: where it runs, what was set on its flags, in order, and which of these the user gave.
 type childServer struct {
-	Name  string      `json:"name"`
-	Flags [][2]string `json:"flags"`
-	Given []string    `json:"given"`
+	Name      string      `json:"name"`
+	Isolation Isolation   `json:"isolation"`
+	Flags     [][2]string `json:"flags"`
+	Given     []string    `json:"given"`
 }
 
 // childSocket is a socket as Server.Socket knows it. The open ones are, in the same order, the child's files from

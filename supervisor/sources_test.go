@@ -341,7 +341,7 @@ func TestConfigVariable(t *testing.T) {
 // A process of its own gets what its server was given, wherever that stands.
 func TestSourcesReachIsolatedServers(t *testing.T) {
 	hk := sourced(t)
-	p, err := input{files: []string{"a: {list: [x, 'y,z'], number: 2, urls: [u, v]}\nmode: m"}, environ: []string{"HK_A_LIST=e"}, args: []string{"a", "--a.number=3"}}.plan(t, hk)
+	p, err := input{files: []string{"a: {list: [x, 'y,z'], number: 2, urls: [u, v]}\nmode: m"}, environ: []string{"HK_A_LIST=e"}, args: []string{"ab", "--a.number=3", "--a.isolation=process"}}.plan(t, hk)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,10 +350,20 @@ func TestSourcesReachIsolatedServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	slices.Sort(plan.Servers[0].Given)
-	want := []childServer{{Name: "a", Given: []string{"list", "mode", "number", "urls"}, Flags: [][2]string{
-		{"list", "x"}, {"list", `"y,z"`}, {"number", "2"}, {"urls", "u,v"}, {"list", "e"}, {"number", "3"}, {"mode", "m"}}}}
+	want := []childServer{
+		{Name: "a", Isolation: IsolationProcess, Given: []string{"list", "mode", "number", "urls"}, Flags: [][2]string{
+			{"list", "x"}, {"list", `"y,z"`}, {"number", "2"}, {"urls", "u,v"}, {"list", "e"}, {"number", "3"}, {"mode", "m"}}},
+		{Name: "b", Given: []string{"mode"}, Flags: [][2]string{{"mode", "m"}}},
+	}
 	if diff := cmp.Diff(want, plan.Servers); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	adopted, _, err := sourced(t).adopt(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := adopted.Server("a").Isolation, adopted.Server("b").Isolation; a != IsolationProcess || b == IsolationProcess {
+		t.Errorf("in that process, a is isolated: %q, and b: %q", a, b)
 	}
 }
 
