@@ -12,8 +12,11 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/seed-200a7251/km/servers/km"
 	"github.com/seed-200a7251/km/supervisor"
 )
+
+var newKM = km.New
 
 var update = flag.Bool("update", false, "write testdata/flags.txt anew")
 

@@ -5,50 +5,7 @@ package main
 import (
 	"os"
 
-	"github.com/seed-200a7251/km/servers/apiserver"
-	"github.com/seed-200a7251/km/servers/cluster"
-	"github.com/seed-200a7251/km/servers/component"
-	"github.com/seed-200a7251/km/servers/controllermanager"
-	"github.com/seed-200a7251/km/servers/dns"
-	"github.com/seed-200a7251/km/servers/etcd"
-	"github.com/seed-200a7251/km/servers/executor"
-	"github.com/seed-200a7251/km/servers/kubectl"
-	"github.com/seed-200a7251/km/servers/minion"
-	"github.com/seed-200a7251/km/servers/process"
-	"github.com/seed-200a7251/km/servers/proxy"
-	"github.com/seed-200a7251/km/servers/scheduler"
-	"github.com/seed-200a7251/km/servers/storage"
-	"github.com/seed-200a7251/km/servers/versions"
-	"github.com/seed-200a7251/km/supervisor"
+	"github.com/seed-200a7251/km/servers/km"
 )
 
-func main() { newKM().RunToExit(os.Args) }
-
-// newKM returns km with its servers.
-func newKM() *supervisor.HyperKube {
-	process.BeforeFlags()
-	c := cluster.New()
-	km := &supervisor.HyperKube{
-		Name: "km",
-		Long: "km is every Kubernetes server in one binary. It runs any selection of them as goroutines of one process, with " +
-			"every server's flags under its name and every log line tagged with its server: `km run` is a cluster on " +
-			"this machine, ready in seconds. Called as one server, it is that server and nothing else.",
-		Version:   versions.Text,
-		Default:   []string{etcd.Name, apiserver.Name, controllermanager.Name, scheduler.Name, minion.Name},
-		FlagTypes: component.FlagTypes,
-		Setup:     process.Setup,
-		Banner:    cluster.Banner,
-	}
-	km.AddServer(etcd.New(c))
-	km.AddServer(apiserver.New(c))
-	km.AddServer(controllermanager.New(c))
-	km.AddServer(scheduler.New(c))
-	km.AddServer(executor.New(c))
-	km.AddServer(proxy.New(c))
-	km.AddServer(minion.New())
-	km.AddServer(dns.New(c))
-	km.AddServer(storage.New(c))
-	km.AddServer(kubectl.New(km.Location))
-	km.AddCommand(cluster.KubeconfigCommand())
-	return km
-}
+func main() { km.New().RunToExit(os.Args) }

@@ -1,0 +1,51 @@
+// Package km is the product: the binary that holds all servers. Command km is it and nothing else; tests that run servers in
+// their own process have it, too.
+package km
+
+import (
+	"github.com/seed-200a7251/km/servers/apiserver"
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/controllermanager"
+	"github.com/seed-200a7251/km/servers/dns"
+	"github.com/seed-200a7251/km/servers/etcd"
+	"github.com/seed-200a7251/km/servers/executor"
+	"github.com/seed-200a7251/km/servers/kubectl"
+	"github.com/seed-200a7251/km/servers/minion"
+	"github.com/seed-200a7251/km/servers/process"
+	"github.com/seed-200a7251/km/servers/proxy"
+	"github.com/seed-200a7251/km/servers/scheduler"
+	"github.com/seed-200a7251/km/servers/storage"
+	"github.com/seed-200a7251/km/servers/versions"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// New returns km with its servers. Each call returns another one, of which none knows of the others; but what upstream keeps in
+// variables of the process is theirs together (package process).
+func New() *supervisor.HyperKube {
+	process.BeforeFlags()
+	c := cluster.New()
+	km := &supervisor.HyperKube{
+		Name: "km",
+		Long: "km is every Kubernetes server in one binary. It runs any selection of them as goroutines of one process, with " +
+			"every server's flags under its name and every log line tagged with its server: `km run` is a cluster on " +
+			"this machine, ready in seconds. Called as one server, it is that server and nothing else.",
+		Version:   versions.Text,
+		Default:   []string{etcd.Name, apiserver.Name, controllermanager.Name, scheduler.Name, minion.Name},
+		FlagTypes: component.FlagTypes,
+		Setup:     process.Setup,
+		Banner:    cluster.Banner,
+	}
+	km.AddServer(etcd.New(c))
+	km.AddServer(apiserver.New(c))
+	km.AddServer(controllermanager.New(c))
+	km.AddServer(scheduler.New(c))
+	km.AddServer(executor.New(c))
+	km.AddServer(proxy.New(c))
+	km.AddServer(minion.New())
+	km.AddServer(dns.New(c))
+	km.AddServer(storage.New(c))
+	km.AddServer(kubectl.New(km.Location))
+	km.AddCommand(cluster.KubeconfigCommand())
+	return km
+}
