@@ -10,19 +10,20 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// read reads the arguments. What is left are the names of servers.
-func (r *runFlags) read(args []string) (names []string, given []assignment, wrong problems) {
+// read reads the arguments up to `--`, behind which a command stands. What is left are the names of servers.
+func (r *runFlags) read(args []string) (names []string, given []assignment, command []string, wrong problems) {
 	a := argumentReader{r: r, unknown: map[string][]*pflag.Flag{}}
 	for len(args) > 0 {
 		if args[0] == "--" {
-			if len(args) > 1 {
-				a.wrong.add(fmt.Errorf("nothing may follow `--`, but there is %q", args[1]))
+			if command = args[1:]; len(command) == 0 || command[0] == "" {
+				command = nil
+				a.wrong.add(errors.New("a command is to follow `--`, such as `-- make test`; leave `--` out to run the servers until Ctrl-C"))
 			}
 			break
 		}
 		args = args[a.next(args):]
 	}
-	return a.names, a.given, a.wrong
+	return a.names, a.given, command, a.wrong
 }
 
 // argumentReader reads arguments one after another, so that what is wrong with one does not keep the others from being read. How

@@ -57,6 +57,7 @@ func (c *child) start() (*childProcess, error) {
 	cmd := exec.Command(self)
 	// Whoever looks at the list of processes sees which server it is.
 	cmd.Args = []string{c.hk.Name, isolatedCommand, c.s.Name()}
+	cmd.Env = append(os.Environ(), isolatedVariable+"="+c.s.Name())
 	cmd.ExtraFiles = append([]*os.File{theirs, theirLines}, sockets...)
 	cmd.Stdout, cmd.Stderr = theirText, theirText
 	dieWithParent(cmd)

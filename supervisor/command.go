@@ -56,7 +56,7 @@ func (hk *HyperKube) words() []string {
 // allCommands are the built-in commands and those that were added.
 func (hk *HyperKube) allCommands() []*Command {
 	return slices.Concat([]*Command{
-		{Name: "run", Args: "[SERVER,SERVER...] [flags]", Short: "run servers in this process; none named = the default ones"},
+		{Name: "run", Args: "[SERVER,SERVER...] [flags] [-- COMMAND...]", Short: "run servers in this process; none named = the default ones"},
 		{Name: "version", Short: "print the version", Complete: completeNothing, Run: func(_ context.Context, hk *HyperKube, _ *Plan, _ []string) error {
 			hk.printVersion()
 			return nil
@@ -64,7 +64,7 @@ func (hk *HyperKube) allCommands() []*Command {
 		helpCommand(hk.Name),
 		logsCommand(),
 		statusCommand(),
-	}, steerCommands(), []*Command{logLevelCommand(), topCommand(), profileCommand(), analyzeCommand(), configCommand(), completionCommand()}, hk.commands)
+	}, steerCommands(), []*Command{logLevelCommand(), topCommand(), profileCommand(), analyzeCommand(), configCommand(), resetCommand(), completionCommand()}, hk.commands)
 }
 
 // runCommand parses a command's flags and runs it.

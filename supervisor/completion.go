@@ -32,7 +32,7 @@ func (hk *HyperKube) complete(request string, args []string) error {
 	if s, err := hk.FindServer(word); err == nil && s.Complete != nil {
 		return s.Complete(context.Background(), s, append([]string{request}, args[last-len(rest):]...))
 	}
-	hk.fill(root, word, args[last])
+	hk.fill(root, word, rest, args[last])
 
 	// What packages add to that set is no flag of any command here, but cobra would offer it with each.
 	defer func(theirs *pflag.FlagSet) { pflag.CommandLine = theirs }(pflag.CommandLine)
@@ -111,17 +111,19 @@ func aliases(servers []*Server) (values []string) {
 }
 
 // fill gives the command or server of that name its flags and arguments. The others do without: some have hundreds.
-func (hk *HyperKube) fill(root *cobra.Command, word, typed string) {
+func (hk *HyperKube) fill(root *cobra.Command, word string, rest []string, typed string) {
 	at := slices.IndexFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == word || c.HasAlias(word) })
 	if at < 0 {
 		return
 	}
 	target := root.Commands()[at]
 	if c := hk.command(word); c != nil {
-		if c.Name == "run" {
-			hk.fillRun(target, nil, typed)
-		} else {
+		switch {
+		case c.Name != "run":
 			hk.fillCommand(target, c)
+		case slices.Contains(rest, "--"): // behind which is a command that only the shell knows
+		default:
+			hk.fillRun(target, nil, typed)
 		}
 		return
 	}

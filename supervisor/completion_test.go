@@ -241,6 +241,18 @@ func TestCompletesWithoutDescriptions(t *testing.T) {
 	}
 }
 
+// Behind `--` is a command, of which only the shell knows something.
+func TestCompletesNoCommand(t *testing.T) {
+	for _, args := range [][]string{{"run", "--", ""}, {"run", "late", "--", "l"}, {"run", "--quiet", "--", "make", "--l"}} {
+		if words, directive := completes(t, completionToy(t), args...); len(words) > 0 || directive != files {
+			t.Errorf("%q: %q, %s, want files", args, words, directive)
+		}
+	}
+	if words, _ := completes(t, completionToy(t), "run", "l"); len(words) == 0 {
+		t.Error("before it nothing is offered")
+	}
+}
+
 // There are hundreds of flags of servers: they are shown when a server's name is there.
 func TestCompletesFewFlags(t *testing.T) {
 	words, _ := completes(t, completionToy(t), "run", "--")

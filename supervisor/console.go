@@ -101,7 +101,7 @@ func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
 		plan:   p,
 		begin:  begin,
 		quiet:  hk.settings.quiet,
-		live:   isTerminal(hk.Out()),
+		live:   isTerminal(hk.screen().out),
 	}
 	for _, s := range p.Servers {
 		c.rows = append(c.rows, &row{server: s.Name()})
@@ -171,7 +171,7 @@ func (c *console) show(e Event) {
 func (c *console) finish(e Event) {
 	c.live = false
 	text := fmt.Sprintf("%s: ready after %s\n", c.plan.logs.Program().Name(), seconds(e.Time.Sub(c.begin)))
-	if c.banner != nil {
+	if c.banner != nil && c.plan.job == nil {
 		if banner := strings.Trim(c.banner(c.plan), "\n"); banner != "" {
 			text += "\n" + banner + "\n\n"
 		}

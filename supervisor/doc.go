@@ -28,6 +28,10 @@
 // A server with [IsolationProcess] is a child process of the same binary (isolation.go is the parent's side, isolated.go the
 // child's). How a run has ended that was not stopped is told by the next one (crash.go).
 //
+// A command that is run with the servers, `run -- COMMAND`, is one more actor of the group, whose end stops the others (job.go). What a
+// killed process leaves behind, its folder or a command, is removed by a second one (package sweep). Programs that are no command line,
+// such as tests, have the same run by [HyperKube.Start].
+//
 // # A server's life
 //
 //	          needs ready            Ready returns           stop asked            Run returns

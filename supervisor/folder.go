@@ -9,11 +9,13 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+
+	"github.com/seed-200a7251/km/supervisor/sweep"
 )
 
 // hold makes the data folder, and keeps other processes out of it until release is called. An ephemeral folder is removed
-// by release.
-func hold(p *Plan, program string) (release func() error, err error) {
+// by release, or when this process is killed.
+func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	none := func() error { return nil }
 	if p.Ephemeral {
 		// Mkdir, not MkdirAll: a folder that is there already is not ours to remove.
@@ -23,25 +25,27 @@ func hold(p *Plan, program string) (release func() error, err error) {
 	} else if err := os.MkdirAll(p.DataDir, 0o700); err != nil {
 		return none, cannotUse(p, err)
 	}
+	clean := func() error { return nil }
+	if p.Ephemeral || p.job != nil {
+		if clean, err = hk.sweep(p); err != nil {
+			return clean, err
+		}
+	}
 	// What is in it is for its owner alone, whatever the modes of the files that others write there.
 	if err := os.Chmod(p.DataDir, 0o700); err != nil {
-		return none, cannotUse(p, err)
+		return clean, cannotUse(p, err)
 	}
-	clean := func() error {
-		if p.Ephemeral {
-			return os.RemoveAll(p.DataDir)
-		}
-		return nil
-	}
-	file := p.Path(program + ".lock")
+	file := p.Path(hk.Name + ".lock")
 	lock := flock.New(file, flock.SetPermissions(0o600))
 	locked, err := lock.TryLock()
 	switch {
 	case err != nil:
 		return clean, cannotUse(p, err)
 	case !locked:
-		return none, fmt.Errorf("the data folder %s is in use by %s: stop that one, or use another folder with --name or --data-dir",
-			p.DataDir, holder(file, program))
+		return clean, fmt.Errorf("the data folder %s is in use by %s: stop that one, or use another folder with --name or --data-dir",
+			p.DataDir, holder(file, hk.Name))
+	case !sameFile(lock, file):
+		return clean, errors.Join(fmt.Errorf("the data folder %s was deleted at this moment: try again", p.DataDir), lock.Unlock())
 	}
 	// Who holds it is for the message above; the lock does not depend on it.
 	if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
@@ -50,12 +54,45 @@ func hold(p *Plan, program string) (release func() error, err error) {
 	return func() error { return errors.Join(lock.Unlock(), clean()) }, nil
 }
 
+// sweep starts the process that removes what this one would leave behind if it were killed, and returns what removes it otherwise.
+func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
+	clean = func() error {
+		if p.Ephemeral {
+			return sweep.RemoveAll(p.DataDir)
+		}
+		return nil
+	}
+	self, err := executable()
+	if err != nil {
+		return clean, err
+	}
+	if p.sweeper, err = sweep.Start(self, hk.Name+": sweeper"); err != nil {
+		return clean, err
+	}
+	if p.Ephemeral {
+		err = p.sweeper.Folder(p.DataDir)
+	}
+	remove := clean
+	return func() error {
+		err := remove()
+		_ = p.sweeper.Close() // somebody may have killed it; it is not needed any more
+		return err
+	}, err
+}
+
 func cannotUse(p *Plan, err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		err = path.Err
 	}
 	return fmt.Errorf("the data folder %s cannot be used: %w; name another one with --data-dir", p.DataDir, err)
+}
+
+// sameFile reports whether the lock is on the file that is at the path now. It is not if `reset` has deleted that meanwhile.
+func sameFile(lock *flock.Flock, path string) bool {
+	locked, err := lock.Stat()
+	there, errThere := os.Stat(path)
+	return err == nil && errThere == nil && os.SameFile(locked, there)
 }
 
 // held reports whether a process holds the data folder.

@@ -20,6 +20,7 @@ type group struct {
 	byName    map[string]*actor // names and aliases
 	keepGoing bool              // a server that has failed for good is no reason for the others to stop
 	beside    func() error      // an actor beside the servers', which ends when they have; nil for none
+	job       *job              // whose end stops the servers; nil for none
 
 	mu      sync.Mutex    // guards what follows, and the fields of each actor that say so
 	change  chan struct{} // closed, and replaced, at each change of what mu guards
@@ -86,6 +87,9 @@ func (g *group) run(signals <-chan os.Signal) error {
 	}
 	if g.beside != nil {
 		actors.Add(g.beside, func(error) {})
+	}
+	if g.job != nil {
+		actors.Add(g.job.execute, g.job.interrupt)
 	}
 	done := make(chan error, 1)
 	go func() { done <- actors.Run() }()

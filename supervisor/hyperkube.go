@@ -44,6 +44,10 @@ type HyperKube struct {
 	// Banner is shown when all servers are ready: how to go on from here.
 	Banner func(p *Plan) string
 
+	// Environment returns what a command of `run -- COMMAND` finds in its environment beside what is there, as NAME=value: how to
+	// reach the servers. PROGRAM_DATA_DIR is there in any case, so that the binary's own commands mean this run.
+	Environment func(p *Plan) []string
+
 	servers   []*Server
 	commands  []*Command
 	flags     *pflag.FlagSet
@@ -52,6 +56,7 @@ type HyperKube struct {
 	version   bool
 	makeLinks bool
 	linkDir   string
+	started   bool // Start has been called
 	out       io.Writer
 	theScreen *screen
 }

@@ -18,6 +18,9 @@ import (
 
 // runIsolated is what a child does (isolation.go): it runs one server of its parent's plan.
 func (hk *HyperKube) runIsolated(args []string) error {
+	if err := os.Unsetenv(isolatedVariable); err != nil { // it is not for what this process starts
+		return hk.report(err)
+	}
 	c, plan, err := connectParent()
 	if err != nil || len(args) != 1 {
 		return hk.wrongUsage(fmt.Errorf("`%[1]s %[2]s` is how `%[1]s run` calls itself for a server with --SERVER.isolation=process",

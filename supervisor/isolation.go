@@ -63,6 +63,9 @@ const (
 // isolatedCommand is the word by which the binary is called as a child.
 const isolatedCommand = "isolated"
 
+// isolatedVariable is set in the environment of a child, until it has understood that it is one.
+const isolatedVariable = "SUPERVISOR_ISOLATED"
+
 // childPlan tells a child what it is to run.
 type childPlan struct {
 	Server    string        `json:"server"`

@@ -257,8 +257,8 @@ func TestLogsCommandEndsAtASignal(t *testing.T) {
 // -f shows what is written while it runs: to files that are there, that are renamed, and that others make later.
 func TestLogsCommandFollows(t *testing.T) {
 	hk := archive(t)
-	signal.Ignore(syscall.SIGHUP) // as nohup does
-	defer signal.Reset(syscall.SIGHUP)
+	signal.Ignore(syscall.SIGHUP)                                // as nohup does
+	defer signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // after Reset it would be ignored still, by processes that are started, too
 	appendTo := func(path, text string) {
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/sweep"
 )
 
 // Plan is what `run` is about to do. It is made from what the user gave, in arguments, environment and files, and from nothing else;
@@ -26,6 +27,8 @@ type Plan struct {
 	// OnlyCheck says that nothing is to run, or not on this machine: Check looks at the flags, and at files that they name, but not
 	// at what else the server needs.
 	OnlyCheck bool
+	// Embedded says that the process belongs to somebody else (Start): its standard error, its loggers and the like are left alone.
+	Embedded bool
 	// Servers are the selected servers, each after those that it needs.
 	Servers []*Server
 
@@ -39,18 +42,26 @@ type Plan struct {
 	logs     *logging.Logs
 	logFiles []logFile
 	admin    *admin
+	began    *beginning
+	job      *job           // nil if no command is to be run
+	sweeper  *sweep.Sweeper // nil if a killed process would leave nothing behind that has to be removed
+	atEnd    []func()
 	crash    *Crash       // how the run before has ended, if that was not by a stop
 	forget   func() error // is to be called when this one has ended in an orderly way
 }
 
-// joined is a server that nobody named: it is there because another one needs it.
+// joined is a server that nobody named: it is there because another one needs it, or because a flag of its own is given.
 type joined struct {
 	server *Server
-	by     *Server
+	by     *Server // nil if it is the flag
 	unless []string
+	flag   string
 }
 
 func (j joined) String() string {
+	if j.by == nil {
+		return fmt.Sprintf("%s joins: --%s is given", j.server.Name(), j.flag)
+	}
 	text := fmt.Sprintf("%s joins: %s needs it", j.server.Name(), j.by.Name())
 	if len(j.unless) > 0 {
 		text += fmt.Sprintf(" (--%s.%s would name one elsewhere)", j.by.Name(), j.unless[0])
@@ -80,6 +91,23 @@ func (p *Plan) Server(name string) *Server {
 	return nil
 }
 
+// AtEnd has f called when all servers have ended, or if none was started after all; the last one first. The logs are still open.
+func (p *Plan) AtEnd(f func()) { p.atEnd = append(p.atEnd, f) }
+
+// close is the end of a plan that is not carried out because of the error.
+func (p *Plan) close(err error) error {
+	p.end()
+	p.logs.Close()
+	return err
+}
+
+func (p *Plan) end() {
+	for _, f := range slices.Backward(p.atEnd) {
+		f()
+	}
+	p.atEnd = nil
+}
+
 // Logs is where the lines of all servers come together.
 func (p *Plan) Logs() *logging.Logs { return p.logs }
 
@@ -100,6 +128,10 @@ func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, err
 		return nil, nil
 	}
 	wrong.join(flags.assign(g.given))
+	g.given = hk.settings.yield(g.given)
+	if g.command != nil { // whose output is what standard output is for
+		hk.screen().out = hk.errOut()
+	}
 	if composite != nil {
 		if g.named {
 			wrong.add(fmt.Errorf("%s takes no arguments, but there is %q", composite.Name(), g.names[0]))
@@ -109,8 +141,13 @@ func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, err
 	p, err := hk.settings.plan()
 	p.flags, p.given, p.names, p.at = flags, g.given, g.names, g.at
 	wrong.add(err)
+	p.job, err = hk.newJob(p, g.command)
+	wrong.add(err)
 	var errServers error
 	if p.Servers, errServers = hk.choose(g.names); errServers == nil {
+		if composite == nil {
+			hk.joinByFlags(p, g.named)
+		}
 		errServers = hk.join(p, composite)
 	}
 	if errServers == nil {
@@ -270,6 +307,37 @@ func (hk *HyperKube) serverNames() []string {
 	return names
 }
 
+// joinByFlags adds to p the servers that a given flag has join. Where the command line has named servers, only its flags count: what is
+// said elsewhere of others is left aside, as in unselected.
+func (hk *HyperKube) joinByFlags(p *Plan, named bool) {
+	for _, s := range hk.servers {
+		if s.Run == nil || p.Selected(s.Name()) {
+			continue
+		}
+		for _, a := range p.given {
+			if flag := s.joinsWith(a.flag.Name); flag != "" && (!named || a.source.arguments()) {
+				p.Servers = append(p.Servers, s)
+				p.joined = append(p.joined, joined{server: s, flag: flag})
+				break
+			}
+		}
+	}
+}
+
+// joinsWith returns the name under which `run` shows the flag of that name, if the server joins where it is given.
+func (s *Server) joinsWith(flag string) string {
+	for _, own := range s.JoinsWith {
+		namespaced := s.Name() + "." + own
+		switch {
+		case s.IsProcessFlag(own) && (flag == own || flag == namespaced):
+			return own
+		case flag == namespaced:
+			return namespaced
+		}
+	}
+	return ""
+}
+
 // join adds to p what its servers need, and puts all in an order in which each comes after those that it needs. To a
 // composite that is called by its name nothing is added: it is that, and nothing else.
 func (hk *HyperKube) join(p *Plan, composite *Server) error {
@@ -290,7 +358,7 @@ func (hk *HyperKube) join(p *Plan, composite *Server) error {
 				return fmt.Errorf("%s needs %s%s; `%s run %s` starts one, too", s.Name(), needed.Name(), wayOut(need), hk.Name, composite.Name())
 			}
 			p.Servers = append(p.Servers, needed)
-			p.joined = append(p.joined, joined{needed, s, need.Unless})
+			p.joined = append(p.joined, joined{server: needed, by: s, unless: need.Unless})
 		}
 	}
 	ordered, err := order(p.Servers)

@@ -58,6 +58,8 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+const noCommand = "a command is to follow `--`, such as `-- make test`; leave `--` out to run the servers until Ctrl-C"
+
 const isQuiet, unknown = "quiet=true", "unknown flag: --"
 
 // readings are arguments, and what is read.
@@ -73,9 +75,10 @@ var readings = []struct {
 	{"a value that looks like a flag", []string{"--a.text", "--quiet", "--a.text", "--", "a"}, []string{"a.text=--quiet", "a.text=--", "a"}, nil},
 	{"empty", []string{"--a.text=", "--a.text", "", ""}, []string{"a.text=", "a.text=", ""}, nil},
 	{"a dash is a name", []string{"-", "a"}, []string{"-", "a"}, nil},
-	{"nothing behind --", []string{"a", "--"}, []string{"a"}, nil},
-	{"something behind --", []string{"a", "--", "--quiet", "b"}, []string{"a"}, []string{"nothing may follow `--`, but there is \"--quiet\""}},
-	{"-- behind --", []string{"--", "--"}, nil, []string{"nothing may follow `--`, but there is \"--\""}},
+	{"nothing behind --", []string{"a", "--"}, []string{"a"}, []string{noCommand}},
+	{"a command", []string{"a", "--", "make", "--quiet", "b"}, []string{"a", "-- make --quiet b"}, nil},
+	{"an empty command", []string{"a", "--", "", "b"}, []string{"a"}, []string{noCommand}},
+	{"-- behind --", []string{"--", "make", "--"}, []string{"-- make --"}, nil},
 	{"no value", []string{"--quiet", "--a.text"}, []string{isQuiet}, []string{"flag needs an argument: --a.text"}},
 	{"syntax", []string{"--=x", "---a", "--quiet"}, []string{isQuiet}, []string{"bad flag syntax: --=x", "bad flag syntax: ---a"}},
 
@@ -84,7 +87,7 @@ var readings = []struct {
 	{"unknown, and its value", []string{"--zzzzzzzz", "x", "--quiet"}, []string{isQuiet}, []string{unknown + "zzzzzzzz"}},
 	{"unknown, and servers", []string{"--zzzzzzzz", "a,all", "--quiet"}, []string{isQuiet, "a,all"}, []string{unknown + "zzzzzzzz"}},
 	{"unknown at the end", []string{"--quiet", "--zzzzzzzz"}, []string{isQuiet}, []string{unknown + "zzzzzzzz"}},
-	{"unknown before --", []string{"--zzzzzzzz", "--", "b"}, nil, []string{unknown + "zzzzzzzz", "nothing may follow `--`, but there is \"b\""}},
+	{"unknown before --", []string{"--zzzzzzzz", "--", "b"}, []string{"-- b"}, []string{unknown + "zzzzzzzz"}},
 	{"unknown twice is told once", []string{"--zzzzzzzz", "--zzzzzzzz=x"}, nil, []string{unknown + "zzzzzzzz"}},
 	{"misspelt, and its value", []string{"--a.numbr", "3", "a"}, []string{"a"}, []string{unknown + "a.numbr (did you mean --a.number?)"}},
 	{"misspelt, and a value that is the name of a server", []string{"--a.txt", "b", "a"}, []string{"a"}, []string{unknown + "a.txt (did you mean --a.text?)"}},
@@ -107,12 +110,16 @@ var readings = []struct {
 func TestReadingArguments(t *testing.T) {
 	for _, test := range readings {
 		t.Run(test.name, func(t *testing.T) {
-			names, given, wrong := sourced(t).newRunFlags().read(test.args)
+			names, given, command, wrong := sourced(t).newRunFlags().read(test.args)
 			var got []string
 			for _, a := range given {
 				got = append(got, a.flag.Name+"="+a.value)
 			}
-			if diff := cmp.Diff(test.want, append(got, names...)); diff != "" {
+			got = append(got, names...)
+			if command != nil {
+				got = append(got, "-- "+strings.Join(command, " "))
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			var errs []string

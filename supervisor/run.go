@@ -42,23 +42,36 @@ func (hk *HyperKube) runServers(composite *Server, args []string) error {
 	return err
 }
 
-// runPlan runs the planned servers until they have ended.
+// runPlan runs the planned servers until they have ended, or a command has that is run with them.
 func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	signals := catchSignals()
 	defer stopSignals(signals)
-
 	defer outlive(func() {
-		p.logs.Program().Zap().Warn("the terminal was closed; the servers go on until SIGTERM", zap.Int("pid", os.Getpid()))
+		if p.job == nil { // otherwise it is told
+			p.logs.Program().Zap().Warn("the terminal was closed; the servers go on until SIGTERM", zap.Int("pid", os.Getpid()))
+		}
 	})()
-
 	n := newNotifier(p)
 	p.logs.TakeDefaults()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	if err := hk.check(ctx, p); err != nil {
-		p.logs.Close()
-		return hk.wrongUsage(err, nil)
+		return hk.wrongUsage(p.close(err), nil)
 	}
+	if p.job == nil {
+		return hk.serve(ctx, p, n, begin, signals)
+	}
+	err = hk.serve(ctx, p, n, begin, p.job.signals(signals))
+	if err == nil {
+		err = hk.report(p.job.result())
+	}
+	return err
+}
+
+// serve runs the servers, which have been checked, until they have ended. The first signal stops them in order, a second one ends the wait
+// at once. With the context only what comes before their start ends, and what reads their events.
+func (hk *HyperKube) serve(ctx context.Context, p *Plan, n *notifier, begin time.Time, signals <-chan os.Signal) (err error) {
+	defer p.end()
 	release, err := hk.prepare(ctx, p)
 	// What is logged comes before an error on the screen, and all of it before the folder may be removed.
 	defer func() {
@@ -77,10 +90,13 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 	g := newGroup(p.Servers)
 	g.keepGoing = hk.settings.keepGoing
 	p.admin.group, p.admin.began = g, begin
-	g.beside = p.admin.serve
+	g.beside, g.job = p.admin.serve, p.job
 	shown := hk.tell(ctx, p, g, n, begin)
 	go n.watch(ctx, g)
 	err = g.run(signals)
+	if p.job != nil {
+		p.job.kill()
+	}
 	if !errors.Is(err, errForced) {
 		select {
 		case <-shown:
@@ -88,6 +104,7 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 		}
 	}
 	p.recordEnd()
+	p.end()
 	p.logs.Close()
 	if forgetErr := p.forget(); err == nil {
 		err = forgetErr
@@ -114,7 +131,9 @@ func (hk *HyperKube) tell(ctx context.Context, p *Plan, g *group, n *notifier, b
 			c.show(e)
 			n.show(e)
 			q.show(e)
+			p.began.show(g)
 		})
+		p.began.end()
 		c.close()
 	}()
 	return done
@@ -127,6 +146,9 @@ const showLimit = 2 * time.Second
 // Nothing is written.
 func (hk *HyperKube) check(ctx context.Context, p *Plan) error {
 	wrong := p.wrong
+	if p.Embedded && wrong.err() != nil {
+		return wrong.err() // what is set up in the process would stay
+	}
 	if hk.Setup != nil {
 		// What is logged there is the program's own.
 		var err error
@@ -148,7 +170,7 @@ func (hk *HyperKube) check(ctx context.Context, p *Plan) error {
 // prepare does all else that comes before the start of the first server: an error here means that nothing was started. What it
 // returns is to be called at the end, whatever happened.
 func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error, err error) {
-	if release, err = hold(p, hk.Name); err != nil {
+	if release, err = hk.hold(p); err != nil {
 		return release, err
 	}
 	for _, s := range p.Servers {
@@ -158,7 +180,9 @@ func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error
 			}
 		}
 	}
-	hk.lookBack(p)
+	if !p.Embedded {
+		hk.lookBack(p)
+	}
 	if err := hk.openLogs(p); err != nil {
 		return release, err
 	}

@@ -61,6 +61,10 @@ type Server struct {
 	// Needs are the servers that must be ready before this one starts, and that join the selection by themselves.
 	Needs []Need
 
+	// JoinsWith names flags of the server: if the user gives one of them, it joins the selection by itself, although nobody names or needs
+	// it. Where the command line names servers, only its flags count, and what a file or the environment says of this one is left aside.
+	JoinsWith []string
+
 	// Members makes this server a composite: selecting it selects its members, and calling it runs them. It has no Run of
 	// its own. Called, it takes the flags of `run`, and those of its members without a namespace, too: such a flag is given
 	// to each member that has it; and no server joins.
@@ -68,6 +72,7 @@ type Server struct {
 
 	// ProcessFlags names those of the server's flags that take effect in the whole process, whichever server they are given
 	// to, such as feature gates. Beside others each exists once and without a namespace; all servers that have it get its value.
+	// One that a single server has is as good as a flag of `run` itself; JoinsWith goes with it.
 	ProcessFlags []string
 
 	// VerbosityFlag names the server's own flag, if there is one, for how much it logs, in klog's sense: its value N means

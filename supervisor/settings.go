@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -67,12 +68,27 @@ func frameworkFlags(program string) *pflag.FlagSet {
 	return fs
 }
 
+// yield has --ephemeral on the command line take the place of a folder that is named elsewhere, in the environment for one, where it
+// is for other calls.
+func (c *settings) yield(given []assignment) []assignment {
+	ephemeral, dataDir := false, false
+	for _, a := range given {
+		ephemeral = ephemeral || a.flag.Name == "ephemeral" && a.source.arguments()
+		dataDir = dataDir || a.flag.Name == "data-dir" && a.source.arguments()
+	}
+	if !c.ephemeral || !ephemeral || dataDir {
+		return given
+	}
+	c.dataDir = ""
+	return slices.DeleteFunc(given, func(a assignment) bool { return a.flag.Name == "data-dir" })
+}
+
 var validName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 
 // plan returns a plan with these settings, in which no server is selected. With an error it has others in place of those that are
 // wrong, so that servers can look at their flags.
 func (c *settings) plan() (*Plan, error) {
-	p := &Plan{forget: func() error { return nil }, Name: c.name, DataDir: c.dataDir, Ephemeral: c.ephemeral, FreePorts: c.freePorts,
+	p := &Plan{forget: func() error { return nil }, began: newBeginning(), Name: c.name, DataDir: c.dataDir, Ephemeral: c.ephemeral, FreePorts: c.freePorts,
 		OnlyCheck: c.onlyCheck}
 	var wrong problems
 	if !validName.MatchString(c.name) {

@@ -28,7 +28,8 @@ func catchHangup(c chan<- os.Signal) {
 // processes ignore them.) told is called once, when the terminal is closed.
 func outlive(told func()) (restore func()) {
 	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGPIPE, syscall.SIGHUP)
+	signal.Notify(c, syscall.SIGPIPE)
+	catchHangup(c)
 	go func() {
 		tell := sync.OnceFunc(told)
 		for s := range c {

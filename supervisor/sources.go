@@ -289,6 +289,7 @@ type gathered struct {
 	given    []assignment // the weakest first
 	names    []string     // of servers
 	named    bool         // on the command line
+	command  []string     // behind `--`; nil for none
 	at       source       // of the names, if they are from a file
 	warnings []string
 	help     bool
@@ -296,7 +297,8 @@ type gathered struct {
 
 // gather brings all sources together.
 func (r *runFlags) gather(args, environ []string) (g gathered, wrong problems) {
-	names, arguments, wrong := r.read(args)
+	names, arguments, command, wrong := r.read(args)
+	g.command = command
 	for _, a := range arguments {
 		yes, _ := strconv.ParseBool(a.value)
 		g.help = g.help || a.flag.Name == "help" && yes

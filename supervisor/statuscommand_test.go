@@ -147,7 +147,7 @@ func TestRunThatIsKilled(t *testing.T) {
 func TestWaitForTheEnd(t *testing.T) {
 	hk := newHyperKube(t, steady("db"))
 	p := locate(t, hk)
-	release, err := hold(p, "hk")
+	release, err := hk.hold(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestWaitForTheEnd(t *testing.T) {
 		t.Error(err, out)
 	}
 	// To look has not taken it, and has made nothing.
-	if release, err = hold(p, "hk"); err != nil {
+	if release, err = hk.hold(p); err != nil {
 		t.Fatal(err)
 	}
 	if err := release(); err != nil {

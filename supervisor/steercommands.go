@@ -1,17 +1,14 @@
 package supervisor
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/seed-200a7251/km/logging"
 )
@@ -124,27 +121,7 @@ func confirmStop(ctx context.Context, hk *HyperKube, c *client, names []string) 
 	if len(warnings) == 0 {
 		return nil
 	}
-	for _, w := range warnings {
-		fmt.Fprintln(hk.errOut(), w)
-	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return errors.New("nothing was stopped, as there is no terminal on which to ask; --yes stops them without asking")
-	}
-	fmt.Fprint(hk.errOut(), "Go on? [y/N] ")
-	answered := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(os.Stdin).ReadString('\n') // at its end the answer is no
-		answered <- strings.ToLower(strings.TrimSpace(line))
-	}()
-	select {
-	case line := <-answered:
-		if line == "y" || line == "yes" {
-			return nil
-		}
-	case <-ctx.Done():
-		fmt.Fprintln(hk.errOut()) // the cursor stands behind the question
-	}
-	return errors.New("nothing was stopped")
+	return hk.Confirm(ctx, warnings, "stopped")
 }
 
 // logLevelCommand is `log-level`.

@@ -23,7 +23,7 @@ func (hk *HyperKube) Usage() {
 		fmt.Fprintf(out, "%s\n", wrap(hk.Long, "", columns))
 	}
 	fmt.Fprintf(out, "Usage\n\n")
-	fmt.Fprintf(out, "  %s run [SERVER,SERVER...] [flags]\n", hk.Name)
+	fmt.Fprintf(out, "  %s run [SERVER,SERVER...] [flags] [-- COMMAND...]\n", hk.Name)
 	fmt.Fprintf(out, "  %s SERVER [flags]\n", hk.Name)
 	fmt.Fprintf(out, "  %s COMMAND [flags]\n", hk.Name)
 	fmt.Fprintf(out, "\nServers\n")
@@ -146,14 +146,23 @@ func (hk *HyperKube) compositeUsage(s *Server) {
 func (hk *HyperKube) runUsage() {
 	out := hk.Out()
 	columns := width(out)
-	fmt.Fprint(out, wrap("Run servers in this process until Ctrl-C or another signal. Each starts when those that it needs are ready; "+
-		"what the named ones need joins by itself.", "", columns))
-	fmt.Fprintf(out, "\nUsage\n  %s run [SERVER,SERVER...] [flags]\n", hk.Name)
+	fmt.Fprint(out, wrap("Run servers in this process until Ctrl-C or COMMAND's end. Each starts when what it needs is ready, "+
+		"COMMAND after all; what is needed joins by itself.", "", columns))
+	fmt.Fprintf(out, "\nUsage\n  %s run [SERVER,SERVER...] [flags] [-- COMMAND...]\n", hk.Name)
 	fmt.Fprintf(out, "\nExamples\n")
 	table(out, "  ", hk.examples(), columns)
 	fmt.Fprintf(out, "\nServers\n%s", wrap(fmt.Sprintf("%s. None named means %s.",
 		strings.Join(hk.runnable(), ", "), strings.Join(hk.defaultNames(), ",")), "  ", columns))
-	fmt.Fprintf(out, "\nFlags\n%s", marks{}.usages(frameworkFlags(hk.Name), columns))
+	own, process := frameworkFlags(hk.Name), hk.processFlagNames()
+	for _, s := range hk.servers {
+		for _, name := range s.JoinsWith { // such a flag is what one would want to find here
+			if i := slices.Index(process, name); i >= 0 {
+				own.AddFlag(s.Flags().Lookup(name))
+				process = slices.Delete(process, i, i+1)
+			}
+		}
+	}
+	fmt.Fprintf(out, "\nFlags\n%s", marks{}.usages(own, columns))
 	fmt.Fprintf(out, "\nFlags of each server\n")
 	table(out, "      ", [][2]string{
 		{"--SERVER.FLAG", fmt.Sprintf("any of its own: see `%s help SERVER`", hk.Name)},
@@ -163,11 +172,11 @@ func (hk *HyperKube) runUsage() {
 		{"--SERVER.grace-period duration", "time that it may take to stop"},
 		{"--SERVER.isolation kind", "process (a process of its own) or none"},
 	}, columns)
-	if process := hk.processFlagNames(); len(process) > 0 {
+	if len(process) > 0 {
 		fmt.Fprintf(out, "\nFlags of the whole process\n%s", wrap("--"+strings.Join(process, ", --"), "      ", columns))
 	}
-	fmt.Fprintf(out, "\n%s", wrap(fmt.Sprintf("A flag's value is from the command line, else from the environment (%sSERVER_FLAG), else from a "+
-		"file (--%s), else %s's own.", hk.variablePrefix(), configFlag, hk.Name), "", columns))
+	fmt.Fprintf(out, "\n%s", wrap(fmt.Sprintf("A value is from the command line, else %sSERVER_FLAG, a file, or %s itself.",
+		hk.variablePrefix(), hk.Name), "", columns))
 	fmt.Fprint(out, wrap(fmt.Sprintf("More: %[1]s help SERVER, %[1]s help flag WORD, %[1]s config schema, %[1]s completion SHELL", hk.Name), "", columns))
 }
 
@@ -185,9 +194,7 @@ func (hk *HyperKube) examples() [][2]string {
 		examples = append(examples, [2]string{fmt.Sprintf("%s %s --%s.log-level=debug", run, strings.Join(two, ","), two[0]),
 			[]string{"one server, and a flag of it", "two servers, a flag of one"}[len(two)-1]})
 	}
-	return append(examples,
-		[2]string{fmt.Sprintf("%s --%s %s.yaml", run, configFlag, hk.Name), "as a file says"},
-		[2]string{hk.variableOf("log-level") + "=debug " + run, "a flag in the environment"})
+	return append(examples, [2]string{run + " --ephemeral -- make test", "a command; the run ends with it"})
 }
 
 // processFlagNames are the names of the flags that exist once for the process, as far as they are shown.

@@ -136,8 +136,8 @@ func TestUsageOfRun(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	contains(t, out, "\nExamples\n  shop run  ", "\n  shop run web --web.log-level=debug ", "\n  shop run --config shop.yaml ",
-		"\n  SHOP_LOG_LEVEL=debug shop run ", "\n  db, web. None named means web.\n", "\n      --config file ", "--print-config",
+	contains(t, out, "\nExamples\n  shop run  ", "\n  shop run web --web.log-level=debug ",
+		"\n  shop run --ephemeral -- make test ", "\n  db, web. None named means web.\n", "\n      --config file ", "--print-config",
 		"\nFlags of the whole process\n      --gates\n", "SHOP_SERVER_FLAG", "shop help flag WORD")
 	for line := range strings.Lines(out) {
 		if len(line) > 81 {
@@ -148,7 +148,7 @@ func TestUsageOfRun(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	contains(t, two, "\n  hk run a,b --a.log-level=debug  two servers, a flag of one\n")
+	contains(t, two, "\n  hk run a,b --a.log-level=debug ", " two servers, a flag of one\n")
 	lacks(t, two, "whole process")
 
 	hk := newHyperKube(t, &Server{SimpleUsage: "a", Run: idle}, &Server{SimpleUsage: "both", Members: []string{"a"}})

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -39,6 +40,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "no binary to test: %v; run `make build`, or name one with KM\n", err)
 		os.Exit(1)
 	}
+	// Whoever has called this may ignore it (nohup), and km would, too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	os.Exit(m.Run())
 }
 

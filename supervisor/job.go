@@ -1,0 +1,232 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// job is the COMMAND of `run -- COMMAND`. It is started when all servers are ready, and all is stopped when it ends. While it runs, the
+// signals that would stop the servers are its own, as those of any command that another one runs for its user (env, timeout, sudo).
+//
+// It is a process group, so that signals reach all of its processes and none is left behind: one that it has started in the background
+// is ended with it.
+type job struct {
+	args     []string
+	path     string
+	hk       *HyperKube
+	plan     *Plan
+	quit     chan struct{} // closed when it is to end, or not to start
+	quitOnce sync.Once
+
+	mu      sync.Mutex
+	group   int       // its process group; 0 before it has started, and when all of it has ended
+	ended   bool      // the command has ended
+	waits   bool      // signals stop the servers: it has not started, or has ended
+	refused os.Signal // what ended the run before it was started
+	code    int       // its exit code, when it has ended
+	err     error     // why it could not be started
+	tty     *terminal
+	more    chan os.Signal
+}
+
+// newJob returns the job of a command, or nil if there is none. That the program is not there is an error.
+func (hk *HyperKube) newJob(p *Plan, command []string) (*job, error) {
+	if command == nil {
+		return nil, nil
+	}
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		if lookup, ok := errors.AsType[*exec.Error](err); ok {
+			err = lookup.Err
+		}
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
+			err = path.Err
+		}
+		return nil, fmt.Errorf("the command %q behind `--` cannot be run: %w", command[0], err)
+	}
+	return &job{args: command, path: path, hk: hk, plan: p, quit: make(chan struct{}), waits: true}, nil
+}
+
+// execute waits until all servers are ready, and then runs the command to its end. It is the actor of a group whose other actors end
+// when it returns.
+func (j *job) execute() error {
+	select {
+	case <-j.plan.began.over:
+	case <-j.quit:
+		return errStop
+	}
+	if err := j.plan.began.err; err != nil { // with --keep-going the others would go on without it
+		return fmt.Errorf("%s is not run: %w", j.args[0], err)
+	}
+	// On Linux the command dies with the thread that has started it: that has to be there as long as the command.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd, err := j.begin()
+	switch {
+	case err != nil:
+		j.err = fmt.Errorf("%s cannot be run: %w", j.args[0], err)
+	case cmd != nil:
+		awaitEnd(cmd.Process.Pid)
+		j.finish(cmd)
+	}
+	return errStop
+}
+
+// begin starts the command. It returns nil if the servers are being stopped.
+func (j *job) begin() (*exec.Cmd, error) {
+	cmd := exec.Command(j.path)
+	cmd.Args = j.args
+	// Not os.Stderr: what servers print there may have been taken for the log (logging.Logs.TakeStderr).
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, j.hk.screen().err
+	if j.hk.out != nil { // it takes one line at a time
+		cmd.Stdout, cmd.Stderr = j.hk.screen(), j.hk.screen()
+	}
+	cmd.WaitDelay = lastWords // where these are no files, somebody in the background may hold them open
+	cmd.Env = append(os.Environ(), j.hk.variableOf("data-dir")+"="+j.plan.DataDir)
+	if j.hk.Environment != nil {
+		cmd.Env = append(cmd.Env, j.hk.Environment(j.plan)...)
+	}
+	dieWithParent(cmd)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	select {
+	case <-j.quit:
+		return nil, nil
+	default:
+	}
+	j.tty = ownTerminal()
+	j.tty.handTo(cmd)
+	j.more = catchForwarded() // the command may send one at once
+	if err := cmd.Start(); err != nil {
+		stopSignals(j.more)
+		j.tty.takeBack(-1)
+		return nil, err
+	}
+	j.group, j.waits = cmd.Process.Pid, false
+	// At once: if this process is killed before, the command dies with it (dieWithParent), but not what it may have started by then.
+	if err := j.plan.sweeper.Group(j.group); err != nil {
+		j.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("if this process is killed, the command may stay", zap.Error(err))
+	}
+	go j.forwardAll(j.more)
+	j.tty.follow(j.group)
+	return cmd, nil
+}
+
+// finish notes how the command has ended, and ends what it has left in the background.
+func (j *job) finish(cmd *exec.Cmd) {
+	signalGroup(cmd.Process.Pid, endSignal) // as long as nobody has waited for it, the number is this group's
+	err := cmd.Wait()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	stopSignals(j.more)
+	j.tty.takeBack(j.group)
+	j.ended, j.waits = true, true
+	if j.code = processCode(cmd.ProcessState); j.code == 0 && err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		j.err = fmt.Errorf("%s: %w", j.args[0], err)
+	}
+	if !groupExists(j.group) { // the number may become somebody else's
+		j.forget()
+	}
+}
+
+// forget is called when no process of the group is left. The lock is held.
+func (j *job) forget() {
+	_ = j.plan.sweeper.GroupEnded(j.group) // without a sweeper nobody kills it
+	j.group = 0
+}
+
+// interrupt asks the command to end, if it runs, and kills it if it does not.
+func (j *job) interrupt(error) {
+	j.quitOnce.Do(func() { close(j.quit) })
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.group != 0 && !j.ended {
+		signalGroup(j.group, endSignal)
+		time.AfterFunc(DefaultGracePeriod, func() {
+			if !j.hasEnded() {
+				j.kill()
+			}
+		})
+	}
+}
+
+func (j *job) hasEnded() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.ended
+}
+
+// kill ends what is left of the group.
+func (j *job) kill() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.group != 0 {
+		signalGroup(j.group, os.Kill)
+		j.tty.takeBack(j.group)
+	}
+}
+
+// signals are those of the signals that are for the servers. The others are for the command: the first one while it runs. The second
+// one ends everything, as without a command.
+func (j *job) signals(caught <-chan os.Signal) <-chan os.Signal {
+	out := make(chan os.Signal, 2)
+	go func() {
+		defer close(out)
+		for sent, n := 0, 1; ; n++ {
+			s, ok := <-caught
+			if !ok {
+				return
+			}
+			forServers := !j.forward(s)
+			for ; sent < 2 && (forServers && sent == 0 || n > 1); sent++ {
+				out <- s
+			}
+		}
+	}()
+	return out
+}
+
+// forward sends a signal to the command, if it runs.
+func (j *job) forward(s os.Signal) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.waits {
+		if j.group == 0 && !j.ended && j.refused == nil {
+			j.refused = s
+		}
+		return false
+	}
+	signalGroup(j.group, s)
+	return true
+}
+
+func (j *job) forwardAll(signals <-chan os.Signal) {
+	for s := range signals {
+		j.forward(s)
+	}
+}
+
+// result is how the run has ended, as far as the command is concerned. No server has failed.
+func (j *job) result() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.err != nil:
+		return j.err
+	case j.ended && j.code == 0:
+		return nil
+	case j.ended:
+		return &ExitError{Code: j.code} // it has said why
+	case j.refused != nil:
+		return &ExitError{Code: signalCode(j.refused), Err: fmt.Errorf("%s was not run: %v came before all servers were ready", j.args[0], j.refused)}
+	}
+	return fmt.Errorf("%s was not run: the servers ended before all were ready", j.args[0])
+}

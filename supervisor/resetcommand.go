@@ -1,0 +1,152 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/supervisor/sweep"
+)
+
+// resetCommand is `reset`.
+func resetCommand() *Command {
+	flags := pflag.NewFlagSet("reset", pflag.ContinueOnError)
+	yes := flags.BoolP("yes", "y", false, "do not ask")
+	return &Command{
+		Name:  "reset",
+		Short: "delete all state, to begin anew",
+		Long: "Delete the data folder, which --name or --data-dir names, with all that is in it, so that the next `PROGRAM run` begins anew. " +
+			"It is shown and asked for first. Nothing is deleted while servers run with the folder.\n\n" +
+			"Log files that --log-dir or --SERVER.log-file has put elsewhere stay, as does what other flags have put elsewhere. If the folder is a soft " +
+			"link, what is in the folder behind it is deleted, and both stay.",
+		Flags:    flags,
+		Complete: completeNothing,
+		Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
+			if len(args) > 0 {
+				return usageError(fmt.Errorf("reset takes no arguments, but there is %q; --name and --data-dir say what is deleted", args[0]))
+			}
+			return hk.reset(ctx, p, *yes)
+		},
+	}
+}
+
+// reset is `reset`.
+func (hk *HyperKube) reset(ctx context.Context, p *Plan, yes bool) error {
+	entries, err := hk.deletable(p)
+	if err != nil {
+		return err
+	}
+	if len(entries) == 0 {
+		fmt.Fprintf(hk.Out(), "there is nothing to delete in %s\n", p.DataDir)
+		return nil
+	}
+	if !yes {
+		warning := fmt.Sprintf("All in %s is deleted: %s", p.DataDir, strings.Join(entries, ", "))
+		if err := hk.Confirm(ctx, []string{warning}, "deleted"); err != nil {
+			return err
+		}
+	}
+	release, err := hk.hold(p)
+	if err == nil {
+		err = hk.empty(p)
+	}
+	return errors.Join(err, release())
+}
+
+// deletable are the names of what is in the data folder; none if it is not there. An error says why it is not to be deleted.
+func (hk *HyperKube) deletable(p *Plan) ([]string, error) {
+	entries, err := os.ReadDir(p.DataDir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, cannotDelete(p, err)
+	case len(entries) == 0:
+		return nil, nil
+	}
+	lock := p.Path(hk.Name + ".lock")
+	if info, err := os.Lstat(lock); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no data folder of %s, for there is no file %s in it: name another one with --name or --data-dir, or remove it by other means",
+			p.DataDir, hk.Name, filepath.Base(lock))
+	}
+	real, err := filepath.EvalSymlinks(p.DataDir)
+	if err != nil {
+		return nil, cannotDelete(p, err)
+	}
+	// Somebody may have run servers there by mistake, and has a lock there since.
+	if home, err := os.UserHomeDir(); err == nil && within(home, real) {
+		return nil, fmt.Errorf("your home folder, %s, is in %s: delete there by hand what is of %s", home, p.DataDir, hk.Name)
+	}
+	if held(p, hk.Name) {
+		who := holder(lock, hk.Name)
+		stop := "stop it first, with Ctrl-C"
+		if pid, ok := strings.CutPrefix(who, "process "); ok {
+			stop += " or `kill " + pid + "`"
+		}
+		return nil, fmt.Errorf("the data folder %s is in use by %s: %s", p.DataDir, who, stop)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	// sweep.RemoveAll would refuse it, too, but not before other things have been deleted by which the servers could have unmounted it.
+	return names, sweep.Check(p.DataDir)
+}
+
+func cannotDelete(p *Plan, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("the data folder %s cannot be deleted: %w; name another one with --name or --data-dir", p.DataDir, err)
+}
+
+// within reports whether path is folder, or below it. folder has no links in it.
+func within(path, folder string) bool {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return false // it is not there
+	}
+	rel, err := filepath.Rel(folder, real)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// empty deletes the data folder, which is held. The lock goes last: as long as it is there, nobody else begins anything in the folder,
+// and who is killed here can do it again.
+func (hk *HyperKube) empty(p *Plan) error {
+	entries, err := os.ReadDir(p.DataDir)
+	if err != nil {
+		return cannotDelete(p, err)
+	}
+	lock := p.Path(hk.Name + ".lock")
+	removeUnix(adminSocket(p, hk.Name)) // it may lead to a temporary folder
+	var errs []error
+	for _, e := range entries {
+		if path := p.Path(e.Name()); path != lock {
+			errs = append(errs, sweep.RemoveAll(path))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := os.Remove(lock); err != nil {
+		return err
+	}
+	if info, err := os.Lstat(p.DataDir); err == nil && info.IsDir() { // not a link to one
+		if err := os.Remove(p.DataDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			// Something is mounted at it, its parent may not be changed, or somebody has begun anew.
+			fmt.Fprintf(hk.Out(), "all in %s is deleted; the folder itself stays\n", p.DataDir)
+			return nil
+		}
+		fmt.Fprintf(hk.Out(), "%s is deleted\n", p.DataDir)
+		return nil
+	}
+	fmt.Fprintf(hk.Out(), "all in %s is deleted; the link and its folder stay\n", p.DataDir)
+	return nil
+}

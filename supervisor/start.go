@@ -1,0 +1,108 @@
+package supervisor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+)
+
+// Running are servers that Start has started.
+type Running struct {
+	plan *Plan
+	stop context.CancelFunc
+	done chan struct{}
+	err  error
+}
+
+// starting has what is kept in variables of the process be set by one Start after another.
+var starting sync.Mutex
+
+// Start runs servers as `run` with these arguments does, in a process that is somebody else's, such as that of a test, and returns when
+// all of them are ready. They run until ctx ends or Stop is called, and are then stopped in order.
+//
+// What belongs to the process is left alone: signals, its standard error, the loggers that Go programs share, what is written at a
+// crash, the environment (no flag is taken from it). A HyperKube can be started once. With an error no server runs any more; it has
+// been printed, as those of Run are. (SetOut says where.)
+//
+// A server with IsolationProcess is a process of the same binary, whose main function has to call Run with os.Args if its name, the first
+// of them, is the HyperKube's.
+func (hk *HyperKube) Start(ctx context.Context, args ...string) (*Running, error) {
+	begin := now()
+	r := &Running{done: make(chan struct{})}
+	var within context.Context
+	within, r.stop = context.WithCancel(ctx)
+	if err := hk.planStart(within, r, args); err != nil {
+		r.stop()
+		return nil, hk.wrongUsage(err, nil)
+	}
+	go func() {
+		defer close(r.done)
+		defer r.stop()
+		signals, sent := make(chan os.Signal, 1), make(chan struct{})
+		unused := context.AfterFunc(within, func() { signals <- os.Interrupt; close(sent) })
+		// Its readers of events have something to read as long as servers run.
+		r.err = hk.serve(context.WithoutCancel(within), r.plan, &notifier{}, begin, signals)
+		if !unused() {
+			<-sent
+		}
+		close(signals)
+	}()
+	began := r.plan.began
+	var beganErr error
+	select {
+	case <-began.over:
+		if beganErr = began.err; beganErr == nil {
+			return r, nil
+		}
+	case <-r.done: // nothing has been started
+	}
+	if err := r.Stop(); err != nil {
+		return nil, err
+	}
+	return nil, cmp.Or(ctx.Err(), beganErr, errors.New("the servers ended before all were ready"))
+}
+
+// planStart plans what Start is to do, and checks it.
+func (hk *HyperKube) planStart(ctx context.Context, r *Running, args []string) error {
+	starting.Lock()
+	defer starting.Unlock()
+	switch {
+	case os.Getenv(isolatedVariable) != "":
+		return fmt.Errorf("this process was called as %q for a server with --SERVER.isolation=process, and does something else: its main function is to call Run (see HyperKube.Start)", os.Args)
+	case hk.started:
+		return errors.New("it was started before: make another HyperKube")
+	}
+	hk.started = true
+	p, err := hk.plan(nil, args, nil)
+	switch {
+	case p == nil && err == nil:
+		return errors.New("help is there for people only: leave --help out")
+	case p == nil:
+		return err
+	case hk.settings.printConfig || p.job != nil:
+		return p.close(errors.New("--print-config, and a command behind `--`, are for people: leave them out"))
+	}
+	p.Embedded = true
+	r.plan = p
+	if err := hk.check(ctx, p); err != nil {
+		return p.close(err)
+	}
+	return nil
+}
+
+// Plan is what was planned.
+func (r *Running) Plan() *Plan { return r.plan }
+
+// Done is closed when all servers have ended.
+func (r *Running) Done() <-chan struct{} { return r.done }
+
+// Stop stops the servers in order, and returns when they have ended. The error is that of the server that failed for good, if one has.
+// It may be called several times, from several goroutines.
+func (r *Running) Stop() error {
+	r.stop()
+	<-r.done
+	return r.err
+}
