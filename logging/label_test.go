@@ -159,12 +159,14 @@ func TestGoroutineOfNobody(t *testing.T) {
 	}
 }
 
-// Lines of a server that belongs to other Logs are not for these.
-func TestPlaceKeepsToItsOwnServers(t *testing.T) {
+// A logger of the whole process has one destination, but there may be servers with other Logs in it: their lines are theirs.
+func TestPlaceFindsServersOfOtherLogs(t *testing.T) {
 	ours, theirs := newLogs(t, Config{}), newLogs(t, Config{})
-	theirs.Server("db").Do(func() {
-		if l := ours.Place(); l != ours.Program() || ours.Unplaced() != 1 {
-			t.Errorf("placed at %s, %d unplaced", l.Name(), ours.Unplaced())
+	ours.Server("db")
+	db := theirs.Server("db")
+	db.Do(func() {
+		if l := ours.Place(); l != db || ours.Unplaced() != 0 {
+			t.Errorf("placed at %s of its own: %v, %d unplaced", l.Name(), l.logs == ours, ours.Unplaced())
 		}
 	})
 }

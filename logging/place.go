@@ -50,18 +50,10 @@ func (ls *Logs) peek() *Log {
 
 // Find returns the Log of the server whose code is running, or nil.
 func (ls *Logs) Find() *Log {
-	if l := ls.owner(); l != nil {
+	if l := Owner(); l != nil { // of other Logs, it may be: a logger of the whole process has but one for all
 		return l
 	}
 	return ls.byCode()
-}
-
-// owner is Owner, if that is one of ls.
-func (ls *Logs) owner() *Log {
-	if l := Owner(); l != nil && l.logs == ls {
-		return l
-	}
-	return nil
 }
 
 // byCode returns the Log that has claimed the code of the innermost function that is claimed at all, or nil.

@@ -39,6 +39,11 @@ func Install(ls *logging.Logs, exit func(l *logging.Log, err error, code int)) {
 		exit(log, err, code)
 		runtime.Goexit()
 	}
+	Follow(ls)
+}
+
+// Follow has klog let through what the servers of ls want, from now on. Of several Logs it is the one that was changed last that counts.
+func Follow(ls *logging.Logs) {
 	var flags flag.FlagSet
 	klog.InitFlags(&flags)
 	ls.OnChange(func() {

@@ -258,7 +258,7 @@ func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) e
 	}
 	// From here on this is app.Run, which does not give access to the server.
 	if completed.InformerName == nil {
-		if completed.InformerName, err = cache.NewInformerName(upstream); err != nil {
+		if completed.InformerName, err = informerName(); err != nil {
 			return err
 		}
 		defer completed.InformerName.Release()
@@ -296,6 +296,15 @@ func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) e
 		}
 	}()
 	return prepared.Run(ctx)
+}
+
+// informerName is the name by which metrics tell informers apart. Upstream wants each only once in a process.
+func informerName() (*cache.InformerName, error) {
+	name, err := cache.NewInformerName(upstream)
+	if err != nil { // of another cluster in this process
+		return cache.NewInformerName(upstream + "-" + rand.Text())
+	}
+	return name, nil
 }
 
 // startTime is how long a start may take before a stop interrupts it.

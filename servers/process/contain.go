@@ -7,35 +7,25 @@ import (
 	"strings"
 
 	"github.com/seed-200a7251/km/logging"
-	"github.com/seed-200a7251/km/supervisor"
 )
 
 // contain makes a panic that upstream's HandleCrash has caught the failure of the server whose goroutine it is: that ends, and
 // the others go on. When contain returns, HandleCrash calls the functions that it was given for this panic, and panics again,
 // as upstream has it. (With its variable ReallyCrash it would not, but then a request that is aborted by a panic,
 // http.ErrAbortHandler, would look to its client as if it had been answered.)
-func contain(p *supervisor.Plan, v any) {
+func contain(logs *logging.Logs, v any) {
 	if v != http.ErrAbortHandler { // that is not logged
 		// Without it the lines that tell of the panic may not be in the log when it ends the process.
-		p.Logs().Flush()
+		flush()
+		logs.Flush()
 	}
 	if upstreams() {
 		return
 	}
-	if s := serverOf(p, p.Logs().Find()); s != nil {
+	if s := serverOf(logs.Find()); s != nil {
 		s.Fail(fmt.Errorf("panic: %v", v))
 		runtime.Goexit()
 	}
-}
-
-// serverOf returns the server of the plan whose Log it is, or nil.
-func serverOf(p *supervisor.Plan, l *logging.Log) *supervisor.Server {
-	for _, s := range p.Servers {
-		if l != nil && s.Log() == l {
-			return s
-		}
-	}
-	return nil
 }
 
 // catching are functions below which a panic is upstream's business: they catch it after HandleCrash, and one request has failed,

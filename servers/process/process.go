@@ -5,11 +5,11 @@ package process
 import (
 	"context"
 	"fmt"
-	"log"
 	"log/slog"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/runtime"
@@ -40,55 +40,86 @@ var Flags = append(slices.Clone(Variables),
 var Variables = []string{"feature-gates", "emulated-version", "min-compatibility-version"}
 
 // BeforeFlags belongs before the first flag is made.
-func BeforeFlags() {
+func BeforeFlags() { beforeFlags() }
+
+var beforeFlags = sync.OnceFunc(func() {
 	// Upstream spells some flags with underscores when it looks them up; each of its commands sets this.
 	pflag.CommandLine.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
-}
+})
 
 // Setup belongs after all flags have their values and before the first server is checked or started. It is for several
 // components in one process; a component that has the process for itself does all this in its own way.
 func Setup(p *supervisor.Plan) error {
-	// Without it klog writes text lines to standard error that belong to nobody. Setting it later is a data race.
-	// A fatal line of one component is that component's failure: upstream ends the process with it, for instance when a
-	// hook of the API server is interrupted by a stop.
-	klogs.Install(p.Logs(), func(l *logging.Log, err error, code int) {
-		if s := serverOf(p, l); s != nil {
-			s.Fail(err)
-			return
+	setupOnce(p)
+	if err := admit(p); err != nil {
+		return err
+	}
+	// Without it klog drops what servers of this plan want to log.
+	klogs.Follow(p.Logs())
+	for _, s := range p.Servers {
+		if err := apply(s); err != nil {
+			return err
 		}
-		os.Exit(code)
-	})
-
+	}
+	if p.Embedded {
+		return nil
+	}
 	// Without it what the components' HTTP servers complain of (k8s.io/apiserver/pkg/server/secure_serving.go) is printed
 	// to standard error, in between all else.
 	if err := p.Logs().TakeStderr(); err != nil {
 		return err
 	}
-
-	// Without it a panic in a goroutine that upstream guards (runtime.HandleCrash) ends the process, too, once it has been logged.
-	runtime.PanicHandlers = append(runtime.PanicHandlers, func(_ context.Context, v any) { contain(p, v) })
-
-	// Without it the apiserver's etcd clients write to standard error by themselves.
-	placeEtcdClients(p.Logs())
-
 	// The components' commands do it, too: they talk to deprecated APIs on purpose, and would log a warning for each.
 	rest.SetDefaultWarningHandler(rest.NoWarnings{})
+	return nil
+}
 
+var once sync.Once
+
+// setupOnce does for the first plan of a process what holds for those that follow. Most of it is a variable without a lock, which cannot be
+// set while servers run.
+func setupOnce(p *supervisor.Plan) { once.Do(func() { setup(p) }) }
+
+func setup(p *supervisor.Plan) {
+	logs := p.Logs()
+	if p.Embedded {
+		// What is logged by no server is the program's around it, also when this plan has ended.
+		logs = logging.New(logging.Config{Out: os.Stderr, Program: "km"})
+		// Without it what the simulated nodes log is in between what the program does.
+		WrapSlog(func(h slog.Handler) slog.Handler { return placed{Handler: h} })
+	}
+	// Without it klog writes text lines to standard error that belong to nobody. Setting it later is a data race.
+	// A fatal line of one component is that component's failure: upstream ends the process with it, for instance when a
+	// hook of the API server is interrupted by a stop.
+	klogs.Install(logs, func(l *logging.Log, err error, code int) {
+		s := serverOf(l)
+		switch {
+		case s != nil:
+			s.Fail(err)
+		case p.Embedded && l != nil: // one of a plan that has ended has left a goroutine behind
+		default:
+			os.Exit(code)
+		}
+	})
+
+	// Without it a panic in a goroutine that upstream guards (runtime.HandleCrash) ends the process, too, once it has been logged.
+	runtime.PanicHandlers = append(runtime.PanicHandlers, func(_ context.Context, v any) { contain(logs, v) })
+
+	// Without it the apiserver's etcd clients write to standard error by themselves.
+	placeEtcdClients(logs)
+}
+
+// settle gives the variables their values, for the first plan of a process.
+func settle() error {
 	// Without it etcd verifies its data when it closes, and panics if it finds fault; that is for its own tests. (NOTIFY_SOCKET and
 	// WATCHDOG_*, by which components would speak for the whole process, are gone already: the supervisor has taken them.)
 	if err := os.Unsetenv("ETCD_VERIFY"); err != nil {
 		return err
 	}
-
 	// Feature gates are locked and versions are resolved once for all. Without it the first component that is asked
 	// falls back to the defaults, with a warning, whatever the flags say.
 	if err := compatibility.DefaultComponentGlobalsRegistry.Set(); err != nil {
 		return fmt.Errorf("--%s: %w", strings.Join(Variables, ", --"), err)
-	}
-	for _, s := range p.Servers {
-		if err := apply(s); err != nil {
-			return err
-		}
 	}
 	// The components' commands do it. Without it /metrics does not tell which features are on (kubernetes_feature_enabled), nor which
 	// version is emulated.
@@ -111,15 +142,6 @@ func apply(s *supervisor.Server) error {
 		metrics.SetShowHidden()
 	}
 	return nil
-}
-
-// WrapSlog puts a handler in front of slog's default one. It belongs before the first server's start.
-func WrapSlog(wrap func(slog.Handler) slog.Handler) {
-	flags, out := log.Flags(), log.Writer()
-	slog.SetDefault(slog.New(wrap(slog.Default().Handler())))
-	// It has the log package write to slog now; that has a bridge of its own.
-	log.SetFlags(flags)
-	log.SetOutput(out)
 }
 
 // Become makes the process look like the upstream binary of that name: cobra commands and etcd read os.Args by

@@ -5,7 +5,6 @@ package simulated
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"strings"
 
@@ -17,7 +16,6 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
-	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -87,7 +85,7 @@ func (ns *Nodes) Check() error {
 
 // Prepare belongs before the first server's start.
 func (ns *Nodes) Prepare() {
-	process.WrapSlog(func(h slog.Handler) slog.Handler { return forgiving{h} })
+	forgive()
 }
 
 // Run plays the nodes until ctx ends.
