@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -47,7 +48,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Prepare:    e.prepare,
 		Run:        e.run,
 		Ready:      e.ready,
-		Address:    func(s *supervisor.Server) string { return s.Value("listen-client-urls") },
+		Address:    address,
 		StartsOnce: func(*supervisor.Server) bool { return e.stuck() },
 		Main: func(_ context.Context, _ *supervisor.Server, args []string) error {
 			process.Become(Name, args)
@@ -65,7 +66,8 @@ var values = map[string][]string{
 
 type etcd struct {
 	cluster   *cluster.Cluster
-	socketDir string // where the socket is, if the data folder's path is too long
+	socketDir string       // where the socket is, if the data folder's path is too long
+	starting  *flock.Flock // is shared during a start
 	started   component.Handoff[*embed.Etcd]
 	broken    atomic.Pointer[string] // path of the database, if the last start was broken off and may hold it
 }
@@ -159,6 +161,26 @@ func load(s *supervisor.Server) (*embed.Config, error) {
 	return c, nil
 }
 
+// address is where etcd listens for clients, as URLs apart by commas.
+func address(s *supervisor.Server) string {
+	if s.Given("config-file") { // it says where
+		if c, err := load(s); err == nil { // otherwise it does not run
+			return strings.Join(urlStrings(c.ListenClientUrls), ",")
+		}
+	}
+	return s.Value("listen-client-urls")
+}
+
+func urlStrings(urls []url.URL) (texts []string) {
+	for _, u := range urls {
+		texts = append(texts, u.String())
+	}
+	return texts
+}
+
+// databaseIn is the file of the database in a data folder of etcd's.
+func databaseIn(dir string) string { return filepath.Join(dir, "member", "snap", "db") }
+
 // maxSocketPath is how long the path of a unix socket may be: 108 bytes on Linux, 104 on macOS, and a final zero.
 const maxSocketPath = 103
 
@@ -208,8 +230,23 @@ func (e *etcd) check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server
 	return nil
 }
 
-func (e *etcd) prepare(_ context.Context, p *supervisor.Plan, _ *supervisor.Server) error {
-	return e.cluster.Open(p)
+func (e *etcd) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if err := e.cluster.Open(p); err != nil {
+		return err
+	}
+	c, err := load(s)
+	if err != nil {
+		return err
+	}
+	at, err := placeOf(c)
+	if err != nil {
+		return err
+	}
+	if err := whole(at.Data); err != nil {
+		return err
+	}
+	e.starting = startingLock(p)
+	return at.note(p)
 }
 
 func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error {
@@ -230,34 +267,17 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	var streams streams
 	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, streams.option())
 
-	database := filepath.Join(c.Dir, "member", "snap", "db")
+	database := databaseIn(c.Dir)
 	e.broken.Store(nil)
-	// A goroutine of its own, because a fatal log line ends the goroutine that writes it.
-	type result struct {
-		etcd *embed.Etcd
-		err  error
-	}
-	started := make(chan result, 1)
-	go func() {
-		var r result
-		// Data that etcd cannot make sense of may have it panic.
-		r.err = s.Guard(func() (err error) {
-			r.etcd, err = embed.StartEtcd(c)
-			return err
-		})
-		started <- r
-	}()
-	var server *embed.Etcd
-	select {
 	// It is not stopped before it has started: a start waits for nobody.
-	case r := <-started:
-		if r.err != nil {
+	var server *embed.Etcd
+	err = whileNotReplaced(ctx, e.starting, func() (err error) {
+		if server, err = guarded(s, fatal, func() (*embed.Etcd, error) { return embed.StartEtcd(c) }); err != nil {
 			e.broken.Store(&database)
-			return r.err
 		}
-		server = r.etcd
-	case err := <-fatal:
-		e.broken.Store(&database)
+		return err
+	})
+	if err != nil || server == nil {
 		return err
 	}
 	defer e.started.Put(server)()
@@ -291,10 +311,15 @@ func (e *etcd) stuck() bool {
 	if path == nil {
 		return false
 	}
-	lock := flock.New(*path, flock.SetFlag(os.O_RDWR))
+	return locked(*path)
+}
+
+// locked reports whether an etcd, or something else, has the database open. One that is not there is not locked.
+func locked(database string) bool {
+	lock := flock.New(database, flock.SetFlag(os.O_RDWR))
 	defer lock.Close() // unlocks it, too
-	locked, err := lock.TryLock()
-	return !locked && !errors.Is(err, fs.ErrNotExist)
+	mine, err := lock.TryLock()
+	return !mine && !errors.Is(err, fs.ErrNotExist)
 }
 
 // closeTime is how long a failed etcd may take to close before it is left as it is.
@@ -310,6 +335,31 @@ func (e *etcd) ready(ctx context.Context, _ *supervisor.Server) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// guarded calls f, which is code of etcd's that gets a logger with the hook. A fatal log line ends the goroutine that writes it, and
+// data that etcd cannot make sense of may have it panic: both become errors.
+func guarded[T any](s *supervisor.Server, fatal <-chan error, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	returned := make(chan result, 1)
+	go func() {
+		var r result
+		r.err = s.Guard(func() (err error) {
+			r.value, err = f()
+			return err
+		})
+		returned <- r
+	}()
+	select {
+	case r := <-returned:
+		return r.value, r.err
+	case err := <-fatal:
+		var none T
+		return none, err
 	}
 }
 

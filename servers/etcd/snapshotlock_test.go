@@ -1,0 +1,127 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// While a restore replaces the data, etcd does not start, and the other way round.
+func TestNoStartDuringSwap(t *testing.T) {
+	p := &supervisor.Plan{DataDir: t.TempDir()}
+	r := &restore{snapshots: &snapshots{hk: &supervisor.HyperKube{Name: "km"}, plan: p}}
+	none := func() error { return nil }
+	failed := errors.New("failed")
+
+	started := make(chan error, 1)
+	var swapping atomic.Bool
+	swapping.Store(true)
+	err := r.whileNoneStarts(func() error {
+		ended, end := context.WithCancel(t.Context())
+		end()
+		if err := whileNotReplaced(ended, startingLock(p), func() error { t.Error("started"); return nil }); err != nil {
+			t.Error(err)
+		}
+		go func() {
+			started <- whileNotReplaced(t.Context(), startingLock(p), func() error {
+				if swapping.Load() {
+					t.Error("started while the data was replaced")
+				}
+				return failed
+			})
+		}()
+		if err := r.whileNoneStarts(none); err == nil {
+			t.Error("two swaps at once")
+		}
+		swapping.Store(false)
+		return failed
+	})
+	if !errors.Is(err, failed) {
+		t.Error(err)
+	}
+	if err := <-started; !errors.Is(err, failed) {
+		t.Error(err)
+	}
+	err = whileNotReplaced(t.Context(), startingLock(p), func() error {
+		if err := r.whileNoneStarts(none); err == nil || !strings.Contains(err.Error(), "etcd is being started") {
+			t.Error(err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := r.whileNoneStarts(none); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a killed save has left is removed by the next one in the folder; what is in use, or something else, is not.
+func TestRemoveLeft(t *testing.T) {
+	dir := t.TempDir()
+	inUse, remove, err := beside(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{
+		".snapshot-killed/lock":        "",
+		".snapshot-killed/db.part":     "secret",
+		".snapshot-killedlater/lock":   "",
+		".snapshot-killedlater/db":     "secret",
+		".snapshot-somebodys/db":       "kept",
+		".snapshot-somebodys2/lock":    "",
+		".snapshot-somebodys2/letters": "kept",
+		".snapshot-file":               "kept",
+		"other/lock":                   "kept",
+	} {
+		path = filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(inUse, []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := removeLeft(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{inUse, filepath.Join(dir, ".snapshot-somebodys/db"), filepath.Join(dir, ".snapshot-somebodys2/letters"),
+		filepath.Join(dir, ".snapshot-file"), filepath.Join(dir, "other/lock")} {
+		if text, err := os.ReadFile(path); err != nil || string(text) != "kept" {
+			t.Errorf("%s: %q (%v)", path, text, err)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".snapshot-killed*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v (%v)", left, err)
+	}
+	if err := remove(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(inUse)); !os.IsNotExist(err) {
+		t.Error(err)
+	}
+}
+
+// A database without its log names both ways out.
+func TestLostLog(t *testing.T) {
+	dir := t.TempDir()
+	err := os.MkdirAll(filepath.Dir(databaseIn(dir)), 0o700)
+	if err == nil {
+		err = os.WriteFile(databaseIn(dir), nil, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := present(dir); err == nil || !strings.Contains(err.Error(), "--etcd.wal-dir") || !strings.Contains(err.Error(), "if the log is lost, move "+dir+" away") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,64 @@
+package etcd
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// Names of the folder in which a snapshot is written, and of what is in it.
+const (
+	partFolder = ".snapshot-"
+	partFile   = "db"
+	partLock   = "lock" // is held as long as it is written
+)
+
+// beside makes a place in the folder where a snapshot can be written, and returns what removes it.
+func beside(folder string) (part string, remove func() error, err error) {
+	place, err := os.MkdirTemp(folder, partFolder)
+	if err != nil {
+		return "", nil, err
+	}
+	lock := flock.New(filepath.Join(place, partLock), flock.SetPermissions(0o600))
+	if err := lock.Lock(); err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(place))
+	}
+	return filepath.Join(place, partFile), func() error { return errors.Join(os.RemoveAll(place), lock.Close()) }, nil
+}
+
+// removeLeft removes what killed processes have left of snapshots in the folder: it has Secrets in it, and is big. What belongs to others, or
+// is something else, stays.
+func removeLeft(folder string) error {
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // it can be written to all the same, perhaps
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if name := entry.Name(); !entry.IsDir() || !strings.HasPrefix(name, partFolder) {
+			continue
+		}
+		place := filepath.Join(folder, entry.Name())
+		lock := flock.New(filepath.Join(place, partLock), flock.SetFlag(os.O_RDWR)) // one that is not there is not made
+		if mine, err := lock.TryLock(); err != nil || !mine {
+			_ = lock.Close()
+			continue
+		}
+		// The lock comes last: what is left if this process is killed is found again.
+		for _, name := range []string{partFile, partFile + ".part", partLock, ""} {
+			if err := os.Remove(filepath.Join(place, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+		}
+		if err := lock.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

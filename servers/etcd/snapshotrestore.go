@@ -1,0 +1,220 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// restore is `snapshot restore`.
+func (s *snapshots) restore(ctx context.Context, path string, yes bool) error {
+	file, err := examine(path)
+	if err != nil {
+		return err
+	}
+	status, errStatus := s.hk.Status(ctx, s.plan)
+	switch {
+	case errStatus == nil && find(status) == nil:
+		return fmt.Errorf("%s runs without an etcd of its own here: use `etcdutl snapshot restore` where the etcd is that --apiserver.etcd-servers names", s.hk.Name)
+	case errStatus != nil && !errors.Is(errStatus, supervisor.ErrNotRunning):
+		return errStatus
+	}
+	dir, err := s.dir()
+	if err != nil {
+		return err
+	}
+	r := &restore{snapshots: s, file: file, yes: yes}
+	if r.live, err = filepath.EvalSymlinks(dir); errors.Is(err, fs.ErrNotExist) {
+		r.live, err = dir, nil
+	}
+	if err == nil {
+		r.there, err = present(r.live)
+	}
+	switch {
+	case err != nil:
+		return err
+	case errStatus == nil:
+		return r.inRun(ctx, status)
+	}
+	return r.stopped(ctx)
+}
+
+// restore is one restore.
+type restore struct {
+	*snapshots
+	file  *snapshotFile
+	yes   bool
+	live  string // the folder with the data that is to be replaced; links to it have been followed
+	there bool   // that there is any
+}
+
+// staged is where the restored data is before it takes the place of the other. What is found there was left by a restore that was killed.
+func (r *restore) staged() string { return r.live + ".restoring" }
+
+// stopped restores in a cluster that does not run.
+func (r *restore) stopped(ctx context.Context) (err error) {
+	if r.there && !r.yes {
+		if err := r.hk.Confirm(ctx, []string{r.warning()}, "restored"); err != nil {
+			return err
+		}
+	}
+	release, err := r.hk.Hold(r.plan)
+	defer func() { err = errors.Join(err, release()) }()
+	if err != nil {
+		return err
+	}
+	unlock, err := r.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := r.stage(ctx, nil); err != nil {
+		return err
+	}
+	aside, err := "", cluster.New().Open(r.plan)
+	if err == nil {
+		aside, err = r.swap()
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("nothing was restored: %w", err), os.RemoveAll(r.staged()))
+	}
+	r.tell(aside)
+	with := ""
+	if dir, err := r.dir(); err == nil && dir != r.plan.Path(Name) {
+		with = fmt.Sprintf(", and the --etcd.data-dir or --etcd.config-file of before: the data is in %s", dir)
+	}
+	fmt.Fprintf(r.hk.Out(), "start the cluster with `%s run%s`%s\n", r.hk.Name, r.plan.Location(), with)
+	return r.sync()
+}
+
+func (r *restore) warning() string {
+	return fmt.Sprintf("The state of the cluster in %s is replaced by that in %s (revision %d), and kept beside it.", r.live, r.file.path, r.file.Revision)
+}
+
+// tell says what has been done.
+func (r *restore) tell(aside string) {
+	fmt.Fprintf(r.hk.Out(), "restored %s\n", r.file)
+	if aside != "" {
+		fmt.Fprintf(r.hk.Out(), "what was there before is in %s: remove it when you do not need it\n", aside)
+	}
+}
+
+// stage makes the restored data, beside the other, and starts etcd with it, to see that it can. An error says that nothing has changed.
+// status is that of the run, or nil.
+func (r *restore) stage(ctx context.Context, status *supervisor.Status) (err error) {
+	staged := r.staged()
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("nothing was restored: %w", err), os.RemoveAll(staged))
+		}
+	}()
+	if err := os.RemoveAll(staged); err != nil {
+		return err
+	}
+	o, err := r.offline(staged, os.DevNull) // it listens nowhere yet
+	if err != nil {
+		return err
+	}
+	bump := r.bump(ctx, status)
+	_, err = guarded(o.server, o.fatal, func() (none struct{}, err error) {
+		return none, etcdutl.NewV3(o.logger).Restore(etcdutl.RestoreConfig{
+			SnapshotPath:        r.file.path,
+			Name:                o.config.Name,
+			OutputDataDir:       staged,
+			PeerURLs:            urlStrings(o.config.AdvertisePeerUrls),
+			InitialCluster:      o.config.InitialCluster,
+			InitialClusterToken: o.config.InitialClusterToken,
+			RevisionBump:        bump,
+			MarkCompacted:       true,
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.with(ctx, staged, func(string) error { return nil }); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("etcd cannot be started with %s: %w", r.file.path, err)
+	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	// Upstream leaves some of it to the kernel. It is to be on the disk before it takes the place of what is.
+	return filepath.WalkDir(staged, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return syncFile(path)
+	})
+}
+
+// swap has the restored data take the place of the other, in one step: whenever this process, or the machine, is stopped, one of them
+// is there. It returns where the other is now, if there was any.
+func (r *restore) swap() (aside string, err error) {
+	entries, err := os.ReadDir(r.live)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = os.Rename(r.staged(), r.live)
+	case err == nil && len(entries) == 0:
+		if err = os.Remove(r.live); err == nil {
+			err = os.Rename(r.staged(), r.live)
+		}
+	default: // also if it is no folder
+		// It gets the name under which the other is found afterwards before, so that nothing is left to do then.
+		if aside, err = r.setAside(); err == nil {
+			if err = exchange(aside, r.live); err != nil {
+				err = errors.Join(err, os.Rename(aside, r.staged()))
+			}
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s cannot be replaced: %w", r.live, err)
+	}
+	return aside, nil
+}
+
+// sync has the swap on the disk.
+func (r *restore) sync() error {
+	if err := syncFile(filepath.Dir(r.live)); err != nil {
+		return fmt.Errorf("a power failure could undo this: %w", err)
+	}
+	return nil
+}
+
+// setAside renames the restored data to what the other is to be called: a name with the time, which is not taken.
+func (r *restore) setAside() (string, error) {
+	name := r.live + "-" + time.Now().Format("20060102-150405")
+	aside := name
+	for n := 2; ; n++ {
+		_, err := os.Lstat(aside)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return aside, os.Rename(r.staged(), aside)
+		case err != nil:
+			return "", err
+		}
+		aside = fmt.Sprintf("%s-%d", name, n)
+	}
+}
+
+const oldSuffix = ".old"
+
+// exchangeInSteps is exchange for systems that cannot do it in one. A process that is killed between the steps leaves nothing at b: the
+// data of before is at a with oldSuffix behind it then, and the restored one at a; whole finds that.
+func exchangeInSteps(a, b string) error {
+	old := a + oldSuffix
+	if err := os.Rename(b, old); err != nil {
+		return err
+	}
+	if err := os.Rename(a, b); err != nil {
+		return errors.Join(err, os.Rename(old, b))
+	}
+	return os.Rename(old, a)
+}

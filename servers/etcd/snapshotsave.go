@@ -1,0 +1,193 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/snapshot"
+	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// save is `snapshot save`.
+func (s *snapshots) save(ctx context.Context, file string, force bool) error {
+	if err := writable(file, force); err != nil {
+		return err
+	}
+	status, err := s.hk.Status(ctx, s.plan)
+	if errors.Is(err, supervisor.ErrNotRunning) {
+		return s.saveStopped(ctx, file, force)
+	}
+	if err != nil {
+		return err
+	}
+	endpoint, err := s.endpoint(status)
+	if err != nil {
+		return err
+	}
+	return s.fetch(ctx, endpoint, file, force)
+}
+
+// saveStopped saves the state of a cluster that does not run. It is etcd itself that does, and not a copy of the file: after a kill, its
+// log has more than the database.
+func (s *snapshots) saveStopped(ctx context.Context, file string, force bool) (err error) {
+	dir, err := s.dir()
+	if err != nil {
+		return err
+	}
+	there, err := present(dir)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return fmt.Errorf("there is nothing to save in %s: no cluster was started there, or its etcd is elsewhere; start one with `%s run%s`, name another one "+
+			"with --name or --data-dir, or use `etcdctl snapshot save` with an etcd elsewhere", dir, s.hk.Name, s.plan.Location())
+	}
+	release, err := s.hk.Hold(s.plan)
+	defer func() { err = errors.Join(err, release()) }()
+	if err != nil {
+		return err
+	}
+	if err := cluster.New().Open(s.plan); err != nil {
+		return err
+	}
+	var fetchErr error
+	err = s.with(ctx, dir, func(endpoint string) error {
+		fetchErr = s.fetch(ctx, endpoint, file, force)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("etcd cannot be started with the data in %s: %w", dir, err)
+	}
+	return fetchErr
+}
+
+// endpoint is where the etcd of a run can be asked without TLS.
+func (s *snapshots) endpoint(status *supervisor.Status) (string, error) {
+	etcd := find(status)
+	if etcd == nil {
+		return "", fmt.Errorf("%s runs without an etcd of its own here: use `etcdctl snapshot save` with the --endpoints that --apiserver.etcd-servers names", s.hk.Name)
+	}
+	switch etcd.State {
+	case supervisor.Ready:
+	case supervisor.Waiting, supervisor.Starting, supervisor.Backoff:
+		return "", s.notYet(etcd)
+	default:
+		return "", fmt.Errorf("etcd is %v: start it with `%s start etcd%s`, or stop %s", etcd.State, s.hk.Name, s.plan.Location(), s.hk.Name)
+	}
+	urls := strings.Split(etcd.Address, ",")
+	for _, scheme := range []string{"unix://", "http://"} {
+		for _, url := range urls {
+			if strings.HasPrefix(url, scheme) {
+				return url, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("etcd listens with TLS only: use `etcdctl snapshot save` with --endpoints=%s, --cacert, --cert and --key", etcd.Address)
+}
+
+// notYet says what to do while etcd is about to be ready.
+func (s *snapshots) notYet(etcd *supervisor.ServerStatus) error {
+	return fmt.Errorf("etcd is %v: wait for it with `%s status --wait=ready%s`, or stop %s, and try again", etcd.State, s.hk.Name, s.plan.Location(), s.hk.Name)
+}
+
+// writable reports why a file cannot be written, as far as that can be seen.
+func writable(file string, force bool) error {
+	info, err := os.Lstat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return cannotWrite(file, err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is there, and is not a file: name another one", file)
+	case !force:
+		return alreadyThere(file)
+	}
+	return nil
+}
+
+func alreadyThere(file string) error {
+	return fmt.Errorf("%s is there already: name another file, or replace it with --force", file)
+}
+
+func cannotWrite(file string, err error) error {
+	return fmt.Errorf("%s cannot be written: %w; name another file", file, reason(err))
+}
+
+// fetch saves what the etcd has in a file: all of it, or there is none. It is written in a folder beside, so that nobody sees a half
+// one, and no file is lost that is there by chance.
+func (s *snapshots) fetch(ctx context.Context, endpoint, file string, force bool) (err error) {
+	folder := filepath.Dir(file)
+	if err := removeLeft(folder); err != nil {
+		return cannotWrite(file, err)
+	}
+	part, remove, err := beside(folder)
+	if err != nil {
+		return cannotWrite(file, err)
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	_, err = snapshot.SaveWithVersion(ctx, zap.NewNop(), clientv3.Config{Endpoints: []string{endpoint}}, part)
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("interrupted; %s is not written", file)
+	case err != nil && reason(err) != err:
+		return cannotWrite(file, err)
+	case err != nil:
+		return fmt.Errorf("etcd at %s gives no snapshot: %w", endpoint, err)
+	}
+	saved, err := examine(part)
+	if err != nil {
+		return fmt.Errorf("%s is not written: what etcd gave is not as it should be: %w", file, err)
+	}
+	if err := giveName(part, file, force); err != nil {
+		return err
+	}
+	if err := syncFile(folder); err != nil {
+		return cannotWrite(file, err)
+	}
+	saved.path = file
+	fmt.Fprintln(s.hk.Out(), saved)
+	return nil
+}
+
+// giveName gives a file its name.
+func giveName(part, file string, force bool) error {
+	if !force {
+		err := os.Link(part, file) // unlike a renaming, it does not replace what is there
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, fs.ErrExist):
+			return alreadyThere(file)
+		case !errors.Is(err, syscall.EPERM) && !errors.Is(err, errors.ErrUnsupported):
+			return cannotWrite(file, err)
+		}
+		// The file system has no links.
+	}
+	if err := writable(file, force); err != nil {
+		return err
+	}
+	if err := os.Rename(part, file); err != nil {
+		return cannotWrite(file, err)
+	}
+	return nil
+}
+
+// syncFile has a file, or the names in a folder, on the disk when it returns.
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
