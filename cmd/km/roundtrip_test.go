@@ -162,10 +162,10 @@ func settingsOf(t *testing.T, random *rand.Rand, dir string) []string {
 	t.Helper()
 	flags := all(newKM().RunFlags())
 	inFile := map[string][]string{} // lines below the name of a server
-	args := []string{"etcd,apiserver,controller-manager,scheduler,executor,proxy,dns,storage"}
+	args := []string{"etcd,apiserver,controller-manager,scheduler,executor,proxy,dns,storage,manifests"}
 	if random.IntN(2) == 0 {
 		args = nil
-		inFile[""] = append(inFile[""], "servers: [etcd, apiserver, controller-manager, scheduler, executor, proxy, dns, storage]")
+		inFile[""] = append(inFile[""], "servers: [etcd, apiserver, controller-manager, scheduler, executor, proxy, dns, storage, manifests]")
 	}
 	for _, i := range random.Perm(len(flags))[:random.IntN(60)] {
 		f := flags[i]

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-200a7251/km/servers/etcd"
 	"github.com/seed-200a7251/km/servers/executor"
 	"github.com/seed-200a7251/km/servers/kubectl"
+	"github.com/seed-200a7251/km/servers/manifests"
 	"github.com/seed-200a7251/km/servers/minion"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/servers/proxy"
@@ -30,11 +31,12 @@ func New() *supervisor.HyperKube {
 		Long: "km is every Kubernetes server in one binary. It runs any selection of them as goroutines of one process, with " +
 			"every server's flags under its name and every log line tagged with its server: `km run` is a cluster on " +
 			"this machine, ready in seconds. Called as one server, it is that server and nothing else.",
-		Version:   versions.Text,
-		Default:   []string{etcd.Name, apiserver.Name, controllermanager.Name, scheduler.Name, minion.Name},
-		FlagTypes: component.FlagTypes,
-		Setup:     process.Setup,
-		Banner:    cluster.Banner,
+		Version:     versions.Text,
+		Default:     []string{etcd.Name, apiserver.Name, controllermanager.Name, scheduler.Name, minion.Name},
+		FlagTypes:   component.FlagTypes,
+		Setup:       process.Setup,
+		Banner:      cluster.Banner,
+		Environment: cluster.Environment,
 	}
 	km.AddServer(etcd.New(c))
 	km.AddServer(apiserver.New(c))
@@ -45,7 +47,9 @@ func New() *supervisor.HyperKube {
 	km.AddServer(minion.New())
 	km.AddServer(dns.New(c))
 	km.AddServer(storage.New(c))
+	km.AddServer(manifests.New(c))
 	km.AddServer(kubectl.New(km.Location))
 	km.AddCommand(cluster.KubeconfigCommand())
+	km.AddCommand(etcd.SnapshotCommand())
 	return km
 }

@@ -83,7 +83,7 @@ func TestClassic(t *testing.T) {
 	h := newHome(t)
 	links := filepath.Join(string(h), "links")
 	made := lines(h.must(t, "--make-symlinks", "--dir", links))
-	if len(made) != 15 {
+	if len(made) != 16 {
 		t.Errorf("links: %v", made)
 	}
 	link := func(name string) string { return filepath.Join(links, name) }

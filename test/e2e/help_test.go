@@ -27,6 +27,7 @@ func TestHelp(t *testing.T) {
 		"minion":     "help minion",
 		"dns":        "help dns",
 		"storage":    "help storage",
+		"manifests":  "help manifests",
 		"scheduler":  "help scheduler",
 		"help":       "help help",
 		"port":       "help flag secure-port",
@@ -82,6 +83,7 @@ func TestHelpIsTheSameForEverybody(t *testing.T) {
 		"executor":           {"(km run: DATA-DIR/kubeconfig/executor.conf)"},
 		"proxy":              {"(km run: simulated)"},
 		"dns":                {"(km run: DATA-DIR/kubeconfig/dns.conf)"},
+		"manifests":          {"(km run: DATA-DIR/kubeconfig/admin.conf)"},
 		"storage":            {`(default "volumes") (km run: DATA-DIR/volumes)`},
 	} {
 		t.Run(server, func(t *testing.T) {

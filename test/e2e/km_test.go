@@ -68,6 +68,13 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// forget drops what has been printed so far.
+func (o *output) forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text.Reset()
+}
+
 // wait blocks until the output contains text, or done is closed.
 func (o *output) wait(text string, done <-chan struct{}) error {
 	deadline := time.After(patience)
