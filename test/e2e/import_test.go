@@ -1,14 +1,22 @@
 package e2e
 
 import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/module"
+	modzip "golang.org/x/mod/zip"
 )
 
-// outside is a program of somebody else's, who uses the framework and one of the servers.
+// outside is a program of somebody else's, who uses the framework and some of the servers.
 const outside = `package main
 
 import (
@@ -34,43 +42,51 @@ func main() {
 }
 `
 
-// The module can be used from another one. km's go.mod has no replace directive: those of a dependency do not count, so
-// that upstream's modules would be asked for in versions that do not exist. (The one here stands for a published version of
-// km itself.)
-func TestImport(t *testing.T) {
-	root, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
-		t.Fatal(err)
+// outsideTest is a test of theirs, on a cluster in its own process.
+const outsideTest = `package main
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/seed-200a7251/km/servers/km"
+	"github.com/seed-200a7251/km/servers/kmtest"
+)
+
+func TestCluster(t *testing.T) {
+	cluster := kmtest.Start(t, kmtest.Config{New: km.New, Servers: []string{"apiserver"}})
+	client := kubernetes.NewForConfigOrDie(cluster.Config)
+	if _, err := client.CoreV1().Namespaces().Get(t.Context(), cluster.Namespace(t), metav1.GetOptions{}); err != nil {
+		t.Error(err)
 	}
-	own, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range lines(string(own)) {
-		if strings.HasPrefix(line, "replace") || strings.HasPrefix(line, "exclude") {
-			t.Errorf("go.mod has a directive that does not count for others: %s", line)
-		}
-	}
+}
+`
+
+// The module can be used from another one as it would be if it were published: by its version, from a module proxy, with no replace
+// directive. (Those of a dependency do not count, so with one of its own upstream's modules would be asked for in versions that do not
+// exist.) And the binary can be installed by its version.
+func TestModule(t *testing.T) {
+	version, environment := publish(t)
 	dir := t.TempDir()
-	sum, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	sum, err := os.ReadFile(filepath.Join("..", "..", "go.sum"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{
-		"main.go": outside,
-		"go.sum":  string(sum),
-		"go.mod": "module outside.invalid/outside\n\ngo 1.26.0\n\nrequire github.com/seed-200a7251/km v0.0.0\n\n" +
-			"replace github.com/seed-200a7251/km => " + root + "\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+	writeFile(t, filepath.Join(dir, "main.go"), outside)
+	writeFile(t, filepath.Join(dir, "main_test.go"), outsideTest)
+	writeFile(t, filepath.Join(dir, "go.sum"), string(sum))
+	writeFile(t, filepath.Join(dir, "go.mod"), "module outside.invalid/outside\n\ngo 1.26.0\n\nrequire "+modulePath+" "+version+"\n")
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("go", args...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), environment...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
-	build := exec.Command("go", "build", "-mod=mod", "-ldflags=-s -w", "-o", "outside", ".")
-	build.Dir = dir
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	run("build", "-mod=mod", "-ldflags=-s -w", "-o", "outside", ".")
 	program := filepath.Join(dir, "outside")
 	if r := newHome(t).do(t, program, "run", "--nonsense"); r.code != 2 {
 		t.Errorf("exit code %d, want 2\n%s", r.code, r.stderr)
@@ -78,4 +94,127 @@ func TestImport(t *testing.T) {
 	if r := newHome(t).do(t, program, "help", "scheduler"); r.code != 0 || !strings.Contains(r.stdout, "--scheduler.FLAG") {
 		t.Errorf("exit code %d\n%s", r.code, r.stdout)
 	}
+	run("test", "-mod=mod", "-ldflags=-s -w", "-count=1", ".")
+	environment = append(environment, "GOBIN="+dir)
+	run("install", "-ldflags=-s -w", modulePath+"/cmd/km@"+version)
+	if r := newHome(t).do(t, filepath.Join(dir, "km"), "version"); r.code != 0 || !strings.Contains(r.stdout, version) {
+		t.Errorf("exit code %d\n%s", r.code, r.stdout)
+	}
+}
+
+// modulePath is km's.
+const modulePath = "github.com/seed-200a7251/km"
+
+// publish puts the module, as it is in this checkout, on a proxy in a folder. It returns its version there, and the environment in which the go command
+// finds it. What the go command keeps of it is removed with the test.
+func publish(t *testing.T) (version string, environment []string) {
+	t.Helper()
+	var text bytes.Buffer
+	// The version is in the zip: it says what is in it, so that no other content is taken from a cache.
+	sum := sha256.New()
+	files := moduleFiles(t)
+	for _, f := range files {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(sum, f.Path())
+		if _, err := io.Copy(sum, r); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+	}
+	version = fmt.Sprintf("v0.0.0-e2e.x%x", sum.Sum(nil)[:8])
+	if err := modzip.Create(&text, module.Version{Path: modulePath, Version: version}, files); err != nil {
+		t.Fatal(err)
+	}
+	proxy := t.TempDir()
+	at := filepath.Join(proxy, modulePath, "@v", version)
+	writeFile(t, at+".zip", text.String())
+	writeFile(t, filepath.Join(filepath.Dir(at), "list"), version+"\n")
+	writeFile(t, at+".info", fmt.Sprintf(`{"Version": %q}`, version))
+	mod, err := zip.NewReader(bytes.NewReader(text.Bytes()), int64(text.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := mod.Open(modulePath + "@" + version + "/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	goMod, err := io.ReadAll(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, at+".mod", string(goMod))
+	for _, line := range lines(string(goMod)) {
+		if strings.HasPrefix(line, "replace") || strings.HasPrefix(line, "exclude") {
+			t.Errorf("go.mod has a directive that does not count for others: %s", line)
+		}
+	}
+	cache := goEnv(t, "GOMODCACHE")
+	t.Cleanup(func() {
+		for _, path := range []string{filepath.Join(cache, modulePath+"@"+version), filepath.Join(cache, "cache", "download", modulePath, "@v", version+".*")} {
+			found, _ := filepath.Glob(path) // the pattern is one
+			for _, f := range found {
+				if err := os.RemoveAll(f); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	return version, []string{
+		"GOPROXY=file://" + proxy + "," + goEnv(t, "GOPROXY"),
+		"GONOSUMDB=" + modulePath,
+		"GOFLAGS=" + goEnv(t, "GOFLAGS") + " -modcacherw",
+	}
+}
+
+func goEnv(t *testing.T, name string) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// moduleFile is a file of the module.
+type moduleFile struct{ root, path string }
+
+func (f moduleFile) Path() string                 { return f.path }
+func (f moduleFile) Lstat() (os.FileInfo, error)  { return os.Lstat(filepath.Join(f.root, f.path)) }
+func (f moduleFile) Open() (io.ReadCloser, error) { return os.Open(filepath.Join(f.root, f.path)) }
+
+// moduleFiles are the files that git has, or would have, in the module: not those of the modules below it.
+func moduleFiles(t *testing.T) (files []modzip.File) {
+	t.Helper()
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	git := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+	git.Dir = root
+	out, err := git.Output()
+	if err != nil {
+		t.Fatalf("git ls-files: %v", err)
+	}
+	paths := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	var others []string
+	for _, path := range paths {
+		if dir, found := strings.CutSuffix(path, "/go.mod"); found {
+			others = append(others, dir+"/")
+		}
+	}
+next:
+	for _, path := range paths {
+		for _, other := range others {
+			if strings.HasPrefix(path, other) {
+				continue next
+			}
+		}
+		if _, err := os.Lstat(filepath.Join(root, path)); err == nil { // it may have been removed, and that not been committed
+			files = append(files, moduleFile{root, path})
+		}
+	}
+	return files
 }

@@ -1,0 +1,301 @@
+// Package kmtest starts a cluster for a Go test: real Kubernetes servers, any selection of them, ready in seconds and gone with the test.
+//
+//	func TestController(t *testing.T) {
+//		cluster := kmtest.Start(t, kmtest.Config{Servers: []string{"apiserver", "controller-manager"}})
+//		client := kubernetes.NewForConfigOrDie(cluster.Config)
+//		…
+//	}
+//
+// Where the servers run is said by Config.New and Config.Process; all else is the same:
+//
+//   - By default in a process of the binary km, which is looked for as $KM and in the PATH. A test links nothing of Kubernetes but its
+//     own client.
+//   - With New: km.New in the process of the test. No binary has to be there, and a debugger that is on the test is on the servers, too. The
+//     test links all of Kubernetes: 200 MB, and half a minute.
+//   - With Process: true, too, in a process of its own of the test's binary. It needs Main.
+//
+// # Several at once
+//
+// Processes do not know of each other. Within the process of a test any number of clusters can follow one another; at the same time
+// there may be several of etcd and the apiserver, but only one of each other server, since upstream keeps in variables what these are.
+// Likewise feature gates and the emulated version are the same for all clusters of a process. What cannot be is refused, and the message
+// names Process.
+//
+// In the process of a test klog is km's from the first Start on: what the test itself logs with it comes on standard error, in km's format.
+package kmtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// Config says what to start. The zero value is the cluster of `km run`, in a process of km.
+type Config struct {
+	// Servers are the servers to run, by name; what they need joins. Default: those of `km run`. For a test that needs no controllers and no
+	// nodes, "apiserver" is the fastest.
+	Servers []string
+	// Flags are further ones, as `km run` has them: "--apiserver.event-ttl=2h". The state is in a temporary folder in any case, on
+	// ports that are free, and nothing is synced to disk.
+	Flags []string
+	// Apply names manifests, as files and folders, that are applied before the cluster is ready: CustomResourceDefinitions, say.
+	Apply []string
+
+	// New, if not nil, makes the servers of the test's own process: km.New, or a function that adds servers to what that returns.
+	New func() *supervisor.HyperKube
+	// Process, with New, has the servers run in a process of the test's binary that is theirs alone. They are those of the function that
+	// TestMain has handed to Main.
+	Process bool
+	// Binary is the binary to run where New is nil. Default: $KM, else km in the PATH.
+	Binary string
+
+	// LogToTest shows what the servers log in the log of the test (t.Log), each line with its server's name. Otherwise it is in files,
+	// which are kept if the test fails; then the test's log says where.
+	LogToTest bool
+	// KeepLogs is the folder in which they are kept, each test's in one of its own. Default: that of `go test -artifacts`, if it is
+	// called so, else a new temporary one.
+	KeepLogs string
+}
+
+// Cluster is a cluster that is ready.
+type Cluster struct {
+	// Config is that of the cluster's admin, without a limit on the number of requests. Copy it (rest.CopyConfig) to change it.
+	Config *rest.Config
+	// Kubeconfig is the path of the admin's kubeconfig. It is gone with the cluster.
+	Kubeconfig string
+	// DataDir is the folder of the cluster's state: km's commands find the cluster by it (km status --data-dir=…).
+	DataDir string
+
+	form form
+	logs *logs
+	once sync.Once
+	err  error
+}
+
+// form is where a cluster runs.
+type form interface {
+	// start returns when all is ready: the folder of the state.
+	start(ctx context.Context, args []string, screen *screen) (dataDir string, err error)
+	// ended is closed when the servers have ended.
+	ended() <-chan struct{}
+	// stop stops the servers, if they still run, and returns when nothing is left of them. The error is why they ended, if it was not this.
+	stop() error
+}
+
+// Start starts a cluster, and returns when it is ready. It is stopped when the test ends. What goes wrong, also later, is an error of the
+// test.
+func Start(t testing.TB, c Config) *Cluster {
+	t.Helper()
+	screen := &screen{}
+	screen.to(t, c.LogToTest)
+	ctx, cancel := withDeadline(t)
+	defer cancel()
+	cluster, err := start(ctx, c, t.Name(), screen)
+	if err != nil {
+		screen.silence()
+		t.Fatalf("no cluster: %v\n%s", err, screen.text())
+	}
+	t.Cleanup(func() {
+		t.Helper()
+		died := cluster.Err() != nil
+		err := cluster.Stop()
+		screen.silence()
+		switch {
+		case err != nil && died:
+			t.Errorf("the cluster has ended before the test: %v\n%s", err, screen.text())
+		case err != nil:
+			t.Errorf("the cluster has not been stopped as it should: %v\n%s", err, screen.text())
+		}
+		place := ""
+		if c.KeepLogs == "" && t.Failed() {
+			place = artifacts(t)
+		}
+		if where, err := cluster.logs.settle(t.Failed(), place); err != nil {
+			t.Errorf("the logs of the servers: %v", err)
+		} else if where != "" {
+			t.Logf("the logs of the servers are in %s", where)
+		}
+	})
+	return cluster
+}
+
+// beforeDeadline is how long before go test would end the process a start is given up, so that what has come of it can be told.
+const beforeDeadline = 10 * time.Second
+
+// withDeadline is a context in which a start has the time that a test has.
+func withDeadline(t testing.TB) (context.Context, context.CancelFunc) {
+	if timed, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
+		if end, ok := timed.Deadline(); ok {
+			return context.WithDeadlineCause(t.Context(), end.Add(-beforeDeadline), errors.New("it was not ready in the time that the test has"))
+		}
+	}
+	return context.WithCancel(t.Context())
+}
+
+// start is Start without a test.
+func start(ctx context.Context, c Config, name string, screen *screen) (_ *Cluster, err error) {
+	if os.Getenv(variable) != "" {
+		return nil, errors.New("this process was to be km, for another one's cluster with Process, and runs tests: its TestMain is to call kmtest.Main with km.New")
+	}
+	cluster := &Cluster{}
+	if cluster.form, err = c.form(); err != nil {
+		return nil, err
+	}
+	if cluster.logs, err = newLogs(c.KeepLogs, name); err != nil {
+		return nil, err
+	}
+	args := []string{"--ephemeral", "--free-ports", "--log-dir=" + cluster.logs.dir}
+	if c.LogToTest {
+		args = append(args, "--verbose")
+	}
+	if len(c.Servers) > 0 {
+		args = append(args, strings.Join(c.Servers, ","))
+	}
+	for _, path := range c.Apply {
+		if path, err = filepath.Abs(path); err != nil {
+			return nil, err
+		}
+		args = append(args, "--apply="+path)
+	}
+	if cluster.DataDir, err = cluster.form.start(ctx, append(args, c.Flags...), screen); err == nil {
+		err = cluster.connect()
+	}
+	if err != nil {
+		_ = cluster.Stop() // it is the same, or follows from it
+		if where, logsErr := cluster.logs.settle(true, ""); logsErr != nil {
+			err = errors.Join(err, logsErr)
+		} else if where != "" {
+			err = fmt.Errorf("%w (the logs of the servers are in %s)", err, where)
+		}
+		return nil, err
+	}
+	return cluster, nil
+}
+
+// connect finds out how clients reach the cluster.
+func (c *Cluster) connect() (err error) {
+	c.Kubeconfig = filepath.Join(c.DataDir, "kubeconfig", "admin.conf")
+	if _, err := os.Stat(c.Kubeconfig); errors.Is(err, os.ErrNotExist) {
+		c.Kubeconfig = "" // there is no apiserver
+		return nil
+	}
+	if c.Config, err = clientcmd.BuildConfigFromFlags("", c.Kubeconfig); err != nil {
+		return fmt.Errorf("the cluster's kubeconfig: %w", err)
+	}
+	c.Config.QPS = -1 // its server is the test's own
+	return nil
+}
+
+// Err is nil while the cluster runs. Then it is why it has ended.
+func (c *Cluster) Err() error {
+	select {
+	case <-c.form.ended():
+	default:
+		return nil
+	}
+	if err := c.Stop(); err != nil {
+		return err
+	}
+	return errors.New("it was stopped")
+}
+
+// Stop stops the cluster before the test ends. Called again, it does nothing and returns the same.
+func (c *Cluster) Stop() error {
+	c.once.Do(func() { c.err = c.form.stop() })
+	return c.err
+}
+
+// Namespace makes a namespace for the test alone, and returns its name. It is deleted at the end of the test, unless the cluster has
+// gone by then; how long that takes is not waited for.
+func (c *Cluster) Namespace(t testing.TB) string {
+	t.Helper()
+	if c.Config == nil {
+		t.Fatal("no namespace: the cluster has no apiserver")
+	}
+	client, err := kubernetes.NewForConfig(c.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespaces := client.CoreV1().Namespaces()
+	made, err := namespaces.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatalf("no namespace: %v", err)
+	}
+	t.Cleanup(func() {
+		if c.Err() != nil {
+			return
+		}
+		if err := namespaces.Delete(context.WithoutCancel(t.Context()), made.Name, metav1.DeleteOptions{}); err != nil {
+			t.Errorf("namespace %s: %v", made.Name, err)
+		}
+	})
+	return made.Name
+}
+
+// screen takes what km shows: the states of the servers, and log lines.
+type screen struct {
+	mu   sync.Mutex
+	kept bytes.Buffer
+	part []byte       // a line that has no end yet
+	show func(string) // nil for nobody
+}
+
+// enough is how much of it is kept.
+const enough = 64 << 10
+
+// to has the lines shown in the log of a test.
+func (s *screen) to(t testing.TB, shown bool) {
+	if shown {
+		s.show = func(line string) { t.Log(line) }
+	}
+}
+
+// silence has nothing shown any more: a test that has ended takes no lines.
+func (s *screen) silence() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.show = nil
+}
+
+func (s *screen) Write(text []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept.Write(text)
+	if over := s.kept.Len() - enough; over > 0 {
+		s.kept.Next(over)
+	}
+	if s.show != nil {
+		s.part = append(s.part, text...)
+		for {
+			line, rest, whole := bytes.Cut(s.part, []byte("\n"))
+			if !whole {
+				break
+			}
+			s.show(string(line))
+			s.part = rest
+		}
+	}
+	return len(text), nil
+}
+
+// text is what was shown last.
+func (s *screen) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.String()
+}
