@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	_ "time/tzdata" // as in upstream's binaries: without it a CronJob's time zone is unknown where the machine has no list of them
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/cli"
 	cliflag "k8s.io/component-base/cli/flag"
+	_ "k8s.io/component-base/logs/json/register" // as in upstream's binaries: without it there is no --logging-format=json
 
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
