@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -81,13 +82,19 @@ type options struct {
 	clusterState *flags.SelectiveStringValue
 }
 
+// addingFlags is held while etcd's flags are made: some are variables of the process (rafthttp.ConnReadTimeout), which are written then, and
+// there may be several etcds in it.
+var addingFlags sync.Mutex
+
 func newOptions() *options {
 	o := &options{
 		config:       embed.NewConfig(),
 		set:          flag.NewFlagSet(Name, flag.ContinueOnError),
 		clusterState: flags.NewSelectiveStringValue(embed.ClusterStateFlagNew, embed.ClusterStateFlagExisting),
 	}
+	addingFlags.Lock()
 	o.config.AddFlags(o.set)
+	addingFlags.Unlock()
 	// These are in etcdmain/config.go, newConfig. What that marks as ignored or without effect is left out.
 	o.set.StringVar(&o.configFile, "config-file", "", "Path to the server configuration file. Note that if a configuration file is provided, other command line flags will be ignored.")
 	o.set.Var(o.clusterState, "initial-cluster-state", "Initial cluster state ('new' when bootstrapping a new cluster or 'existing' when adding new members to an existing cluster). After successful initialization (bootstrapping or adding), flag is ignored on restarts.")
