@@ -41,7 +41,7 @@ func (h etcdHome) removeAsides(t *testing.T) {
 
 // A restore that is killed at any moment leaves what was there before, or what was to be there, and is not in the way of the next one.
 func TestRestoreKilled(t *testing.T) {
-	const times = 20
+	const times = 12
 	h, files := newEtcdHome(t, "one", "two")
 	began := time.Now()
 	h.must(t, "snapshot", "restore", files["one"], "--yes")
