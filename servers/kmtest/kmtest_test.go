@@ -300,7 +300,7 @@ func TestClusterThatEnds(t *testing.T) {
 	for _, process := range []bool{false, true} {
 		r := &recorder{TB: t}
 		r.run(func() {
-			c := kmtest.Start(r, kmtest.Config{New: km.New, Process: process, Servers: []string{"apiserver"},
+			c := kmtest.Start(r, kmtest.Config{New: km.New, Process: process, Servers: []string{"apiserver"}, KeepLogs: t.TempDir(),
 				Flags: []string{"--etcd.isolation=process", "--etcd.restart=never", "--apiserver.grace-period=1s"}})
 			kill(t, c, "etcd")
 			deadline := time.Now().Add(patience)
@@ -317,13 +317,14 @@ func TestClusterThatEnds(t *testing.T) {
 // The process of a cluster ends with that of the test, however that ends.
 func TestKilledTest(t *testing.T) {
 	if os.Getenv("KMTEST_VICTIM") != "" {
-		c := kmtest.Start(t, kmtest.Config{New: km.New, Process: os.Getenv("KMTEST_VICTIM") == "process", Servers: []string{"apiserver"}})
+		c := kmtest.Start(t, kmtest.Config{New: km.New, Process: os.Getenv("KMTEST_VICTIM") == "process", Servers: []string{"apiserver"},
+			KeepLogs: os.Getenv("KMTEST_KEEP")})
 		fmt.Println("DATA", c.DataDir)
 		select {}
 	}
 	for _, where := range []string{"process", "inside"} {
 		victim := exec.Command(os.Args[0], "-test.run=^TestKilledTest$", "-test.v")
-		victim.Env = append(os.Environ(), "KMTEST_VICTIM="+where)
+		victim.Env = append(os.Environ(), "KMTEST_VICTIM="+where, "KMTEST_KEEP="+t.TempDir())
 		out, err := victim.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
