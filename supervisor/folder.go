@@ -81,11 +81,15 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 }
 
 func cannotUse(p *Plan, err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
+	return fmt.Errorf("the data folder %s cannot be used: %w; name another one with --data-dir", p.DataDir, withoutPath(err))
+}
+
+// withoutPath is an error about a file without the file's name, which the message around it has.
+func withoutPath(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
 	}
-	return fmt.Errorf("the data folder %s cannot be used: %w; name another one with --data-dir", p.DataDir, err)
+	return err
 }
 
 // sameFile reports whether the lock is on the file that is at the path now. It is not if `reset` has deleted that meanwhile.

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -47,10 +46,7 @@ func (hk *HyperKube) newJob(p *Plan, command []string) (*job, error) {
 		if lookup, ok := errors.AsType[*exec.Error](err); ok {
 			err = lookup.Err
 		}
-		if path, ok := errors.AsType[*fs.PathError](err); ok {
-			err = path.Err
-		}
-		return nil, fmt.Errorf("the command %q behind `--` cannot be run: %w", command[0], err)
+		return nil, fmt.Errorf("the command %q behind `--` cannot be run: %w", command[0], withoutPath(err))
 	}
 	return &job{args: command, path: path, hk: hk, plan: p, quit: make(chan struct{}), waits: true}, nil
 }

@@ -100,11 +100,7 @@ func (hk *HyperKube) deletable(p *Plan) ([]string, error) {
 }
 
 func cannotDelete(p *Plan, err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	return fmt.Errorf("the data folder %s cannot be deleted: %w; name another one with --name or --data-dir", p.DataDir, err)
+	return fmt.Errorf("the data folder %s cannot be deleted: %w; name another one with --name or --data-dir", p.DataDir, withoutPath(err))
 }
 
 // within reports whether path is folder, or below it. folder has no links in it.

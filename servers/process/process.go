@@ -50,18 +50,18 @@ var beforeFlags = sync.OnceFunc(func() {
 // Setup belongs after all flags have their values and before the first server is checked or started. It is for several
 // components in one process; a component that has the process for itself does all this in its own way.
 func Setup(p *supervisor.Plan) error {
-	setupOnce(p)
+	once.Do(func() { setup(p) })
 	if err := admit(p); err != nil {
 		return err
 	}
-	// Without it klog drops what servers of this plan want to log.
-	klogs.Follow(p.Logs())
 	for _, s := range p.Servers {
 		if err := apply(s); err != nil {
 			return err
 		}
 	}
 	if p.Embedded {
+		// Without it klog drops what servers of this plan want to log: setup has it follow the program around them.
+		klogs.Follow(p.Logs())
 		return nil
 	}
 	// Without it what the components' HTTP servers complain of (k8s.io/apiserver/pkg/server/secure_serving.go) is printed
@@ -76,10 +76,8 @@ func Setup(p *supervisor.Plan) error {
 
 var once sync.Once
 
-// setupOnce does for the first plan of a process what holds for those that follow. Most of it is a variable without a lock, which cannot be
-// set while servers run.
-func setupOnce(p *supervisor.Plan) { once.Do(func() { setup(p) }) }
-
+// setup does for the first plan of a process what holds for those that follow. Most of it is a variable without a lock, which cannot be set
+// while servers run.
 func setup(p *supervisor.Plan) {
 	logs := p.Logs()
 	if p.Embedded {
