@@ -26,6 +26,7 @@ type actor struct {
 	needs    []*actor
 	neededBy []*actor
 	fails    chan error // what Server.Fail was called with
+	next     *attempt   // that has begun while the server waits; nil if none has
 
 	// Guarded by the group's lock.
 	state     State // set by to alone
@@ -113,11 +114,15 @@ func (a *actor) ending() bool {
 // startAsked reports whether somebody wants it to start, once it has ended. The lock is held.
 func (a *actor) startAsked() bool { return a.ask == askStart || a.ask == askRestart }
 
-// wait is Waiting: until the servers that this one needs are ready, and stay so.
+// wait is Waiting: until the servers that this one needs are ready, and stay so. Meanwhile Build makes what needs none of them.
 func (a *actor) wait() {
+	if a.s.Build != nil {
+		a.next = a.attempt()
+	}
+	stop := false
 	a.group.until(context.Background(), func() bool {
 		if a.group.closing || a.ask == askStop {
-			a.to(Stopped, nil, 0)
+			stop = true
 			return true
 		}
 		if a.ask != askNothing { // it is about to start
@@ -130,6 +135,24 @@ func (a *actor) wait() {
 		a.to(Starting, nil, 0)
 		return true
 	})
+	if !stop {
+		return
+	}
+	c := a.next
+	a.next = nil
+	var overstays error
+	if c != nil {
+		overstays = a.end(c)
+	}
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	if overstays != nil {
+		a.left = c.ended
+		if a.ask != askStop {
+			a.ask = askNothing
+		}
+	}
+	a.to(Stopped, overstays, 0)
 }
 
 // backOff is Backoff: until it is time for the next start, or somebody wants it at once.
@@ -199,17 +222,14 @@ func (a *actor) failure() error { return fmt.Errorf("%s failed: %w", a.s.Name(),
 
 // live is Starting, Ready and Stopping: one call of Run, until it has ended.
 func (a *actor) live() {
-	select {
-	case <-a.fails: // from before there was anything to fail
-	default:
+	c := a.next
+	if a.next = nil; c == nil {
+		c = a.attempt()
 	}
-	if a.s.Ready != nil { // without it, there is no start that could fail
-		a.log().SetPhase(logging.Starting)
-	}
-	defer time.AfterFunc(quietStart, a.log().Settle).Stop()
-	c := a.call()
 	defer c.cancel()
-	if a.s.Ready == nil {
+	defer time.AfterFunc(quietStart, a.log().Settle).Stop()
+	c.start()
+	if c.ready == nil {
 		a.becomeReady()
 	}
 	becameReady := c.ready

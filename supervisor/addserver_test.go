@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -84,5 +85,14 @@ func TestFlagsAreMadeOnceAndWhenNeeded(t *testing.T) {
 	}
 	if _, err := call(hk, "hk", "run", "--late.port=1"); err != nil || made != 1 {
 		t.Errorf("flags were made %d times, want once; %v", made, err)
+	}
+}
+
+// AddServer goes by the list alone, not by the commands.
+func TestBuiltInCommandsAreReserved(t *testing.T) {
+	for _, c := range (&HyperKube{Name: "hk"}).allCommands() {
+		if !slices.Contains(reserved, c.Name) {
+			t.Errorf("a server could have the name of the command %q: put it into reserved", c.Name)
+		}
 	}
 }

@@ -11,53 +11,83 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// attempt is one call of Run, and of Ready beside it.
+// attempt is one call of Build and of Run, and of Ready beside that.
 type attempt struct {
+	a      *actor
 	ctx    context.Context
 	cancel context.CancelFunc
+	built  chan error      // what Build returned
 	ran    chan error      // what Run returned
-	ready  chan error      // what Ready returned; nil if there is no Ready
-	ended  <-chan struct{} // closed when both have returned
+	ready  chan error      // what Ready returned; nil when built, if there is no Ready; no channel if there is no Build either
+	calls  sync.WaitGroup  // of all three
+	ended  <-chan struct{} // closed when they have returned
 }
 
-// call calls Run and Ready in goroutines of the server's.
-func (a *actor) call() *attempt {
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	c := &attempt{ctx: ctx, cancel: cancel, ran: make(chan error, 1), ended: ended}
-	log := a.log() // first: the context has it
-	ctx = a.s.context(ctx)
-	var both sync.WaitGroup
-	begin := func(returned chan<- error, what string, f func() error) {
-		both.Add(1)
-		go log.Do(func() {
-			defer both.Done()
-			// The goroutine may be ended under it, by runtime.Goexit.
-			err := fmt.Errorf("the goroutine of its %s was ended", what)
-			defer func() { returned <- err }()
-			err = a.s.Guard(f)
-		})
+// attempt begins one: it calls Build.
+func (a *actor) attempt() *attempt {
+	select {
+	case <-a.fails: // from before there was anything to fail
+	default:
 	}
-	begin(c.ran, "Run", func() error {
-		defer cancel() // Ready is not to outlive Run
-		return a.s.Run(ctx, a.s, nil)
-	})
-	if a.s.Ready != nil {
-		c.ready = make(chan error, 1)
-		begin(c.ready, "Ready", func() error { return a.s.Ready(ctx, a.s) })
+	if a.s.Ready != nil { // without it, there is no start that could fail
+		a.log().SetPhase(logging.Starting)
 	}
-	go func() {
-		both.Wait()
-		close(ended)
-	}()
+	c := &attempt{a: a, built: make(chan error, 1), ran: make(chan error, 1)}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if a.s.Build == nil {
+		c.built <- nil
+	} else {
+		c.begin(c.built, "Build", func(ctx context.Context) error { return a.s.Build(ctx, a.s) })
+	}
 	return c
 }
 
-// end ends the server's context and waits for Run and Ready to return, for the grace period at most. The error says that it
+// start calls Run, when Build has returned, and Ready.
+func (c *attempt) start() {
+	s := c.a.s
+	if s.Ready != nil || s.Build != nil {
+		c.ready = make(chan error, 1)
+	}
+	c.begin(c.ran, "Run", func(ctx context.Context) error {
+		defer c.cancel() // Ready is not to outlive Run
+		if err := <-c.built; err != nil {
+			return err
+		}
+		if s.Ready == nil && c.ready != nil {
+			c.ready <- nil
+		}
+		return s.Run(ctx, s, nil)
+	})
+	if s.Ready != nil {
+		c.begin(c.ready, "Ready", func(ctx context.Context) error { return s.Ready(ctx, s) })
+	}
+}
+
+// begin calls f in a goroutine of the server's.
+func (c *attempt) begin(returned chan<- error, what string, f func(context.Context) error) {
+	log := c.a.log() // first: the context has it
+	ctx := c.a.s.context(c.ctx)
+	c.calls.Add(1)
+	go log.Do(func() {
+		defer c.calls.Done()
+		// The goroutine may be ended under it, by runtime.Goexit.
+		err := fmt.Errorf("the goroutine of its %s was ended", what)
+		defer func() { returned <- err }()
+		err = c.a.s.Guard(func() error { return f(ctx) })
+	})
+}
+
+// end ends the server's context and waits for what was called to return, for the grace period at most. The error says that it
 // has not: it is left behind.
 func (a *actor) end(c *attempt) error {
 	a.log().SetPhase(logging.Ending)
 	c.cancel()
+	ended := make(chan struct{})
+	c.ended = ended
+	go func() {
+		c.calls.Wait()
+		close(ended)
+	}()
 	period := grace(a.s)
 	timer := time.NewTimer(period)
 	defer timer.Stop()

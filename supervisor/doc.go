@@ -46,7 +46,8 @@
 // Besides: a stop leads from Starting to Stopping, and at once from Waiting and Backoff to Stopped. A Run that returns nil by
 // itself leads from Ready to Stopped: the server is done. A start leads from Stopped and Failed to Waiting.
 //
-// A server starts when all servers that it needs are ready, or done, at once, not in a line of turns. When a signal comes, or
+// A server starts when all servers that it needs are ready, or done, at once, not in a line of turns. While it is Waiting, its Build
+// makes what takes none of them. When a signal comes, or
 // one server has failed for good, all are asked to stop; each waits until those that need it have ended, then its context
 // ends, and it has its grace period to return. One that overstays is reported, with the stacks of its goroutines in its log,
 // and left behind: it is Failed, and does not start again before its Run and Ready have returned after all.

@@ -78,6 +78,7 @@ func (hk *HyperKube) AddServer(s *Server) {
 	case s.Run == nil && s.Main == nil && len(s.Members) == 0:
 		panic(fmt.Sprintf("supervisor: AddServer: server %q has neither Run nor Main nor Members", s.Name()))
 	}
+	flags := frameworkFlags(hk.Name)
 	for _, name := range s.names() {
 		if strings.ContainsAny(name, "., =") {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q has a character that ends a name, in front of a flag or in a list", name, s.Name()))
@@ -85,10 +86,11 @@ func (hk *HyperKube) AddServer(s *Server) {
 		if slices.Contains(reserved, name) || name == hk.Name {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is reserved", name, s.Name()))
 		}
-		if hk.command(name) != nil {
+		// The built-in ones are reserved. To make them for every name would take longer than all else here.
+		if slices.ContainsFunc(hk.commands, func(c *Command) bool { return c.Name == name }) {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is that of a command", name, s.Name()))
 		}
-		if frameworkFlags(hk.Name).Lookup(name) != nil {
+		if flags.Lookup(name) != nil {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is that of a flag of `run`: in a config file they stand beside each other", name, s.Name()))
 		}
 		if other, err := hk.FindServer(name); err == nil {
@@ -279,7 +281,14 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 	s.log = logs.Server(s.Name())
 	func() {
 		defer logs.Close() // also after a panic
-		s.log.Do(func() { err = s.Run(s.context(ctx), s, flags.Args()) })
+		s.log.Do(func() {
+			if s.Build != nil {
+				err = s.Build(s.context(ctx), s)
+			}
+			if err == nil {
+				err = s.Run(s.context(ctx), s, flags.Args())
+			}
+		})
 	}()
 	if err != nil && ctx.Err() == nil {
 		return hk.report(fmt.Errorf("%s: %w", s.Name(), err))

@@ -122,7 +122,7 @@ func (hk *HyperKube) isolate(p *Plan) {
 		c := &child{hk: hk, plan: p, s: s, started: make(chan struct{})}
 		c.client.Transport = unixTransport(childSocketPath(p, s))
 		s.child = c
-		s.Run, s.Ready, s.Address, s.StartsOnce = c.run, c.becomeReady, c.address, nil
+		s.Build, s.Run, s.Ready, s.Address, s.StartsOnce = nil, c.run, c.becomeReady, c.address, nil
 		p.logs.OnChange(c.tellLevel)
 	}
 }

@@ -100,6 +100,9 @@ func newWorld(t *testing.T, r *rand.Rand) *world {
 		if r.IntN(5) > 0 {
 			s.Ready = w.becomeReady
 		}
+		if r.IntN(3) == 0 {
+			s.Build = w.build
+		}
 		if r.IntN(10) == 0 {
 			s.StartsOnce = func(*Server) bool { return true }
 		}
@@ -139,6 +142,9 @@ func (w *world) enter(s *Server) (leave func()) {
 	a := s.actor.Load()
 	w.group.mu.Lock()
 	start := a.starts
+	if a.state == Waiting { // Build comes before it
+		start++
+	}
 	w.group.mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -154,6 +160,27 @@ func (w *world) enter(s *Server) (leave func()) {
 			delete(running, start)
 		}
 	}
+}
+
+// build is the Build of some servers.
+func (w *world) build(ctx context.Context, s *Server) error {
+	defer w.enter(s)()
+	select {
+	case <-ctx.Done():
+	case <-time.After(w.some(5 * time.Second)):
+	}
+	if w.chance(10) {
+		time.Sleep(w.some(40 * time.Second)) // it may overstay
+	}
+	switch w.number(20) {
+	case 0:
+		return errors.New("cannot be built")
+	case 1:
+		panic("while building")
+	case 2:
+		runtime.Goexit()
+	}
+	return nil
 }
 
 // run is the Run of all servers.

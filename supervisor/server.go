@@ -41,6 +41,11 @@ type Server struct {
 	// Long describes the server in the help. It is wrapped to the terminal's width; a blank line starts a paragraph.
 	Long string
 
+	// Build, if not nil, makes what Run is going to use and what takes none of the servers that this one needs: it is called as soon as
+	// the server is to start, while those may still be starting, and Run when it has returned and they are ready. An error is a failure
+	// of the server. Both get the same ctx, which may end before Run is called; then it is not. Build is to return soon after that.
+	Build func(ctx context.Context, s *Server) error
+
 	// Run is the server. It blocks until ctx ends, and then returns nil or any error: what it returns after ctx ended
 	// is not a failure. Before that, an error is a failure; nil means that the server is done, which is fine only if it
 	// had become ready. args are the arguments that are not flags; there are none when it runs beside others. A server

@@ -48,7 +48,7 @@ func (g *group) askFor(what ask, named ...*actor) (*wish, error) {
 	}
 	for _, a := range w.actors {
 		anew := what == askRestart || what == askStart && (a.state.Ended() || a.state == Stopping || a.ending())
-		if anew && a.starts > 0 {
+		if anew && (a.starts > 0 || a.stillRuns()) {
 			if err := a.restartable(); err != nil {
 				return nil, err
 			}

@@ -1,0 +1,148 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// builder is a part with a Build that takes some of the bubble's time, and notes what is called.
+type builder struct {
+	*part
+	calls  []string
+	takes  time.Duration
+	result error
+}
+
+func newBuilder(name string, takes time.Duration, needs ...string) *builder {
+	b := &builder{part: newPart(name, needs...), takes: takes}
+	b.Build = func(ctx context.Context, _ *Server) error {
+		b.calls = append(b.calls, "build")
+		defer func() { b.calls = append(b.calls, fmt.Sprintf("built, stopped=%v", ctx.Err() != nil)) }()
+		time.Sleep(b.takes)
+		return b.result
+	}
+	run := b.Run
+	b.Run = func(ctx context.Context, s *Server, args []string) error {
+		b.calls = append(b.calls, "run")
+		return run(ctx, s, args)
+	}
+	return b
+}
+
+func (b *builder) want(t *testing.T, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	if fmt.Sprint(b.calls) != fmt.Sprint(want) {
+		t.Errorf("called: %q, want %q", b.calls, want)
+	}
+}
+
+// Build is called while the needed server starts, and Run when both are over, whatever lasts longer.
+func TestBuildsWhileItWaits(t *testing.T) {
+	db, api := newPart("db"), newBuilder("api", time.Second, "db")
+	inBubble(t, func(l *life) {
+		api.want(t, "build")
+		time.Sleep(2 * time.Second)
+		api.want(t, "build", "built, stopped=false")
+		l.want("db starting")
+		becomeReady(db)
+		api.want(t, "build", "built, stopped=false", "run")
+		l.stop()
+	}, db, api.part)
+
+	db, api = newPart("db"), newBuilder("api", time.Second, "db")
+	inBubble(t, func(l *life) {
+		becomeReady(db)
+		l.want("db starting", "db ready", "api starting")
+		api.want(t, "build")
+		time.Sleep(2 * time.Second)
+		api.want(t, "build", "built, stopped=false", "run")
+		l.stop()
+	}, db, api.part)
+}
+
+// An error of Build is a failure of the server, when its turn comes.
+func TestBuildFails(t *testing.T) {
+	db, api := newPart("db"), newBuilder("api", time.Second, "db")
+	api.result = errors.New("no way")
+	inBubble(t, func(l *life) {
+		time.Sleep(2 * time.Second)
+		l.want("db starting")
+		becomeReady(db)
+		err := l.end()
+		wantCode(t, err, 1)
+		contains(t, fmt.Sprint(err), "api failed: no way")
+		api.want(t, "build", "built, stopped=false")
+	}, db, api.part)
+}
+
+// A server that is built for nothing has not ended before Build has.
+func TestStopWhileBuilding(t *testing.T) {
+	db, api := newPart("db"), newBuilder("api", 5*time.Second, "db")
+	inBubble(t, func(l *life) {
+		l.signals <- syscall.SIGTERM
+		synctest.Wait()
+		l.want("db starting")
+		if err := l.end(); err != nil {
+			t.Error(err)
+		}
+		l.want("db starting", "api stopped", "db stopping", "db stopped")
+		api.want(t, "build", "built, stopped=true")
+	}, db, api.part)
+}
+
+// One that overstays is left behind, and does not start again before Build has returned.
+func TestBuildOverstays(t *testing.T) {
+	db, api := newPart("db"), newBuilder("api", 2*time.Hour, "db")
+	inBubble(t, func(l *life) {
+		r := l.ask(askStop, api.part)
+		time.Sleep(DefaultGracePeriod)
+		r.want("api failed: it did not stop within 10s and is left behind; --api.grace-period gives it more time")
+		l.want("db starting", "api stopped")
+		contains(t, api.said(), "did not stop in its grace period")
+		l.wantRefused("api was left behind when it did not stop, and still runs: start the program again", askStart, api.part)
+		time.Sleep(2 * time.Hour)
+		l.ask(askStart, api.part)
+		api.want(t, "build", "built, stopped=true", "build")
+		l.signals <- syscall.SIGTERM
+		if err := l.end(); err != nil {
+			t.Error(err)
+		}
+	}, db, api.part)
+}
+
+// Each start has its own.
+func TestBuildsForEachStart(t *testing.T) {
+	api := newBuilder("api", time.Second)
+	api.Restart = RestartOnFailure
+	inBubble(t, func(l *life) {
+		time.Sleep(2 * time.Second)
+		becomeReady(api.part)
+		api.end <- errors.New("disk full")
+		time.Sleep(5 * time.Second)
+		api.want(t, "build", "built, stopped=false", "run", "build", "built, stopped=false", "run")
+		l.stop()
+	}, api.part)
+}
+
+// What is called by its own name is built, too.
+func TestBuildsAlone(t *testing.T) {
+	var calls []string
+	hk := newHyperKube(t)
+	hk.AddServer(&Server{
+		SimpleUsage: "built",
+		Build:       func(context.Context, *Server) error { calls = append(calls, "build"); return nil },
+		Run:         func(context.Context, *Server, []string) error { calls = append(calls, "run"); return nil },
+	})
+	if _, err := call(hk, "built"); err != nil {
+		t.Error(err)
+	}
+	if fmt.Sprint(calls) != "[build run]" {
+		t.Errorf("called: %q", calls)
+	}
+}
