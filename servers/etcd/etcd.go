@@ -206,6 +206,11 @@ func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if err == nil && !s.Given("listen-client-urls") {
 		err = component.Defaults(s, "listen-client-urls", "unix://"+socket, "advertise-client-urls", "unix://"+socket)
 	}
+	if err == nil && alone(s) {
+		// A member that is alone elects itself when its timeout is over, up to twice as long as this one; upstream's is a second. There
+		// is nobody whose heartbeats could be late. The timeout must be five heartbeats.
+		err = component.Defaults(s, "heartbeat-interval", "20", "election-timeout", "100")
+	}
 	if err == nil && !s.Given("discovery-srv") && !s.Given("discovery-endpoints") {
 		// As etcdmain does: alone, unless the user says otherwise.
 		var members []string
@@ -219,6 +224,16 @@ func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		err = s.Default("unsafe-no-fsync", "true")
 	}
 	return err
+}
+
+// alone reports whether there is no other member, nor will be, and the user leaves the times between members to km.
+func alone(s *supervisor.Server) bool {
+	for _, flag := range []string{"initial-cluster", "listen-peer-urls", "discovery-srv", "discovery-endpoints", "heartbeat-interval", "election-timeout"} {
+		if s.Given(flag) {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *etcd) check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
@@ -269,7 +284,7 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	}
 	fatal := make(fatalHook, 1)
 	// Upstream ends the process with a fatal line, or a panic in one of its goroutines, where its data cannot be read.
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal)))
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal), zap.WrapCore(forgive)))
 
 	var streams streams
 	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, streams.option())
