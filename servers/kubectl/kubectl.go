@@ -20,6 +20,8 @@ import (
 	"k8s.io/kubectl/pkg/cmd/util"
 
 	"github.com/seed-200a7251/km/servers/cluster"
+	// Only the effect on upstream is wanted.
+	_ "github.com/seed-200a7251/km/servers/kubectl/translations"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )

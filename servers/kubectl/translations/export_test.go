@@ -1,0 +1,5 @@
+package translations
+
+var Called = called
+
+func Skipped() bool { return skipped }
