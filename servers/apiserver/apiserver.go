@@ -16,10 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
-	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 	"k8s.io/kubernetes/pkg/serviceaccount"
@@ -62,6 +60,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Check:    check,
 		Listen:   c.Listen,
 		Prepare:  a.prepare,
+		Build:    a.build,
 		Run:      a.run,
 		Ready:    a.ready,
 		Address:  cluster.HTTPS,
@@ -80,6 +79,7 @@ var values = map[string][]string{
 type apiserver struct {
 	cluster *cluster.Cluster
 	started component.Handoff[chan struct{}] // closed when this start can be used
+	next    *chain                           // made by build, for run
 }
 
 // defaults are those of a cluster on one machine that is not open to the world. Upstream's are for a component whose
@@ -232,98 +232,6 @@ func (a *apiserver) prepare(_ context.Context, p *supervisor.Plan, s *supervisor
 		return nil
 	}
 	return cluster.Write(p.Path("authentication.json"), []byte(authentication))
-}
-
-func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) error {
-	usable := make(chan struct{})
-	defer a.started.Put(usable)()
-	ctx, cancel := unlessStarting(ctx, usable)
-	defer cancel()
-	o, err := newOptions(s)
-	if err != nil {
-		return err
-	}
-	socket, err := a.cluster.TakeListener(s)
-	if err != nil {
-		return err
-	}
-	if socket != nil {
-		l := &listener{Listener: socket, open: map[*conn]struct{}{}}
-		defer l.closeConns()
-		o.SecureServing.Listener = l
-	}
-	completed, err := o.Complete(ctx)
-	if err != nil {
-		return err
-	}
-	// From here on this is app.Run, which does not give access to the server.
-	if completed.InformerName == nil {
-		if completed.InformerName, err = informerName(); err != nil {
-			return err
-		}
-		defer completed.InformerName.Release()
-	}
-	config, err := app.NewConfig(completed)
-	if err != nil {
-		return err
-	}
-	loopback := rest.CopyConfig(config.KubeAPIs.ControlPlane.Generic.LoopbackClientConfig)
-	gate := &gate{usable: usable, ending: ctx.Done(), token: loopback.BearerToken}
-	// All requests come in through the aggregator's chain.
-	aggregator := &config.Aggregator.GenericConfig.Config
-	aggregator.BuildHandlerChainFunc = gate.wrap(aggregator.BuildHandlerChainFunc)
-	completedConfig, err := config.Complete()
-	if err != nil {
-		return err
-	}
-	server, err := app.CreateServerChain(completedConfig)
-	if err != nil {
-		return err
-	}
-	if err := server.GenericAPIServer.AddPostStartHook("km-bind-identities", func(hook genericapiserver.PostStartHookContext) error {
-		// The hook's own context ends when all requests have been served, those of the hook included.
-		return bindIdentities(ctx, hook.LoopbackClientConfig)
-	}); err != nil {
-		return err
-	}
-	prepared, err := server.PrepareRun()
-	if err != nil {
-		return err
-	}
-	go func() {
-		if err := waitUsable(ctx, s, loopback); err == nil {
-			close(usable)
-		}
-	}()
-	return prepared.Run(ctx)
-}
-
-// informerName is the name by which metrics tell informers apart. Upstream wants each only once in a process.
-func informerName() (*cache.InformerName, error) {
-	name, err := cache.NewInformerName(upstream)
-	if err != nil { // of another cluster in this process
-		return cache.NewInformerName(upstream + "-" + rand.Text())
-	}
-	return name, nil
-}
-
-// startTime is how long a start may take before a stop interrupts it.
-const startTime = 10 * time.Second
-
-// unlessStarting returns a context that ends with ctx, but not before the server is usable: a start that is interrupted
-// leaves requests of the server to itself, and hooks, waiting for each other, and the stop takes up to a minute, where
-// finishing the start takes a second or two.
-func unlessStarting(ctx context.Context, usable <-chan struct{}) (context.Context, context.CancelFunc) {
-	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		select {
-		case <-usable:
-		case <-time.After(startTime):
-		case <-lasting.Done():
-		}
-		cancel()
-	})
-	return lasting, func() { stop(); cancel() }
 }
 
 // readyPoll is how often it is asked whether the server is ready. The answer costs the server less than a millisecond.

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -18,7 +17,6 @@ import (
 	kubeadmconstants "k8s.io/kubernetes/cmd/kubeadm/app/constants"
 	kubeconfigphase "k8s.io/kubernetes/cmd/kubeadm/app/phases/kubeconfig"
 
-	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -192,31 +190,4 @@ func CheckKubeconfig(s *supervisor.Server) error {
 		return fmt.Errorf("%s: --%s.kubeconfig=%s cannot be read: %w", s.Name(), s.Name(), file, cause(err))
 	}
 	return nil
-}
-
-// ClientDefaults are the defaults of a server that is a client of the apiserver and serves beside it. Against an apiserver
-// elsewhere only the address is set: that control plane has its own ways, leader election among them.
-func ClientDefaults(p *supervisor.Plan, s *supervisor.Server) error {
-	if err := s.Default("bind-address", "127.0.0.1"); err != nil || !p.Selected("apiserver") {
-		return err
-	}
-	kubeconfig := KubeconfigPath(p, s.Name())
-	return component.Defaults(s,
-		"kubeconfig", kubeconfig,
-		"authentication-kubeconfig", kubeconfig,
-		"authorization-kubeconfig", kubeconfig,
-		"client-ca-file", PKIPath(p, "ca.crt"),
-		"requestheader-client-ca-file", PKIPath(p, "front-proxy-ca.crt"),
-		// It is alone; and when its context ends, upstream's leader election ends the process.
-		"leader-elect", "false",
-	)
-}
-
-// PrepareClient makes the kubeconfig of a server that is a client of the apiserver, if that is run beside it. It is the
-// Prepare of a supervisor.Server.
-func (c *Cluster) PrepareClient(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
-	if !p.Selected("apiserver") {
-		return nil
-	}
-	return c.EnsureKubeconfig(p, s.Name())
 }

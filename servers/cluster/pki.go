@@ -71,7 +71,7 @@ func (k *pki) ensure() error {
 		}
 		// Whoever keeps the authority's key elsewhere has made all that kubeadm knows of, and does without this one.
 		if ca.BaseName == kubeadmconstants.CACertAndKeyBaseName && caKey != nil {
-			if err := k.ensureLeaf(kubeletCert, k.kubeletConfig(nil), ca.BaseName, caCert, caKey); err != nil {
+			if err := k.ensureLeaf(kubeletCert, k.servingConfig("km:kubelet"), ca.BaseName, caCert, caKey); err != nil {
 				return err
 			}
 		}
@@ -83,10 +83,11 @@ func (k *pki) ensure() error {
 // none: there each kubelet makes its own.
 const kubeletCert = "kubelet"
 
-func (k *pki) kubeletConfig(names []string) *pkiutil.CertConfig {
+// servingConfig is for a certificate with which something on this machine serves, at loopback and at the names and addresses.
+func (k *pki) servingConfig(commonName string, names ...string) *pkiutil.CertConfig {
 	config := &pkiutil.CertConfig{
 		Config: certutil.Config{
-			CommonName: "km:kubelet",
+			CommonName: commonName,
 			AltNames:   certutil.AltNames{DNSNames: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}},
 			Usages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		},
@@ -106,17 +107,22 @@ func (k *pki) kubeletConfig(names []string) *pkiutil.CertConfig {
 // EnsureNodeCert sees to it that the certificate with which nodes on this machine serve is for these names and addresses, too.
 // The apiserver's keys must have been made.
 func (c *Cluster) EnsureNodeCert(names ...string) error {
-	name := kubeadmconstants.CACertAndKeyBaseName
-	cert, err := pkiutil.TryLoadCertFromDisk(c.pki.dir, name)
+	return c.pki.ensureServing(kubeletCert, c.pki.servingConfig("km:kubelet", names...))
+}
+
+// ensureServing makes a certificate that the cluster's authority signs. It needs the authority's key only if there is something to
+// sign: whoever keeps that elsewhere has put a certificate there.
+func (k *pki) ensureServing(name string, config *pkiutil.CertConfig) error {
+	authority := kubeadmconstants.CACertAndKeyBaseName
+	cert, err := pkiutil.TryLoadCertFromDisk(k.dir, authority)
 	if err != nil {
 		return err
 	}
-	// Whoever keeps this key elsewhere has put a certificate there that is for these names.
-	key, err := pkiutil.TryLoadKeyFromDisk(c.pki.dir, name)
+	key, err := pkiutil.TryLoadKeyFromDisk(k.dir, authority)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return c.pki.ensureLeaf(kubeletCert, c.pki.kubeletConfig(names), name, cert, key)
+	return k.ensureLeaf(name, config, authority, cert, key)
 }
 
 // NodeCert is where the certificate is with which nodes on this machine serve, and its key.

@@ -3,9 +3,7 @@ package controllermanager
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"strings"
@@ -25,6 +23,7 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 	cmapp "k8s.io/controller-manager/app"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	"k8s.io/kubernetes/cmd/kube-controller-manager/app/config"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app/options"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/names"
 	"k8s.io/kubernetes/pkg/controller/replicaset/metrics"
@@ -60,6 +59,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Check:         check,
 		Listen:        c.Listen,
 		Prepare:       m.prepare,
+		Build:         m.build,
 		Run:           m.run,
 		Ready:         ready,
 		Address:       cluster.HTTPS,
@@ -67,15 +67,20 @@ func New(c *cluster.Cluster) *supervisor.Server {
 	}
 }
 
-type controllerManager struct{ cluster *cluster.Cluster }
+type controllerManager struct {
+	cluster *cluster.Cluster
+	next    *config.CompletedConfig // made by build, for run
+}
 
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if err := cluster.ClientDefaults(p, s); err != nil || !p.Selected("apiserver") {
 		return err
 	}
 	pki := func(file string) string { return cluster.PKIPath(p, file) }
-	if err := signing(s, pki("ca.crt"), pki("ca.key")); err != nil {
-		return err
+	if cluster.Signs(p) {
+		if err := signing(s, pki("ca.crt"), pki("ca.key")); err != nil {
+			return err
+		}
 	}
 	return component.Defaults(s,
 		"root-ca-file", pki("ca.crt"),
@@ -103,15 +108,10 @@ func (m *controllerManager) prepare(ctx context.Context, p *supervisor.Plan, s *
 	return m.cluster.PrepareClient(ctx, p, s)
 }
 
-// signing lets the cluster's CA sign certificate requests, of the kinds for which the user names no other one. Without its
-// key, which may be kept elsewhere, nothing is signed.
+// signing lets the cluster's CA sign certificate requests, of the kinds for which the user names no other one.
 func signing(s *supervisor.Server, cert, key string) error {
 	if s.Given("cluster-signing-cert-file") || s.Given("cluster-signing-key-file") {
 		return nil // upstream refuses the others beside these
-	}
-	_, certErr := os.Stat(cert)
-	if _, keyErr := os.Stat(key); certErr == nil && errors.Is(keyErr, fs.ErrNotExist) {
-		return nil
 	}
 	for _, kind := range []string{"kubelet-serving", "kubelet-client", "kube-apiserver-client", "legacy-unknown"} {
 		certFlag, keyFlag := "cluster-signing-"+kind+"-cert-file", "cluster-signing-"+kind+"-key-file"
@@ -160,7 +160,7 @@ func check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
 	return cluster.CheckKubeconfig(s)
 }
 
-func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []string) error {
+func (m *controllerManager) build(ctx context.Context, s *supervisor.Server) error {
 	o, err := newOptions(s)
 	if err != nil {
 		return err
@@ -172,11 +172,21 @@ func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []s
 	if err != nil {
 		return err
 	}
+	m.next = config.Complete()
+	return nil
+}
+
+func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []string) error {
+	if s.Value("use-service-account-credentials") == "true" {
+		if err := makeAccounts(ctx, m.next.Kubeconfig); err != nil && ctx.Err() == nil {
+			s.Logger().Warn("the service accounts of the controllers are made one by one", zap.Error(err))
+		}
+	}
 	// Registered for the process; left there, the next start fails.
 	defer configz.Delete(app.ConfigzName)
 	defer unregister()
 	defer releaseName()
-	return app.Run(ctx, config.Complete())
+	return app.Run(ctx, m.next)
 }
 
 // unregister takes the metrics of replica sets out of the process's registry: upstream complains where the next start finds

@@ -47,7 +47,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		FlagValues:    component.FlagValues(nil),
 		Packages:      []string{"k8s.io/kubernetes/cmd/kube-scheduler", "k8s.io/kubernetes/pkg/scheduler"},
 		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
-		Defaults:      cluster.ClientDefaults,
+		Defaults:      defaults,
 		Check:         check,
 		Listen:        c.Listen,
 		Prepare:       sched.prepare,
@@ -69,6 +69,14 @@ type running struct {
 	config    *schedulerconfig.CompletedConfig
 	scheduler *upstreamscheduler.Scheduler
 	standby   chan struct{} // closed when another one leads
+}
+
+func defaults(p *supervisor.Plan, s *supervisor.Server) error {
+	if err := cluster.ClientDefaults(p, s); err != nil {
+		return err
+	}
+	// Upstream's is to note each wait of each goroutine, which here are those of all servers.
+	return s.Default("contention-profiling", "false")
 }
 
 // newOptions returns options for one start.

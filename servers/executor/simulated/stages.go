@@ -2,12 +2,14 @@ package simulated
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -17,6 +19,7 @@ import (
 	podfast "sigs.k8s.io/kwok/kustomize/stage/pod/fast"
 	"sigs.k8s.io/kwok/pkg/apis/v1alpha1"
 	"sigs.k8s.io/kwok/pkg/client/clientset/versioned"
+	typed "sigs.k8s.io/kwok/pkg/client/clientset/versioned/typed/apis/v1alpha1"
 	"sigs.k8s.io/kwok/pkg/kwok/controllers"
 	kwokclient "sigs.k8s.io/kwok/pkg/utils/client"
 	"sigs.k8s.io/yaml"
@@ -94,20 +97,36 @@ func ensureStages(ctx context.Context, config *rest.Config) error {
 		}
 		// Established says that it will be served; it takes a moment.
 		err := waitFor(ctx, func(ctx context.Context) (bool, error) {
-			_, err := kwok.KwokV1alpha1().Stages().Create(ctx, stage, metav1.CreateOptions{})
-			switch {
-			case err == nil, apierrors.IsAlreadyExists(err):
-				return true, nil
-			case apierrors.IsNotFound(err):
+			err := ensureStage(ctx, kwok.KwokV1alpha1().Stages(), stage)
+			if apierrors.IsNotFound(err) {
 				return false, nil
 			}
-			return false, fmt.Errorf("%s: %w", stage.Name, err)
+			return err == nil, err
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", stage.Name, err)
 		}
 	}
 	return nil
+}
+
+// ensureStage makes a Stage that is missing. It applies it: upstream has whoever creates an object of a definition that is younger
+// than two seconds wait for two seconds (k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go), for the sake of
+// other API servers, of which there are none.
+func ensureStage(ctx context.Context, stages typed.StageInterface, stage *v1alpha1.Stage) error {
+	_, err := stages.Get(ctx, stage.Name, metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	text, err := json.Marshal(stage)
+	if err != nil {
+		return err
+	}
+	_, err = stages.Patch(ctx, stage.Name, types.ApplyPatchType, text, metav1.PatchOptions{FieldManager: "km"})
+	if apierrors.IsConflict(err) {
+		return nil // somebody else has made it meanwhile
+	}
+	return err
 }
 
 // play starts kwok's controllers. They end with ctx.
@@ -132,7 +151,7 @@ func play(ctx context.Context, kubeconfig, podCIDR string, port int) error {
 	if err != nil {
 		return err
 	}
-	typed, err := kubernetes.NewForConfig(config)
+	core, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
 	}
@@ -147,7 +166,7 @@ func play(ctx context.Context, kubeconfig, podCIDR string, port int) error {
 		RESTMapper:                        mapper,
 		ImpersonatingDynamicClient:        clients.ToImpersonatingDynamicClient(),
 		ImpersonatingTypedClient:          clients.ToImpersonatingTypedClient(),
-		TypedClient:                       typed,
+		TypedClient:                       core,
 		TypedKwokClient:                   kwok,
 		ManageNodesWithAnnotationSelector: fakeAnnotation + "=fake",
 		CIDR:                              podCIDR,

@@ -1,0 +1,174 @@
+package apiserver
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	aggregatorserver "k8s.io/kube-aggregator/pkg/apiserver"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// chain is the chain of servers of which the API server consists, for one start. To make it takes about a second, and no etcd:
+// what it asks etcd waits until that answers.
+type chain struct {
+	ctx       context.Context // the server's
+	end       context.CancelFunc
+	usable    chan struct{} // closed when it can be used
+	loopback  *rest.Config
+	server    *aggregatorserver.APIAggregator
+	prepared  interface{ Run(context.Context) error }
+	hooks     *earlyHooks
+	documents documents
+	releases  []func() // what is to be called at the end
+	take      func() bool
+}
+
+func (c *chain) release() {
+	c.end()
+	for _, release := range c.releases {
+		release()
+	}
+}
+
+func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
+	c := &chain{usable: make(chan struct{})}
+	c.ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
+	if err := c.make(a, s); err != nil {
+		c.release()
+		return err
+	}
+	a.next = c
+	c.take = context.AfterFunc(ctx, func() { // it is not run
+		c.release()
+		c.server.GenericAPIServer.Destroy()
+	})
+	return nil
+}
+
+func (c *chain) make(a *apiserver, s *supervisor.Server) error {
+	o, err := newOptions(s)
+	if err != nil {
+		return err
+	}
+	socket, err := a.cluster.TakeListener(s)
+	if err != nil {
+		return err
+	}
+	if socket != nil {
+		l := newListener(socket)
+		c.releases = append(c.releases, l.closeConns)
+		o.SecureServing.Listener = l
+	}
+	completed, err := o.Complete(c.ctx)
+	if err != nil {
+		return err
+	}
+	// From here on this is app.Run, which does not give access to the server.
+	if completed.InformerName == nil {
+		if completed.InformerName, err = informerName(); err != nil {
+			return err
+		}
+		c.releases = append(c.releases, completed.InformerName.Release)
+	}
+	return c.makeServer(completed)
+}
+
+func (c *chain) makeServer(completed options.CompletedOptions) error {
+	config, err := app.NewConfig(completed)
+	if err != nil {
+		return err
+	}
+	c.loopback = rest.CopyConfig(config.KubeAPIs.ControlPlane.Generic.LoopbackClientConfig)
+	gate := &gate{usable: c.usable, ending: c.ctx.Done(), token: c.loopback.BearerToken}
+	// All requests come in through the aggregator's chain.
+	aggregator := &config.Aggregator.GenericConfig.Config
+	aggregator.BuildHandlerChainFunc = gate.wrap(aggregator.BuildHandlerChainFunc)
+	if l, ok := completed.SecureServing.Listener.(*listener); ok {
+		aggregator.BuildHandlerChainFunc = l.wrap(aggregator.BuildHandlerChainFunc)
+	}
+	c.hooks = startHooks(c.ctx, config.KubeAPIs.ControlPlane.Generic)
+	completedConfig, err := config.Complete()
+	if err != nil {
+		return err
+	}
+	generic := completedConfig.KubeAPIs.ControlPlane.Generic.Config
+	serveV2 := takeOpenAPI(generic)
+	generic.OpenAPIV3Config = c.documents.collect(generic.OpenAPIV3Config)
+	if c.server, err = app.CreateServerChain(completedConfig); err != nil {
+		return err
+	}
+	if err := serveV2(c.server.GenericAPIServer.NextDelegate()); err != nil {
+		return err
+	}
+	if err := c.server.GenericAPIServer.AddPostStartHook("km-bind-identities", func(hook genericapiserver.PostStartHookContext) error {
+		// The hook's own context ends when all requests have been served, those of the hook included.
+		return bindIdentities(c.ctx, hook.LoopbackClientConfig)
+	}); err != nil {
+		return err
+	}
+	if err := c.hooks.addTo(c.server.GenericAPIServer); err != nil {
+		return err
+	}
+	c.prepared, err = c.server.PrepareRun()
+	forgetBuilders(generic, &config.ApiExtensions.GenericConfig.Config, aggregator)
+	return err
+}
+
+func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) error {
+	c := a.next
+	if !c.take() {
+		return ctx.Err()
+	}
+	defer c.release()
+	defer a.started.Put(c.usable)()
+	defer c.endWith(ctx)()
+	close(c.hooks.serves)
+	go func() {
+		if err := waitUsable(c.ctx, s, c.loopback); err == nil {
+			close(c.usable)
+			c.emptyDocuments()
+		}
+	}()
+	return c.prepared.Run(c.ctx)
+}
+
+// emptyDocuments gives back the memory of what has been made to be sent.
+func (c *chain) emptyDocuments() {
+	kube, ok := c.server.GenericAPIServer.NextDelegate().(*genericapiserver.GenericAPIServer)
+	if ok && kube.OpenAPIV3VersionedService != nil {
+		c.documents.empty(kube.OpenAPIV3VersionedService.HandleDiscovery)
+	}
+}
+
+// startTime is how long a start may take before a stop interrupts it.
+const startTime = 10 * time.Second
+
+// endWith has the server end with ctx, but not before it is usable: a start that is interrupted leaves requests of the server to
+// itself, and hooks, waiting for each other, and the stop takes up to a minute, where finishing the start takes a second or
+// two.
+func (c *chain) endWith(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		select {
+		case <-c.usable:
+		case <-time.After(startTime):
+		case <-c.ctx.Done():
+		}
+		c.end()
+	})
+}
+
+// informerName is the name by which metrics tell informers apart. Upstream wants each only once in a process.
+func informerName() (*cache.InformerName, error) {
+	name, err := cache.NewInformerName(upstream)
+	if err != nil { // of another cluster in this process
+		return cache.NewInformerName(upstream + "-" + rand.Text())
+	}
+	return name, nil
+}

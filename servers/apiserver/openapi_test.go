@@ -1,0 +1,113 @@
+package apiserver
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"weak"
+
+	"github.com/emicklei/go-restful/v3"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/kube-openapi/pkg/builder"
+	"k8s.io/kube-openapi/pkg/builder3"
+	"k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/common/restfuladapter"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+)
+
+// sample is what the container of these tests serves.
+type sample struct{}
+
+const sampleName = "github.com/seed-200a7251/km/servers/apiserver.sample"
+
+var sampleInfo = &spec.Info{InfoProps: spec.InfoProps{Title: "samples", Version: "v1"}} // without it there is no protobuf
+
+func sampleContainer() *restful.Container {
+	service := new(restful.WebService).Path("/apis/samples/v1").Produces("application/json")
+	service.Route(service.GET("/one").To(func(*restful.Request, *restful.Response) {}).Operation("one").Returns(200, "OK", sample{}))
+	container := restful.NewContainer()
+	container.Add(service)
+	return container
+}
+
+func sampleDefinitions(common.ReferenceCallback) map[string]common.OpenAPIDefinition {
+	schema := spec.Schema{SchemaProps: spec.SchemaProps{Description: "is a sample", Type: []string{"object"}}}
+	return map[string]common.OpenAPIDefinition{sampleName: {Schema: schema}}
+}
+
+func operation(r *restful.Route) (string, []string, error) { return r.Operation, nil, nil }
+
+func sampleConfig() *common.Config {
+	return &common.Config{Info: sampleInfo, GetOperationIDAndTags: operation, GetDefinitions: sampleDefinitions}
+}
+
+func sampleV3Config() *common.OpenAPIV3Config {
+	return &common.OpenAPIV3Config{Info: sampleInfo, GetOperationIDAndTags: operation, GetDefinitions: sampleDefinitions,
+		Definitions: sampleDefinitions(nil)}
+}
+
+func ask(h http.Handler, path, accept string) string {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Header.Set("Accept", accept)
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, r)
+	return answer.Body.String()
+}
+
+// The document is made for the first who asks for it, and once.
+func TestOpenAPIWhenAsked(t *testing.T) {
+	made := 0
+	config := sampleConfig()
+	config.GetDefinitions = func(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
+		made++
+		return sampleDefinitions(ref)
+	}
+	mux := http.NewServeMux()
+	serveOpenAPI(config, sampleContainer(), mux)
+	if made != 0 {
+		t.Error("it is made before anybody asks")
+	}
+	for range 2 {
+		if text := ask(mux, openAPIPath, "application/json"); !strings.Contains(text, "/apis/samples/v1/one") || !strings.Contains(text, "is a sample") {
+			t.Errorf("it lacks what is served: %s", text)
+		}
+	}
+	if made != 1 {
+		t.Errorf("it is made %d times", made)
+	}
+	if config.GetOperationIDAndTagsFromRoute != nil {
+		t.Error("the builder is kept")
+	}
+}
+
+// Nothing holds the first document, nor the definitions, when the configs have been cleaned.
+func TestForgetBuilders(t *testing.T) {
+	config := &genericapiserver.Config{OpenAPIConfig: sampleConfig(), OpenAPIV3Config: sampleV3Config()}
+	routes := restfuladapter.AdaptWebServices(sampleContainer().RegisteredWebServices())
+	two, err := builder.BuildOpenAPISpecFromRoutes(routes, config.OpenAPIConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	three, err := builder3.BuildOpenAPISpecFromRoutes(routes, config.OpenAPIV3Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held2, held3 := weak.Make(two), weak.Make(three)
+	forgetBuilders(config)
+	runtime.GC()
+	if held2.Value() != nil {
+		t.Error("the document of v2 is held")
+	}
+	if held3.Value() != nil {
+		t.Error("the document of v3 is held")
+	}
+	if config.OpenAPIV3Config.Definitions != nil {
+		t.Error("the definitions are held")
+	}
+	if again, err := builder3.BuildOpenAPISpecFromRoutes(routes, config.OpenAPIV3Config); err != nil || again.Paths.Paths["/apis/samples/v1/one"] == nil {
+		t.Errorf("no document can be made any more: %v", err)
+	}
+	runtime.KeepAlive(config)
+}

@@ -1,0 +1,63 @@
+package apiserver
+
+import (
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
+	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy"
+)
+
+// roleWorkers is how many make the roles and bindings of Kubernetes. One alone, as upstream, makes some hundred requests one after another,
+// each of which waits for the disk.
+const roleWorkers = 4
+
+// rolesHook is upstream's hook that makes Kubernetes' roles and bindings (rbacrest.RESTStorageProvider.PostStartHook), by several
+// workers at a time.
+func rolesHook() genericapiserver.PostStartHookFunc {
+	policies := rolePolicies()
+	return func(hook genericapiserver.PostStartHookContext) error {
+		results := make(chan error, len(policies))
+		for _, policy := range policies {
+			go func() { results <- policy.EnsureRBACPolicy()(hook) }()
+		}
+		var failed error
+		for range policies {
+			if err := <-results; failed == nil {
+				failed = err
+			}
+		}
+		return failed
+	}
+}
+
+// rolePolicies are all roles and bindings of Kubernetes, in parts of which none needs another one. What is renamed or split in data
+// of older versions is in the first one, together with what it becomes.
+func rolePolicies() [roleWorkers]rbacrest.PolicyData {
+	var parts [roleWorkers]rbacrest.PolicyData
+	first := &parts[0]
+	first.ClusterRolesToAggregate = bootstrappolicy.ClusterRolesToAggregate()
+	first.ClusterRoleBindingsToSplit = bootstrappolicy.ClusterRoleBindingsToSplit()
+	first.Roles, first.RoleBindings = bootstrappolicy.NamespaceRoles(), bootstrappolicy.NamespaceRoleBindings()
+
+	together := map[string]bool{}
+	for from, to := range first.ClusterRolesToAggregate {
+		together[from], together[to] = true, true
+	}
+	for from, to := range first.ClusterRoleBindingsToSplit {
+		together[from], together[to.Name] = true, true
+	}
+	part := func(i int, name string) *rbacrest.PolicyData {
+		if together[name] {
+			return first
+		}
+		return &parts[i%roleWorkers]
+	}
+	for i, role := range append(bootstrappolicy.ClusterRoles(), bootstrappolicy.ControllerRoles()...) {
+		p := part(i, role.Name)
+		p.ClusterRoles = append(p.ClusterRoles, role)
+	}
+	for i, binding := range append(bootstrappolicy.ClusterRoleBindings(), bootstrappolicy.ControllerRoleBindings()...) {
+		p := part(i, binding.Name)
+		p.ClusterRoleBindings = append(p.ClusterRoleBindings, binding)
+	}
+	return parts
+}

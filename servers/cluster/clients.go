@@ -1,0 +1,60 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// ClientDefaults are the defaults of a server that is a client of the apiserver and serves beside it. Against an apiserver
+// elsewhere only the address is set: that control plane has its own ways, leader election among them.
+func ClientDefaults(p *supervisor.Plan, s *supervisor.Server) error {
+	if err := s.Default("bind-address", "127.0.0.1"); err != nil || !p.Selected("apiserver") {
+		return err
+	}
+	kubeconfig := KubeconfigPath(p, s.Name())
+	pairs := []string{
+		"kubeconfig", kubeconfig,
+		"authentication-kubeconfig", kubeconfig,
+		"authorization-kubeconfig", kubeconfig,
+		"client-ca-file", PKIPath(p, "ca.crt"),
+		"requestheader-client-ca-file", PKIPath(p, "front-proxy-ca.crt"),
+		// It is alone; and when its context ends, upstream's leader election ends the process.
+		"leader-elect", "false",
+	}
+	if Signs(p) && !s.Given("cert-dir") && !s.Given("tls-cert-file") && !s.Given("tls-private-key-file") {
+		// Without them upstream makes an RSA key at each start, for some hundred milliseconds of CPU time.
+		pairs = append(pairs, "tls-cert-file", PKIPath(p, s.Name()+".crt"), "tls-private-key-file", PKIPath(p, s.Name()+".key"))
+	}
+	return component.Defaults(s, pairs...)
+}
+
+// Signs reports whether the cluster's authority can sign something. Its key may be kept elsewhere, with only the certificate here.
+func Signs(p *supervisor.Plan) bool {
+	_, certErr := os.Stat(PKIPath(p, "ca.crt"))
+	_, keyErr := os.Stat(PKIPath(p, "ca.key"))
+	return certErr != nil || !errors.Is(keyErr, fs.ErrNotExist)
+}
+
+// PrepareClient makes the kubeconfig of a server that is a client of the apiserver, if that is run beside it, and the certificate
+// with which it serves, if it has none of its own. It is the Prepare of a supervisor.Server.
+func (c *Cluster) PrepareClient(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if !p.Selected("apiserver") {
+		return nil
+	}
+	if name := s.Name(); s.Value("tls-cert-file") == PKIPath(p, name+".crt") {
+		var names []string
+		if ip := net.ParseIP(s.Value("bind-address")); ip != nil && !ip.IsUnspecified() {
+			names = append(names, ip.String())
+		}
+		if err := c.pki.ensureServing(name, c.pki.servingConfig("km:"+name, names...)); err != nil {
+			return err
+		}
+	}
+	return c.EnsureKubeconfig(p, s.Name())
+}

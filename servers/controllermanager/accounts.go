@@ -1,0 +1,48 @@
+package controllermanager
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy"
+)
+
+// accountWorkers is how many make service accounts at a time.
+const accountWorkers = 8
+
+// makeAccounts makes the service accounts of the controllers in a new cluster. Upstream makes them one after another while it makes the
+// controllers (k8s.io/controller-manager/pkg/clientbuilder), and each of them waits for the disk.
+func makeAccounts(ctx context.Context, config *rest.Config) error {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	there, err := client.CoreV1().ServiceAccounts(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{Limit: 1})
+	if err != nil || len(there.Items) > 0 {
+		return err
+	}
+	var g errgroup.Group
+	g.SetLimit(accountWorkers)
+	for _, binding := range bootstrappolicy.ControllerRoleBindings() {
+		for _, subject := range binding.Subjects {
+			if subject.Kind != rbacv1.ServiceAccountKind || subject.Namespace != metav1.NamespaceSystem {
+				continue
+			}
+			account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: subject.Name, Namespace: subject.Namespace}}
+			g.Go(func() error {
+				_, err := client.CoreV1().ServiceAccounts(account.Namespace).Create(ctx, account, metav1.CreateOptions{})
+				if apierrors.IsAlreadyExists(err) {
+					return nil
+				}
+				return err
+			})
+		}
+	}
+	return g.Wait()
+}
