@@ -93,6 +93,8 @@ func (hk *HyperKube) serve(ctx context.Context, p *Plan, n *notifier, begin time
 	g.beside, g.job = p.admin.serve, p.job
 	shown := hk.tell(ctx, p, g, n, begin)
 	go n.watch(ctx, g)
+	go p.relax(ctx, g)
+	go p.giveBack(ctx)
 	err = g.run(signals)
 	if p.job != nil {
 		p.job.kill()

@@ -1,0 +1,57 @@
+package supervisor
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// countFree returns how often memory has been returned from now on.
+func countFree(t *testing.T) *int {
+	usual := freeMemory
+	t.Cleanup(func() { freeMemory = usual })
+	var n int
+	freeMemory = func() { n++ }
+	return &n
+}
+
+// Nothing is done during the start; memory is returned when what belongs to it is over, and once.
+func TestGiveBack(t *testing.T) {
+	freed := countFree(t)
+	synctest.Test(t, func(t *testing.T) {
+		p := &Plan{began: newBeginning()}
+		go p.giveBack(t.Context())
+		for _, step := range []struct {
+			what string
+			do   func()
+			want int
+		}{
+			{"before all are ready", func() { time.Sleep(time.Hour) }, 0},
+			{"when all are ready", func() { close(p.began.over) }, 0},
+			{"before they have settled", func() { time.Sleep(settleTime - 1) }, 0},
+			{"when they have settled", func() { time.Sleep(1) }, 1},
+			{"later", func() { time.Sleep(time.Hour) }, 1},
+		} {
+			step.do()
+			synctest.Wait()
+			if *freed != step.want {
+				t.Errorf("%s: memory has been returned %d times, want %d", step.what, *freed, step.want)
+			}
+		}
+	})
+}
+
+// What is not the run's own, or is busy, is left alone.
+func TestGiveBackNothing(t *testing.T) {
+	for name, p := range map[string]*Plan{"embedded": {Embedded: true}, "with a command": {job: &job{}}} {
+		freed := countFree(t)
+		synctest.Test(t, func(t *testing.T) {
+			p.began = newBeginning()
+			close(p.began.over)
+			p.giveBack(t.Context())
+		})
+		if *freed != 0 {
+			t.Errorf("%s: memory has been returned", name)
+		}
+	}
+}
