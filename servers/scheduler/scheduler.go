@@ -76,7 +76,11 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		return err
 	}
 	// Upstream's is to note each wait of each goroutine, which here are those of all servers.
-	return s.Default("contention-profiling", "false")
+	if err := s.Default("contention-profiling", "false"); err != nil || !p.Selected("apiserver") {
+		return err
+	}
+	// Upstream's limit of 50 requests a second is to protect a shared API server. With it no more pods than that find a node.
+	return component.Defaults(s, "kube-api-qps", "500", "kube-api-burst", "1000")
 }
 
 // newOptions returns options for one start.
