@@ -40,10 +40,12 @@ func sampleDefinitions(common.ReferenceCallback) map[string]common.OpenAPIDefini
 func operation(r *restful.Route) (string, []string, error) { return r.Operation, nil, nil }
 
 func sampleConfig() *common.Config {
+	//lint:ignore SA1019 the server's own configs have it (k8s.io/apiserver/pkg/server.DefaultOpenAPIConfig)
 	return &common.Config{Info: sampleInfo, GetOperationIDAndTags: operation, GetDefinitions: sampleDefinitions}
 }
 
 func sampleV3Config() *common.OpenAPIV3Config {
+	//lint:ignore SA1019 as above
 	return &common.OpenAPIV3Config{Info: sampleInfo, GetOperationIDAndTags: operation, GetDefinitions: sampleDefinitions,
 		Definitions: sampleDefinitions(nil)}
 }
