@@ -7,22 +7,26 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
 // side is one of the two that are compared.
 type side interface {
 	name() string
-	// launch starts a cluster on the state in dir, which may be empty, and returns when all is ready. If it fails, nothing
-	// that it has started runs any more.
-	launch(ctx context.Context, dir string) (*cluster, error)
+	// launch starts a cluster with simulated nodes on the state in dir, which may be empty, and returns when all is ready. If
+	// it fails, nothing that it has started runs any more.
+	launch(ctx context.Context, dir string, nodes int) (*cluster, error)
+	// access is how to reach a cluster in dir, from before its start on.
+	access(dir string) access
 }
 
-// cluster is etcd, apiserver, controller manager and scheduler, in however many processes.
+// cluster is etcd, apiserver, controller manager, scheduler and kwok's controller, in however many processes.
 type cluster struct {
+	access
 	ports ports
-	pki   string
 	began time.Time     // when its first process was started
 	ready time.Time     // when it was seen from outside that all is ready
 	own   time.Duration // when it said so itself, after began; 0 if it does not
@@ -31,13 +35,17 @@ type cluster struct {
 	// the other way round.
 	steps  [][]*proc
 	client *client
+	// restartScheduler stops the scheduler, and returns when it has been started again.
+	restartScheduler func(ctx context.Context) error
+	// admin talks to km's own API; nil for the other side.
+	admin *http.Client
 }
 
 // ports are free ones, the same for both sides, which never run at the same time. The apiserver's is part of kubeconfigs.
-type ports struct{ etcd, peer, apiserver, controllerManager, scheduler int }
+type ports struct{ etcd, peer, apiserver, controllerManager, scheduler, kwok int }
 
 func freePorts() (p ports, err error) {
-	for _, port := range []*int{&p.etcd, &p.peer, &p.apiserver, &p.controllerManager, &p.scheduler} {
+	for _, port := range []*int{&p.etcd, &p.peer, &p.apiserver, &p.controllerManager, &p.scheduler, &p.kwok} {
 		// All stay open until all are found, or the same one is found twice.
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -66,12 +74,8 @@ func (c *cluster) poll(ctx context.Context, what string, ask func() error) error
 
 // pause waits. It returns an error if a process has ended, or if ctx ends.
 func (c *cluster) pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := sleep(ctx, d); err != nil {
+		return err
 	}
 	for _, p := range c.processes() {
 		if !p.running() {
@@ -81,34 +85,50 @@ func (c *cluster) pause(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
+// sleep waits. It returns an error if ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // awaitAPI waits until the apiserver says that it is ready.
 func (c *cluster) awaitAPI(ctx context.Context) error {
 	err := c.poll(ctx, "keys", func() (err error) {
-		c.client, err = newClient(c.pki)
+		c.client, err = c.connect()
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return c.poll(ctx, "apiserver", func() error { return c.client.ok(ctx, "https://"+address(c.ports.apiserver)+"/readyz") })
+	return c.poll(ctx, "apiserver", func() error { return c.client.ok(ctx, c.apiserver+"/readyz") })
 }
 
-// awaitAll waits until all is ready: the apiserver, and the scheduler say so at /readyz, and the controller manager has made
-// what no pod can be created without. It is the same check for both sides.
-func (c *cluster) awaitAll(ctx context.Context) error {
+// awaitAll waits until all is ready: the apiserver and the scheduler say so at /readyz, the controller manager has made what no
+// pod can be created without, and the nodes are Ready. It is the same check for both sides.
+func (c *cluster) awaitAll(ctx context.Context, nodes int) error {
 	if err := c.awaitAPI(ctx); err != nil {
 		return err
 	}
-	accounts := "https://" + address(c.ports.apiserver) + "/api/v1/namespaces/default/serviceaccounts"
-	err := c.poll(ctx, "service account", func() error { return c.client.exists(ctx, accounts, "default") })
+	if err := c.client.serviceAccount(ctx); err != nil {
+		return fmt.Errorf("service account: %w", err)
+	}
+	err := c.poll(ctx, "scheduler", func() error { return c.client.ok(ctx, "https://"+address(c.ports.scheduler)+"/readyz") })
 	if err != nil {
 		return err
 	}
-	err = c.poll(ctx, "scheduler", func() error { return c.client.ok(ctx, "https://"+address(c.ports.scheduler)+"/readyz") })
+	if err := c.client.nodes(ctx, nodes, false); err != nil {
+		return fmt.Errorf("nodes: %w", err)
+	}
 	c.ready = time.Now()
 	// An idle cluster has no clients: when it stops, it would wait a second for the end of an open connection.
 	c.client.close()
-	return err
+	return nil
 }
 
 func (c *cluster) processes() (all []*proc) {
@@ -130,27 +150,33 @@ func (c *cluster) sum(of func(*proc) (float64, error)) (total float64, err error
 	return total, nil
 }
 
-// watch opens watches, ten on each connection, as informers of that many clients would. They stay open until ctx ends.
-func (c *cluster) watch(ctx context.Context, n int) error {
+// watch opens watches, ten on each connection, as informers of that many clients would. They stay open until ctx ends; ended counts
+// those that have ended.
+func (c *cluster) watch(ctx context.Context, n int) (ended *atomic.Int64, err error) {
+	ended = new(atomic.Int64)
 	resources := []string{"pods", "services", "configmaps", "secrets", "nodes", "namespaces", "endpoints", "events", "serviceaccounts",
 		"persistentvolumes"}
 	var connection *client
 	for i := range n {
 		resource := resources[i%len(resources)]
 		if i%len(resources) == 0 {
-			connection = c.client.separate()
+			if connection, err = c.connect(); err != nil {
+				return nil, err
+			}
 			context.AfterFunc(ctx, connection.close)
 		}
-		body, err := connection.open(ctx, "https://"+address(c.ports.apiserver)+"/api/v1/"+resource+"?watch=1&timeoutSeconds=600")
+		request := connection.api.CoreV1().RESTClient().Get().Resource(resource).Param("watch", "1").Param("timeoutSeconds", "600")
+		body, err := request.Stream(ctx)
 		if err != nil {
-			return fmt.Errorf("watch %d: %w", i+1, err)
+			return nil, fmt.Errorf("watch %d: %w", i+1, err)
 		}
 		go func() {
 			defer body.Close()
 			_, _ = io.Copy(io.Discard, body)
+			ended.Add(1)
 		}()
 	}
-	return nil
+	return ended, nil
 }
 
 // stop ends the cluster in good order and returns how long it took, from the first SIGTERM to the last exit.

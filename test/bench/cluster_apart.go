@@ -5,8 +5,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
+
+	nodefast "sigs.k8s.io/kwok/kustomize/stage/node/fast"
+	nodeheartbeat "sigs.k8s.io/kwok/kustomize/stage/node/heartbeat-with-lease"
+	podfast "sigs.k8s.io/kwok/kustomize/stage/pod/fast"
 )
 
 // apart is the side of the separate processes: upstream's own commands with upstream's defaults, started as an installer
@@ -18,25 +25,43 @@ type apart struct {
 	ports    ports
 }
 
+func newApart(binaries, keys string, ports ports) (*apart, error) {
+	a := &apart{binaries: binaries, keys: keys, ports: ports}
+	// kwokctl gives kwok an administrator's kubeconfig, and a configuration with these stages.
+	if err := a.access("").writeKubeconfig(a.kubeconfig("kwok")); err != nil {
+		return nil, err
+	}
+	stages := []string{nodefast.DefaultNodeInit, nodeheartbeat.DefaultNodeHeartbeatWithLease,
+		podfast.DefaultPodReady, podfast.DefaultPodComplete, podfast.DefaultPodDelete}
+	return a, os.WriteFile(a.stages(), []byte(strings.Join(stages, "\n---\n")), 0o600)
+}
+
 func (a *apart) name() string { return "apart" }
 
-func (a *apart) launch(ctx context.Context, dir string) (*cluster, error) {
+func (a *apart) access(string) access {
+	return access{pki: filepath.Join(a.keys, "pki"), apiserver: "https://" + address(a.ports.apiserver)}
+}
+
+func (a *apart) launch(ctx context.Context, dir string, nodes int) (*cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	c := &cluster{ports: a.ports, pki: filepath.Join(a.keys, "pki")}
-	if err := a.start(ctx, c, dir); err != nil {
+	c := &cluster{access: a.access(dir), ports: a.ports}
+	c.restartScheduler = func(ctx context.Context) error {
+		return a.restart(ctx, c, dir, command{"kube-scheduler", a.scheduler()})
+	}
+	if err := a.start(ctx, c, dir, nodes); err != nil {
 		c.end()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (a *apart) start(ctx context.Context, c *cluster, dir string) error {
+func (a *apart) start(ctx context.Context, c *cluster, dir string, nodes int) error {
 	if err := a.step(c, dir, command{"etcd", a.etcd(dir)}); err != nil {
 		return err
 	}
 	c.began = c.steps[0][0].began
-	plain, err := newClient(c.pki)
+	plain, err := c.connect()
 	if err != nil {
 		return err
 	}
@@ -51,11 +76,15 @@ func (a *apart) start(ctx context.Context, c *cluster, dir string) error {
 	if err := c.awaitAPI(ctx); err != nil {
 		return err
 	}
-	err = a.step(c, dir, command{"kube-controller-manager", a.controllerManager()}, command{"kube-scheduler", a.scheduler()})
+	err = a.step(c, dir, command{"kube-controller-manager", a.controllerManager()}, command{"kube-scheduler", a.scheduler()},
+		command{"kwok", a.kwok()})
 	if err != nil {
 		return err
 	}
-	return c.awaitAll(ctx)
+	if err := c.client.makeNodes(ctx, nodes); err != nil {
+		return err
+	}
+	return c.awaitAll(ctx, nodes)
 }
 
 type command struct {
@@ -67,7 +96,7 @@ type command struct {
 func (a *apart) step(c *cluster, dir string, commands ...command) error {
 	c.steps = append(c.steps, nil)
 	for _, command := range commands {
-		p, err := startProc(command.name, filepath.Join(a.binaries, command.name), dir, nil, command.args...)
+		p, err := a.run(dir, command)
 		if err != nil {
 			return err
 		}
@@ -76,7 +105,36 @@ func (a *apart) step(c *cluster, dir string, commands ...command) error {
 	return nil
 }
 
+func (a *apart) run(dir string, c command) (*proc, error) {
+	return startProc(c.name, filepath.Join(a.binaries, c.name), dir, nil, c.args...)
+}
+
+// restart stops a process, and starts it again.
+func (a *apart) restart(ctx context.Context, c *cluster, dir string, command command) error {
+	for _, step := range c.steps {
+		i := slices.IndexFunc(step, func(p *proc) bool { return p.name == command.name })
+		if i < 0 {
+			continue
+		}
+		if err := step[i].terminate(ctx); err != nil {
+			return err
+		}
+		p, err := a.run(dir, command)
+		if err == nil {
+			step[i] = p
+		}
+		return err
+	}
+	return fmt.Errorf("%s has not been started", command.name)
+}
+
 func (a *apart) pki(file string) string { return filepath.Join(a.keys, "pki", file) }
+
+func (a *apart) kubeconfig(user string) string {
+	return filepath.Join(a.keys, "kubeconfig", user+".conf")
+}
+
+func (a *apart) stages() string { return filepath.Join(a.keys, "kwok.yaml") }
 
 func (a *apart) etcd(dir string) []string {
 	client, peer := "http://"+address(a.ports.etcd), "http://"+address(a.ports.peer)
@@ -131,8 +189,8 @@ func (a *apart) controllerManager() []string {
 func (a *apart) scheduler() []string { return a.client("scheduler", a.ports.scheduler) }
 
 // client are the flags of a component that talks to the apiserver.
-func (a *apart) client(identity string, port int) []string {
-	kubeconfig := filepath.Join(a.keys, "kubeconfig", identity+".conf")
+func (a *apart) client(user string, port int) []string {
+	kubeconfig := a.kubeconfig(user)
 	return []string{
 		"--kubeconfig=" + kubeconfig,
 		"--authentication-kubeconfig=" + kubeconfig,
@@ -141,5 +199,20 @@ func (a *apart) client(identity string, port int) []string {
 		"--requestheader-client-ca-file=" + a.pki("front-proxy-ca.crt"),
 		"--bind-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", port),
+	}
+}
+
+// kwok are the flags that kwokctl gives it.
+func (a *apart) kwok() []string {
+	return []string{
+		"--manage-all-nodes=true",
+		"--kubeconfig=" + a.kubeconfig("kwok"),
+		"--config=" + a.stages(),
+		"--tls-cert-file=" + a.pki("kubelet.crt"),
+		"--tls-private-key-file=" + a.pki("kubelet.key"),
+		"--node-name=localhost",
+		fmt.Sprintf("--node-port=%d", a.ports.kwok),
+		"--server-address=" + address(a.ports.kwok),
+		"--node-lease-duration-seconds=40",
 	}
 }

@@ -12,26 +12,21 @@ import (
 	"time"
 )
 
-// binaries are what the other side consists of.
-var binaries = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+// carried are the binaries in whose place km is.
+var carried = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"}
 
-var errLinks = errors.New("the other side are soft links to km; name a folder with binaries of their own with -apart")
-
-func (b *bench) measureSize() {
-	if !b.wants("size") {
-		return
-	}
+func (b *bench) measureSize(ctx context.Context) {
 	if n, err := megabytes(b.km); err != nil {
 		b.results.failed("km", err, "size")
 	} else {
 		b.results.add("size", "km", n)
 	}
-	if b.apart == "" {
-		b.results.failed("apart", errLinks, "size")
+	if err := b.buildUpstream(ctx, carried...); err != nil {
+		b.results.failed("apart", err, "size")
 		return
 	}
 	var total float64
-	for _, name := range binaries {
+	for _, name := range carried {
 		n, err := megabytes(filepath.Join(b.apart, name))
 		if err != nil {
 			b.results.failed("apart", err, "size")
@@ -50,33 +45,24 @@ func megabytes(file string) (float64, error) {
 	return float64(info.Size()) / 1e6, nil
 }
 
-// measureHelp calls commands that only print, many times, since each takes a moment only.
-func (b *bench) measureHelp(ctx context.Context) {
-	times := max(20, 4*b.runs)
-	calls := []struct {
-		row, side, path string
-		args            []string
-	}{
-		{"help", "km", b.km, []string{"--help"}},
-		{"version", "km", b.km, []string{"version"}},
+// measureCalls calls commands that only print, many times, since each takes a moment only.
+func (b *bench) measureCalls(ctx context.Context) {
+	type call struct {
+		row, side, path, arg string
 	}
-	for _, row := range []string{"help", "version"} {
-		if b.apart == "" {
-			b.results.failed("apart", errLinks, row)
-		}
-	}
-	if b.apart != "" {
+	calls := []call{{"help", "km", b.km, "--help"}, {"version", "km", b.km, "version"}}
+	if err := b.buildUpstream(ctx, "kube-apiserver"); err != nil {
+		b.results.failed("apart", err, "help", "version")
+	} else {
 		server := filepath.Join(b.apart, "kube-apiserver")
-		calls = append(calls, calls[0], calls[1])
-		calls[2].side, calls[2].path = "apart", server
-		calls[3].side, calls[3].path, calls[3].args = "apart", server, []string{"--version"}
+		calls = append(calls, call{"help", "apart", server, "--help"}, call{"version", "apart", server, "--version"})
 	}
-	for range times {
+	for range max(20, 4*b.runs) {
 		for _, c := range calls {
 			if !b.wants(c.row) || ctx.Err() != nil {
 				continue
 			}
-			took, err := timeCommand(ctx, c.path, c.args...)
+			took, err := timeCommand(ctx, c.path, c.arg)
 			if err != nil {
 				b.results.failed(c.side, err, c.row)
 				continue
@@ -86,10 +72,11 @@ func (b *bench) measureHelp(ctx context.Context) {
 	}
 }
 
+// timeCommand returns how long a command takes that prints something and ends.
 func timeCommand(ctx context.Context, path string, args ...string) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()
 	begin := time.Now()
-	err := exec.CommandContext(ctx, path, args...).Run()
+	_, err := output(ctx, exec.CommandContext(ctx, path, args...))
 	return time.Since(begin), err
 }

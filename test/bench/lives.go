@@ -5,9 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -18,103 +15,27 @@ const (
 	watches  = 50
 )
 
-// measureClusters runs both sides in turns, so that whatever else the machine does meets both. What goes wrong on one side
-// is told in the table; the error is for what makes all measuring impossible.
-func (b *bench) measureClusters(ctx context.Context) error {
-	sides, err := b.sides(ctx)
-	if err != nil {
-		return err
-	}
-	for i := range b.runs {
-		b.run = i
-		for _, s := range sides {
-			if ctx.Err() != nil {
-				return nil
-			}
-			say("run %d of %d: %s", i+1, b.runs, s.name())
-			b.lives(ctx, s, filepath.Join(b.work, fmt.Sprintf("%s-%d", s.name(), i)))
-		}
-	}
-	return nil
-}
-
-// sides prepares both. A first start of km, which is not measured, makes the keys that the other side uses, brings the
-// binary into the page cache, and shows whether km's own word for being ready means the same as the check from outside.
-func (b *bench) sides(ctx context.Context) ([]side, error) {
-	free, err := freePorts()
-	if err != nil {
-		return nil, err
-	}
-	k := &km{binary: b.km, ports: free}
-	dir := filepath.Join(b.work, "keys")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
-	}
-	say("a first start, not measured")
-	c, outside, err := k.compareReady(ctx, dir)
-	if err != nil {
-		return nil, fmt.Errorf("km does not start: %w", err)
-	}
-	defer c.end()
-	b.results.Check = readyCheck{OwnLine: c.own.Seconds(), FromOutside: outside.Seconds()}
-	if _, err := c.stop(ctx); err != nil {
-		return nil, err
-	}
-	binaries := b.apart
-	if binaries == "" {
-		binaries = filepath.Join(b.work, "links")
-		if err := b.link(ctx, binaries); err != nil {
-			return nil, err
-		}
-	}
-	return []side{k, &apart{binaries: binaries, keys: filepath.Join(dir, "data"), ports: free}}, nil
-}
-
-// link makes km's soft links.
-func (b *bench) link(ctx context.Context, dir string) error {
-	ctx, cancel := context.WithTimeout(ctx, commandLimit)
-	defer cancel()
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	if text, err := exec.CommandContext(ctx, b.km, "--make-symlinks", "--dir", dir).CombinedOutput(); err != nil {
-		return fmt.Errorf("km --make-symlinks: %w: %s", err, text)
-	}
-	return nil
-}
+// A cluster's first life, on an empty state, has the rows of coldRows; its second one on the same state those of warmRows.
+var (
+	coldRows = []string{"start-cold", "cpu-start", "idle-cpu", "rss", "pss", "stop"}
+	warmRows = []string{"start-warm", "stop-watches"}
+	idleRows = []string{"cpu-start", "idle-cpu", "rss", "pss"}
+	longRows = []string{"idle-cpu", "rss", "pss"}
+)
 
 // lives runs one side from an empty state, and then once more on the state that it has left.
-func (b *bench) lives(ctx context.Context, s side, dir string) {
-	defer os.RemoveAll(dir)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		b.missed(s, err, append(coldRows, warmRows...)...)
-		return
-	}
+func (b *bench) lives(ctx context.Context, s side, dir string) error {
 	if err := b.cold(ctx, s, dir); err != nil {
-		say("  failed: %v", err)
-		b.missed(s, err, coldRows...)
-		b.missed(s, fmt.Errorf("the run that makes the state has failed"), warmRows...)
-		return
+		return fmt.Errorf("on an empty state: %w", err)
 	}
-	if b.wants(warmRows...) {
-		if err := b.warm(ctx, s, dir); err != nil {
-			say("  failed: %v", err)
-			b.missed(s, err, warmRows...)
-		}
+	if !b.wants(warmRows...) {
+		return nil
 	}
-}
-
-// missed notes for rows why they have no sample of this run, unless they have one: what fails later takes nothing away.
-func (b *bench) missed(s side, err error, names ...string) {
-	for _, name := range names {
-		if f := b.results.figures(name, s.name()); f != nil && len(f.Samples)+f.Failed <= b.run {
-			b.results.failed(s.name(), err, name)
-		}
-	}
+	return b.warm(ctx, s, dir)
 }
 
 func (b *bench) cold(ctx context.Context, s side, dir string) error {
-	c, err := s.launch(ctx, dir)
+	c, err := s.launch(ctx, dir, 1)
 	if err != nil {
 		return err
 	}
@@ -153,8 +74,11 @@ func (b *bench) idle(ctx context.Context, s side, c *cluster) error {
 		return err
 	}
 	b.results.add("idle-cpu", s.name(), 100*(after-before)/time.Since(begin).Seconds())
-	for _, m := range []struct{ row, file, field string }{{"rss", "status", "VmRSS"}, {"pss", "smaps_rollup", "Pss"}} {
-		n, err := c.sum(func(p *proc) (float64, error) { return p.memory(m.file, m.field) })
+	for _, m := range []struct {
+		row string
+		of  func(*proc) (float64, error)
+	}{{"rss", (*proc).rss}, {"pss", (*proc).pss}} {
+		n, err := c.sum(m.of)
 		if err != nil {
 			b.results.failed(s.name(), err, m.row)
 			continue
@@ -165,7 +89,7 @@ func (b *bench) idle(ctx context.Context, s side, c *cluster) error {
 }
 
 func (b *bench) warm(ctx context.Context, s side, dir string) error {
-	c, err := s.launch(ctx, dir)
+	c, err := s.launch(ctx, dir, 1)
 	if err != nil {
 		return err
 	}
@@ -180,11 +104,15 @@ func (b *bench) warm(ctx context.Context, s side, dir string) error {
 	}
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := c.watch(watching, watches); err != nil {
+	ended, err := c.watch(watching, watches)
+	if err != nil {
 		return err
 	}
 	if err := c.pause(ctx, time.Second); err != nil {
 		return err
+	}
+	if n := ended.Load(); n > 0 {
+		return fmt.Errorf("%d of %d watches have ended before the stop", n, watches)
 	}
 	return b.stopped(ctx, "stop-watches", s, c)
 }

@@ -32,9 +32,14 @@ func describeMachine() machine {
 		Date:       time.Now().UTC().Format(time.RFC3339),
 		LoadBefore: load(),
 	}
-	kB, _ := strconv.Atoi(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"))
-	m.MemoryMB = kB * 1024 / 1e6
+	m.MemoryMB = int(machineMemory() / 1e6)
 	return m
+}
+
+// machineMemory is in bytes; 0 where it is not known.
+func machineMemory() int64 {
+	kB, _ := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
+	return kB * 1024
 }
 
 func load() string {

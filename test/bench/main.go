@@ -1,8 +1,9 @@
 //go:build unix
 
-// Command bench measures km against the same servers as separate processes, on the same machine, in turns. `make bench`
-// runs it. It prints a table and writes it as JSON; it judges nothing, and no test depends on it: on a busy machine the
-// numbers are worse, and that must not make a build fail.
+// Command bench measures km against its peers, on the same machine, in turns: against the same servers as separate processes, and
+// against other libraries that run several servers in one process. `make bench` runs it. It prints a table and writes it as
+// JSON; it judges nothing, and no test depends on it: on a busy machine the numbers are worse, and that must not make a build
+// fail.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -18,6 +20,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
 )
 
 // Everything that is waited for has an end.
@@ -33,10 +38,14 @@ type settings struct {
 	out   string
 	rows  []string
 	runs  int
+	kills int
+	seed  uint64
 	limit time.Duration
 }
 
 func main() {
+	// What clients log about servers that are not there yet, or not any more, is no news here.
+	klog.SetLogger(logr.Discard())
 	s, err := parse(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		return
@@ -55,17 +64,29 @@ func parse(args []string) (settings, error) {
 	var names string
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.StringVar(&s.km, "km", filepath.Join("bin", "km"), "the `binary` to measure")
-	fs.StringVar(&s.apart, "apart", "", "`folder` with etcd, kube-apiserver, kube-controller-manager and kube-scheduler to compare with; "+
-		"without it they are soft links to km")
-	fs.StringVar(&names, "row", "", "measure these rows only: `names`, separated by commas; \"start\" means all whose names begin with \"start-\"")
+	fs.StringVar(&s.apart, "apart", filepath.Join("bin", "apart"),
+		"`folder` for upstream's binaries, which are built if they are not there or out of date")
+	fs.StringVar(&names, "row", "", "measure these rows only: `names`, separated by commas; "+
+		"\"start\" means all whose names begin with \"start-\"")
 	fs.IntVar(&s.runs, "runs", 5, "how often each side is measured")
-	fs.StringVar(&s.out, "out", filepath.Join("test", "bench", "results.json"), "`file` for the results")
-	fs.DurationVar(&s.limit, "timeout", time.Hour, "give up after this time")
+	fs.IntVar(&s.kills, "kills", 20, "how often km is killed in a run")
+	fs.Uint64Var(&s.seed, "seed", 0, "of the moments when km is killed; 0 is another one each time")
+	fs.StringVar(&s.out, "out", "", "`file` for the results (default: "+everything+", or "+some+" with -row)")
+	fs.DurationVar(&s.limit, "timeout", 3*time.Hour, "give up after this time")
 	if err := fs.Parse(args); err != nil {
 		return s, err
 	}
-	if s.runs < 1 {
-		return s, fmt.Errorf("-runs %d: at least one is needed", s.runs)
+	if s.runs < 1 || s.kills < 1 {
+		return s, fmt.Errorf("-runs %d -kills %d: at least one of each is needed", s.runs, s.kills)
+	}
+	if s.seed == 0 {
+		s.seed = rand.Uint64()
+	}
+	if s.out == "" {
+		s.out = everything
+		if names != "" {
+			s.out = some
+		}
 	}
 	var err error
 	if s.rows, err = selectRows(names); err != nil {
@@ -74,11 +95,15 @@ func parse(args []string) (settings, error) {
 	if s.km, err = filepath.Abs(s.km); err != nil {
 		return s, err
 	}
-	if s.apart != "" {
-		s.apart, err = filepath.Abs(s.apart)
-	}
+	s.apart, err = filepath.Abs(s.apart)
 	return s, err
 }
+
+// Results of all rows are kept with the sources, those of some are not.
+var (
+	everything = filepath.Join("test", "bench", "results.json")
+	some       = filepath.Join("bin", "bench.json")
+)
 
 // run measures, and leaves neither processes nor folders behind, however it ends: whoever starts something defers its
 // end, and a signal to the bench only ends the context.
@@ -94,7 +119,7 @@ func run(s settings) error {
 	}
 	defer os.RemoveAll(work)
 
-	b := &bench{settings: s, work: work, results: newResults(s.rows, work)}
+	b := &bench{settings: s, work: work, built: map[string]bool{}, results: newResults(s.rows, work)}
 	// The binary goes by its name: one that is called otherwise takes that for the name of a server.
 	b.km = filepath.Join(work, "km")
 	if err := os.Symlink(s.km, b.km); err != nil {
@@ -104,27 +129,55 @@ func run(s settings) error {
 	if b.results.Machine.KM, err = b.version(ctx); err != nil {
 		return fmt.Errorf("%w; build it with `make build`, or name another with -km", err)
 	}
-	b.measureSize()
-	b.measureHelp(ctx)
-	if slices.ContainsFunc(s.rows, needsCluster) {
-		err = b.measureClusters(ctx)
+	if err := b.measure(ctx); err != nil {
+		return err
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("stopped before all was measured, nothing is written: %w", context.Cause(ctx))
 	}
-	if err != nil {
-		return err
-	}
-	b.results.finish(s.runs, s.apart != "")
+	b.results.finish(s.runs)
 	b.results.print(os.Stdout)
 	return b.results.write(s.out)
+}
+
+// part measures some rows for which no cluster is needed.
+type part struct {
+	what string
+	rows []string
+	run  func(ctx context.Context)
+}
+
+func (b *bench) parts() []part {
+	return []part{
+		{"sizes", []string{"size"}, b.measureSize},
+		{"calls", []string{"help", "version"}, b.measureCalls},
+		{"log lines", []string{"klog", "klog-allocs"}, b.measureLine},
+		{"trivial servers", trivialRows, b.measureTrivial},
+		{"lines of a full run", []string{"lines"}, b.measureLines},
+	}
+}
+
+// measure measures the rows that are selected. What cannot be measured is told in the table; the error is for what makes all
+// measuring impossible.
+func (b *bench) measure(ctx context.Context) error {
+	for _, part := range b.parts() {
+		if b.wants(part.rows...) && ctx.Err() == nil {
+			say("%s", part.what)
+			part.run(ctx)
+		}
+	}
+	if slices.ContainsFunc(b.stages(), func(s stage) bool { return b.wants(s.rows...) }) && ctx.Err() == nil {
+		return b.measureClusters(ctx)
+	}
+	return nil
 }
 
 // bench is one call of the program.
 type bench struct {
 	settings
-	work    string // temporary folder, all else is in it
-	run     int    // the turn that both sides have now, from 0
+	work    string          // temporary folder, all else is in it
+	run     int             // the turn that both sides have now, from 0
+	built   map[string]bool // upstream's binaries that are up to date
 	results *results
 }
 

@@ -120,7 +120,7 @@ const ticks = 100
 
 // cpu is the CPU time that the process has used, all its threads together, the ended ones included.
 func (p *proc) cpu() (seconds float64, err error) {
-	text, err := p.proc("stat")
+	text, err := readProc(p.cmd.Process.Pid, "stat")
 	if err != nil {
 		return 0, err
 	}
@@ -137,9 +137,18 @@ func (p *proc) cpu() (seconds float64, err error) {
 	return (user + system) / ticks, err
 }
 
+func (p *proc) rss() (megabytes float64, err error) {
+	return memory(p.cmd.Process.Pid, "status", "VmRSS")
+}
+
+// pss counts a page that n processes share as the n-th part of one.
+func (p *proc) pss() (megabytes float64, err error) {
+	return memory(p.cmd.Process.Pid, "smaps_rollup", "Pss")
+}
+
 // memory is a field of a file in /proc/PID that counts kB.
-func (p *proc) memory(file, field string) (megabytes float64, err error) {
-	text, err := p.proc(file)
+func memory(pid int, file, field string) (megabytes float64, err error) {
+	text, err := readProc(pid, file)
 	if err != nil {
 		return 0, err
 	}
@@ -149,11 +158,11 @@ func (p *proc) memory(file, field string) (megabytes float64, err error) {
 			return kB * 1024 / 1e6, err
 		}
 	}
-	return 0, fmt.Errorf("%s: no %s in /proc/PID/%s", p.name, field, file)
+	return 0, fmt.Errorf("no %s in /proc/PID/%s", field, file)
 }
 
-func (p *proc) proc(file string) (string, error) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), file))
+func readProc(pid int, file string) (string, error) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), file))
 	return string(text), err
 }
 

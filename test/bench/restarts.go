@@ -1,0 +1,226 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	restartNodes = 20 // each takes 110 pods
+	// loadPause is between two pods. Upstream's scheduler may send 50 requests a second: with more pods it would fall behind.
+	loadPause    = 25 * time.Millisecond
+	manyRestarts = 50
+)
+
+// restarts has the scheduler started again, once while pods are made all the time, and then often.
+func (b *bench) restarts(ctx context.Context, s side, dir string) error {
+	c, err := s.launch(ctx, dir, restartNodes)
+	if err != nil {
+		return err
+	}
+	defer c.end()
+	if err := c.client.nodes(ctx, restartNodes, true); err != nil {
+		return fmt.Errorf("nodes: %w", err)
+	}
+	took, err := c.restartUnderLoad(ctx)
+	if err != nil {
+		return err
+	}
+	say("  restart %.2f s", took.Seconds())
+	b.results.add("restart", s.name(), took.Seconds())
+	if s.name() == "km" && b.wants("restart-goroutines", "restart-rss") {
+		if err := b.restartOften(ctx, c); err != nil {
+			return err
+		}
+	}
+	_, err = c.stop(ctx)
+	return err
+}
+
+// restartUnderLoad returns how long it takes from the moment when the scheduler's restart was asked for until it schedules again:
+// until the end of the longest time without a pod that gets a node.
+func (c *cluster) restartUnderLoad(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, podLimit)
+	defer cancel()
+	var made atomic.Int64
+	bound := make(chan binding, restartNodes*110)
+	failed := make(chan error, 2)
+	var work sync.WaitGroup
+	work.Go(func() { failed <- makeLoad(ctx, c.client, &made) })
+	work.Go(func() { failed <- c.client.bindings(ctx, bound) })
+	defer work.Wait()
+	defer cancel()
+
+	var times []time.Time
+	until := func(number int64) error {
+		for {
+			select {
+			case b := <-bound:
+				times = append(times, b.at)
+				if b.number >= number {
+					return nil
+				}
+			case err := <-failed:
+				return err
+			}
+		}
+	}
+	if err := until(40); err != nil { // the load is steady
+		return 0, err
+	}
+	asked := time.Now()
+	if err := c.restartScheduler(ctx); err != nil {
+		return 0, err
+	}
+	// Of the pod after the one that is being made the old scheduler cannot have known.
+	if err := until(made.Load() + 2); err != nil {
+		return 0, err
+	}
+	return endOfLongestPause(times, asked).Sub(asked), nil
+}
+
+// endOfLongestPause is the end of the longest time between two that follow one another, of those that end after begin.
+func endOfLongestPause(times []time.Time, begin time.Time) (end time.Time) {
+	var longest time.Duration
+	for i := 1; i < len(times); i++ {
+		if pause := times[i].Sub(times[i-1]); times[i].After(begin) && pause > longest {
+			longest, end = pause, times[i]
+		}
+	}
+	return end
+}
+
+// makeLoad makes pods one after the other, until ctx ends. It counts them.
+func makeLoad(ctx context.Context, c *client, made *atomic.Int64) error {
+	for {
+		if err := c.makePod(ctx, fmt.Sprintf("load-%d", made.Load()+1)); err != nil {
+			return err
+		}
+		made.Add(1)
+		if err := sleep(ctx, loadPause); err != nil {
+			return err
+		}
+	}
+}
+
+// binding says when the pod of that number got a node.
+type binding struct {
+	number int64
+	at     time.Time
+}
+
+// bindings tells of each pod that has got a node, until ctx ends.
+func (c *client) bindings(ctx context.Context, found chan<- binding) error {
+	known := map[string]bool{}
+	return c.eachPod(ctx, func(pod *corev1.Pod) bool {
+		if pod.Spec.NodeName == "" || known[pod.Name] {
+			return false
+		}
+		known[pod.Name] = true
+		number, _ := strconv.ParseInt(strings.TrimPrefix(pod.Name, "load-"), 10, 64)
+		found <- binding{number, time.Now()}
+		return false
+	})
+}
+
+// restartOften compares what km takes before and after many restarts of its scheduler, each of which has to schedule a pod.
+func (b *bench) restartOften(ctx context.Context, c *cluster) error {
+	if err := c.deletePods(ctx); err != nil {
+		return err
+	}
+	before, err := c.settled(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range manyRestarts {
+		if err := c.restartScheduler(ctx); err != nil {
+			return fmt.Errorf("restart %d: %w", i+1, err)
+		}
+		if err := c.client.makePod(ctx, fmt.Sprintf("again-%d", i+1)); err != nil {
+			return err
+		}
+		if err := c.client.running(ctx, i+1); err != nil {
+			return fmt.Errorf("restart %d: %w", i+1, err)
+		}
+	}
+	if err := c.deletePods(ctx); err != nil {
+		return err
+	}
+	after, err := c.settled(ctx)
+	if err != nil {
+		return err
+	}
+	say("  after %d restarts: goroutines %.0f → %.0f, memory %.0f → %.0f MB", manyRestarts, before.goroutines, after.goroutines,
+		before.megabytes, after.megabytes)
+	b.results.add("restart-goroutines", "km", after.goroutines-before.goroutines)
+	b.results.add("restart-rss", "km", 100*(after.megabytes/before.megabytes-1))
+	return nil
+}
+
+// deletePods deletes all pods at once, and waits until they are gone.
+func (c *cluster) deletePods(ctx context.Context) error {
+	pods := c.client.api.CoreV1().Pods(corev1.NamespaceDefault)
+	if err := pods.DeleteCollection(ctx, *metav1.NewDeleteOptions(0), metav1.ListOptions{}); err != nil {
+		return err
+	}
+	return c.poll(ctx, "pods", func() error {
+		left, err := pods.List(ctx, metav1.ListOptions{})
+		if err == nil && len(left.Items) > 0 {
+			err = fmt.Errorf("%d are still there", len(left.Items))
+		}
+		return err
+	})
+}
+
+// taken is what a cluster of one process takes.
+type taken struct{ goroutines, megabytes float64 }
+
+var goroutineTotal = regexp.MustCompile(`^goroutine profile: total (\d+)`)
+
+// settled waits until a cluster has come to rest, after a garbage collection, and returns the least that it takes within ten
+// seconds: what comes and goes is not what stays.
+func (c *cluster) settled(ctx context.Context) (least taken, err error) {
+	c.client.close()
+	least = taken{math.Inf(1), math.Inf(1)}
+	if _, err := c.ask(ctx, "/debug/pprof/heap?gc=1"); err != nil {
+		return least, err
+	}
+	if err := c.pause(ctx, idleTime); err != nil {
+		return least, err
+	}
+	for range 10 {
+		text, err := c.ask(ctx, "/debug/pprof/goroutine?debug=1")
+		if err != nil {
+			return least, err
+		}
+		match := goroutineTotal.FindStringSubmatch(text)
+		if match == nil {
+			return least, fmt.Errorf("the goroutine profile begins with %.40q", text)
+		}
+		n, err := strconv.ParseFloat(match[1], 64)
+		if err != nil {
+			return least, err
+		}
+		megabytes, err := c.processes()[0].rss()
+		if err != nil {
+			return least, err
+		}
+		least = taken{min(least.goroutines, n), min(least.megabytes, megabytes)}
+		if err := c.pause(ctx, time.Second); err != nil {
+			return least, err
+		}
+	}
+	return least, nil
+}
