@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -13,30 +14,40 @@ import (
 // builder is a part with a Build that takes some of the bubble's time, and notes what is called.
 type builder struct {
 	*part
-	calls  []string
 	takes  time.Duration
 	result error
+
+	mu    sync.Mutex
+	calls []string
 }
 
 func newBuilder(name string, takes time.Duration, needs ...string) *builder {
 	b := &builder{part: newPart(name, needs...), takes: takes}
 	b.Build = func(ctx context.Context, _ *Server) error {
-		b.calls = append(b.calls, "build")
-		defer func() { b.calls = append(b.calls, fmt.Sprintf("built, stopped=%v", ctx.Err() != nil)) }()
+		b.note("build")
+		defer func() { b.note(fmt.Sprintf("built, stopped=%v", ctx.Err() != nil)) }()
 		time.Sleep(b.takes)
 		return b.result
 	}
 	run := b.Run
 	b.Run = func(ctx context.Context, s *Server, args []string) error {
-		b.calls = append(b.calls, "run")
+		b.note("run")
 		return run(ctx, s, args)
 	}
 	return b
 }
 
+func (b *builder) note(call string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls = append(b.calls, call)
+}
+
 func (b *builder) want(t *testing.T, want ...string) {
 	t.Helper()
 	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if fmt.Sprint(b.calls) != fmt.Sprint(want) {
 		t.Errorf("called: %q, want %q", b.calls, want)
 	}

@@ -1,18 +1,19 @@
 package supervisor
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
 // countFree returns how often memory has been returned from now on.
-func countFree(t *testing.T) *int {
+func countFree(t *testing.T) *atomic.Int32 {
 	usual := freeMemory
 	t.Cleanup(func() { freeMemory = usual })
-	var n int
-	freeMemory = func() { n++ }
-	return &n
+	n := &atomic.Int32{}
+	freeMemory = func() { n.Add(1) }
+	return n
 }
 
 // Nothing is done during the start; memory is returned when what belongs to it is over, and once.
@@ -24,7 +25,7 @@ func TestGiveBack(t *testing.T) {
 		for _, step := range []struct {
 			what string
 			do   func()
-			want int
+			want int32
 		}{
 			{"before all are ready", func() { time.Sleep(time.Hour) }, 0},
 			{"when all are ready", func() { close(p.began.over) }, 0},
@@ -34,8 +35,8 @@ func TestGiveBack(t *testing.T) {
 		} {
 			step.do()
 			synctest.Wait()
-			if *freed != step.want {
-				t.Errorf("%s: memory has been returned %d times, want %d", step.what, *freed, step.want)
+			if n := freed.Load(); n != step.want {
+				t.Errorf("%s: memory has been returned %d times, want %d", step.what, n, step.want)
 			}
 		}
 	})
@@ -50,7 +51,7 @@ func TestGiveBackNothing(t *testing.T) {
 			close(p.began.over)
 			p.giveBack(t.Context())
 		})
-		if *freed != 0 {
+		if freed.Load() != 0 {
 			t.Errorf("%s: memory has been returned", name)
 		}
 	}

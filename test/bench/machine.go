@@ -4,7 +4,9 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +42,13 @@ func describeMachine() machine {
 func machineMemory() int64 {
 	kB, _ := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
 	return kB * 1024
+}
+
+// pagesOut reports whether the kernel takes pages of files from memory when nobody has used them for a while (DAMON), though
+// there is room: what is idle takes less resident memory then than elsewhere.
+func pagesOut() bool {
+	states, _ := filepath.Glob("/sys/kernel/mm/damon/admin/kdamonds/*/state")
+	return slices.ContainsFunc(states, func(file string) bool { return firstLine(file) == "on" })
 }
 
 func load() string {

@@ -129,6 +129,9 @@ func run(s settings) error {
 	if b.results.Machine.KM, err = b.version(ctx); err != nil {
 		return fmt.Errorf("%w; build it with `make build`, or name another with -km", err)
 	}
+	if pagesOut() && b.wants("rss", "pss", "restart-rss") {
+		b.results.note("the kernel pages out what is idle (DAMON): resident memory is less than on most machines, and grows again when pages are used")
+	}
 	if err := b.measure(ctx); err != nil {
 		return err
 	}

@@ -141,6 +141,11 @@ func (p *proc) rss() (megabytes float64, err error) {
 	return memory(p.cmd.Process.Pid, "status", "VmRSS")
 }
 
+// anonymous is the part of rss that is not pages of files, such as the program's.
+func (p *proc) anonymous() (megabytes float64, err error) {
+	return memory(p.cmd.Process.Pid, "status", "RssAnon")
+}
+
 // pss counts a page that n processes share as the n-th part of one.
 func (p *proc) pss() (megabytes float64, err error) {
 	return memory(p.cmd.Process.Pid, "smaps_rollup", "Pss")
