@@ -50,7 +50,11 @@ func (c *attempt) start() {
 	}
 	c.begin(c.ran, "Run", func(ctx context.Context) error {
 		defer c.cancel() // Ready is not to outlive Run
-		if err := <-c.built; err != nil {
+		err := <-c.built
+		if err == nil && s.Build != nil {
+			err = ctx.Err() // it may have taken a while
+		}
+		if err != nil {
 			return err
 		}
 		if s.Ready == nil && c.ready != nil {

@@ -107,6 +107,17 @@ func TestStopWhileBuilding(t *testing.T) {
 	}, db, api.part)
 }
 
+// Nor is Run called if the stop comes when the needed server is ready.
+func TestStopWhileBuildingLate(t *testing.T) {
+	db, api := newPart("db"), newBuilder("api", 5*time.Second, "db")
+	inBubble(t, func(l *life) {
+		becomeReady(db)
+		l.stop()
+		l.wantOf(api.part, "starting", "stopping", "stopped")
+		api.want(t, "build", "built, stopped=true")
+	}, db, api.part)
+}
+
 // One that overstays is left behind, and does not start again before Build has returned.
 func TestBuildOverstays(t *testing.T) {
 	db, api := newPart("db"), newBuilder("api", 2*time.Hour, "db")
