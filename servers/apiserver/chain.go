@@ -123,6 +123,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 
 func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) error {
 	c := a.next
+	a.next = nil // what it holds is not to stay when it has ended
 	if !c.take() {
 		return ctx.Err()
 	}

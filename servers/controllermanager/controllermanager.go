@@ -177,8 +177,10 @@ func (m *controllerManager) build(ctx context.Context, s *supervisor.Server) err
 }
 
 func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []string) error {
+	config := m.next
+	m.next = nil // what it holds is not to stay when it has ended
 	if s.Value("use-service-account-credentials") == "true" {
-		if err := makeAccounts(ctx, m.next.Kubeconfig); err != nil && ctx.Err() == nil {
+		if err := makeAccounts(ctx, config.Kubeconfig); err != nil && ctx.Err() == nil {
 			s.Logger().Warn("the service accounts of the controllers are made one by one", zap.Error(err))
 		}
 	}
@@ -186,7 +188,7 @@ func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []s
 	defer configz.Delete(app.ConfigzName)
 	defer unregister()
 	defer releaseName()
-	return app.Run(ctx, m.next)
+	return app.Run(ctx, config)
 }
 
 // unregister takes the metrics of replica sets out of the process's registry: upstream complains where the next start finds
