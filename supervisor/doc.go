@@ -29,7 +29,8 @@
 // child's). How a run has ended that was not stopped is told by the next one (crash.go).
 //
 // A command that is run with the servers, `run -- COMMAND`, is one more actor of the group, whose end stops the others (job.go). What a
-// killed process leaves behind, its folder or a command, is removed by a second one (package sweep). Programs that are no command line,
+// killed process leaves behind, its folder or a command, is removed by a second one (package sweep). When all servers are ready,
+// the process keeps less memory (memory.go) and wakes less often (idle.go). Programs that are no command line,
 // such as tests, have the same run by [HyperKube.Start].
 //
 // # A server's life
@@ -43,8 +44,8 @@
 //	   │ needs not ready     │ ▼ fails                 │ fails
 //	   └──────────────────── Backoff ◀─────────────────┘
 //
-// Besides: a stop leads from Starting to Stopping, and at once from Waiting and Backoff to Stopped. A Run that returns nil by
-// itself leads from Ready to Stopped: the server is done. A start leads from Stopped and Failed to Waiting.
+// Besides: a stop leads from Starting to Stopping, and to Stopped from Backoff at once, and from Waiting when Build has returned. A Run
+// that returns nil by itself leads from Ready to Stopped: the server is done. A start leads from Stopped and Failed to Waiting.
 //
 // A server starts when all servers that it needs are ready, or done, at once, not in a line of turns. While it is Waiting, its Build
 // makes what takes none of them. When a signal comes, or

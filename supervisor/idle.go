@@ -10,17 +10,25 @@ import (
 // there is nothing to do. What comes in from outside is not delayed, nor are timers while there is something to do.
 const idleSlack = 50 * time.Millisecond
 
-// relax has the system wake the process for several timers at once, from the time when all servers are ready until they are to stop.
-// A process that is somebody else's is left alone, and so is one with a command, which would inherit it.
+// relax has the system wake the process for several timers at once, from the time when it may rest until the servers are to stop.
 func (p *Plan) relax(ctx context.Context, g *group) {
-	if p.Embedded || p.job != nil {
-		return
-	}
-	select {
-	case <-p.began.over:
-	case <-ctx.Done():
+	if !p.mayRest(ctx) {
 		return
 	}
 	defer raiseTimerSlack(idleSlack)()
 	g.until(ctx, func() bool { return g.closing })
+}
+
+// mayRest waits until it is known how the start has gone. It reports false if ctx ends before, and if what holds for the whole process
+// is to be left alone: it is somebody else's, or has a command, which would inherit it and is to have all of the processor.
+func (p *Plan) mayRest(ctx context.Context) bool {
+	if p.Embedded || p.job != nil {
+		return false
+	}
+	select {
+	case <-p.began.over:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

@@ -17,15 +17,9 @@ var freeMemory = func() {
 }
 
 // giveBack returns memory to the system that the start has needed, and what comes after it does not: the runtime would keep it for as
-// much garbage as the start has made. A process that is somebody else's is left alone, and so is one with a command, which is to have
-// all of the processor.
+// much garbage as the start has made.
 func (p *Plan) giveBack(ctx context.Context) {
-	if p.Embedded || p.job != nil {
-		return
-	}
-	select {
-	case <-p.began.over:
-	case <-ctx.Done():
+	if !p.mayRest(ctx) {
 		return
 	}
 	select {

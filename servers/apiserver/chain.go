@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"time"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -23,6 +24,7 @@ type chain struct {
 	usable    chan struct{} // closed when it can be used
 	loopback  *rest.Config
 	server    *aggregatorserver.APIAggregator
+	kube      *genericapiserver.GenericAPIServer // behind it: the API server itself
 	prepared  interface{ Run(context.Context) error }
 	hooks     *earlyHooks
 	documents documents
@@ -99,13 +101,19 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 		return err
 	}
 	generic := completedConfig.KubeAPIs.ControlPlane.Generic.Config
-	serveV2 := takeOpenAPI(generic)
+	v2 := generic.OpenAPIConfig
+	generic.OpenAPIConfig = nil // with it upstream makes the document now
 	generic.OpenAPIV3Config = c.documents.collect(generic.OpenAPIV3Config)
 	if c.server, err = app.CreateServerChain(completedConfig); err != nil {
 		return err
 	}
-	if err := serveV2(c.server.GenericAPIServer.NextDelegate()); err != nil {
-		return err
+	kube, ok := c.server.GenericAPIServer.NextDelegate().(*genericapiserver.GenericAPIServer)
+	if !ok {
+		return errors.New("behind the aggregator is not the API server: this version of Kubernetes does not fit km; report it")
+	}
+	c.kube = kube
+	if v2 != nil {
+		serveOpenAPI(v2, kube.Handler.GoRestfulContainer, kube.Handler.NonGoRestfulMux)
 	}
 	if err := c.server.GenericAPIServer.AddPostStartHook("km-bind-identities", func(hook genericapiserver.PostStartHookContext) error {
 		// The hook's own context ends when all requests have been served, those of the hook included.
@@ -142,9 +150,8 @@ func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) e
 
 // emptyDocuments gives back the memory of what has been made to be sent.
 func (c *chain) emptyDocuments() {
-	kube, ok := c.server.GenericAPIServer.NextDelegate().(*genericapiserver.GenericAPIServer)
-	if ok && kube.OpenAPIV3VersionedService != nil {
-		c.documents.empty(kube.OpenAPIV3VersionedService.HandleDiscovery)
+	if v3 := c.kube.OpenAPIV3VersionedService; v3 != nil {
+		c.documents.empty(v3.HandleDiscovery)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"k8s.io/apimachinery/pkg/util/sets"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
 	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
@@ -42,7 +41,7 @@ func startHooks(ctx context.Context, config *genericapiserver.Config) *earlyHook
 			}
 		})
 	})
-	disabled := sets.NewString(config.DisabledPostStartHooks.UnsortedList()...) // the other servers of the chain share the set
+	disabled := config.DisabledPostStartHooks.Clone() // the other servers of the chain share the set
 	for name, hook := range slowHooks() {
 		if disabled.Has(name) { // no RBAC, no roles
 			continue

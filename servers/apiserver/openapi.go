@@ -1,8 +1,6 @@
 package apiserver
 
 import (
-	"fmt"
-
 	"github.com/emicklei/go-restful/v3"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/kube-openapi/pkg/builder"
@@ -15,23 +13,6 @@ import (
 
 // openAPIPath is where the document is for clients, and for the aggregator, which merges it with those of others.
 const openAPIPath = "/openapi/v2"
-
-// takeOpenAPI keeps upstream from making the document of OpenAPI v2 when the server of this config is prepared. The server is to be
-// given to serve instead, before that.
-func takeOpenAPI(config *genericapiserver.Config) (serve func(genericapiserver.DelegationTarget) error) {
-	v2 := config.OpenAPIConfig
-	config.OpenAPIConfig = nil
-	return func(server genericapiserver.DelegationTarget) error {
-		kube, ok := server.(*genericapiserver.GenericAPIServer)
-		switch {
-		case !ok:
-			return fmt.Errorf("behind the aggregator is a %T and not the API server: this version of Kubernetes does not fit km; report it", server)
-		case v2 != nil:
-			serveOpenAPI(v2, kube.Handler.GoRestfulContainer, kube.Handler.NonGoRestfulMux)
-		}
-		return nil
-	}
-}
 
 // serveOpenAPI serves the document of OpenAPI v2 about what the container serves. It is made when somebody asks for it. Upstream makes
 // it at each start and keeps it (k8s.io/apiserver/pkg/server/routes.OpenAPI.InstallV2), and most clusters are never asked: kubectl and

@@ -47,14 +47,16 @@ func (c *Cluster) PrepareClient(_ context.Context, p *supervisor.Plan, s *superv
 	if !p.Selected("apiserver") {
 		return nil
 	}
-	if name := s.Name(); s.Value("tls-cert-file") == PKIPath(p, name+".crt") {
-		var names []string
-		if ip := net.ParseIP(s.Value("bind-address")); ip != nil && !ip.IsUnspecified() {
-			names = append(names, ip.String())
-		}
-		if err := c.pki.ensureServing(name, c.pki.servingConfig("km:"+name, names...)); err != nil {
-			return err
-		}
+	name := s.Name()
+	if err := c.EnsureKubeconfig(p, name); err != nil {
+		return err
 	}
-	return c.EnsureKubeconfig(p, s.Name())
+	if s.Value("tls-cert-file") != PKIPath(p, name+".crt") {
+		return nil
+	}
+	var names []string
+	if ip := net.ParseIP(s.Value("bind-address")); ip != nil && !ip.IsUnspecified() {
+		names = append(names, ip.String())
+	}
+	return c.pki.ensureServing(name, c.pki.servingConfig("km:"+name, names...))
 }
