@@ -6,28 +6,29 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// forgiving makes of etcd's complaint that the version of its storage cannot be updated yet, and of its warning before that, lines for
-// debugging, the first time in a start. A new database gets its version when there is a leader, but what that takes is written with
-// the first batch, after a tenth of a second, and a single member leads sooner than that. It is tried again after four seconds
-// (etcdserver.monitorStorageVersion); what is still wrong then is told.
+// forgiving makes lines for debugging of etcd's complaint that the version of its storage cannot be updated yet, the first time in a
+// start, and of its warnings that this version is not known, which are many and say nothing that the complaint does not. A new database
+// gets its version when there is a leader, but what that takes is written with the first batch, after a tenth of a second, and a single
+// member leads sooner than that. It is tried again after four seconds (etcdserver.monitorStorageVersion); what is still wrong then is told.
 type forgiving struct {
 	zapcore.Core
-	seen *[2]atomic.Bool // of the messages
+	complained *atomic.Bool
 }
 
-var forgiven = [2]string{"Failed to detect schema version", "failed to update storage version"}
+const (
+	versionUnknown    = "Failed to detect schema version"
+	versionNotUpdated = "failed to update storage version"
+)
 
-func forgive(core zapcore.Core) zapcore.Core { return forgiving{core, new([2]atomic.Bool)} }
+func forgive(core zapcore.Core) zapcore.Core { return forgiving{core, new(atomic.Bool)} }
 
 func (f forgiving) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	for i, message := range forgiven {
-		if e.Message == message && !f.seen[i].Swap(true) {
-			e.Level = zapcore.DebugLevel
-		}
+	if e.Message == versionUnknown || e.Message == versionNotUpdated && !f.complained.Swap(true) {
+		e.Level = zapcore.DebugLevel
 	}
 	return f.Core.Check(e, checked)
 }
 
 func (f forgiving) With(fields []zapcore.Field) zapcore.Core {
-	return forgiving{f.Core.With(fields), f.seen}
+	return forgiving{f.Core.With(fields), f.complained}
 }
