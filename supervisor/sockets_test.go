@@ -340,6 +340,8 @@ func TestSocketOfARunningServer(t *testing.T) {
 	early := dial(t, addr, "")
 	go func() { ended <- g.run(signals) }()
 	hello(early)
+	// What Run has sent is for the Ready beside it, not for one of a later start.
+	g.until(ctx, func() bool { return g.actors[0].state == Ready })
 	request := func(what ask) {
 		t.Helper()
 		w, err := g.askFor(what, g.actors[0])
