@@ -62,9 +62,10 @@ func (l *Log) Open(f File) error {
 	}
 	q.name = path
 	q.open(&rotated{
-		file:  &lumberjack.Logger{Filename: path, MaxSize: f.MaxSize, MaxBackups: f.MaxBackups},
-		max:   f.MaxSize << 20,
-		since: int(size),
+		file:    &lumberjack.Logger{Filename: path, MaxSize: f.MaxSize},
+		backups: f.MaxBackups,
+		max:     f.MaxSize << 20,
+		since:   int(size),
 	})
 	l.logs.files[path] = q
 	return nil
@@ -72,9 +73,10 @@ func (l *Log) Open(f File) error {
 
 // rotated is a file that is renamed when it is full.
 type rotated struct {
-	file  *lumberjack.Logger
-	max   int // bytes in a file
-	since int // bytes that were written since the last pause
+	file    *lumberjack.Logger // keeps all renamed files until the first one is renamed here: see keep
+	backups int
+	max     int // bytes in a file
+	since   int // bytes that were written since the last pause
 }
 
 // Write writes no faster than one file in two milliseconds: renamed files are named by the millisecond, and lumberjack would
@@ -85,6 +87,9 @@ func (r *rotated) Write(p []byte) (int, error) {
 		if r.since += len(piece); r.since > r.max {
 			time.Sleep(2 * time.Millisecond)
 			r.since = len(piece)
+			if err := r.keep(); err != nil {
+				return written, err
+			}
 		}
 		n, err := r.file.Write(piece)
 		written += n
@@ -93,6 +98,17 @@ func (r *rotated) Write(p []byte) (int, error) {
 		}
 	}
 	return written, nil
+}
+
+// keep has no more renamed files kept than there may be, from now on. With such a limit lumberjack looks at all files of the folder as
+// soon as it opens one, which takes long where a folder has those of many servers.
+func (r *rotated) keep() error {
+	if r.file.MaxBackups == r.backups {
+		return nil
+	}
+	before := r.file
+	r.file = &lumberjack.Logger{Filename: before.Filename, MaxSize: before.MaxSize, MaxBackups: r.backups}
+	return before.Close()
 }
 
 func (r *rotated) Close() error { return r.file.Close() }

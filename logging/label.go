@@ -3,7 +3,6 @@ package logging
 import (
 	"runtime/pprof"
 	"sync"
-	"sync/atomic"
 	"unsafe"
 )
 
@@ -17,21 +16,16 @@ const LabelKey = "server"
 //go:linkname goroutineLabel runtime/pprof.runtime_getProfLabel
 func goroutineLabel() unsafe.Pointer
 
-var (
-	// owners maps the label pointers of all labelled goroutines to their Logs. It is replaced, never changed, so that
-	// Owner needs no lock. Holding the pointer as a key keeps the label alive, so the address is never used again.
-	owners   atomic.Pointer[map[unsafe.Pointer]*Log]
-	ownersMu sync.Mutex
-)
+// owners maps the label pointers of all labelled goroutines to their Logs. Holding the pointer as a key keeps the label alive, so
+// the address is never used again.
+var owners sync.Map // of unsafe.Pointer to *Log
 
 // Owner returns the Log of the server whose goroutine is running, or nil if no server started it. It costs a few
 // nanoseconds and does not allocate.
 func Owner() *Log {
-	m := owners.Load()
-	if m == nil {
-		return nil
-	}
-	return (*m)[goroutineLabel()]
+	l, _ := owners.Load(goroutineLabel())
+	owner, _ := l.(*Log)
+	return owner
 }
 
 // Do runs f with the goroutine labelled as this server's. Each goroutine that f starts, and those that they start,
@@ -44,26 +38,9 @@ func (l *Log) Do(f func()) {
 	before := goroutineLabel()
 	defer setGoroutineLabel(before)
 	pprof.SetGoroutineLabels(l.labels)
-	l.own(goroutineLabel())
+	owners.LoadOrStore(goroutineLabel(), l) // the pointer is the same each time: it comes from l.labels
 	f()
 }
 
 //go:linkname setGoroutineLabel runtime/pprof.runtime_setProfLabel
 func setGoroutineLabel(unsafe.Pointer)
-
-// own notes that goroutines with this label pointer are l's. The pointer is the same each time: it comes from l.labels.
-func (l *Log) own(label unsafe.Pointer) {
-	if m := owners.Load(); m != nil && (*m)[label] == l {
-		return
-	}
-	ownersMu.Lock()
-	defer ownersMu.Unlock()
-	next := map[unsafe.Pointer]*Log{label: l}
-	if m := owners.Load(); m != nil {
-		for k, v := range *m {
-			next[k] = v
-		}
-	}
-	next[label] = l
-	owners.Store(&next)
-}
