@@ -29,7 +29,8 @@ type actor struct {
 	next     *attempt   // that has begun while the server waits; nil if none has
 
 	// Guarded by the group's lock.
-	state     State // set by to alone
+	change    notice // of what this server waits for
+	state     State  // set by to alone
 	since     time.Time
 	err       error // why it is in Backoff or Failed
 	ask       ask
@@ -77,7 +78,25 @@ func (a *actor) to(state State, err error, wait time.Duration) {
 		a.done = e.From == Ready
 	}
 	a.group.events.publish(e)
-	a.group.changed()
+	a.changed()
+}
+
+// changed tells those who wait for anything in the group, and the servers whose next step may depend on this one: itself, those
+// that it needs, which end after it, and those that need it. In a large group most wait for others. The lock is held.
+func (a *actor) changed() {
+	a.group.change.give()
+	a.change.give()
+	for _, other := range a.needs {
+		other.change.give()
+	}
+	for _, other := range a.neededBy {
+		other.change.give()
+	}
+}
+
+// until is the group's, for what depends on this server and those next to it.
+func (a *actor) until(ctx context.Context, f func() bool) bool {
+	return a.group.untilNotice(ctx, &a.change, f)
 }
 
 // execute is the server's life. It returns when the group is to stop and the server has ended. The first return stops the
@@ -120,14 +139,14 @@ func (a *actor) wait() {
 		a.next = a.attempt()
 	}
 	stop := false
-	a.group.until(context.Background(), func() bool {
+	a.until(context.Background(), func() bool {
 		if a.group.closing || a.ask == askStop {
 			stop = true
 			return true
 		}
 		if a.ask != askNothing { // it is about to start
 			a.ask = askNothing
-			a.group.changed()
+			a.changed()
 		}
 		if !a.needsReady() {
 			return false
@@ -180,18 +199,19 @@ func (a *actor) backOff() {
 		}
 		return true
 	}
-	if !a.group.until(ctx, leave) {
+	if !a.until(ctx, leave) {
 		over = true
-		a.group.until(context.Background(), leave)
+		a.until(context.Background(), leave)
 	}
 }
 
-// rest is Stopped and Failed: until somebody wants a start, or there is a reason for the group to end; then it returns true.
+// rest is Stopped and Failed: until somebody wants a start, or the group is to end, because of this server or not; then it returns
+// true.
 func (a *actor) rest() (end bool, err error) {
 	if !a.again() {
 		a.s.closeSockets()
 	}
-	a.group.until(context.Background(), func() bool {
+	a.until(context.Background(), func() bool {
 		switch {
 		case a.group.closing:
 			end = true
@@ -200,8 +220,6 @@ func (a *actor) rest() (end bool, err error) {
 			a.to(Waiting, nil, 0)
 		case a.state == Failed && !a.byRequest && !a.group.keepGoing:
 			end, err = true, a.failure()
-		case a.group.idle():
-			end = true
 		default:
 			return false
 		}
@@ -308,11 +326,11 @@ func (a *actor) stopNow() (bool, <-chan struct{}) {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
 	if !a.ending() {
-		return false, a.group.change
+		return false, a.change.wait()
 	}
 	for _, needing := range a.neededBy {
 		if needing.ending() && !needing.state.Ended() {
-			return false, a.group.change
+			return false, a.change.wait()
 		}
 	}
 	a.to(Stopping, nil, 0)

@@ -3,7 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,11 +16,11 @@ type attempt struct {
 	a      *actor
 	ctx    context.Context
 	cancel context.CancelFunc
-	built  chan error      // what Build returned
-	ran    chan error      // what Run returned
-	ready  chan error      // what Ready returned; nil when built, if there is no Ready; no channel if there is no Build either
-	calls  sync.WaitGroup  // of all three
-	ended  <-chan struct{} // closed when they have returned
+	built  chan error    // what Build returned
+	ran    chan error    // what Run returned
+	ready  chan error    // what Ready returned; nil when built, if there is no Ready; no channel if there is no Build either
+	calls  atomic.Int32  // those of the three that have not returned, and one more until the end, as more may follow
+	ended  chan struct{} // closed when all have returned
 }
 
 // attempt begins one: it calls Build.
@@ -32,7 +32,8 @@ func (a *actor) attempt() *attempt {
 	if a.s.Ready != nil { // without it, there is no start that could fail
 		a.log().SetPhase(logging.Starting)
 	}
-	c := &attempt{a: a, built: make(chan error, 1), ran: make(chan error, 1)}
+	c := &attempt{a: a, built: make(chan error, 1), ran: make(chan error, 1), ended: make(chan struct{})}
+	c.calls.Store(1)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if a.s.Build == nil {
 		c.built <- nil
@@ -73,7 +74,7 @@ func (c *attempt) begin(returned chan<- error, what string, f func(context.Conte
 	ctx := c.a.s.context(c.ctx)
 	c.calls.Add(1)
 	go log.Do(func() {
-		defer c.calls.Done()
+		defer c.returned()
 		// The goroutine may be ended under it, by runtime.Goexit.
 		err := fmt.Errorf("the goroutine of its %s was ended", what)
 		defer func() { returned <- err }()
@@ -81,17 +82,19 @@ func (c *attempt) begin(returned chan<- error, what string, f func(context.Conte
 	})
 }
 
+// returned is called when one of the calls has returned.
+func (c *attempt) returned() {
+	if c.calls.Add(-1) == 0 {
+		close(c.ended)
+	}
+}
+
 // end ends the server's context and waits for what was called to return, for the grace period at most. The error says that it
 // has not: it is left behind.
 func (a *actor) end(c *attempt) error {
 	a.log().SetPhase(logging.Ending)
 	c.cancel()
-	ended := make(chan struct{})
-	c.ended = ended
-	go func() {
-		c.calls.Wait()
-		close(ended)
-	}()
+	c.returned()
 	period := grace(a.s)
 	timer := time.NewTimer(period)
 	defer timer.Stop()

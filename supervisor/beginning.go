@@ -7,23 +7,34 @@ import (
 
 // beginning is how the start of all servers together has gone.
 type beginning struct {
-	over chan struct{} // closed when it is known
-	err  error         // why not all will have been ready; to be read when over is closed
+	over  chan struct{}   // closed when it is known
+	err   error           // why not all will have been ready; to be read when over is closed
+	ready map[string]bool // which servers have been
 }
 
-func newBeginning() *beginning { return &beginning{over: make(chan struct{})} }
+func newBeginning() *beginning {
+	return &beginning{over: make(chan struct{}), ready: map[string]bool{}}
+}
 
-// show is called after each event, when all others have read it.
-func (b *beginning) show(g *group) {
+// show is called with each event, in order, when all others have read it.
+func (b *beginning) show(g *group, e Event) {
 	select {
 	case <-b.over:
 		return
 	default:
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	switch b.err = g.hopeless(); {
-	case b.err != nil, !g.readySince().IsZero():
+	known := false
+	switch e.To {
+	case Ready:
+		b.ready[e.Server] = true
+		known = len(b.ready) == len(g.actors)
+	case Failed, Waiting: // perhaps for one that has failed
+		g.mu.Lock()
+		b.err = g.hopeless()
+		g.mu.Unlock()
+		known = b.err != nil
+	}
+	if known {
 		close(b.over)
 	}
 }

@@ -82,6 +82,8 @@ type console struct {
 	done   bool // all have been ready once
 	width  int
 	rows   []*row
+	of     map[string]*row // by server
+	wait   int             // for how many that have not been ready yet
 }
 
 type row struct {
@@ -102,10 +104,13 @@ func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
 		begin:  begin,
 		quiet:  hk.settings.quiet,
 		live:   isTerminal(hk.screen().out),
+		of:     map[string]*row{},
+		wait:   len(p.Servers),
 	}
 	for _, s := range p.Servers {
-		c.rows = append(c.rows, &row{server: s.Name()})
-		c.width = max(c.width, len(s.Name()))
+		r := &row{server: s.Name()}
+		c.rows, c.of[r.server] = append(c.rows, r), r
+		c.width = max(c.width, len(r.server))
 	}
 	if c.quiet {
 		return c
@@ -131,20 +136,16 @@ func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
 
 // show is called with each event, in order.
 func (c *console) show(e Event) {
-	var r *row
-	allReady := true
-	for _, other := range c.rows {
-		if other.server == e.Server {
-			r = other
-			r.state, r.took, r.err, r.wait = e.To, e.Time.Sub(c.begin), e.Err, e.Wait
-			if e.To == Ready {
-				r.ready, r.address = true, e.Address
-			}
-		}
-		allReady = allReady && other.ready
-	}
+	r := c.of[e.Server]
 	if c.quiet || r == nil {
 		return
+	}
+	r.state, r.took, r.err, r.wait = e.To, e.Time.Sub(c.begin), e.Err, e.Wait
+	if e.To == Ready {
+		if !r.ready {
+			c.wait--
+		}
+		r.ready, r.address = true, e.Address
 	}
 	if e.Err != nil {
 		c.plan.logs.Flush() // what it has said comes before
@@ -157,7 +158,7 @@ func (c *console) show(e Event) {
 	default:
 		c.screen.print(c.line(r))
 	}
-	if e.To == Ready && allReady && !c.done {
+	if e.To == Ready && c.wait == 0 && !c.done {
 		c.done = true
 		c.finish(e)
 	}

@@ -34,10 +34,10 @@ type events struct {
 	kept   []Event
 	last   int64 // number of the last one
 	closed bool
-	change chan struct{} // closed, and replaced, at each change
+	change notice
 }
 
-func newEvents() *events { return &events{change: make(chan struct{})} }
+func newEvents() *events { return &events{} }
 
 func (es *events) publish(e Event) {
 	es.mu.Lock()
@@ -49,7 +49,7 @@ func (es *events) publish(e Event) {
 		// A new slice: readers still have the old one.
 		es.kept = append([]Event(nil), es.kept[len(es.kept)-keptEvents:]...)
 	}
-	es.wake()
+	es.change.give()
 }
 
 // close says that no event follows.
@@ -57,12 +57,7 @@ func (es *events) close() {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	es.closed = true
-	es.wake()
-}
-
-func (es *events) wake() {
-	close(es.change)
-	es.change = make(chan struct{})
+	es.change.give()
 }
 
 // after returns the events behind the one of that number, and what is closed when there is something new.
@@ -70,7 +65,7 @@ func (es *events) after(seq int64) (fresh []Event, closed bool, change <-chan st
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	n := max(0, min(int(es.last-seq), len(es.kept))) // somebody may ask for what is yet to come
-	return es.kept[len(es.kept)-n:], es.closed, es.change
+	return es.kept[len(es.kept)-n:], es.closed, es.change.wait()
 }
 
 // read calls f with each event behind the one of that number, 0 for all, until there are no more or ctx ends.

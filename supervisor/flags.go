@@ -328,7 +328,7 @@ func equation(given []assignment) string {
 func (r *runFlags) unselected(p *Plan, given []assignment, named bool) (wrong problems) {
 	for i, a := range given {
 		s := r.server(a.flag)
-		if s == nil || p.Selected(s.Name()) || !isLast(given, i) || named && !a.source.arguments() {
+		if s == nil || slices.Contains(p.Servers, s) || !isLast(given, i) || named && !a.source.arguments() {
 			continue
 		}
 		wrong.add(fmt.Errorf("%s is given, but %s is not selected (selected: %s): add it to the list, or leave --%s out",

@@ -22,13 +22,13 @@ type group struct {
 	beside    func() error      // an actor beside the servers', which ends when they have; nil for none
 	job       *job              // whose end stops the servers; nil for none
 
-	mu      sync.Mutex    // guards what follows, and the fields of each actor that say so
-	change  chan struct{} // closed, and replaced, at each change of what mu guards
-	closing bool          // all are asked to stop, for good
+	mu      sync.Mutex // guards what follows, and the fields of each actor that say so
+	change  notice     // of what mu guards
+	closing bool       // all are asked to stop, for good
 }
 
 func newGroup(servers []*Server) *group {
-	g := &group{events: newEvents(), byName: map[string]*actor{}, change: make(chan struct{})}
+	g := &group{events: newEvents(), byName: map[string]*actor{}}
 	for _, s := range servers {
 		a := &actor{s: s, group: g, fails: make(chan error, 1), since: now()}
 		for _, name := range s.names() {
@@ -85,6 +85,10 @@ func (g *group) run(signals <-chan os.Signal) error {
 	for _, a := range g.actors {
 		actors.Add(a.execute, func(error) { g.close() })
 	}
+	actors.Add(func() error {
+		g.until(context.Background(), func() bool { return g.closing || g.idle() })
+		return nil
+	}, func(error) {})
 	if g.beside != nil {
 		actors.Add(g.beside, func(error) {})
 	}
@@ -129,31 +133,56 @@ func (g *group) firstFailure(err error) error {
 func (g *group) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.closing { // each actor is interrupted
+		return
+	}
 	g.closing = true
-	g.changed()
-}
-
-// changed tells those who wait. The lock is held.
-func (g *group) changed() {
-	close(g.change)
-	g.change = make(chan struct{})
+	g.change.give()
+	for _, a := range g.actors {
+		a.change.give()
+	}
 }
 
 // until calls f, under the lock, until it returns true: now, and after each change. It returns false if ctx ends
 // before.
 func (g *group) until(ctx context.Context, f func() bool) bool {
+	return g.untilNotice(ctx, &g.change, f)
+}
+
+// untilNotice is until, where only the changes matter of which n gives notice.
+func (g *group) untilNotice(ctx context.Context, n *notice, f func() bool) bool {
 	for {
 		g.mu.Lock()
-		ok, change := f(), g.change
-		g.mu.Unlock()
-		if ok {
+		if f() {
+			g.mu.Unlock()
 			return true
 		}
+		change := n.wait()
+		g.mu.Unlock()
 		select {
 		case <-change:
 		case <-ctx.Done():
 			return false
 		}
+	}
+}
+
+// notice tells those who wait that there is something new. What guards that guards the notice, too.
+type notice struct{ next chan struct{} } // nil as long as nobody waits
+
+// wait returns what is closed when there is something new.
+func (n *notice) wait() <-chan struct{} {
+	if n.next == nil {
+		n.next = make(chan struct{})
+	}
+	return n.next
+}
+
+// give has what wait has returned closed.
+func (n *notice) give() {
+	if n.next != nil {
+		close(n.next)
+		n.next = nil
 	}
 }
 

@@ -49,6 +49,8 @@ type HyperKube struct {
 	Environment func(p *Plan) []string
 
 	servers   []*Server
+	byName    map[string]*Server // names and aliases
+	framework *pflag.FlagSet     // frameworkFlags, when there is a server
 	commands  []*Command
 	flags     *pflag.FlagSet
 	settings  settings
@@ -78,7 +80,9 @@ func (hk *HyperKube) AddServer(s *Server) {
 	case s.Run == nil && s.Main == nil && len(s.Members) == 0:
 		panic(fmt.Sprintf("supervisor: AddServer: server %q has neither Run nor Main nor Members", s.Name()))
 	}
-	flags := frameworkFlags(hk.Name)
+	if hk.framework == nil {
+		hk.framework, hk.byName = frameworkFlags(hk.Name), map[string]*Server{}
+	}
 	for _, name := range s.names() {
 		if strings.ContainsAny(name, "., =") {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q has a character that ends a name, in front of a flag or in a list", name, s.Name()))
@@ -90,7 +94,7 @@ func (hk *HyperKube) AddServer(s *Server) {
 		if slices.ContainsFunc(hk.commands, func(c *Command) bool { return c.Name == name }) {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is that of a command", name, s.Name()))
 		}
-		if flags.Lookup(name) != nil {
+		if hk.framework.Lookup(name) != nil {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is that of a flag of `run`: in a config file they stand beside each other", name, s.Name()))
 		}
 		if other, err := hk.FindServer(name); err == nil {
@@ -102,6 +106,9 @@ func (hk *HyperKube) AddServer(s *Server) {
 	}
 	s.hk = hk
 	hk.servers = append(hk.servers, s)
+	for _, name := range s.names() {
+		hk.byName[name] = s
+	}
 }
 
 // AddCommand adds a command. It panics if the name is taken.
@@ -117,10 +124,8 @@ func (hk *HyperKube) AddCommand(c *Command) {
 
 // FindServer returns the server of that name or alias.
 func (hk *HyperKube) FindServer(name string) (*Server, error) {
-	for _, s := range hk.servers {
-		if s.answersTo(name) {
-			return s, nil
-		}
+	if s := hk.byName[name]; s != nil {
+		return s, nil
 	}
 	return nil, fmt.Errorf("server not found: %s", name)
 }

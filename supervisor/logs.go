@@ -196,10 +196,6 @@ func notedLogFiles(p *Plan) (map[string]string, error) {
 
 // recordEvent writes a change of a server's state to its log file. People are shown it by the console.
 func (p *Plan) recordEvent(program string, e Event) {
-	s := p.Server(e.Server)
-	if s == nil {
-		return
-	}
 	entry := zapcore.Entry{Level: zapcore.InfoLevel, Time: e.Time, LoggerName: program, Message: e.To.String()}
 	var fields []zap.Field
 	if e.Address != "" {
@@ -209,7 +205,7 @@ func (p *Plan) recordEvent(program string, e Event) {
 		entry.Level = zapcore.ErrorLevel
 		fields = append(fields, zap.Error(e.Err))
 	}
-	p.record(s.log, entry, fields...)
+	p.record(p.logs.Server(e.Server), entry, fields...)
 }
 
 // recordEnd writes to the program's log file how the logs have done.

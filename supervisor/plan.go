@@ -183,7 +183,7 @@ func (r *runFlags) giveOwn(p *Plan) (wrong problems) {
 		if own.grace <= 0 {
 			wrong.add(fmt.Errorf("--%s.grace-period: %v is not a time to wait: use a positive one", s.Name(), own.grace), s)
 		}
-		if p.Selected(s.Name()) {
+		if slices.Contains(p.Servers, s) {
 			s.GracePeriod, s.Restart, s.Isolation = own.grace, own.restart, own.isolation
 		} else if _, err := logging.ParseLevel(own.level); err != nil && own.level != "" {
 			wrong.add(fmt.Errorf("--%s.log-level: %w", s.Name(), err), s)

@@ -133,7 +133,7 @@ func (hk *HyperKube) tell(ctx context.Context, p *Plan, g *group, n *notifier, b
 			c.show(e)
 			n.show(e)
 			q.show(e)
-			p.began.show(g)
+			p.began.show(g, e)
 		})
 		p.began.end()
 		c.close()

@@ -317,7 +317,9 @@ func (s *Server) context(ctx context.Context) context.Context { return logr.NewC
 // names are all names that the server answers to, its own first.
 func (s *Server) names() []string { return append([]string{s.Name()}, s.Aliases...) }
 
-func (s *Server) answersTo(name string) bool { return slices.Contains(s.names(), name) }
+func (s *Server) answersTo(name string) bool {
+	return name == s.Name() || slices.Contains(s.Aliases, name)
+}
 
 // given notes that the user set a flag.
 func (s *Server) given(flag string) {

@@ -65,8 +65,8 @@ func (g *group) askFor(what ask, named ...*actor) (*wish, error) {
 			// Also a stop of what has ended: it stays so, and the group, too.
 			a.ask = what
 		}
+		a.changed()
 	}
-	g.changed()
 	return w, nil
 }
 
