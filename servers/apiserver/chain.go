@@ -19,17 +19,15 @@ import (
 // chain is the chain of servers of which the API server consists, for one start. To make it takes about a second, and no etcd:
 // what it asks etcd waits until that answers.
 type chain struct {
-	ctx       context.Context // the server's
-	end       context.CancelFunc
-	usable    chan struct{} // closed when it can be used
-	loopback  *rest.Config
-	server    *aggregatorserver.APIAggregator
-	kube      *genericapiserver.GenericAPIServer // behind it: the API server itself
-	prepared  interface{ Run(context.Context) error }
-	hooks     *earlyHooks
-	documents documents
-	releases  []func() // what is to be called at the end
-	take      func() bool
+	ctx      context.Context // the server's
+	end      context.CancelFunc
+	usable   chan struct{} // closed when it can be used
+	loopback *rest.Config
+	server   *aggregatorserver.APIAggregator
+	prepared interface{ Run(context.Context) error }
+	hooks    *earlyHooks
+	releases []func() // what is to be called at the end
+	take     func() bool
 }
 
 func (c *chain) release() {
@@ -101,9 +99,9 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 		return err
 	}
 	generic := completedConfig.KubeAPIs.ControlPlane.Generic.Config
-	v2 := generic.OpenAPIConfig
+	v2, v3 := generic.OpenAPIConfig, generic.OpenAPIV3Config
 	generic.OpenAPIConfig = nil // with it upstream makes the document now
-	generic.OpenAPIV3Config = c.documents.collect(generic.OpenAPIV3Config)
+	generic.SkipOpenAPIInstallation = true
 	if c.server, err = app.CreateServerChain(completedConfig); err != nil {
 		return err
 	}
@@ -111,9 +109,13 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 	if !ok {
 		return errors.New("behind the aggregator is not the API server: this version of Kubernetes does not fit km; report it")
 	}
-	c.kube = kube
 	if v2 != nil {
 		serveOpenAPI(v2, kube.Handler.GoRestfulContainer, kube.Handler.NonGoRestfulMux)
+	}
+	if v3 != nil {
+		if err := serveOpenAPIV3(v3, kube.Handler.GoRestfulContainer, kube.Handler.NonGoRestfulMux); err != nil {
+			return err
+		}
 	}
 	if err := c.server.GenericAPIServer.AddPostStartHook("km-bind-identities", func(hook genericapiserver.PostStartHookContext) error {
 		// The hook's own context ends when all requests have been served, those of the hook included.
@@ -142,17 +144,9 @@ func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) e
 	go func() {
 		if err := waitUsable(c.ctx, s, c.loopback); err == nil {
 			close(c.usable)
-			c.emptyDocuments()
 		}
 	}()
 	return c.prepared.Run(c.ctx)
-}
-
-// emptyDocuments gives back the memory of what has been made to be sent.
-func (c *chain) emptyDocuments() {
-	if v3 := c.kube.OpenAPIV3VersionedService; v3 != nil {
-		c.documents.empty(v3.HandleDiscovery)
-	}
 }
 
 // startTime is how long a start may take before a stop interrupts it.

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -10,10 +11,13 @@ import (
 
 	"github.com/emicklei/go-restful/v3"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/mux"
+	"k8s.io/apiserver/pkg/server/routes"
 	"k8s.io/kube-openapi/pkg/builder"
 	"k8s.io/kube-openapi/pkg/builder3"
 	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/common/restfuladapter"
+	"k8s.io/kube-openapi/pkg/handler3"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
@@ -66,13 +70,13 @@ func TestOpenAPIWhenAsked(t *testing.T) {
 		made++
 		return sampleDefinitions(ref)
 	}
-	mux := http.NewServeMux()
-	serveOpenAPI(config, sampleContainer(), mux)
+	server := http.NewServeMux()
+	serveOpenAPI(config, sampleContainer(), server)
 	if made != 0 {
 		t.Error("it is made before anybody asks")
 	}
 	for range 2 {
-		if text := ask(mux, openAPIPath, "application/json"); !strings.Contains(text, "/apis/samples/v1/one") || !strings.Contains(text, "is a sample") {
+		if text := ask(server, openAPIPath, "application/json"); !strings.Contains(text, "/apis/samples/v1/one") || !strings.Contains(text, "is a sample") {
 			t.Errorf("it lacks what is served: %s", text)
 		}
 	}
@@ -81,6 +85,57 @@ func TestOpenAPIWhenAsked(t *testing.T) {
 	}
 	if config.GetOperationIDAndTagsFromRoute != nil {
 		t.Error("the builder is kept")
+	}
+}
+
+// Each document of v3 is made for the first who asks for it, and once. It is the one that upstream would have made.
+func TestOpenAPIV3WhenAsked(t *testing.T) {
+	made := 0
+	config := sampleV3Config()
+	config.Definitions = nil // as when the builders have been forgotten
+	config.GetDefinitions = func(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
+		made++
+		return sampleDefinitions(ref)
+	}
+	container := sampleContainer()
+	other := new(restful.WebService).Path("/apis/others/v1").Produces("application/json")
+	other.Route(other.GET("/two").To(func(*restful.Request, *restful.Response) {}).Operation("two").Returns(200, "OK", sample{}))
+	container.Add(other)
+	got, upstreams := mux.NewPathRecorderMux("got"), mux.NewPathRecorderMux("upstream's")
+	if err := serveOpenAPIV3(config, container, got); err != nil {
+		t.Fatal(err)
+	}
+	routes.OpenAPI{V3Config: sampleV3Config()}.InstallV3(container, upstreams)
+
+	var list handler3.OpenAPIV3Discovery
+	if err := json.Unmarshal([]byte(ask(got, openAPIV3Path, "application/json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	if made != 0 {
+		t.Error("they are made before anybody asks for one")
+	}
+	for n, name := range []string{"apis/samples/v1", "apis/others/v1"} {
+		at := list.Paths[name].ServerRelativeURL
+		for _, accept := range []string{"application/json", "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"} {
+			want, got := ask(upstreams, at, accept), ask(got, at, accept)
+			if !strings.Contains(want, "is a sample") || got != want {
+				t.Errorf("%s of %s is %q, want %q", accept, at, got, want)
+			}
+		}
+		if made != n+1 {
+			t.Errorf("%d documents have been made when %d have been asked for", made, n+1)
+		}
+	}
+	if config.GetOperationIDAndTagsFromRoute != nil {
+		t.Error("a builder is kept")
+	}
+	if len(list.Paths) != 2 {
+		t.Errorf("the list has %v", list.Paths)
+	}
+	answer := httptest.NewRecorder()
+	got.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, openAPIV3Path+"/apis/none/v1", nil))
+	if answer.Code != http.StatusNotFound {
+		t.Errorf("what there is not is answered with %d", answer.Code)
 	}
 }
 
