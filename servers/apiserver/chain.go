@@ -57,6 +57,7 @@ func (c *chain) make(a *apiserver, s *supervisor.Server) error {
 	if err != nil {
 		return err
 	}
+	c.hooks = startHooks(c.ctx, o.Authorization.Modes)
 	socket, err := a.cluster.TakeListener(s)
 	if err != nil {
 		return err
@@ -93,7 +94,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 	if l, ok := completed.SecureServing.Listener.(*listener); ok {
 		aggregator.BuildHandlerChainFunc = l.wrap(aggregator.BuildHandlerChainFunc)
 	}
-	c.hooks = startHooks(c.ctx, config.KubeAPIs.ControlPlane.Generic)
+	c.hooks.takeFrom(config.KubeAPIs.ControlPlane.Generic)
 	completedConfig, err := config.Complete()
 	if err != nil {
 		return err
@@ -123,7 +124,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 	}); err != nil {
 		return err
 	}
-	if err := c.hooks.addTo(c.server.GenericAPIServer); err != nil {
+	if err := c.hooks.addTo(c.server.GenericAPIServer, c.loopback.BearerToken); err != nil {
 		return err
 	}
 	c.prepared, err = c.server.PrepareRun()
@@ -140,7 +141,7 @@ func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) e
 	defer c.release()
 	defer a.started.Put(c.usable)()
 	defer c.endWith(ctx)()
-	close(c.hooks.serves)
+	go c.hooks.serve(s.Logger())
 	go func() {
 		if err := waitUsable(c.ctx, s, c.loopback); err == nil {
 			close(c.usable)

@@ -3,64 +3,63 @@ package apiserver
 import (
 	"context"
 	"net/http"
+	"slices"
 
+	"go.uber.org/zap"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/client-go/rest"
+	"k8s.io/kubernetes/pkg/kubeapiserver/authorizer/modes"
 	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
 	schedulingrest "k8s.io/kubernetes/pkg/registry/scheduling/rest"
 )
 
-// slowHooks are upstream's hooks that sleep for a second before their first request, so that the server is up by then
-// (k8s.io/kubernetes/pkg/registry/rbac/rest, EnsureRBACPolicy; .../scheduling/rest, AddSystemPriorityClasses). The server is not
-// ready before they have ended.
-func slowHooks() map[string]genericapiserver.PostStartHookFunc {
-	return map[string]genericapiserver.PostStartHookFunc{
-		rbacrest.PostStartHookName:       rolesHook(),
-		schedulingrest.PostStartHookName: schedulingrest.AddSystemPriorityClasses(),
-	}
-}
-
-// earlyHooks are slowHooks that have been called already: they sleep while the server is being made, instead of after that.
+// earlyHooks are those of upstream's hooks that sleep for a second before their first request, so that the server is up by then
+// (k8s.io/kubernetes/pkg/registry/rbac/rest, EnsureRBACPolicy; .../scheduling/rest, AddSystemPriorityClasses), and for which the
+// server is not ready before they have ended. Here they sleep while it is being made.
 type earlyHooks struct {
-	serves chan struct{} // closed when the server is about to serve; no request is sent before
-	hooks  map[string]genericapiserver.PostStartHookFunc
+	ctx     context.Context // with which their requests end
+	results map[string]chan error
+	server  inProcess     // to be read when open is closed
+	open    chan struct{} // closed when the server takes their requests
 }
 
-// startHooks calls those of the slowHooks that config does not disable, and disables them there, so that they are not called
-// again. Their requests end with ctx.
-func startHooks(ctx context.Context, config *genericapiserver.Config) *earlyHooks {
-	early := &earlyHooks{serves: make(chan struct{}), hooks: map[string]genericapiserver.PostStartHookFunc{}}
-	loopback := rest.CopyConfig(config.LoopbackClientConfig)
-	loopback.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(r *http.Request) (*http.Response, error) {
-			select {
-			case <-early.serves:
-				return next.RoundTrip(r)
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		})
-	})
-	disabled := config.DisabledPostStartHooks.Clone() // the other servers of the chain share the set
-	for name, hook := range slowHooks() {
-		if disabled.Has(name) { // no RBAC, no roles
-			continue
-		}
-		disabled.Insert(name)
-		result := make(chan error, 1)
-		go func() {
-			result <- hook(genericapiserver.PostStartHookContext{LoopbackClientConfig: loopback, Context: ctx})
-		}()
-		early.hooks[name] = func(genericapiserver.PostStartHookContext) error { return <-result }
+// startHooks starts those that are called in any case. Of what is in a file that describes authorizers, nothing is known yet.
+func startHooks(ctx context.Context, authorizers []string) *earlyHooks {
+	early := &earlyHooks{ctx: ctx, results: map[string]chan error{}, open: make(chan struct{})}
+	early.start(schedulingrest.PostStartHookName, schedulingrest.AddSystemPriorityClasses())
+	if slices.Contains(authorizers, modes.ModeRBAC) {
+		early.start(rbacrest.PostStartHookName, rolesHook())
 	}
-	config.DisabledPostStartHooks = disabled
 	return early
 }
 
+func (early *earlyHooks) start(name string, hook genericapiserver.PostStartHookFunc) {
+	result := make(chan error, 1)
+	early.results[name] = result
+	go func() {
+		result <- hook(genericapiserver.PostStartHookContext{LoopbackClientConfig: clientOf(early), Context: early.ctx})
+	}()
+}
+
+// takeFrom has a server that is made from config leave the hooks out, and starts those that only config tells of.
+func (early *earlyHooks) takeFrom(config *genericapiserver.Config) {
+	disabled := config.DisabledPostStartHooks.Clone() // the other servers of the chain share the set
+	if !early.has(rbacrest.PostStartHookName) && !disabled.Has(rbacrest.PostStartHookName) {
+		early.start(rbacrest.PostStartHookName, rolesHook())
+	}
+	for name := range early.results {
+		disabled.Insert(name)
+	}
+	config.DisabledPostStartHooks = disabled
+}
+
+func (early *earlyHooks) has(name string) bool { return early.results[name] != nil }
+
 // addTo gives the hooks to the server at the head of the chain, under their names: it is ready when they have ended, and fails if
-// they do.
-func (early *earlyHooks) addTo(server *genericapiserver.GenericAPIServer) error {
-	for name, hook := range early.hooks {
+// they do. The token is the one by which it knows its own requests.
+func (early *earlyHooks) addTo(server *genericapiserver.GenericAPIServer, token string) error {
+	early.server = inProcess{handler: server.Handler, token: token}
+	for name, result := range early.results {
+		hook := func(genericapiserver.PostStartHookContext) error { return <-result }
 		if err := server.AddPostStartHook(name, hook); err != nil {
 			return err
 		}
@@ -68,6 +67,26 @@ func (early *earlyHooks) addTo(server *genericapiserver.GenericAPIServer) error 
 	return nil
 }
 
-type roundTripper func(*http.Request) (*http.Response, error)
+// serve is called when the server takes requests. What can be made before the hooks wake up is made, and then their requests come
+// through.
+func (early *earlyHooks) serve(log *zap.Logger) {
+	defer close(early.open)
+	if !early.has(rbacrest.PostStartHookName) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(early.ctx, startTime)
+	defer cancel()
+	if err := makeRoles(ctx, clientOf(&early.server)); err != nil && early.ctx.Err() == nil {
+		log.Info("the roles of Kubernetes are made later", zap.Error(err))
+	}
+}
 
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+// RoundTrip sends a hook's request to the server, when it takes them.
+func (early *earlyHooks) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case <-early.open:
+		return early.server.RoundTrip(r)
+	case <-early.ctx.Done():
+		return nil, early.ctx.Err()
+	}
+}

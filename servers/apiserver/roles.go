@@ -1,7 +1,13 @@
 package apiserver
 
 import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
 	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy"
 )
@@ -60,4 +66,33 @@ func rolePolicies() [roleWorkers]rbacrest.PolicyData {
 		p.ClusterRoleBindings = append(p.ClusterRoleBindings, binding)
 	}
 	return parts
+}
+
+// makeRoles makes the cluster roles and bindings of Kubernetes in a new cluster, as they are: rolesHook, which would do so, is asleep
+// when the server takes requests. What is not made here, rolesHook makes.
+func makeRoles(ctx context.Context, config *rest.Config) error {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	rbac := client.RbacV1()
+	there, err := rbac.ClusterRoles().List(ctx, metav1.ListOptions{Limit: 1})
+	if err != nil || len(there.Items) > 0 {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(roleWorkers)
+	for _, role := range append(bootstrappolicy.ClusterRoles(), bootstrappolicy.ControllerRoles()...) {
+		g.Go(func() error {
+			_, err := rbac.ClusterRoles().Create(ctx, &role, metav1.CreateOptions{})
+			return err
+		})
+	}
+	for _, binding := range append(bootstrappolicy.ClusterRoleBindings(), bootstrappolicy.ControllerRoleBindings()...) {
+		g.Go(func() error {
+			_, err := rbac.ClusterRoleBindings().Create(ctx, &binding, metav1.CreateOptions{})
+			return err
+		})
+	}
+	return g.Wait()
 }

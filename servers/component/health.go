@@ -11,7 +11,7 @@ import (
 )
 
 // healthPoll is how often a health endpoint is asked.
-const healthPoll = 50 * time.Millisecond
+const healthPoll = 10 * time.Millisecond
 
 // AwaitHealth asks the health endpoint of a component, which answers everybody, until it says enough, or ctx ends, which is an error.
 func AwaitHealth(ctx context.Context, url string, enough func(code int, text string) bool) error {

@@ -47,7 +47,7 @@ func (px *proxy) simulate(ctx context.Context, proxyConfig *kubeproxyconfig.Kube
 	go serviceConfig.Run(ctx.Done())
 	go sliceConfig.Run(ctx.Done())
 	defer px.started.Put(func(ctx context.Context) error {
-		cache.WaitForCacheSync(ctx.Done(), services.Informer().HasSynced, slices.Informer().HasSynced)
+		cache.WaitFor(ctx, "", services.Informer().HasSyncedChecker(), slices.Informer().HasSyncedChecker())
 		c.logger.Info("Simulated: Services are watched, but no rules are made", "services", c.services.Load(), "endpointSlices", c.slices.Load())
 		return ctx.Err()
 	})()
