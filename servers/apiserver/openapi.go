@@ -46,7 +46,7 @@ func serveOpenAPI(config *common.Config, container *restful.Container, mux commo
 
 // serveOpenAPIV3 serves the documents of OpenAPI v3 about what the container serves, one for each group and version. Each is made, by
 // upstream's InstallV3, when somebody asks for it. Upstream makes all of them at each start, and again, as JSON, for the hashes that
-// the list of documents has: half a second of work, and 15 MB, where most clients ask for one or two. The list has no hashes here;
+// the list of documents has: more than half a second of work, and 7 MB, where most clients ask for one or two. The list has no hashes here;
 // clients find out by the ETag of a document, as they do at older servers, that they have it already.
 func serveOpenAPIV3(config *common.OpenAPIV3Config, container *restful.Container, target common.PathHandlerByGroupVersion) error {
 	list := handler3.OpenAPIV3Discovery{Paths: map[string]handler3.OpenAPIV3DiscoveryGroupVersion{}}
