@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -108,9 +109,9 @@ func (sh shell) open(t *testing.T, h home) (keys *os.File, screen *output, ended
 		}
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+		killSession(t, cmd.Process.Pid)
 		_ = cmd.Wait()
-		<-done
+		<-done // when nobody has the terminal any more
 		if t.Failed() {
 			t.Logf("%s has shown:\n%q", sh.name, end(screen))
 		}
@@ -119,6 +120,24 @@ func (sh shell) open(t *testing.T, h home) (keys *os.File, screen *output, ended
 		t.Fatalf("no prompt of %s: %v", sh.name, err)
 	}
 	return ours, screen, done
+}
+
+// killSession kills all processes that belong to the session of that process.
+func killSession(t *testing.T, session int) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Error(err)
+	}
+	for _, path := range stats {
+		text, _ := os.ReadFile(path) // it may have ended
+		_, behind, _ := strings.Cut(string(text), ") ")
+		if fields := strings.Fields(behind); len(fields) > 3 && fields[3] == strconv.Itoa(session) {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+				_ = unix.Kill(pid, unix.SIGKILL)
+			}
+		}
+	}
 }
 
 // line waits until that line of the file ~/lines is there.
