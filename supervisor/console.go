@@ -79,7 +79,6 @@ type console struct {
 	begin  time.Time
 	quiet  bool
 	live   bool // the table is drawn again and again: standard output is a terminal, and not all are ready yet
-	done   bool // all have been ready once
 	width  int
 	rows   []*row
 	of     map[string]*row // by server
@@ -141,9 +140,11 @@ func (c *console) show(e Event) {
 		return
 	}
 	r.state, r.took, r.err, r.wait = e.To, e.Time.Sub(c.begin), e.Err, e.Wait
+	last := false
 	if e.To == Ready {
 		if !r.ready {
 			c.wait--
+			last = c.wait == 0
 		}
 		r.ready, r.address = true, e.Address
 	}
@@ -158,8 +159,7 @@ func (c *console) show(e Event) {
 	default:
 		c.screen.print(c.line(r))
 	}
-	if e.To == Ready && c.wait == 0 && !c.done {
-		c.done = true
+	if last {
 		c.finish(e)
 	}
 	if e.To == Stopping || e.To == Failed || e.To == Backoff {

@@ -221,7 +221,7 @@ func (r *runFlags) apply(p *Plan, named bool) (wrong problems) {
 		pf := r.process[name]
 		given := slices.DeleteFunc(slices.Clone(pf.given), func(a assignment) bool {
 			s := r.server(a.flag)
-			return s != nil && !p.Selected(s.Name()) // unselected has found it, if it is wrong
+			return s != nil && !p.runs(s) // unselected has found it, if it is wrong
 		})
 		if len(given) == 0 {
 			continue
@@ -233,7 +233,7 @@ func (r *runFlags) apply(p *Plan, named bool) (wrong problems) {
 		}
 		applied := false
 		for _, s := range pf.servers {
-			if !p.Selected(s.Name()) {
+			if !p.runs(s) {
 				continue
 			}
 			applied = true
@@ -328,7 +328,7 @@ func equation(given []assignment) string {
 func (r *runFlags) unselected(p *Plan, given []assignment, named bool) (wrong problems) {
 	for i, a := range given {
 		s := r.server(a.flag)
-		if s == nil || slices.Contains(p.Servers, s) || !isLast(given, i) || named && !a.source.arguments() {
+		if s == nil || p.runs(s) || !isLast(given, i) || named && !a.source.arguments() {
 			continue
 		}
 		wrong.add(fmt.Errorf("%s is given, but %s is not selected (selected: %s): add it to the list, or leave --%s out",

@@ -79,6 +79,9 @@ func (p *Plan) Location() string { return p.location }
 // Selected reports whether the server of that name is one of those that are run.
 func (p *Plan) Selected(name string) bool { return p.Server(name) != nil }
 
+// runs is Selected for a server that is known, and need not be looked for by its names.
+func (p *Plan) runs(s *Server) bool { return slices.Contains(p.Servers, s) }
+
 // Server returns the selected server of that name, or nil.
 func (p *Plan) Server(name string) *Server {
 	for _, s := range p.Servers {
@@ -183,7 +186,7 @@ func (r *runFlags) giveOwn(p *Plan) (wrong problems) {
 		if own.grace <= 0 {
 			wrong.add(fmt.Errorf("--%s.grace-period: %v is not a time to wait: use a positive one", s.Name(), own.grace), s)
 		}
-		if slices.Contains(p.Servers, s) {
+		if p.runs(s) {
 			s.GracePeriod, s.Restart, s.Isolation = own.grace, own.restart, own.isolation
 		} else if _, err := logging.ParseLevel(own.level); err != nil && own.level != "" {
 			wrong.add(fmt.Errorf("--%s.log-level: %w", s.Name(), err), s)

@@ -20,7 +20,7 @@ func TestQuietWithoutNeed(t *testing.T) {
 	for _, s := range p.Servers {
 		s.log = logs.Server(s.Name())
 	}
-	q := newQuiet(p)
+	q := newQuiet(newGroup(p.Servers))
 	event := func(name string, to State) {
 		// What the actor does, before the event.
 		switch log := p.Server(name).log; to {

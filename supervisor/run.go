@@ -127,7 +127,7 @@ func (hk *HyperKube) tell(ctx context.Context, p *Plan, g *group, n *notifier, b
 	go func() {
 		defer close(done)
 		c := newConsole(hk, p, begin)
-		q := newQuiet(p)
+		q := newQuiet(g)
 		g.events.read(ctx, 0, func(e Event) {
 			p.recordEvent(hk.Name, e)
 			c.show(e)

@@ -99,7 +99,7 @@ func (hk *HyperKube) serverNames() []string {
 // said elsewhere of others is left aside, as in unselected.
 func (hk *HyperKube) joinByFlags(p *Plan, named bool) {
 	for _, s := range hk.servers {
-		if s.Run == nil || len(s.JoinsWith) == 0 || slices.Contains(p.Servers, s) {
+		if s.Run == nil || len(s.JoinsWith) == 0 || p.runs(s) {
 			continue
 		}
 		for _, a := range p.given {

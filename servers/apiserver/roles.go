@@ -82,17 +82,19 @@ func makeRoles(ctx context.Context, config *rest.Config) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(roleWorkers)
-	for _, role := range append(bootstrappolicy.ClusterRoles(), bootstrappolicy.ControllerRoles()...) {
-		g.Go(func() error {
-			_, err := rbac.ClusterRoles().Create(ctx, &role, metav1.CreateOptions{})
-			return err
-		})
-	}
-	for _, binding := range append(bootstrappolicy.ClusterRoleBindings(), bootstrappolicy.ControllerRoleBindings()...) {
-		g.Go(func() error {
-			_, err := rbac.ClusterRoleBindings().Create(ctx, &binding, metav1.CreateOptions{})
-			return err
-		})
+	for _, policy := range rolePolicies() {
+		for _, role := range policy.ClusterRoles {
+			g.Go(func() error {
+				_, err := rbac.ClusterRoles().Create(ctx, &role, metav1.CreateOptions{})
+				return err
+			})
+		}
+		for _, binding := range policy.ClusterRoleBindings {
+			g.Go(func() error {
+				_, err := rbac.ClusterRoleBindings().Create(ctx, &binding, metav1.CreateOptions{})
+				return err
+			})
+		}
 	}
 	return g.Wait()
 }
