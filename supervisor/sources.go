@@ -162,7 +162,7 @@ func variableName(text string) string {
 // onlyArguments are the flags that are not taken from elsewhere: they say what to do, and not how.
 var onlyArguments = []string{"help", "print-config"}
 
-// environment reads the environment, of which variables without a value are no part. What it cannot make sense of, but looks as
+// environment reads the environment, of which variables without a value are no part, nor those that no user has set. What it cannot make sense of, but looks as
 // if it were meant, is worth a warning.
 func (r *runFlags) environment(environ []string) (given []assignment, warnings []string, wrong problems) {
 	environ = slices.DeleteFunc(slices.Clone(environ), func(pair string) bool {
@@ -182,7 +182,11 @@ func (r *runFlags) environment(environ []string) (given []assignment, warnings [
 	})
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
-		switch found := flags[name]; len(found) {
+		found := flags[name]
+		if isServiceLink(name, value, len(found) > 0) {
+			continue
+		}
+		switch len(found) {
 		case 0:
 			s := r.variableServer(name)
 			warning, err := r.unknownVariable(name, s, flags)
@@ -230,7 +234,7 @@ func (r *runFlags) unknownVariable(name string, s *Server, flags map[string][]*p
 	case s != nil && best != "":
 		return "", fmt.Errorf("%s: %s has no such flag (did you mean %s?)", name, s.Name(), best)
 	case s != nil:
-		return "", fmt.Errorf("%s: %s has no such flag: see `%s help %s`", name, s.Name(), r.hk.Name, s.Name())
+		return "", fmt.Errorf("%s: %s has no such flag: see `%s`", name, s.Name(), r.hk.typed("help", s.Name()))
 	case name == prefix+variableName(serversKey):
 		return fmt.Sprintf("the environment's variable %s means nothing: name servers on the command line, or in a file", name), nil
 	case best == "":
