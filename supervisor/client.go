@@ -71,12 +71,12 @@ func (c *client) explain(err error) error {
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted; what was asked for is not taken back")
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%s is %w with the data folder %s; start it with `%s run%s`", c.program, errNotRunning, c.plan.DataDir,
-			c.program, c.plan.Location())
+		return fmt.Errorf("%s is %w with the data folder %s; start it with `%s`", c.program, errNotRunning, c.plan.DataDir,
+			c.plan.Command("run"))
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%s belongs to somebody else: only its owner may ask it", adminSocket(c.plan, c.program))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Errorf("%s %w; `%s logs%s` may say why", c.program, errGone, c.program, c.plan.Location())
+		return fmt.Errorf("%s %w; `%s` may say why", c.program, errGone, c.plan.Command("logs"))
 	}
 	return fmt.Errorf("%s cannot be asked: %w", c.program, err)
 }

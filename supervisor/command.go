@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,13 +78,16 @@ func (hk *HyperKube) runCommand(c *Command, args []string) error {
 		args = flagWords(flags, args)
 	}
 	if err := flags.Parse(args); err != nil {
+		if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
+			err = suggestFlag(err, unknown.GetSpecifiedName(), flags)
+		}
 		return hk.wrongUsage(err, func() { hk.commandUsage(c) })
 	}
 	if *help {
 		hk.commandUsage(c)
 		return nil
 	}
-	p, err := hk.settings.plan()
+	p, err := hk.emptyPlan()
 	if err != nil && c.Name != "help" { // help is there without a place for the state, too
 		return hk.wrongUsage(hk.locateVariables(err, flags), nil)
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,6 +79,9 @@ func (sh *shell) script(root *cobra.Command, w io.Writer) error {
 	return err
 }
 
+// nameInScripts is the name of a binary for which a script can be made.
+var nameInScripts = regexp.MustCompile(`^\w[\w-]*$`)
+
 // shellNames are the names of the shells.
 func shellNames() (names []string) {
 	for _, sh := range shells {
@@ -108,7 +113,12 @@ func completionCommand() *Command {
 			}
 			for _, sh := range shells {
 				if sh.name == args[0] {
-					return sh.script(hk.cobraRoot(), hk.Out())
+					root := hk.cobraRoot()
+					// It is for what is typed. Functions and variables are named after it, so not every name will do.
+					if name := filepath.Base(hk.calledAs); nameInScripts.MatchString(name) {
+						root.Use = name
+					}
+					return sh.script(root, hk.Out())
 				}
 			}
 			return usageError(suggest(fmt.Errorf("there is no completion for %q: there is for %s", args[0], strings.Join(shellNames(), ", ")),

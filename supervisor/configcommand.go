@@ -36,7 +36,7 @@ func configCommand() *Command {
 			case what == "check" && len(args) > 0:
 				return hk.checkFiles(ctx, args)
 			case what == "check":
-				return usageError(fmt.Errorf("`config check` needs a file, such as `%s config check %[1]s.yaml`", hk.Name))
+				return usageError(fmt.Errorf("`config check` needs a file, such as `%s`", hk.typed("config", "check", hk.Name+".yaml")))
 			case what == "":
 				return usageError(errors.New("say `config schema` or `config check FILE`"))
 			}

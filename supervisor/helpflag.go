@@ -89,7 +89,7 @@ func help(ctx context.Context, hk *HyperKube, _ *Plan, args []string) error {
 	s, err := hk.FindServer(word)
 	switch {
 	case err == nil && s.Run == nil && s.Main != nil:
-		return s.Main(ctx, s, []string{"--help"})
+		return s.Main(ctx, s, append(slices.Clone(args[1:]), "--help"))
 	case err == nil:
 		hk.serverUsage(s, s.Flags())
 		return nil
@@ -101,9 +101,15 @@ func help(ctx context.Context, hk *HyperKube, _ *Plan, args []string) error {
 		return hk.helpFlag(word)
 	}
 	if owners, _ := r.owners(word, nil); len(owners) > 0 {
-		return usageError(fmt.Errorf("%w; it is a flag of %s: see `%s help flag %s`", err, nameList(owners), hk.Name, word))
+		return usageError(fmt.Errorf("%w; it is a flag of %s: see `%s`", err, nameList(owners), hk.typed("help", "flag", word)))
 	}
-	return usageError(suggest(err, word, append(hk.words(), searchWords...)))
+	var commands []string
+	for _, c := range hk.allCommands() {
+		commands = append(commands, c.Name)
+	}
+	return usageError(fmt.Errorf("%w; there are the servers %s, the commands %s, and `%s`, which searches flags",
+		suggest(err, word, append(hk.words(), searchWords...)), nameList(hk.servers), strings.Join(commands, ", "),
+		hk.typed("help", searchWords[0], "WORD")))
 }
 
 // helpFlag prints the help of one flag of `run`.
@@ -114,7 +120,7 @@ func (hk *HyperKube) helpFlag(name string) error {
 		meant, _ := r.meant(name)
 		err := fmt.Errorf("there is no flag --%s", name)
 		if len(meant) == 0 {
-			return usageError(fmt.Errorf("%w: search with `%s help flag WORD`", err, hk.Name))
+			return usageError(fmt.Errorf("%w: search with `%s`", err, hk.typed("help", "flag", "WORD")))
 		}
 		return usageError(suggestFlags(err, name, meant))
 	}
@@ -132,7 +138,7 @@ func (hk *HyperKube) helpFlag(name string) error {
 // searchFlags is `help flag`: it prints the flags of `run` that all patterns match.
 func (hk *HyperKube) searchFlags(patterns []string) error {
 	if len(patterns) == 0 {
-		return usageError(fmt.Errorf("say what to search for, as in `%s help flag port`", hk.Name))
+		return usageError(fmt.Errorf("say what to search for, as in `%s`", hk.typed("help", "flag", "port")))
 	}
 	var all []*regexp.Regexp
 	for _, pattern := range patterns {
@@ -153,7 +159,7 @@ func (hk *HyperKube) searchFlags(patterns []string) error {
 	hk.printFound(&text, r, found, all, columns)
 	// A script would take it for a flag; and who sees all of it can count.
 	if isTerminal(out) && strings.Count(text.String(), "\n") >= rows {
-		fmt.Fprintf(&text, "\nThese are %d flags. More words find fewer: `%s help flag WORD WORD`.\n", len(found), hk.Name)
+		fmt.Fprintf(&text, "\nThese are %d flags. More words find fewer: `%s`.\n", len(found), hk.typed("help", "flag", "WORD", "WORD"))
 	}
 	_, err := io.WriteString(out, text.String())
 	return err
@@ -293,5 +299,5 @@ func (hk *HyperKube) excerpt(f *pflag.Flag, patterns []*regexp.Regexp) string {
 	if len(shown) == len(lines) {
 		return f.Usage
 	}
-	return strings.Join(append(shown, fmt.Sprintf("... (all: %s help --%s)", hk.Name, f.Name)), "\n")
+	return strings.Join(append(shown, fmt.Sprintf("... (all: %s)", hk.typed("help", "--"+f.Name))), "\n")
 }

@@ -19,8 +19,8 @@ import (
 // HyperKube is one binary that holds several servers. Fill in the exported fields, add the servers, then call Run or
 // RunToExit. The zero value with a Name works.
 type HyperKube struct {
-	// Name is the binary's name. An invocation under this name is for the HyperKube itself, one under any other name is
-	// for the server of that name.
+	// Name is the binary's name. An invocation under the name of a server, or under one of its aliases, is for that server; under any
+	// other name, such as that of a download, for the HyperKube itself.
 	Name string
 
 	// Long describes the binary in its help.
@@ -58,7 +58,8 @@ type HyperKube struct {
 	version   bool
 	makeLinks bool
 	linkDir   string
-	started   bool // Start has been called
+	calledAs  string // how a shell finds the binary, if that is not under its own name
+	started   bool   // Start has been called
 	out       io.Writer
 	theScreen *screen
 }
@@ -127,7 +128,7 @@ func (hk *HyperKube) FindServer(name string) (*Server, error) {
 	if s := hk.byName[name]; s != nil {
 		return s, nil
 	}
-	return nil, fmt.Errorf("server not found: %s", name)
+	return nil, fmt.Errorf("server not found: %s", legible(name))
 }
 
 // Servers returns the servers in the order in which they were added.
@@ -179,16 +180,30 @@ func (hk *HyperKube) Run(args []string) error {
 	if len(args) == 0 {
 		args = []string{hk.Name}
 	}
-	if base := strings.TrimSuffix(filepath.Base(args[0]), ".exe"); base != hk.Name {
-		return hk.runLink(base, args[1:])
+	arg0 := strings.TrimPrefix(args[0], "-") // which a login shell has there
+	name := strings.TrimSuffix(filepath.Base(arg0), ".exe")
+	if s := hk.linked(name); s != nil {
+		s.linked = true
+		return hk.be(s, args[1:])
+	}
+	if name != hk.Name {
+		hk.calledAs = callable(arg0)
 	}
 
 	flags := hk.Flags()
-	if err := flags.Parse(args[1:]); err != nil {
+	wrong := func(err error) error {
+		if best := nearest(name, hk.serverNames()); name != hk.Name && best != "" {
+			err = fmt.Errorf("%w; called as %s, it is %s, and not a server (did you mean %s?)", err, legible(name), hk.Name, best)
+		}
 		return hk.wrongUsage(err, hk.Usage)
+	}
+	if err := flags.Parse(args[1:]); err != nil {
+		return wrong(hk.misplaced(err, args[1:]))
 	}
 	word, rest := flags.Arg(0), flags.Args()
 	switch {
+	case hk.help && word != "":
+		return hk.report(help(context.Background(), hk, nil, rest))
 	case hk.help:
 		hk.Usage()
 		return nil
@@ -200,8 +215,8 @@ func (hk *HyperKube) Run(args []string) error {
 			return hk.report(err)
 		}
 		return nil
-	case word == "":
-		return hk.wrongUsage(errors.New("no server specified"), hk.Usage)
+	case len(rest) == 0:
+		return wrong(errors.New("no server specified"))
 	}
 	rest = rest[1:]
 	switch {
@@ -215,7 +230,7 @@ func (hk *HyperKube) Run(args []string) error {
 	}
 	s, err := hk.FindServer(word)
 	if err != nil {
-		return hk.wrongUsage(suggest(err, word, hk.words()), hk.Usage)
+		return wrong(suggest(err, word, hk.words()))
 	}
 	return hk.be(s, rest)
 }
@@ -223,28 +238,27 @@ func (hk *HyperKube) Run(args []string) error {
 // versionSuffix is what packagers append to the names of binaries: kube-apiserver-v1.37, etcd-3.7.2.
 var versionSuffix = regexp.MustCompile(`-v?[0-9]+(\.[0-9]+)*$`)
 
-// runLink is Run for an invocation under the name of a server.
-func (hk *HyperKube) runLink(name string, args []string) error {
-	s, err := hk.FindServer(name)
-	if err != nil {
-		if plain := versionSuffix.ReplaceAllString(name, ""); plain != name {
-			if plain == hk.Name {
-				return hk.Run(append([]string{hk.Name}, args...))
-			}
-			s, err = hk.FindServer(plain)
+// linked is the server for which an invocation under this name is, or nil.
+func (hk *HyperKube) linked(name string) *Server {
+	for _, name := range []string{name, versionSuffix.ReplaceAllString(name, "")} {
+		if s, err := hk.FindServer(name); err == nil {
+			return s
 		}
 	}
-	if err != nil {
-		return hk.wrongUsage(fmt.Errorf("%w (called as %s, it looks for a server of that name: call it %s)", err, name, hk.Name), hk.Usage)
-	}
-	s.linked = true
-	return hk.be(s, args)
+	return nil
 }
 
 // Location is a plan in which no server is selected: it tells which name and data folder the binary's own flags mean.
 func (hk *HyperKube) Location() (*Plan, error) {
 	hk.Flags() // gives the settings their defaults
-	return hk.settings.plan()
+	return hk.emptyPlan()
+}
+
+// emptyPlan is a plan with the settings, in which no server is selected.
+func (hk *HyperKube) emptyPlan() (*Plan, error) {
+	p, err := hk.settings.plan()
+	p.hk = hk
+	return p, err
 }
 
 // be is what the binary does when it is one server and nothing else.

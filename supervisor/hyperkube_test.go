@@ -44,6 +44,15 @@ func TestRunsTheServerThatIsNamed(t *testing.T) {
 		{name: "link with a longer version", args: []string{"test1-3.7.2"}, linked: true},
 		{name: "link with an alias and a version", args: []string{"/opt/old-test1-v1.37.2"}, linked: true},
 		{name: "link on Windows", args: []string{"test1.exe"}, linked: true},
+		{name: "link of a login shell", args: []string{"-test1"}, linked: true},
+		{name: "binary of a debugger", args: []string{"/src/__debug_bin123", "test1"}},
+		{name: "binary with a system", args: []string{"./hk-linux-amd64", "test1"}},
+		{name: "binary with a system, on Windows", args: []string{"hk-windows-amd64.exe", "test1"}},
+		{name: "second download", args: []string{"/home/me/hk (1)", "test1"}},
+		{name: "plugin", args: []string{"tool-hk", "test1"}},
+		{name: "server's name within another", args: []string{"my-test1", "test1"}},
+		{name: "no name", args: []string{"", "test1"}},
+		{name: "folder", args: []string{"/", "test1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test1, test2 := newCallee("test1", "old-test1"), newCallee("test2")
@@ -93,7 +102,11 @@ func TestWrongUsageRunsNothing(t *testing.T) {
 		{"unknown server", []string{"hk", "nonsense"}, []string{"Error: server not found: nonsense\n"}, "hk run [SERVER"},
 		{"misspelt server", []string{"hk", "tets1"}, []string{"server not found: tets1 (did you mean test1?)"}, "hk run [SERVER"},
 		{"misspelt command", []string{"hk", "vershion"}, []string{"server not found: vershion (did you mean version?)"}, "hk run [SERVER"},
-		{"unknown link", []string{"bogus", "--level=1"}, []string{"Error: server not found: bogus (called as bogus,", "call it hk)\n"}, "hk run [SERVER"},
+		{"other name", []string{"bogus"}, []string{"Error: no server specified\n"}, "hk run [SERVER"},
+		{"misspelt link", []string{"/usr/bin/tets1", "--level=1"}, []string{"Error: unknown flag: --level ",
+			"; called as tets1, it is hk, and not a server (did you mean test1?)\n"}, "hk run [SERVER"},
+		{"empty word", []string{"hk", ""}, []string{"Error: server not found: \"\"\n"}, "hk run [SERVER"},
+		{"control characters", []string{"hk", "a\x1b[2J\n"}, []string{"Error: server not found: \"a\\x1b[2J\\n\"\n"}, "hk run [SERVER"},
 		{"unknown flag of hk", []string{"hk", "--bogus", "test1"}, []string{"unknown flag: --bogus"}, "hk run [SERVER"},
 		{"flag of the server before it", []string{"hk", "--level=1", "test1"}, []string{"unknown flag: --level"}, "hk run [SERVER"},
 		{"unknown flag of the server", []string{"hk", "test1", "--bogus"}, []string{"unknown flag: --bogus"}, "  hk test1 [flags]"},
@@ -125,7 +138,8 @@ func TestHelp(t *testing.T) {
 	}{
 		{"hk", []string{"hk", "--help"}, []string{ofAll, "Commands\n\n", "--make-symlinks"}},
 		{"hk, short", []string{"hk", "-h"}, []string{ofAll}},
-		{"hk, before a server", []string{"hk", "--help", "test1"}, []string{ofAll}},
+		{"hk, before a server", []string{"hk", "--help", "test1"}, []string{"It answers to test1.\n\nUsage\n\n  hk test1 [flags]", ofOne}},
+		{"hk, before a command", []string{"hk", "-h", "version"}, []string{"Print the version."}},
 		{"word", []string{"hk", "help"}, []string{ofAll}},
 		{"server", []string{"hk", "test1", "--help"}, []string{"It answers to test1.\n\nUsage\n\n  hk test1 [flags]", "\n  hk run test1", ofOne}},
 		{"server, short", []string{"hk", "test1", "-h"}, []string{ofOne}},
@@ -154,7 +168,8 @@ func TestHelp(t *testing.T) {
 func TestHelpOfUnknownWord(t *testing.T) {
 	out, err := call(newHyperKube(t, &newCallee("test1").Server), "hk", "help", "test")
 	wantCode(t, err, 2)
-	if want := "Error: server not found: test (did you mean test1?)\n"; out != want {
+	if want := "Error: server not found: test (did you mean test1?); there are the servers test1, the commands run, version, help, logs, status, start, " +
+		"stop, restart, log-level, top, profile, analyze, config, reset, completion, and `hk help flag WORD`, which searches flags\n"; out != want {
 		t.Errorf("printed %q, want %q", out, want)
 	}
 }

@@ -23,7 +23,7 @@ func (hk *HyperKube) runIsolated(args []string) error {
 	}
 	c, plan, err := connectParent()
 	if err != nil || len(args) != 1 {
-		return hk.wrongUsage(fmt.Errorf("`%[1]s %[2]s` is how `%[1]s run` calls itself for a server with --SERVER.isolation=process",
+		return hk.wrongUsage(fmt.Errorf("`%s %s` is how `%[1]s run` calls itself for a server with --SERVER.isolation=process",
 			hk.Name, isolatedCommand), nil)
 	}
 	err = c.run(hk, plan)
@@ -169,7 +169,8 @@ func (c *parent) closeSockets() {
 
 // adopt makes the parent's plan this process's.
 func (hk *HyperKube) adopt(plan *childPlan) (*Plan, *Server, error) {
-	p := &Plan{Name: plan.Name, DataDir: plan.DataDir, Ephemeral: plan.Ephemeral, FreePorts: plan.FreePorts, location: plan.Location}
+	hk.calledAs = plan.CalledAs
+	p := &Plan{hk: hk, Name: plan.Name, DataDir: plan.DataDir, Ephemeral: plan.Ephemeral, FreePorts: plan.FreePorts, location: plan.Location}
 	for _, described := range plan.Servers {
 		s, err := hk.FindServer(described.Name)
 		if err != nil {

@@ -73,7 +73,8 @@ type childPlan struct {
 	DataDir   string        `json:"dataDir"`
 	Ephemeral bool          `json:"ephemeral"`
 	FreePorts bool          `json:"freePorts"`
-	Location  string        `json:"location"`
+	CalledAs  string        `json:"calledAs"`
+	Location  []string      `json:"location"`
 	LogLevel  string        `json:"logLevel"`
 	VModule   string        `json:"vmodule"`
 	Servers   []childServer `json:"servers"`

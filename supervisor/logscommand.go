@@ -137,7 +137,8 @@ func (hk *HyperKube) logNames(args []string) ([]string, error) {
 		case word == hk.Name:
 			names = append(names, word)
 		case err != nil:
-			return nil, suggest(err, word, append(hk.serverNames(), hk.Name))
+			return nil, fmt.Errorf("%w; there are %s, and %s for what belongs to no server",
+				suggest(err, word, append(hk.serverNames(), hk.Name)), strings.Join(hk.runnable(), ", "), hk.Name)
 		case len(s.Members) > 0:
 			members, err := hk.choose([]string{word}) // a member may be a composite, too
 			if err != nil {
@@ -188,5 +189,5 @@ func there(r *logging.Reader, hk *HyperKube, p *Plan, wanted []string) error {
 				strings.Join(slices.Sorted(maps.Keys(files)), ", "))
 		}
 	}
-	return fmt.Errorf("there are no logs of %q yet in %s; start it with `%s run`", p.Name, logDir(p), hk.Name)
+	return fmt.Errorf("there are no logs of %q yet in %s; start it with `%s`", p.Name, logDir(p), p.Command("run"))
 }

@@ -25,7 +25,11 @@ func TestMain(m *testing.M) {
 		"test1-v1.37": toy,
 		"one":         toy,
 		"nothing":     toy,
-		"iso":         func() { isolatedToy().RunToExit(os.Args) },
+
+		"hk-linux-amd64": toy,
+		"__debug_bin123": toy,
+		"hk (1)":         toy,
+		"iso":            func() { isolatedToy().RunToExit(os.Args) },
 	})
 }
 

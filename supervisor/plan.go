@@ -30,7 +30,8 @@ type Plan struct {
 	// Servers are the selected servers, each after those that it needs.
 	Servers []*Server
 
-	location string
+	hk       *HyperKube
+	location []string // the flags by which commands find these servers
 	flags    *runFlags
 	given    []assignment
 	names    []string // of the servers, as they were given
@@ -71,10 +72,6 @@ func (j joined) String() string {
 func (p *Plan) Path(elem ...string) string {
 	return filepath.Join(append([]string{p.DataDir}, elem...)...)
 }
-
-// Location is the flag, behind a space, by which commands find these servers: " --name=two". It is empty if they find them
-// without.
-func (p *Plan) Location() string { return p.location }
 
 // Selected reports whether the server of that name is one of those that are run.
 func (p *Plan) Selected(name string) bool { return p.Server(name) != nil }
@@ -139,7 +136,7 @@ func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, err
 		}
 		g.names, g.named, g.at = []string{composite.Name()}, true, source{}
 	}
-	p, err := hk.settings.plan()
+	p, err := hk.emptyPlan()
 	p.flags, p.given, p.names, p.at = flags, g.given, g.names, g.at
 	wrong.add(err)
 	p.job, err = hk.newJob(p, g.command)

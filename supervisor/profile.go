@@ -163,7 +163,7 @@ func (hk *HyperKube) profile(ctx context.Context, p *Plan, server string, second
 	}
 	if file != "-" {
 		fmt.Fprintf(hk.Out(), "%s\n", file)
-		fmt.Fprintf(hk.errOut(), "Look at it with `go tool pprof -http=: %s`.\n", file)
+		fmt.Fprintf(hk.errOut(), "Look at it with `%s`.\n", shellWords([]string{"go", "tool", "pprof", "-http=:", file}))
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (hk *HyperKube) runServers(composite *Server, args []string) error {
 		err = hk.wrongUsage(err, nil)
 	}
 	if p == nil || p.wrong.err() != nil {
-		fmt.Fprintf(hk.errOut(), "See '%s %s --help'.\n", hk.Name, word)
+		fmt.Fprintf(hk.errOut(), "See '%s'.\n", hk.typed(word, "--help"))
 	}
 	return err
 }
@@ -116,7 +116,7 @@ func (hk *HyperKube) serve(ctx context.Context, p *Plan, n *notifier, begin time
 	}
 	err = hk.report(err)
 	if !p.Ephemeral {
-		fmt.Fprintf(hk.errOut(), "See '%s logs%s'.\n", hk.Name, p.Location())
+		fmt.Fprintf(hk.errOut(), "See '%s'.\n", p.Command("logs"))
 	}
 	return err
 }

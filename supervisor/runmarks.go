@@ -24,7 +24,7 @@ type marks map[*pflag.Flag]string
 // the machine has a say in it. It sets the flags: the process can do nothing else with the servers any more.
 func (hk *HyperKube) runDefaults(servers ...*Server) marks {
 	root := filepath.Join(string(filepath.Separator), dataDirName)
-	p := &Plan{Name: hk.Name, DataDir: root, OnlyCheck: true, logs: logging.New(logging.Config{Program: hk.Name})}
+	p := &Plan{hk: hk, Name: hk.Name, DataDir: root, OnlyCheck: true, logs: logging.New(logging.Config{Program: hk.Name})}
 	defer p.logs.Close()
 	var names []string
 	for _, s := range servers {

@@ -33,7 +33,6 @@ func (hk *HyperKube) choose(list []string) ([]*Server, error) {
 		s, err := hk.FindServer(name)
 		switch {
 		case err != nil:
-			err = fmt.Errorf("server not found: %s", legible(name))
 			return fmt.Errorf("%w; there are %s", suggest(err, name, hk.serverNames()), strings.Join(hk.runnable(), ", "))
 		case len(s.Members) > 0:
 			for _, member := range s.Members {
@@ -43,7 +42,7 @@ func (hk *HyperKube) choose(list []string) ([]*Server, error) {
 			}
 			return nil
 		case s.Run == nil:
-			return fmt.Errorf("%s cannot be run beside others: call `%s %s`", s.Name(), hk.Name, s.Name())
+			return fmt.Errorf("%s cannot be run beside others: call `%s`", s.Name(), hk.typed(s.Name()))
 		}
 		if !slices.Contains(chosen, s) {
 			chosen = append(chosen, s)
@@ -55,6 +54,26 @@ func (hk *HyperKube) choose(list []string) ([]*Server, error) {
 		wrong.add(add(name))
 	}
 	return chosen, wrong.err()
+}
+
+// fewest are those of the names that mean the same servers as all of them: none whose servers another one has, too.
+func (hk *HyperKube) fewest(names []string) (kept []string) {
+	chosen := make([][]*Server, len(names))
+	for i, name := range names {
+		chosen[i], _ = hk.choose([]string{name}) // they have been chosen before
+	}
+	for i, name := range names {
+		covered := false
+		for j, others := range chosen {
+			rest := slices.DeleteFunc(slices.Clone(chosen[i]), func(s *Server) bool { return slices.Contains(others, s) })
+			// Of two that mean the same, the first one stays.
+			covered = covered || len(rest) == 0 && (len(others) > len(chosen[i]) || j < i)
+		}
+		if !covered {
+			kept = append(kept, name)
+		}
+	}
+	return kept
 }
 
 // splitNames are the names in arguments, each of which may be a list: names apart by commas or spaces.
@@ -143,7 +162,8 @@ func (hk *HyperKube) join(p *Plan, composite *Server) error {
 				return fmt.Errorf("%s needs %s, which cannot be run beside others", s.Name(), needed.Name())
 			}
 			if composite != nil {
-				return fmt.Errorf("%s needs %s%s; `%s run %s` starts one, too", s.Name(), needed.Name(), wayOut(need), hk.Name, composite.Name())
+				return fmt.Errorf("%s needs %s%s; `%s` starts one, too", s.Name(), needed.Name(), wayOut(need),
+					hk.typed("run", composite.Name()))
 			}
 			p.Servers = append(p.Servers, needed)
 			p.joined = append(p.joined, joined{server: needed, by: s, unless: need.Unless})

@@ -99,7 +99,7 @@ func (c *settings) plan() (*Plan, error) {
 		wrong.add(fmt.Errorf("--ephemeral has a folder of its own: leave --data-dir %s out", c.dataDir))
 	}
 	if p.Name != c.program {
-		p.location = " --name=" + p.Name
+		p.location = append(p.location, "--name="+p.Name)
 	}
 	switch {
 	case p.Ephemeral:
@@ -123,7 +123,7 @@ func (c *settings) plan() (*Plan, error) {
 	}
 	p.DataDir = dir
 	if p.Ephemeral || c.dataDir != "" {
-		p.location = " --data-dir=" + p.DataDir
+		p.location = append(p.location, "--data-dir="+p.DataDir)
 	}
 	return p, wrong.err()
 }

@@ -42,7 +42,7 @@ func steerCommands() []*Command {
 func (hk *HyperKube) steer(ctx context.Context, p *Plan, what string, args []string, noWait, yes bool) error {
 	names, err := hk.serversOf(args)
 	if err == nil && len(names) == 0 {
-		err = fmt.Errorf("%s what? Name servers: `%s status%s` shows them", what, hk.Name, p.Location())
+		err = fmt.Errorf("%s what? Name servers: `%s` shows them", what, p.Command("status"))
 	}
 	if err != nil {
 		return usageError(err)
@@ -84,7 +84,7 @@ func (hk *HyperKube) serversOf(args []string) ([]string, error) {
 		return nil, nil
 	}
 	if slices.Contains(words, "all") {
-		return nil, fmt.Errorf("name the servers one by one; Ctrl-C where `%s run` was called, or SIGTERM, ends the whole run", hk.Name)
+		return nil, fmt.Errorf("name the servers one by one; Ctrl-C where `%s` was called, or SIGTERM, ends the whole run", hk.typed("run"))
 	}
 	chosen, err := hk.choose(words)
 	return namesOf(chosen), err

@@ -23,9 +23,10 @@ func (hk *HyperKube) Usage() {
 		fmt.Fprintf(out, "%s\n", wrap(hk.Long, "", columns))
 	}
 	fmt.Fprintf(out, "Usage\n\n")
-	fmt.Fprintf(out, "  %s run [SERVER,SERVER...] [flags] [-- COMMAND...]\n", hk.Name)
-	fmt.Fprintf(out, "  %s SERVER [flags]\n", hk.Name)
-	fmt.Fprintf(out, "  %s COMMAND [flags]\n", hk.Name)
+	program := hk.typed()
+	fmt.Fprintf(out, "  %s run [SERVER,SERVER...] [flags] [-- COMMAND...]\n", program)
+	fmt.Fprintf(out, "  %s SERVER [flags]\n", program)
+	fmt.Fprintf(out, "  %s COMMAND [flags]\n", program)
 	fmt.Fprintf(out, "\nServers\n")
 	for _, s := range hk.servers {
 		name := s.Name()
@@ -42,7 +43,7 @@ func (hk *HyperKube) Usage() {
 	table(out, "  ", commands, columns)
 	fmt.Fprintf(out, "\nFlags\n\n%s\n", marks{}.usages(hk.Flags(), columns))
 	fmt.Fprint(out, wrap(fmt.Sprintf("Call '%[1]s run --help' for running several servers, '%[1]s help SERVER' for a server's flags, "+
-		"'%[1]s help flag WORD' to search the flags of all.", hk.Name), "", columns))
+		"'%[1]s help flag WORD' to search the flags of all.", program), "", columns))
 }
 
 // Usage prints what the server is and which flags it has, to the HyperKube's Out, or to standard output if the server was
@@ -97,7 +98,7 @@ func (hk *HyperKube) printServer(s *Server, flags *pflag.FlagSet, m marks) {
 	if beside {
 		added := &runFlags{FlagSet: newFlagSet(""), own: map[*Server]*serverFlags{}}
 		added.addOwn(s)
-		fmt.Fprintf(out, "\nFlags that `%s run` adds\n\n%s", hk.Name, m.usages(added.FlagSet, columns))
+		fmt.Fprintf(out, "\nFlags that `%s run` adds\n\n%s", hk.typed(), m.usages(added.FlagSet, columns))
 	}
 }
 
@@ -106,23 +107,23 @@ func (hk *HyperKube) called(s *Server) string {
 	if hk.Name == "" || s.linked {
 		return s.SimpleUsage + " [flags]"
 	}
-	return hk.Name + " " + s.SimpleUsage + " [flags]"
+	return hk.typed() + " " + s.SimpleUsage + " [flags]"
 }
 
 // spellings prints how a server is called, and, once for all of its flags, how they are spelled and what stands behind them.
 func (hk *HyperKube) spellings(s *Server, m marks, columns int) {
-	out, name := hk.Out(), s.Name()
+	out, name, program := hk.Out(), s.Name(), hk.typed()
 	table(out, "  ", [][2]string{
 		{hk.called(s), "alone"},
-		{fmt.Sprintf("%s run %s [--%[2]s.FLAG...]", hk.Name, name), "beside others"},
+		{fmt.Sprintf("%s run %s [--%[2]s.FLAG...]", program, name), "beside others"},
 	}, columns)
 	text := fmt.Sprintf("Alone, it takes the flags as they stand below. For `%[1]s run`, --FLAG is --%[2]s.FLAG, or %[3]s_FLAG in the "+
-		"environment (with _ for each - in FLAG).", hk.Name, name, hk.variableOf(name))
+		"environment (with _ for each - in FLAG).", program, name, hk.variableOf(name))
 	if len(m) > 0 {
 		text += fmt.Sprintf(" What it sets by itself is marked (%[1]s run: VALUE).", hk.Name)
 	}
 	if m.mention(dataDirName) {
-		text += fmt.Sprintf(" %s is the data folder: see `%s run --help`.", dataDirName, hk.Name)
+		text += fmt.Sprintf(" %s is the data folder: see `%s run --help`.", dataDirName, program)
 	}
 	fmt.Fprintf(out, "\n%s", wrap(text, "", columns))
 }
@@ -133,22 +134,22 @@ func (hk *HyperKube) compositeUsage(s *Server) {
 	if s.Long != "" {
 		fmt.Fprintf(out, "%s\n", wrap(s.Long, "", width(out)))
 	}
-	fmt.Fprintf(out, "Usage\n\n  %s\n  %s run %s [--SERVER.FLAG...]\n", hk.called(s), hk.Name, s.Name())
+	fmt.Fprintf(out, "Usage\n\n  %s\n  %s run %s [--SERVER.FLAG...]\n", hk.called(s), hk.typed(), s.Name())
 	members := strings.Join(s.Members, ", ")
 	fmt.Fprintf(out, "\nServers\n\n%s", wrap(members, "  ", width(out)))
 	fmt.Fprintf(out, "\nFlags\n\n%s", wrap(fmt.Sprintf("Those of `%[1]s run`, --SERVER.FLAG included. Called as %[2]s, it takes the flags of "+
 		"%[3]s without SERVER, too: each of them that has such a flag gets it. See `%[1]s run --help` and `%[1]s help SERVER`.",
-		hk.Name, s.Name(), members), "  ", width(out)))
+		hk.typed(), s.Name(), members), "  ", width(out)))
 }
 
 // runUsage prints the help of `run`: its own flags, and where to find those of the servers. It is to fit on one screen, so that
 // there is no blank line below a heading.
 func (hk *HyperKube) runUsage() {
-	out := hk.Out()
+	out, program := hk.Out(), hk.typed()
 	columns := width(out)
 	fmt.Fprint(out, wrap("Run servers in this process until Ctrl-C or COMMAND's end. Each starts when what it needs is ready, "+
 		"COMMAND after all; what is needed joins by itself.", "", columns))
-	fmt.Fprintf(out, "\nUsage\n  %s run [SERVER,SERVER...] [flags] [-- COMMAND...]\n", hk.Name)
+	fmt.Fprintf(out, "\nUsage\n  %s run [SERVER,SERVER...] [flags] [-- COMMAND...]\n", program)
 	fmt.Fprintf(out, "\nExamples\n")
 	table(out, "  ", hk.examples(), columns)
 	fmt.Fprintf(out, "\nServers\n%s", wrap(fmt.Sprintf("%s. None named means %s.",
@@ -165,7 +166,7 @@ func (hk *HyperKube) runUsage() {
 	fmt.Fprintf(out, "\nFlags\n%s", marks{}.usages(own, columns))
 	fmt.Fprintf(out, "\nFlags of each server\n")
 	table(out, "      ", [][2]string{
-		{"--SERVER.FLAG", fmt.Sprintf("any of its own: see `%s help SERVER`", hk.Name)},
+		{"--SERVER.FLAG", fmt.Sprintf("any of its own: see `%s help SERVER`", program)},
 		{"--SERVER.log-level string", "as --log-level, for this server"},
 		{"--SERVER.log-file string", "file for its log; none for no file"},
 		{"--SERVER.restart policy", "restart it on-failure, always or never"},
@@ -177,12 +178,12 @@ func (hk *HyperKube) runUsage() {
 	}
 	fmt.Fprintf(out, "\n%s", wrap(fmt.Sprintf("A value is from the command line, else %sSERVER_FLAG, a file, or %s itself.",
 		hk.variablePrefix(), hk.Name), "", columns))
-	fmt.Fprint(out, wrap(fmt.Sprintf("More: %[1]s help SERVER, %[1]s help flag WORD, %[1]s config schema, %[1]s completion SHELL", hk.Name), "", columns))
+	fmt.Fprint(out, wrap(fmt.Sprintf("More: %[1]s help SERVER, %[1]s help flag WORD, %[1]s config schema, %[1]s completion SHELL", program), "", columns))
 }
 
 // examples are calls of `run` with names of this binary's servers, and what they do.
 func (hk *HyperKube) examples() [][2]string {
-	run := hk.Name + " run"
+	run := hk.typed("run")
 	examples := [][2]string{{run, "the default servers"}}
 	var two []string // servers that have flags
 	for _, name := range hk.defaultNames() {
@@ -217,11 +218,11 @@ func (hk *HyperKube) commandUsage(c *Command) {
 	out := hk.Out()
 	columns := width(out)
 	if c.Long != "" {
-		fmt.Fprintf(out, "%s\n", wrap(strings.ReplaceAll(c.Long, "PROGRAM", hk.Name), "", columns))
+		fmt.Fprintf(out, "%s\n", wrap(strings.ReplaceAll(c.Long, "PROGRAM", hk.typed()), "", columns))
 	} else {
 		fmt.Fprintf(out, "%s.\n\n", capital(c.Short))
 	}
-	fmt.Fprintf(out, "Usage\n\n  %s\n", strings.Join(strings.Fields(hk.Name+" "+c.Name+" "+c.Args+" [flags]"), " "))
+	fmt.Fprintf(out, "Usage\n\n  %s\n", strings.Join(strings.Fields(hk.typed(c.Name)+" "+c.Args+" [flags]"), " "))
 	flags, _ := hk.commandFlags(c)
 	fmt.Fprintf(out, "\nFlags\n\n%s", marks{}.usages(flags, columns))
 }

@@ -206,15 +206,17 @@ func check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error 
 	}
 	completed, err := o.Complete(ctx)
 	if err != nil {
-		return invalid(err)
+		return invalid(s, err)
 	}
 	if errs := completed.Validate(); len(errs) > 0 {
-		return invalid(utilerrors.NewAggregate(errs))
+		return invalid(s, utilerrors.NewAggregate(errs))
 	}
 	return nil
 }
 
-func invalid(err error) error { return fmt.Errorf("apiserver: %w; see `km help apiserver`", err) }
+func invalid(s *supervisor.Server, err error) error {
+	return fmt.Errorf("apiserver: %w; see `%s`", err, s.Command("help", Name))
+}
 
 func throwAwayIssuer() (serviceaccount.TokenGenerator, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

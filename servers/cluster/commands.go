@@ -23,13 +23,13 @@ func Banner(p *supervisor.Plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  Kubernetes %s at %s\n\n", versions.Kubernetes(), HTTPS(s))
 	fmt.Fprintf(&b, "  export KUBECONFIG=%s\n", KubeconfigPath(p, "admin"))
-	fmt.Fprintf(&b, "  kubectl get namespaces        (without kubectl: km kubectl get namespaces)\n")
-	fmt.Fprintf(&b, "  km logs -f%s\n\n", p.Location())
+	fmt.Fprintf(&b, "  kubectl get namespaces        (without kubectl: %s)\n", p.Command("kubectl", "get", "namespaces"))
+	fmt.Fprintf(&b, "  %s\n\n", p.Command("logs", "-f"))
 	fmt.Fprintf(&b, "  Ctrl-C stops it.")
 	if p.Ephemeral {
 		fmt.Fprintf(&b, " All is removed then.")
 	} else {
-		fmt.Fprintf(&b, " `km run` goes on where it was.")
+		fmt.Fprintf(&b, " `%s` goes on where it was.", p.Command("run"))
 	}
 	return b.String()
 }
@@ -46,7 +46,7 @@ func KubeconfigCommand() *supervisor.Command {
 			file := KubeconfigPath(p, "admin")
 			config, err := clientcmd.LoadFromFile(file)
 			if err != nil {
-				return fmt.Errorf("there is no cluster %q yet, or its kubeconfig cannot be read: %w; start it with `km run`", p.Name, cause(err))
+				return fmt.Errorf("there is no cluster %q yet, or its kubeconfig cannot be read: %w; start it with `%s`", p.Name, cause(err), p.Command("run"))
 			}
 			if !*merge {
 				fmt.Fprintln(hk.Out(), file)

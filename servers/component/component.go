@@ -87,7 +87,7 @@ var FlagTypes = map[string]supervisor.FlagType{
 func RefuseEnding(s *supervisor.Server, command string, names ...string) error {
 	for _, name := range names {
 		if s.Given(name) {
-			return fmt.Errorf("%[1]s: --%[1]s.%[2]s does one thing and ends: call `km %[3]s --%[2]s`", s.Name(), name, command)
+			return fmt.Errorf("%[1]s: --%[1]s.%[2]s does one thing and ends: call `%[3]s`", s.Name(), name, s.Command(command, "--"+name))
 		}
 	}
 	return nil

@@ -155,7 +155,7 @@ func check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
 		return err
 	}
 	if err := o.Validate(app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases()); err != nil {
-		return fmt.Errorf("controller-manager: %w; see `km help controller-manager`", err)
+		return fmt.Errorf("controller-manager: %w; see `%s`", err, s.Command("help", Name))
 	}
 	return cluster.CheckKubeconfig(s)
 }

@@ -247,7 +247,7 @@ func (e *etcd) check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server
 	// Validate makes a logger, which opens the files that log-outputs names, unless it gets one.
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	if err := c.Validate(); err != nil {
-		return fmt.Errorf("etcd: %w; see `km help etcd`", err)
+		return fmt.Errorf("etcd: %w; see `%s`", err, s.Command("help", Name))
 	}
 	return nil
 }

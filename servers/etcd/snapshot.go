@@ -50,7 +50,7 @@ func SnapshotCommand() *supervisor.Command {
 			what, file, err := snapshotArguments(args, *force, *yes)
 			switch {
 			case err != nil:
-				return &supervisor.ExitError{Code: 2, Err: fmt.Errorf("%w; see `%s snapshot --help`", err, hk.Name)}
+				return &supervisor.ExitError{Code: 2, Err: fmt.Errorf("%w; see `%s`", err, p.Command("snapshot", "--help"))}
 			case what == "save":
 				return s.save(ctx, file, *force)
 			}
@@ -89,7 +89,8 @@ func (s *snapshots) dir() (string, error) {
 		return "", err
 	case at.Log != "":
 		return "", fmt.Errorf("etcd's log is in %s (--etcd.wal-dir), apart from its data: save while etcd runs; to restore, stop %s, move %s and %s away, and use "+
-			"`etcdutl snapshot restore FILE --data-dir=%s --wal-dir=%s --bump-revision=%d --mark-compacted`", at.Log, s.hk.Name, at.Data, at.Log, at.Data, at.Log, revisionBump)
+			"`etcdutl snapshot restore FILE --data-dir=%s --wal-dir=%s --bump-revision=%d --mark-compacted`", at.Log, s.hk.Name, at.Data, at.Log,
+			supervisor.ShellQuote(at.Data), supervisor.ShellQuote(at.Log), revisionBump)
 	}
 	return at.Data, whole(at.Data)
 }

@@ -15,9 +15,18 @@ func server(name string, state supervisor.State, needs ...string) supervisor.Ser
 	return supervisor.ServerStatus{Name: name, State: state, Needs: needs}
 }
 
+func newSnapshots(t *testing.T) *snapshots {
+	hk := &supervisor.HyperKube{Name: "km"}
+	p, err := hk.Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &snapshots{hk: hk, plan: p}
+}
+
 // Where a run's etcd can be asked, and what to use instead where it cannot.
 func TestEndpoint(t *testing.T) {
-	s := &snapshots{hk: &supervisor.HyperKube{Name: "km"}, plan: &supervisor.Plan{}}
+	s := newSnapshots(t)
 	for _, test := range []struct {
 		etcd       supervisor.ServerStatus
 		want, fail string
@@ -51,7 +60,7 @@ func TestAffectedByRestore(t *testing.T) {
 	if got := strings.Join(namesOf(affectedBy(status)), " "); got != "apiserver executor proxy" {
 		t.Error(got)
 	}
-	r := &restore{snapshots: &snapshots{hk: &supervisor.HyperKube{Name: "km"}, plan: &supervisor.Plan{}}, live: t.TempDir()}
+	r := &restore{snapshots: newSnapshots(t), live: t.TempDir()}
 	if err := r.restartable(status, affectedBy(status)); err != nil {
 		t.Error(err)
 	}

@@ -92,7 +92,7 @@ func (r *restore) stopped(ctx context.Context) (err error) {
 	if dir, err := r.dir(); err == nil && dir != r.plan.Path(Name) {
 		with = fmt.Sprintf(", and the --etcd.data-dir or --etcd.config-file of before: the data is in %s", dir)
 	}
-	fmt.Fprintf(r.hk.Out(), "start the cluster with `%s run%s`%s\n", r.hk.Name, r.plan.Location(), with)
+	fmt.Fprintf(r.hk.Out(), "start the cluster with `%s`%s\n", r.plan.Command("run"), with)
 	return r.sync()
 }
 

@@ -52,7 +52,7 @@ func (r *restore) inRun(ctx context.Context, status *supervisor.Status) (err err
 		return errors.Join(fmt.Errorf("not all servers have started again: %w", started), r.wayBack(aside))
 	}
 	if etcd := find(status); etcd.State.Ended() && len(names) == 0 {
-		fmt.Fprintf(r.hk.Out(), "etcd is %v, as before: `%s start etcd%s` starts it\n", etcd.State, r.hk.Name, r.plan.Location())
+		fmt.Fprintf(r.hk.Out(), "etcd is %v, as before: `%s` starts it\n", etcd.State, r.plan.Command("start", "etcd"))
 		return nil
 	}
 	fmt.Fprintf(r.hk.Out(), "ready again: %s\n", strings.Join(names, ", "))
@@ -64,7 +64,8 @@ func (r *restore) wayBack(aside string) error {
 	if aside == "" {
 		return nil
 	}
-	return fmt.Errorf("to go back to the state before the restore, stop %s, and: rm -r '%s' && mv '%s' '%s'", r.hk.Name, r.live, aside, r.live)
+	return fmt.Errorf("to go back to the state before the restore, stop %s, and: rm -r %s && mv %s %s", r.hk.Name,
+		supervisor.ShellQuote(r.live), supervisor.ShellQuote(aside), supervisor.ShellQuote(r.live))
 }
 
 // swapStopped stops etcd and what needs it, and swaps, unless interrupted ends before. err says that nothing was swapped, errSync that

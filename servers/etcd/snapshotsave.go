@@ -49,8 +49,8 @@ func (s *snapshots) saveStopped(ctx context.Context, file string, force bool) (e
 		return err
 	}
 	if !there {
-		return fmt.Errorf("there is nothing to save in %s: no cluster was started there, or its etcd is elsewhere; start one with `%s run%s`, name another one "+
-			"with --name or --data-dir, or use `etcdctl snapshot save` with an etcd elsewhere", dir, s.hk.Name, s.plan.Location())
+		return fmt.Errorf("there is nothing to save in %s: no cluster was started there, or its etcd is elsewhere; start one with `%s`, name another one "+
+			"with --name or --data-dir, or use `etcdctl snapshot save` with an etcd elsewhere", dir, s.plan.Command("run"))
 	}
 	release, err := s.hk.Hold(s.plan)
 	defer func() { err = errors.Join(err, release()) }()
@@ -82,7 +82,7 @@ func (s *snapshots) endpoint(status *supervisor.Status) (string, error) {
 	case supervisor.Waiting, supervisor.Starting, supervisor.Backoff:
 		return "", s.notYet(etcd)
 	default:
-		return "", fmt.Errorf("etcd is %v: start it with `%s start etcd%s`, or stop %s", etcd.State, s.hk.Name, s.plan.Location(), s.hk.Name)
+		return "", fmt.Errorf("etcd is %v: start it with `%s`, or stop %s", etcd.State, s.plan.Command("start", "etcd"), s.hk.Name)
 	}
 	urls := strings.Split(etcd.Address, ",")
 	for _, scheme := range []string{"unix://", "http://"} {
@@ -97,7 +97,7 @@ func (s *snapshots) endpoint(status *supervisor.Status) (string, error) {
 
 // notYet says what to do while etcd is about to be ready.
 func (s *snapshots) notYet(etcd *supervisor.ServerStatus) error {
-	return fmt.Errorf("etcd is %v: wait for it with `%s status --wait=ready%s`, or stop %s, and try again", etcd.State, s.hk.Name, s.plan.Location(), s.hk.Name)
+	return fmt.Errorf("etcd is %v: wait for it with `%s`, or stop %s, and try again", etcd.State, s.plan.Command("status", "--wait=ready"), s.hk.Name)
 }
 
 // writable reports why a file cannot be written, as far as that can be seen.

@@ -88,7 +88,8 @@ func use(location func() (*supervisor.Plan, error), args []string) error {
 		if needsNone {
 			return nil
 		}
-		return fmt.Errorf("there is no cluster %q yet (%s is missing): start it with `km run`, or name another one with --kubeconfig", p.Name, file)
+		return fmt.Errorf("there is no cluster %q yet (%s is missing): start it with `%s`, or name another one with --kubeconfig", p.Name, file,
+			p.Command("run"))
 	}
 	return os.Setenv("KUBECONFIG", file)
 }

@@ -99,7 +99,8 @@ func paths(s *supervisor.Server, kubeconfigFlag string) ([]string, error) {
 	}
 	for _, path := range paths {
 		if objects.IsURL(path) {
-			return nil, fmt.Errorf("--apply=%[1]s: nothing is read from the web: call `curl -fsSL %[1]s | km run --apply -`", path)
+			return nil, fmt.Errorf("--apply=%s: nothing is read from the web: call `curl -fsSL %s | %s`", path, supervisor.ShellQuote(path),
+				s.Command("run", "--apply", "-"))
 		}
 	}
 	return paths, nil

@@ -25,7 +25,7 @@ import (
 func configuration(s *supervisor.Server) (config *kubeproxyconfig.KubeProxyConfiguration, err error) {
 	text, err := fromFlags(s)
 	if err != nil {
-		return nil, fmt.Errorf("proxy: %w; see `km help proxy`", err)
+		return nil, fmt.Errorf("proxy: %w; see `%s`", err, s.Command("help", Name))
 	}
 	mode := s.Value("proxy-mode")
 	file := s.Value("config")
@@ -61,7 +61,7 @@ func configuration(s *supervisor.Server) (config *kubeproxyconfig.KubeProxyConfi
 		config.Mode = kubeproxyconfig.ProxyModeNFTables // for the validation
 	}
 	if errs := validation.Validate(config); len(errs) > 0 {
-		return nil, fmt.Errorf("proxy: %w; see `km help proxy`", errs.ToAggregate())
+		return nil, fmt.Errorf("proxy: %w; see `%s`", errs.ToAggregate(), s.Command("help", Name))
 	}
 	config.Mode = kubeproxyconfig.ProxyMode(mode)
 	return config, nil

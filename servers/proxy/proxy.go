@@ -146,7 +146,7 @@ func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if px.mode == simulated || p.OnlyCheck {
 		return nil
 	}
-	return checkMachine(px.mode)
+	return checkMachine(s, px.mode)
 }
 
 // startsOnce reports whether it is the real one: upstream's never ends, and its metrics are registered for the process.
@@ -164,7 +164,7 @@ func (px *proxy) run(ctx context.Context, s *supervisor.Server, _ []string) erro
 	if px.mode == simulated {
 		return px.simulate(ctx, config, client)
 	}
-	return px.program(ctx, config, client)
+	return px.program(ctx, s, config, client)
 }
 
 // clientConfig is how the component reaches the apiserver.

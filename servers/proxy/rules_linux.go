@@ -29,10 +29,11 @@ import (
 	utiliptables "k8s.io/kubernetes/pkg/util/iptables"
 
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/supervisor"
 )
 
 // checkMachine looks for what the mode needs.
-func checkMachine(mode kubeproxyconfig.ProxyMode) error {
+func checkMachine(s *supervisor.Server, mode kubeproxyconfig.ProxyMode) error {
 	var lacks []error
 	if os.Getuid() != 0 {
 		lacks = append(lacks, fmt.Errorf("proxy: only root can make rules, and km runs as user %d: run it with sudo, or use --proxy.proxy-mode=simulated", os.Getuid()))
@@ -42,7 +43,7 @@ func checkMachine(mode kubeproxyconfig.ProxyMode) error {
 	case kubeproxyconfig.ProxyModeNFTables:
 		command = "nft"
 	case kubeproxyconfig.ProxyModeIPVS:
-		return fmt.Errorf("proxy: --proxy.proxy-mode=ipvs is deprecated upstream, and not carried here: use nftables, or call `km proxy`")
+		return fmt.Errorf("proxy: --proxy.proxy-mode=ipvs is deprecated upstream, and not carried here: use nftables, or call `%s`", s.Command(Name))
 	}
 	if _, err := exec.LookPath(command); err != nil {
 		lacks = append(lacks, fmt.Errorf("proxy: the command %s is missing, by which rules are made: install the package %s, or use --proxy.proxy-mode=simulated", command, map[string]string{"nft": "nftables", "iptables": "iptables"}[command]))
@@ -52,7 +53,7 @@ func checkMachine(mode kubeproxyconfig.ProxyMode) error {
 
 // program is upstream's proxy. The pieces are put together here, as in upstream's newProxyServer (cmd/kube-proxy/app/server.go),
 // without its NodeManager: that one ends the process if the node is deleted, or its address changes.
-func (px *proxy) program(ctx context.Context, proxyConfig *kubeproxyconfig.KubeProxyConfiguration, clientConfig *rest.Config) error {
+func (px *proxy) program(ctx context.Context, self *supervisor.Server, proxyConfig *kubeproxyconfig.KubeProxyConfiguration, clientConfig *rest.Config) error {
 	link := component.NewLink(clientConfig)
 	client, err := kubernetes.NewForConfig(clientConfig)
 	if err != nil {
@@ -102,7 +103,7 @@ func (px *proxy) program(ctx context.Context, proxyConfig *kubeproxyconfig.KubeP
 	// It learns nothing any more, so it makes no rules again while they are removed and until the process ends.
 	link.Cut()
 	if clean(context.WithoutCancel(ctx), proxyConfig.Mode) {
-		klog.FromContext(ctx).Error(nil, "Some of the rules could not be removed; `km proxy --cleanup` tries again")
+		klog.FromContext(ctx).Error(nil, fmt.Sprintf("Some of the rules could not be removed; `%s` tries again", self.Command(Name, "--cleanup")))
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func check(ctx context.Context, _ *supervisor.Plan, s *supervisor.Server) error 
 		return err
 	}
 	if errs := o.Validate(); len(errs) > 0 {
-		return fmt.Errorf("scheduler: %w; see `km help scheduler`", utilerrors.NewAggregate(errs))
+		return fmt.Errorf("scheduler: %w; see `%s`", utilerrors.NewAggregate(errs), s.Command("help", Name))
 	}
 	if o.ConfigFile != "" {
 		if _, err := options.LoadConfigFromFile(klog.FromContext(ctx), o.ConfigFile); err != nil {

@@ -146,7 +146,8 @@ func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Serv
 		return fmt.Errorf("executor: %w", err)
 	}
 	if o.BootstrapKubeconfig != "" || o.RotateCertificates {
-		return errors.New("executor: a node that gets its certificate from the apiserver is a process of its own: call `km kubelet`, or name a kubeconfig with a certificate alone")
+		return fmt.Errorf("executor: a node that gets its certificate from the apiserver is a process of its own: call `%s`, or name a kubeconfig with a certificate alone",
+			s.Command("kubelet"))
 	}
 	if o.KubeConfig == "" {
 		return errors.New("executor: there is no apiserver in the list: name the cluster with --executor.kubeconfig")
