@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// makeSymlinks creates a soft link to this binary for each server and alias. What is there already under such a name is
-// left alone; if it is not such a link, that is an error.
+// makeSymlinks creates a soft link to this binary for each server and alias. One that led to such a binary, and leads nowhere any more,
+// is replaced. What else is there already under such a name is left alone; if it does not lead to this binary, that is an error.
 func (hk *HyperKube) makeSymlinks() error {
 	binary, err := os.Executable()
 	if err != nil {
@@ -20,23 +20,51 @@ func (hk *HyperKube) makeSymlinks() error {
 		dir = filepath.Dir(binary)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("--dir %s: %w", dir, err)
+		return fmt.Errorf("--dir %s: %w", dir, withoutPath(err))
 	}
 	var wrong []error
 	for _, name := range hk.serverNames() {
 		link := filepath.Join(dir, name)
-		err := os.Symlink(binary, link)
-		if errors.Is(err, fs.ErrExist) {
-			if target, readErr := os.Readlink(link); readErr == nil && target == binary {
-				err = nil
-			} else {
-				err = fmt.Errorf("%s is there already, and is not a link to %s: remove it, or choose another folder with --dir", link, binary)
-			}
-		}
+		err := hk.makeSymlink(binary, link)
 		if err == nil {
 			fmt.Fprintln(hk.Out(), link)
 		}
 		wrong = append(wrong, err)
 	}
 	return errors.Join(wrong...)
+}
+
+func (hk *HyperKube) makeSymlink(binary, link string) error {
+	err := os.Symlink(binary, link)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if leads(link, binary) {
+		return nil
+	}
+	if hk.isDeadLink(link) {
+		if err := os.Remove(link); err != nil {
+			return err
+		}
+		return os.Symlink(binary, link)
+	}
+	return fmt.Errorf("%s is there already, and is not a link to %s: remove it, or choose another folder with --dir", link, binary)
+}
+
+// leads reports whether a link, of whatever kind, leads to the binary.
+func leads(link, binary string) bool {
+	there, err := os.Stat(link)
+	own, errOwn := os.Stat(binary)
+	return err == nil && errOwn == nil && os.SameFile(there, own)
+}
+
+// isDeadLink reports whether it is a link that was made for a binary like this one, which is not there any more. A link to a file that has
+// a server's name is somebody else's: the real server may come back there.
+func (hk *HyperKube) isDeadLink(link string) bool {
+	target, err := os.Readlink(link)
+	if err != nil || hk.linked(filepath.Base(target)) != nil {
+		return false
+	}
+	_, err = os.Stat(link)
+	return errors.Is(err, fs.ErrNotExist)
 }

@@ -43,8 +43,15 @@ func TestMakeSymlinksLeavesForeignFilesAlone(t *testing.T) {
 	}{
 		{"file", func(path string) error { return os.WriteFile(path, []byte("mine"), 0o600) },
 			func(path string) bool { text, err := os.ReadFile(path); return err == nil && string(text) == "mine" }},
-		{"link to elsewhere", func(path string) error { return os.Symlink("/elsewhere", path) },
-			func(path string) bool { target, err := os.Readlink(path); return err == nil && target == "/elsewhere" }},
+		{"link to elsewhere", func(path string) error { return os.Symlink("/", path) },
+			func(path string) bool { target, err := os.Readlink(path); return err == nil && target == "/" }},
+		{"link to the real server, which is away", func(path string) error { return os.Symlink("/elsewhere/test1", path) },
+			func(path string) bool {
+				target, err := os.Readlink(path)
+				return err == nil && target == "/elsewhere/test1"
+			}},
+		{"link to itself", func(path string) error { return os.Symlink(path, path) },
+			func(path string) bool { target, err := os.Readlink(path); return err == nil && target == path }},
 		{"folder", func(path string) error { return os.Mkdir(path, 0o700) },
 			func(path string) bool { info, err := os.Lstat(path); return err == nil && info.IsDir() }},
 	} {
@@ -66,5 +73,50 @@ func TestMakeSymlinksLeavesForeignFilesAlone(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// The binary was moved, renamed, or removed for a newer one: its links are made anew.
+func TestMakeSymlinksReplacesDeadOnes(t *testing.T) {
+	for _, target := range []string{"/elsewhere/hk", "hk", "../gone/hk-linux-amd64", "/elsewhere/hk (deleted)", "/elsewhere/hk.exe"} {
+		t.Run(target, func(t *testing.T) {
+			dir := t.TempDir()
+			link := filepath.Join(dir, "test1")
+			if err := os.Symlink(target, link); err != nil {
+				t.Fatal(err)
+			}
+			out, err := call(newHyperKube(t, &Server{SimpleUsage: "test1", Run: done}), "hk", "--make-symlinks", "--dir", dir)
+			if want := link + "\n"; err != nil || out != want {
+				t.Errorf("%v, printed %q, want %q", err, out, want)
+			}
+			binary, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if target, err := os.Readlink(link); err != nil || target != binary {
+				t.Errorf("it leads to %q, %v, want %q", target, err, binary)
+			}
+		})
+	}
+}
+
+// What leads to the binary in another way is as good.
+func TestMakeSymlinksKeepsOtherLinksToTheBinary(t *testing.T) {
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for from, to := range map[string]string{"mine": binary, "test1": "mine"} {
+		if err := os.Symlink(to, filepath.Join(dir, from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hk := newHyperKube(t, &Server{SimpleUsage: "test1", Run: done})
+	if out, err := call(hk, "hk", "--make-symlinks", "--dir", dir); err != nil {
+		t.Errorf("%v, printed %q", err, out)
+	}
+	if target, err := os.Readlink(filepath.Join(dir, "test1")); err != nil || target != "mine" {
+		t.Errorf("it leads to %q, %v", target, err)
 	}
 }
