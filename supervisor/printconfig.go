@@ -57,7 +57,7 @@ type configWriter struct {
 
 // servers writes the list of servers, and which ones join.
 func (w *configWriter) servers(hk *HyperKube) {
-	names, from := splitNames(w.p.names), w.p.at.String()
+	names, from := hk.fewest(splitNames(w.p.names)), w.p.at.String()
 	if len(names) == 0 {
 		names, from = hk.defaultNames(), "default"
 	}

@@ -31,6 +31,12 @@ func TestPrintConfig(t *testing.T) {
 	}{
 		{"nothing", input{}, "servers: [ab] # default\n"},
 		{"servers", input{args: []string{"b", "first"}}, "servers: [b, first] # command line\n"},
+		{"a server twice", input{args: []string{"b,a", "b"}}, "servers: [b, a] # command line\n"},
+		{"a server under both of its names", input{args: []string{"first,a"}}, "servers: [first] # command line\n"},
+		{"a server beside what has it", input{args: []string{"a,bare,ab"}}, "servers: [bare, ab] # command line\n"},
+		{"a server beside all", input{args: []string{"all,a,bare,b"}}, "servers: [all, bare] # command line\n"},
+		{"two names of the same servers", input{args: []string{"ab,all"}}, "servers: [ab] # command line\n"},
+		{"a server twice in a file", input{files: []string{"servers: [b, 'a,b', ab]"}}, "servers: [ab] # 1.yaml:1\n"},
 		{"servers of a file", input{files: []string{"\nservers: b"}}, "servers: [b] # 1.yaml:2\n"},
 		{"a composite by its name", input{called: "ab", args: []string{"--size=3", "--text=x"}},
 			"servers: [ab] # command line\n\na:\n  text: x # command line\n\nb:\n  size: 3 # command line\n  text: x # command line\n"},
