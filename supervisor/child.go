@@ -163,7 +163,7 @@ func (c *child) describe() (*childPlan, []*os.File, error) {
 	}
 	plan := &childPlan{
 		Server: c.s.Name(), Name: c.plan.Name, DataDir: c.plan.DataDir, Ephemeral: c.plan.Ephemeral, FreePorts: c.plan.FreePorts,
-		Location: c.plan.location, LogLevel: level, VModule: vmodule,
+		Location: c.plan.location, Plain: c.plan.plain, Open: c.plan.open, LogLevel: level, VModule: vmodule,
 	}
 	for _, s := range c.plan.Servers {
 		server := childServer{Name: s.Name(), Isolation: s.Isolation}

@@ -31,6 +31,8 @@ type Plan struct {
 	Servers []*Server
 
 	location string
+	plain    string // the folder of the second path to DataDir: see PlainPath
+	open     bool   // others may enter DataDir, which was there before: see SocketPath
 	flags    *runFlags
 	given    []assignment
 	names    []string // of the servers, as they were given

@@ -123,7 +123,11 @@ func (c *settings) plan() (*Plan, error) {
 	}
 	p.DataDir = dir
 	if p.Ephemeral || c.dataDir != "" {
-		p.location = " --data-dir=" + p.DataDir
+		p.location = " --data-dir=" + ShellQuote(p.DataDir)
+	}
+	p.plain = plainFolder(p.DataDir, c.program)
+	if info, err := os.Stat(p.DataDir); err == nil {
+		p.open = isOpen(info)
 	}
 	return p, wrong.err()
 }
