@@ -1,7 +1,7 @@
 package supervisor
 
 import (
-	"encoding/gob"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +17,7 @@ import (
 type childProcess struct {
 	cmd     *exec.Cmd
 	control net.Conn
-	orders  *gob.Encoder
+	orders  *json.Encoder
 	mu      sync.Mutex    // guards orders
 	ready   chan struct{} // closed when it has become ready
 	address string        // to be read when ready is closed
@@ -61,7 +61,7 @@ func (c *child) start() (*childProcess, error) {
 	cmd.ExtraFiles = append([]*os.File{theirs, theirLines}, sockets...)
 	cmd.Stdout, cmd.Stderr = theirText, theirText
 	dieWithParent(cmd)
-	p := &childProcess{cmd: cmd, control: control, orders: gob.NewEncoder(control), ready: make(chan struct{}), exited: make(chan struct{})}
+	p := &childProcess{cmd: cmd, control: control, orders: json.NewEncoder(control), ready: make(chan struct{}), exited: make(chan struct{})}
 	if err == nil {
 		err = c.launch(p, lines, text)
 	}
@@ -113,7 +113,7 @@ func (p *childProcess) order(o childOrder) {
 
 // listen reads the reports of the process.
 func (c *child) listen(p *childProcess) {
-	for reports := gob.NewDecoder(p.control); ; {
+	for reports := json.NewDecoder(p.control); ; {
 		var r childReport
 		if err := reports.Decode(&r); err != nil {
 			return // it has ended

@@ -2,7 +2,7 @@ package supervisor
 
 import (
 	"context"
-	"encoding/gob"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -41,9 +41,9 @@ func (hk *HyperKube) runIsolated(args []string) error {
 // parent is the connection of a child to its parent.
 type parent struct {
 	conn    net.Conn
-	orders  *gob.Decoder
+	orders  *json.Decoder
 	mu      sync.Mutex // guards reports
-	reports *gob.Encoder
+	reports *json.Encoder
 	closed  chan struct{} // has something when the parent has closed its sockets
 }
 
@@ -65,7 +65,7 @@ func connectParent() (*parent, *childPlan, error) {
 	if err := f.Close(); err != nil {
 		return nil, nil, err
 	}
-	c := &parent{conn: conn, orders: gob.NewDecoder(conn), reports: gob.NewEncoder(conn), closed: make(chan struct{}, 1)}
+	c := &parent{conn: conn, orders: json.NewDecoder(conn), reports: json.NewEncoder(conn), closed: make(chan struct{}, 1)}
 	// Somebody else's connection may stay silent.
 	if err := conn.SetReadDeadline(time.Now().Add(planLimit)); err != nil {
 		return nil, nil, err
@@ -169,8 +169,8 @@ func (c *parent) closeSockets() {
 
 // adopt makes the parent's plan this process's.
 func (hk *HyperKube) adopt(plan *childPlan) (*Plan, *Server, error) {
-	p := &Plan{Name: plan.Name, DataDir: plan.DataDir, Ephemeral: plan.Ephemeral, FreePorts: plan.FreePorts,
-		location: plan.Location, plain: plan.Plain, open: plan.Open}
+	p := &Plan{Name: plan.Name, DataDir: string(plan.DataDir), Ephemeral: plan.Ephemeral, FreePorts: plan.FreePorts,
+		location: plan.Location, plain: string(plan.Plain), open: plan.Open}
 	for _, described := range plan.Servers {
 		s, err := hk.FindServer(described.Name)
 		if err != nil {
@@ -181,7 +181,7 @@ func (hk *HyperKube) adopt(plan *childPlan) (*Plan, *Server, error) {
 			s.given(flag)
 		}
 		for _, set := range described.Flags {
-			if err := s.set(set[0], set[1], nil); err != nil {
+			if err := s.set(string(set[0]), string(set[1]), nil); err != nil {
 				return nil, nil, fmt.Errorf("%s: --%s: %w", s.Name(), set[0], err)
 			}
 		}

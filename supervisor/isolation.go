@@ -66,53 +66,53 @@ const isolatedCommand = "isolated"
 // isolatedVariable is set in the environment of a child, until it has understood that it is one.
 const isolatedVariable = "SUPERVISOR_ISOLATED"
 
-// childPlan tells a child what it is to run. It, orders and reports go as gob: paths and arguments need not be text, as JSON would have it.
+// childPlan tells a child what it is to run.
 type childPlan struct {
-	Server    string
-	Name      string
-	DataDir   string
-	Ephemeral bool
-	FreePorts bool
-	Location  string
-	Plain     string
-	Open      bool
-	LogLevel  string
-	VModule   string
-	Servers   []childServer
-	Sockets   []childSocket
+	Server    string        `json:"server"`
+	Name      string        `json:"name"`
+	DataDir   RawString     `json:"dataDir"`
+	Ephemeral bool          `json:"ephemeral"`
+	FreePorts bool          `json:"freePorts"`
+	Location  string        `json:"location"`
+	Plain     RawString     `json:"plain"`
+	Open      bool          `json:"open"`
+	LogLevel  string        `json:"logLevel"`
+	VModule   string        `json:"vmodule"`
+	Servers   []childServer `json:"servers"`
+	Sockets   []childSocket `json:"sockets"`
 }
 
 // childServer is a server of the plan: where it runs, what was set on its flags, in order, and which of these the user gave.
 type childServer struct {
-	Name      string
-	Isolation Isolation
-	Flags     [][2]string
-	Given     []string
+	Name      string         `json:"name"`
+	Isolation Isolation      `json:"isolation"`
+	Flags     [][2]RawString `json:"flags"`
+	Given     []string       `json:"given"`
 }
 
 // childSocket is a socket as Server.Socket knows it. The open ones are, in the same order, the child's files from
 // firstSocketFD on.
 type childSocket struct {
-	Network string
-	Asked   string
-	Address string
-	Open    bool
+	Network string    `json:"network"`
+	Asked   RawString `json:"asked"`
+	Address RawString `json:"address"`
+	Open    bool      `json:"open"`
 }
 
 // childOrder is what a parent tells its child after the plan. One field is set.
 type childOrder struct {
-	Level         string
-	Stop          bool
-	SocketsClosed bool
+	Level         string `json:"level,omitempty"`
+	Stop          bool   `json:"stop,omitempty"`
+	SocketsClosed bool   `json:"socketsClosed,omitempty"`
 }
 
 // childReport is what a child tells its parent. One field is set, but for Address beside Ready, and Code beside Failed.
 type childReport struct {
-	Ready        bool
-	Address      string
-	Failed       string
-	Code         int // that of an ExitError
-	CloseSockets bool
+	Ready        bool   `json:"ready,omitempty"`
+	Address      string `json:"address,omitempty"`
+	Failed       string `json:"failed,omitempty"`
+	Code         int    `json:"code,omitempty"` // that of an ExitError
+	CloseSockets bool   `json:"closeSockets,omitempty"`
 }
 
 // isolate has those servers of the plan run in processes of their own for which the user wants it.
