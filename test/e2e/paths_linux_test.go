@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +16,7 @@ import (
 // oddNames are names of folders, of characters that mean something in URLs, in lists, in a shell, on a screen, or are no text. Each of them
 // stands for itself only.
 var oddNames = map[string]string{
+	"fragments":      "notes#old",
 	"URLs and lists": "a#b?c%2fd%zz,e:f;g&h=i@j+k",
 	"shells":         "-x 'y\"z`$HOME\\n$(exit 1)*[a]{b,c}|<>~!",
 	"no text":        "ü\xff\xfe\n\ttab \u202e",
@@ -25,6 +28,7 @@ type oddPlace struct {
 	h      home
 	folder string
 	beside []string // what is there beside it
+	links  string   // a folder that comes first in the PATH
 }
 
 const precious = "not km's"
@@ -100,7 +104,8 @@ func (o *oddPlace) km(t *testing.T, args ...string) result {
 	if err := os.MkdirAll(o.path("tmp"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	r := o.h.do(t, "env", append([]string{"TMPDIR=" + o.path("tmp"), "HOME=" + o.path("home"), binary}, args...)...)
+	r := o.h.do(t, "env", append([]string{"TMPDIR=" + o.path("tmp"), "HOME=" + o.path("home"),
+		"PATH=" + strings.Join([]string{o.links, filepath.Dir(binary), os.Getenv("PATH")}, ":"), binary}, args...)...)
 	if r.code != 0 {
 		t.Errorf("km %.20q…: exit code %d\n%s%s", args, r.code, r.stdout, r.stderr)
 	}
@@ -128,10 +133,11 @@ func TestOddPaths(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(links, "kubectl-whoami"), []byte(plugin), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("PATH", links+":"+os.Getenv("PATH"))
 	for what, name := range oddNames {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			o := newOddPlace(t, name)
+			o.links = links
 			o.write(t, o.path("km.yaml"), "servers: [apiserver, scheduler]\nfree-ports: true\n")
 			o.write(t, o.path("applied.yaml"), configMap("applied", "x"))
 			o.write(t, o.path("built", "map.yaml"), configMap("built", "x"))
@@ -218,5 +224,34 @@ func TestSocketOfTheUsers(t *testing.T) {
 			t.Errorf("%s: exit code %d\n%s", flag, r.code, r.stderr)
 		}
 		o.untouched(t)
+	}
+}
+
+// The name - stands for standard output, and for no file.
+func TestSnapshotToStandardOutput(t *testing.T) {
+	h := newHome(t)
+	script := `cd "$HOME" && km snapshot save - > a.db && km snapshot save - | cat > b.db && ls && (km snapshot restore --yes - < a.db; echo $?)`
+	r := h.km(t, "run", "apiserver", "--free-ports", "--quiet", "--", "sh", "-c", script)
+	if r.code != 0 || r.stdout != "a.db\nb.db\n1\n" || strings.Count(r.stderr, "standard output: revision ") != 2 ||
+		!strings.Contains(r.stderr, "write that to a file first (the name of one called - is ./-)") {
+		t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	for _, name := range []string{"a.db", "b.db"} {
+		h.must(t, "snapshot", "restore", "--yes", filepath.Join(string(h), name))
+	}
+	_, screen := newTerminal(t)
+	defer screen.Close()
+	cmd := exec.Command(binary, "snapshot", "save", "-")
+	cmd.Env, cmd.Stdout = h.env(), screen
+	out, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(out)
+	if err := cmd.Wait(); err == nil || !strings.Contains(string(text), "standard output is a terminal: name a file") {
+		t.Errorf("on a terminal: %v\n%s", err, text)
 	}
 }
