@@ -162,13 +162,14 @@ func (c *child) describe() (*childPlan, []*os.File, error) {
 		vmodule = c.s.Value(c.s.VModuleFlag)
 	}
 	plan := &childPlan{
-		Server: c.s.Name(), Name: c.plan.Name, DataDir: c.plan.DataDir, Ephemeral: c.plan.Ephemeral, FreePorts: c.plan.FreePorts,
-		CalledAs: c.hk.calledAs, Location: c.plan.location, LogLevel: level, VModule: vmodule,
+		Server: c.s.Name(), Name: c.plan.Name, DataDir: RawString(c.plan.DataDir), Ephemeral: c.plan.Ephemeral, FreePorts: c.plan.FreePorts,
+		CalledAs: RawString(c.hk.calledAs), Location: rawStrings(c.plan.location), Plain: RawString(c.plan.plain), Open: c.plan.open,
+		LogLevel: level, VModule: vmodule,
 	}
 	for _, s := range c.plan.Servers {
 		server := childServer{Name: s.Name(), Isolation: s.Isolation}
 		for _, h := range s.history {
-			server.Flags = append(server.Flags, [2]string{h.flag, h.value})
+			server.Flags = append(server.Flags, [2]RawString{RawString(h.flag), RawString(h.value)})
 		}
 		for flag := range s.own {
 			server.Given = append(server.Given, flag)

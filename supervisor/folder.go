@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -13,27 +14,24 @@ import (
 	"github.com/seed-200a7251/km/supervisor/sweep"
 )
 
-// hold makes the data folder, and keeps other processes out of it until release is called. An ephemeral folder is removed
-// by release, or when this process is killed.
+// hold makes the data folder, and keeps other processes out of it until release is called. One that is there is taken if it is the
+// program's, or empty; its mode stays. An ephemeral folder is removed by release, or when this process is killed.
 func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	none := func() error { return nil }
+	note := none
 	if p.Ephemeral {
 		// Mkdir, not MkdirAll: a folder that is there already is not ours to remove.
 		if err := os.Mkdir(p.DataDir, 0o700); err != nil {
 			return none, fmt.Errorf("no temporary folder for --ephemeral: %w; TMPDIR names another place", err)
 		}
-	} else if err := os.MkdirAll(p.DataDir, 0o700); err != nil {
-		return none, cannotUse(p, err)
+	} else if note, err = hk.makeFolder(p); err != nil {
+		return none, err
 	}
-	clean := func() error { return nil }
+	clean := none
 	if p.Ephemeral || p.job != nil {
 		if clean, err = hk.sweep(p); err != nil {
 			return clean, err
 		}
-	}
-	// What is in it is for its owner alone, whatever the modes of the files that others write there.
-	if err := os.Chmod(p.DataDir, 0o700); err != nil {
-		return clean, cannotUse(p, err)
 	}
 	file := p.Path(hk.Name + ".lock")
 	lock := flock.New(file, flock.SetPermissions(0o600))
@@ -51,7 +49,26 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		return clean, errors.Join(cannotUse(p, err), lock.Unlock())
 	}
+	if err := errors.Join(note(), p.forgetPaths(hk.Name)); err != nil {
+		return clean, errors.Join(cannotUse(p, err), lock.Unlock())
+	}
 	return func() error { return errors.Join(lock.Unlock(), clean()) }, nil
+}
+
+// makeFolder makes the data folder, for its owner alone, or takes one that is there. note is to be called when it is held.
+func (hk *HyperKube) makeFolder(p *Plan) (note func() error, err error) {
+	none := func() error { return nil }
+	if err := os.MkdirAll(filepath.Dir(p.DataDir), 0o700); err != nil {
+		return none, cannotUse(p, err)
+	}
+	switch err := os.Mkdir(p.DataDir, 0o700); {
+	case err == nil:
+		return none, nil
+	case errors.Is(err, fs.ErrExist):
+		return hk.takeOver(p)
+	default:
+		return none, cannotUse(p, err)
+	}
 }
 
 // sweep starts the process that removes what this one would leave behind if it were killed, and returns what removes it otherwise.

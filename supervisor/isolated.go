@@ -169,8 +169,9 @@ func (c *parent) closeSockets() {
 
 // adopt makes the parent's plan this process's.
 func (hk *HyperKube) adopt(plan *childPlan) (*Plan, *Server, error) {
-	hk.calledAs = plan.CalledAs
-	p := &Plan{hk: hk, Name: plan.Name, DataDir: plan.DataDir, Ephemeral: plan.Ephemeral, FreePorts: plan.FreePorts, location: plan.Location}
+	hk.calledAs = string(plan.CalledAs)
+	p := &Plan{hk: hk, Name: plan.Name, DataDir: string(plan.DataDir), Ephemeral: plan.Ephemeral, FreePorts: plan.FreePorts,
+		location: texts(plan.Location), plain: string(plan.Plain), open: plan.Open}
 	for _, described := range plan.Servers {
 		s, err := hk.FindServer(described.Name)
 		if err != nil {
@@ -181,7 +182,7 @@ func (hk *HyperKube) adopt(plan *childPlan) (*Plan, *Server, error) {
 			s.given(flag)
 		}
 		for _, set := range described.Flags {
-			if err := s.set(set[0], set[1], nil); err != nil {
+			if err := s.set(string(set[0]), string(set[1]), nil); err != nil {
 				return nil, nil, fmt.Errorf("%s: --%s: %w", s.Name(), set[0], err)
 			}
 		}

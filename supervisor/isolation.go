@@ -70,11 +70,13 @@ const isolatedVariable = "SUPERVISOR_ISOLATED"
 type childPlan struct {
 	Server    string        `json:"server"`
 	Name      string        `json:"name"`
-	DataDir   string        `json:"dataDir"`
+	DataDir   RawString     `json:"dataDir"`
 	Ephemeral bool          `json:"ephemeral"`
 	FreePorts bool          `json:"freePorts"`
-	CalledAs  string        `json:"calledAs"`
-	Location  []string      `json:"location"`
+	CalledAs  RawString     `json:"calledAs"`
+	Location  []RawString   `json:"location"`
+	Plain     RawString     `json:"plain"`
+	Open      bool          `json:"open"`
 	LogLevel  string        `json:"logLevel"`
 	VModule   string        `json:"vmodule"`
 	Servers   []childServer `json:"servers"`
@@ -83,19 +85,19 @@ type childPlan struct {
 
 // childServer is a server of the plan: where it runs, what was set on its flags, in order, and which of these the user gave.
 type childServer struct {
-	Name      string      `json:"name"`
-	Isolation Isolation   `json:"isolation"`
-	Flags     [][2]string `json:"flags"`
-	Given     []string    `json:"given"`
+	Name      string         `json:"name"`
+	Isolation Isolation      `json:"isolation"`
+	Flags     [][2]RawString `json:"flags"`
+	Given     []string       `json:"given"`
 }
 
 // childSocket is a socket as Server.Socket knows it. The open ones are, in the same order, the child's files from
 // firstSocketFD on.
 type childSocket struct {
-	Network string `json:"network"`
-	Asked   string `json:"asked"`
-	Address string `json:"address"`
-	Open    bool   `json:"open"`
+	Network string    `json:"network"`
+	Asked   RawString `json:"asked"`
+	Address RawString `json:"address"`
+	Open    bool      `json:"open"`
 }
 
 // childOrder is what a parent tells its child after the plan. One field is set.

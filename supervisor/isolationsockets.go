@@ -12,7 +12,7 @@ func (k *sockets) share() (described []childSocket, files []*os.File, err error)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for key, so := range k.byAddress {
-		d := childSocket{Network: key[0], Asked: key[1], Address: so.address}
+		d := childSocket{Network: key[0], Asked: RawString(key[1]), Address: RawString(so.address)}
 		if so.listener != nil {
 			f, fileErr := socketFile(so.listener)
 			if fileErr != nil {
@@ -33,12 +33,12 @@ func (k *sockets) adopt(described []childSocket) error {
 	k.byAddress = map[[2]string]*socket{}
 	fd := uintptr(firstSocketFD)
 	for _, d := range described {
-		so := &socket{address: d.Address}
-		k.byAddress[[2]string{d.Network, d.Asked}] = so
+		so := &socket{address: string(d.Address)}
+		k.byAddress[[2]string{d.Network, string(d.Asked)}] = so
 		if !d.Open {
 			continue
 		}
-		f := os.NewFile(fd, d.Address)
+		f := os.NewFile(fd, string(d.Address))
 		l, err := net.FileListener(f)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return fmt.Errorf("the socket at %s was not handed over: %w", d.Address, err)

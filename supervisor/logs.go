@@ -150,11 +150,11 @@ const logPlaces = "log-files.json"
 func noteLogFiles(p *Plan) error {
 	places, err := notedLogFiles(p)
 	if err != nil {
-		places = map[string]string{} // it is about to be written anew
+		places = map[string]RawString{} // it is about to be written anew
 	}
 	for _, f := range p.logFiles {
 		if delete(places, f.log); f.path != "" && f.path != logPath(logDir(p), f.log) {
-			places[f.log] = f.path
+			places[f.log] = RawString(f.path)
 		}
 	}
 	if len(places) == 0 {
@@ -175,8 +175,8 @@ func noteLogFiles(p *Plan) error {
 	return os.Rename(temporary, p.Path(logPlaces))
 }
 
-func notedLogFiles(p *Plan) (map[string]string, error) {
-	places := map[string]string{}
+func notedLogFiles(p *Plan) (map[string]RawString, error) {
+	places := map[string]RawString{}
 	text, err := os.ReadFile(p.Path(logPlaces))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

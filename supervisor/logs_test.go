@@ -499,7 +499,7 @@ func TestDamagedNoteOfLogFiles(t *testing.T) {
 		if out, err := call(hk, "hk", "run", "--db.log-file="+elsewhere); err != nil {
 			t.Error(err, out)
 		}
-		if got, err := notedLogFiles(&Plan{DataDir: filepath.Dir(note)}); err != nil || got["db"] != elsewhere {
+		if got, err := notedLogFiles(&Plan{DataDir: filepath.Dir(note)}); err != nil || string(got["db"]) != elsewhere {
 			t.Errorf("after %q it is %v (%v)", text, got, err)
 		}
 	}

@@ -154,9 +154,13 @@ func (hk *HyperKube) logNames(args []string) ([]string, error) {
 
 // findLogs returns the log files that there are, or were, by the name of the server.
 func findLogs(p *Plan) (map[string]string, error) {
-	files, err := notedLogFiles(p)
+	noted, err := notedLogFiles(p)
 	if err != nil {
 		return nil, err
+	}
+	files := map[string]string{}
+	for name, path := range noted {
+		files[name] = string(path)
 	}
 	entries, err := os.ReadDir(logDir(p))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -32,6 +32,8 @@ type Plan struct {
 
 	hk       *HyperKube
 	location []string // the flags by which commands find these servers
+	plain    string   // the folder of the second path to DataDir: see PlainPath
+	open     bool     // others may enter DataDir, which was there before: see SocketPath
 	flags    *runFlags
 	given    []assignment
 	names    []string // of the servers, as they were given

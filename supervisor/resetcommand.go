@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -21,8 +22,10 @@ func resetCommand() *Command {
 	return &Command{
 		Name:  "reset",
 		Short: "delete all state, to begin anew",
-		Long: "Delete the data folder, which --name or --data-dir names, with all that is in it, so that the next `PROGRAM run` begins anew. " +
+		Long: "Delete the data folder, which --name or --data-dir names, with what is in it, so that the next `PROGRAM run` begins anew. " +
 			"It is shown and asked for first. Nothing is deleted while servers run with the folder.\n\n" +
+			"What PROGRAM has not made in the folder stays, and is named: what was there before the first run, and what is called otherwise than what PROGRAM " +
+			"makes. So does the folder then.\n\n" +
 			"Log files that --log-dir or --SERVER.log-file has put elsewhere stay, as does what other flags have put elsewhere. If the folder is a soft " +
 			"link, what is in the folder behind it is deleted, and both stay.",
 		Flags:    flags,
@@ -38,17 +41,16 @@ func resetCommand() *Command {
 
 // reset is `reset`.
 func (hk *HyperKube) reset(ctx context.Context, p *Plan, yes bool) error {
-	entries, err := hk.deletable(p)
+	b, err := hk.deletable(p)
 	if err != nil {
 		return err
 	}
-	if len(entries) == 0 {
+	if b == nil {
 		fmt.Fprintf(hk.Out(), "there is nothing to delete in %s\n", p.DataDir)
 		return nil
 	}
 	if !yes {
-		warning := fmt.Sprintf("All in %s is deleted: %s", p.DataDir, strings.Join(entries, ", "))
-		if err := hk.Confirm(ctx, []string{warning}, "deleted"); err != nil {
+		if err := hk.Confirm(ctx, []string{b.warning(p, hk.Name)}, "deleted"); err != nil {
 			return err
 		}
 	}
@@ -59,8 +61,22 @@ func (hk *HyperKube) reset(ctx context.Context, p *Plan, yes bool) error {
 	return errors.Join(err, release())
 }
 
-// deletable are the names of what is in the data folder; none if it is not there. An error says why it is not to be deleted.
-func (hk *HyperKube) deletable(p *Plan) ([]string, error) {
+// warning says what is about to be deleted.
+func (b *belongings) warning(p *Plan, program string) string {
+	var names []string
+	for _, own := range b.own {
+		name, _, _ := strings.Cut(own, "/")
+		names = append(names, name)
+	}
+	names = slices.Compact(names)
+	if len(b.others) == 0 {
+		return fmt.Sprintf("All in %s is deleted: %s", p.DataDir, strings.Join(names, ", "))
+	}
+	return fmt.Sprintf("What %s has made in %s is deleted: %s. What it has not made stays: %s.", program, p.DataDir, strings.Join(names, ", "), few(b.others))
+}
+
+// deletable is what is in the data folder; nil if there is nothing, or no folder. An error says why it is not to be deleted.
+func (hk *HyperKube) deletable(p *Plan) (*belongings, error) {
 	entries, err := os.ReadDir(p.DataDir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -91,12 +107,12 @@ func (hk *HyperKube) deletable(p *Plan) ([]string, error) {
 		}
 		return nil, fmt.Errorf("the data folder %s is in use by %s: %s", p.DataDir, who, stop)
 	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
+	b, err := hk.survey(p)
+	if err != nil {
+		return nil, cannotDelete(p, err)
 	}
 	// sweep.RemoveAll would refuse it, too, but not before other things have been deleted by which the servers could have unmounted it.
-	return names, sweep.Check(p.DataDir)
+	return b, sweep.Check(p.DataDir)
 }
 
 func cannotDelete(p *Plan, err error) error {
@@ -113,36 +129,40 @@ func within(path, folder string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// empty deletes the data folder, which is held. The lock goes last: as long as it is there, nobody else begins anything in the folder,
-// and who is killed here can do it again.
+// empty deletes what is the program's in the data folder, which is held, and the folder, if that is. The lock goes last: as long as it is
+// there, nobody else begins anything in the folder, and who is killed here can do it again.
 func (hk *HyperKube) empty(p *Plan) error {
-	entries, err := os.ReadDir(p.DataDir)
+	b, err := hk.survey(p) // it has been asked about for a while
 	if err != nil {
 		return cannotDelete(p, err)
 	}
 	lock := p.Path(hk.Name + ".lock")
+	_, foundErr := os.Lstat(p.Path(foundList))
 	removeUnix(adminSocket(p, hk.Name)) // it may lead to a temporary folder
-	var errs []error
-	for _, e := range entries {
-		if path := p.Path(e.Name()); path != lock {
-			errs = append(errs, sweep.RemoveAll(path))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := b.remove(p, lock); err != nil {
 		return err
 	}
 	if err := os.Remove(lock); err != nil {
 		return err
 	}
-	if info, err := os.Lstat(p.DataDir); err == nil && info.IsDir() { // not a link to one
-		if err := os.Remove(p.DataDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			// Something is mounted at it, its parent may not be changed, or somebody has begun anew.
-			fmt.Fprintf(hk.Out(), "all in %s is deleted; the folder itself stays\n", p.DataDir)
-			return nil
-		}
-		fmt.Fprintf(hk.Out(), "%s is deleted\n", p.DataDir)
+	if len(b.others) > 0 {
+		fmt.Fprintf(hk.Out(), "what %s has made in %s is deleted; what it has not made stays: %s\n", hk.Name, p.DataDir, few(b.others))
 		return nil
 	}
-	fmt.Fprintf(hk.Out(), "all in %s is deleted; the link and its folder stay\n", p.DataDir)
+	info, err := os.Lstat(p.DataDir)
+	switch {
+	case err == nil && !info.IsDir():
+		fmt.Fprintf(hk.Out(), "all in %s is deleted; the link and its folder stay\n", p.DataDir)
+		return nil
+	case foundErr == nil: // it was there before
+	default:
+		err := os.Remove(p.DataDir)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintf(hk.Out(), "%s is deleted\n", p.DataDir)
+			return nil
+		}
+		// Something is mounted at it, its parent may not be changed, or somebody has begun anew.
+	}
+	fmt.Fprintf(hk.Out(), "all in %s is deleted; the folder itself stays\n", p.DataDir)
 	return nil
 }

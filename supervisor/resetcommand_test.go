@@ -13,7 +13,9 @@ import (
 
 // Whoever holds the folder finds it whole until the end, although others delete it again and again.
 func TestResetAndHold(t *testing.T) {
-	hk := newHyperKube(t, steady("db"))
+	db := steady("db")
+	db.State = []string{"mine"}
+	hk := newHyperKube(t, db)
 	hk.SetOut(io.Discard)
 	p := locate(t, hk)
 	var resets sync.WaitGroup

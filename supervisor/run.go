@@ -172,7 +172,7 @@ func (hk *HyperKube) check(ctx context.Context, p *Plan) error {
 // prepare does all else that comes before the start of the first server: an error here means that nothing was started. What it
 // returns is to be called at the end, whatever happened.
 func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error, err error) {
-	if release, err = hk.hold(p); err != nil {
+	if release, err = hk.holdWithPaths(p); err != nil {
 		return release, err
 	}
 	for _, s := range p.Servers {

@@ -66,6 +66,11 @@ type Server struct {
 	// Needs are the servers that must be ready before this one starts, and that join the selection by themselves.
 	Needs []Need
 
+	// State are the paths in the data folder of what the server makes there, as patterns of path.Match; what is in such a folder is its
+	// own, too. `reset` deletes that and nothing else, and a folder that others have made is not taken for the data folder if there is
+	// something else in it.
+	State []string
+
 	// JoinsWith names flags of the server: if the user gives one of them, it joins the selection by itself, although nobody names or needs
 	// it. Where the command line names servers, only its flags count, and what a file or the environment says of this one is left aside.
 	JoinsWith []string

@@ -125,5 +125,9 @@ func (c *settings) plan() (*Plan, error) {
 	if p.Ephemeral || c.dataDir != "" {
 		p.location = append(p.location, "--data-dir="+p.DataDir)
 	}
+	p.plain = plainFolder(p.DataDir, c.program)
+	if info, err := os.Stat(p.DataDir); err == nil {
+		p.open = isOpen(info)
+	}
 	return p, wrong.err()
 }

@@ -15,7 +15,7 @@ var plainWord = regexp.MustCompile(`^[\w./-][\w./:=@%+,-]*$`)
 var flagWithValue = regexp.MustCompile(`^--[\w.-]+=`)
 
 // ShellQuote returns the word so that a shell takes it for one, and as it is: in quotes, where it needs them. Of a flag with a value,
-// that is the value.
+// that is the value. What cannot be printed comes in the form $'…' of bash, zsh and others, so that one line stays one.
 func ShellQuote(word string) string {
 	flag := flagWithValue.FindString(word)
 	if value := word[len(flag):]; flag != "" && value != "" {
@@ -24,20 +24,38 @@ func ShellQuote(word string) string {
 	switch {
 	case plainWord.MatchString(word):
 		return word
-	case utf8.ValidString(word) && !strings.ContainsFunc(word, unicode.IsControl):
-		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	case !printable(word):
+		return ansiQuote(word)
 	}
-	// It would not be seen what it is, nor be on one line.
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+func printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+func ansiQuote(text string) string {
 	var b strings.Builder
-	for _, c := range []byte(word) {
+	b.WriteString("$'")
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
 		switch {
-		case c < ' ' || c >= 0x7f:
-			fmt.Fprintf(&b, `\%03o`, c)
-		case c == '\'' || c == '\\':
-			b.WriteString(`\` + string(rune(c)))
-		default:
-			b.WriteByte(c)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r == '\\' || r == '\'':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case unicode.IsPrint(r) && (r != utf8.RuneError || size > 1):
+			b.WriteRune(r)
+		default: // byte by byte, three digits each: a digit behind them is none of theirs
+			for _, c := range []byte(text[:size]) {
+				fmt.Fprintf(&b, `\%03o`, c)
+			}
 		}
+		text = text[size:]
 	}
-	return "$'" + b.String() + "'"
+	b.WriteByte('\'')
+	return b.String()
 }

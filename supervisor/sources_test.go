@@ -351,9 +351,9 @@ func TestSourcesReachIsolatedServers(t *testing.T) {
 	}
 	slices.Sort(plan.Servers[0].Given)
 	want := []childServer{
-		{Name: "a", Isolation: IsolationProcess, Given: []string{"list", "mode", "number", "urls"}, Flags: [][2]string{
+		{Name: "a", Isolation: IsolationProcess, Given: []string{"list", "mode", "number", "urls"}, Flags: [][2]RawString{
 			{"list", "x"}, {"list", `"y,z"`}, {"number", "2"}, {"urls", "u,v"}, {"list", "e"}, {"number", "3"}, {"mode", "m"}}},
-		{Name: "b", Given: []string{"mode"}, Flags: [][2]string{{"mode", "m"}}},
+		{Name: "b", Given: []string{"mode"}, Flags: [][2]RawString{{"mode", "m"}}},
 	}
 	if diff := cmp.Diff(want, plan.Servers); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
@@ -31,7 +32,7 @@ func listenUnix(path string) (l net.Listener, err error) {
 	}()
 	real := path
 	if len(path) > maxSocketPath {
-		dir, err := os.MkdirTemp("", linkedDirPrefix)
+		dir, err := linkedDir()
 		if err != nil {
 			return nil, err
 		}
@@ -40,13 +41,25 @@ func listenUnix(path string) (l net.Listener, err error) {
 			return nil, errors.Join(err, os.Remove(dir))
 		}
 	}
-	if l, err = net.Listen("unix", real); err != nil {
+	config := net.ListenConfig{Control: bindPrivately}
+	if l, err = config.Listen(context.Background(), "unix", real); err != nil {
 		return nil, err
 	}
 	if err := os.Chmod(real, 0o600); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// linkedDir makes a folder for a socket, in the first temporary folder whose path is not too long itself.
+func linkedDir() (string, error) {
+	folders := temporaryFolders()
+	for _, folder := range folders {
+		if len(folder)+socketRoom <= maxSocketPath {
+			return os.MkdirTemp(folder, linkedDirPrefix)
+		}
+	}
+	return "", fmt.Errorf("a path is too long for a socket, and so is that of each temporary folder: %s", strings.Join(folders, ", "))
 }
 
 // removeUnix removes what listenUnix has made, as far as it is there.
@@ -59,7 +72,9 @@ func removeUnix(path string) {
 			_ = os.Remove(dir)
 		}
 	}
-	_ = os.Remove(path)
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() { // a file is nobody's socket
+		_ = os.Remove(path)
+	}
 }
 
 // unixTransport sends HTTP requests to the socket that listenUnix has made at the path, whatever host they name.

@@ -76,20 +76,46 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-func TestUnixSocketThatCannotBe(t *testing.T) {
-	temp := t.TempDir()
-	t.Setenv("TMPDIR", filepath.Join(temp, strings.Repeat("long", 30)))
+// Where the path of the temporary folder is too long as well, another one is used.
+func TestUnixSocketWithLongTemporaryFolder(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), strings.Repeat("long", 30)))
 	if err := os.Mkdir(os.TempDir(), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	dir := longFolder(t)
-	if l, err := listenUnix(filepath.Join(dir, "hk.sock")); err == nil {
-		_ = l.Close()
-		t.Error("there is a socket with a path that is too long")
+	path := filepath.Join(dir, "hk.sock")
+	l, err := listenUnix(path)
+	if err != nil {
+		t.Fatal(err)
 	}
+	real, err := unixAddress(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(filepath.Dir(real)); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("mode %v (%v)", info.Mode(), err)
+	}
+	_ = l.Close()
+	removeUnix(path)
 	empty(t, dir)
 	empty(t, os.TempDir())
-	if _, err := unixAddress(filepath.Join(dir, "hk.sock")); !os.IsNotExist(err) {
+	if _, err := os.Lstat(filepath.Dir(real)); !os.IsNotExist(err) {
+		t.Errorf("%s is left (%v)", real, err)
+	}
+	if _, err := unixAddress(path); !os.IsNotExist(err) {
+		t.Error(err)
+	}
+}
+
+// What is no socket is not replaced.
+func TestUnixSocketInPlaceOfAFile(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "hk.sock"), "mine")
+	if l, err := listenUnix(path); err == nil {
+		_ = l.Close()
+		t.Error("there is a socket in the place of a file")
+	}
+	removeUnix(path)
+	if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
 		t.Error(err)
 	}
 }

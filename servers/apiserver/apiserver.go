@@ -57,6 +57,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		},
 		Needs:    []supervisor.Need{{Server: "etcd", Unless: []string{"etcd-servers"}}},
 		Defaults: defaults,
+		State:    append(cluster.State(), "authentication.json"),
 		Check:    check,
 		Listen:   c.Listen,
 		Prepare:  a.prepare,

@@ -10,6 +10,9 @@
 //	  km.sock            the admin API
 //	  running.json       there while km runs, and after a run that was not stopped
 //	  crash.log          what the runtime said at a crash; crash.log.1 when that has been told
+//	  found              what was in the folder before, if it was there
+//	  plain-path         while km runs, where there is another path to the folder, if its own has characters that mean something elsewhere
+//	  sockets/           sockets, if others may enter the folder
 package cluster
 
 import (
@@ -151,6 +154,11 @@ const kubeconfigDir = "kubeconfig"
 // KubeconfigPath is where the kubeconfig of an identity is: "admin", or a server's name.
 func KubeconfigPath(p *supervisor.Plan, identity string) string {
 	return p.Path(kubeconfigDir, identity+".conf")
+}
+
+// PlainKubeconfigPath is KubeconfigPath for what becomes part of a text with a syntax of its own.
+func PlainKubeconfigPath(p *supervisor.Plan, identity string) string {
+	return p.PlainPath(kubeconfigDir, identity+".conf")
 }
 
 // PKIPath is where a file of the cluster's keys is.

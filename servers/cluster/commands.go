@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -22,8 +23,9 @@ func Banner(p *supervisor.Plan) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "  Kubernetes %s at %s\n\n", versions.Kubernetes(), HTTPS(s))
-	fmt.Fprintf(&b, "  export KUBECONFIG=%s\n", KubeconfigPath(p, "admin"))
-	fmt.Fprintf(&b, "  kubectl get namespaces        (without kubectl: %s)\n", p.Command("kubectl", "get", "namespaces"))
+	export, kubectl := shellLines(p)
+	b.WriteString(export)
+	fmt.Fprintf(&b, "  %s get namespaces        (without kubectl: %s)\n", kubectl, p.Command("kubectl", "get", "namespaces"))
 	fmt.Fprintf(&b, "  %s\n\n", p.Command("logs", "-f"))
 	fmt.Fprintf(&b, "  Ctrl-C stops it.")
 	if p.Ephemeral {
@@ -49,12 +51,22 @@ func KubeconfigCommand() *supervisor.Command {
 				return fmt.Errorf("there is no cluster %q yet, or its kubeconfig cannot be read: %w; start it with `%s`", p.Name, cause(err), p.Command("run"))
 			}
 			if !*merge {
-				fmt.Fprintln(hk.Out(), file)
-				return nil
+				return printKubeconfig(hk, p)
 			}
 			return mergeKubeconfig(hk, p, config)
 		},
 	}
+}
+
+// printKubeconfig prints the path of the cluster's kubeconfig, for KUBECONFIG=$(km kubeconfig).
+func printKubeconfig(hk *supervisor.HyperKube, p *supervisor.Plan) error {
+	file, fits := AdminKubeconfig(p)
+	if !fits {
+		fmt.Fprintln(os.Stderr, "warning: KUBECONFIG takes this path for several, apart by colons; kubectl --kubeconfig takes it as it is, and while the cluster runs, "+
+			"there is another path")
+	}
+	fmt.Fprintln(hk.Out(), file)
+	return nil
 }
 
 // mergeKubeconfig adds the cluster to the kubeconfig that kubectl would use, and makes it the current one. What was added

@@ -55,6 +55,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		FlagValues:    component.FlagValues(nil),
 		Packages:      []string{"k8s.io/controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", "k8s.io/kubernetes/pkg/controller"},
 		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
+		State:         []string{"kubelet/volume-plugins"},
 		Defaults:      defaults,
 		Check:         check,
 		Listen:        c.Listen,

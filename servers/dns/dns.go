@@ -71,7 +71,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		pairs = append(pairs, "bind-address", ip.String())
 	}
 	if p.Selected(cluster.APIServer) {
-		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, Name))
+		pairs = append(pairs, "kubeconfig", cluster.PlainKubeconfigPath(p, Name))
 	}
 	return component.Defaults(s, pairs...)
 }
@@ -83,6 +83,10 @@ func (d *server) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	ip := net.ParseIP(s.Value("bind-address"))
 	if ip == nil {
 		return fmt.Errorf("dns: --dns.bind-address=%s is not an IP address", s.Value("bind-address"))
+	}
+	if file := s.Value("kubeconfig"); strings.ContainsAny(file, "\"\\\n") || strings.Contains(file, "{$") || strings.Contains(file, "{%") {
+		return fmt.Errorf("dns: --dns.kubeconfig=%s: a path in CoreDNS' configuration cannot have a quotation mark, a backslash, a line break, {$ or {%% in it: name "+
+			"another one, such as that of a link", file)
 	}
 	if err := cluster.CheckKubeconfig(s); err != nil {
 		return err
@@ -115,7 +119,7 @@ func corefile(s *supervisor.Server) []byte {
     bind %s
     errors
     cluster %s in-addr.arpa ip6.arpa {
-        kubeconfig %q
+        kubeconfig "%s"
         pods insecure
         fallthrough in-addr.arpa ip6.arpa
         ttl 30

@@ -17,8 +17,14 @@ import (
 
 // place is where etcd has its data.
 type place struct {
-	Data string `json:"data-dir"`
-	Log  string `json:"wal-dir,omitempty"` // empty if it is in Data
+	Data string
+	Log  string // empty if it is in Data
+}
+
+// noted is a place in the file.
+type noted struct {
+	Data supervisor.RawString `json:"data-dir"`
+	Log  supervisor.RawString `json:"wal-dir,omitempty"`
 }
 
 // noteIn is the file in the data folder that says where the last run had etcd's data. It is there only if that was not the folder that
@@ -41,7 +47,7 @@ func (at place) note(p *supervisor.Plan) error {
 		}
 		return nil
 	}
-	text, err := json.MarshalIndent(at, "", "  ")
+	text, err := json.MarshalIndent(noted{supervisor.RawString(at.Data), supervisor.RawString(at.Log)}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -58,10 +64,11 @@ func lastPlace(p *supervisor.Plan) (at place, err error) {
 	case err != nil:
 		return place{}, err
 	}
-	if err := json.Unmarshal(text, &at); err != nil || at.Data == "" {
+	var n noted
+	if err := json.Unmarshal(text, &n); err != nil || n.Data == "" {
 		return place{}, fmt.Errorf("%s, which says where etcd's data is, is damaged: remove it if that is in %s, or else start etcd once", file, p.Path(Name))
 	}
-	return at, nil
+	return place{string(n.Data), string(n.Log)}, nil
 }
 
 // whole refuses a folder of which a restore has been killed when it had moved the one data away, and not yet the other to its place: an
@@ -81,8 +88,8 @@ func whole(dir string) error {
 		if !strings.HasPrefix(sibling.Name(), filepath.Base(dir)+"-") || !strings.HasSuffix(sibling.Name(), oldSuffix) {
 			continue
 		}
-		return fmt.Errorf("etcd's data is not in %s, as a restore was killed in the middle: to go back to the state before it, mv '%s' '%s'",
-			dir, filepath.Join(filepath.Dir(dir), sibling.Name()), dir)
+		return fmt.Errorf("etcd's data is not in %s, as a restore was killed in the middle: to go back to the state before it, mv %s %s",
+			dir, supervisor.ShellQuote(filepath.Join(filepath.Dir(dir), sibling.Name())), supervisor.ShellQuote(dir))
 	}
 	return nil
 }

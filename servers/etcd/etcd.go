@@ -3,7 +3,6 @@ package etcd
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -42,6 +41,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Long: "The store of the cluster's state. In `km run` it listens on a unix socket in the data folder only; it joins " +
 			"by itself where the apiserver is selected and no --apiserver.etcd-servers names one elsewhere.",
 		AddFlags:   addFlags,
+		State:      state,
 		Packages:   []string{"go.etcd.io/etcd/server/v3", "go.etcd.io/raft/v3", "go.etcd.io/bbolt"},
 		FlagValues: component.FlagValues(values),
 		Defaults:   e.defaults,
@@ -65,12 +65,17 @@ var values = map[string][]string{
 	"backend-bbolt-freelist-type": {"array", "map"},
 }
 
+// state is what etcd, and snapshots of it, have in the data folder. Data that a restore has put aside is a folder with the time in its name.
+var state = []string{
+	Name + "/member", Name + ".json", Name + ".sock", Name + ".snapshot.sock", Name + ".starting.lock", Name + ".restoring.lock", Name + ".restoring",
+	Name + "-[0-9]*-[0-9]*",
+}
+
 type etcd struct {
-	cluster   *cluster.Cluster
-	socketDir string       // where the socket is, if the data folder's path is too long
-	starting  *flock.Flock // is shared during a start
-	started   component.Handoff[*embed.Etcd]
-	broken    atomic.Pointer[string] // path of the database, if the last start was broken off and may hold it
+	cluster  *cluster.Cluster
+	starting *flock.Flock // is shared during a start
+	started  component.Handoff[*embed.Etcd]
+	broken   atomic.Pointer[string] // path of the database, if the last start was broken off and may hold it
 }
 
 // options are etcd's configuration and the flag set that fills it. Upstream binds part of the flags in etcdmain, where
@@ -188,19 +193,11 @@ func urlStrings(urls []url.URL) (texts []string) {
 // databaseIn is the file of the database in a data folder of etcd's.
 func databaseIn(dir string) string { return filepath.Join(dir, "member", "snap", "db") }
 
-// maxSocketPath is how long the path of a unix socket may be: 108 bytes on Linux, 104 on macOS, and a final zero.
-const maxSocketPath = 103
-
 func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if s.Given("config-file") {
 		return nil // the file alone counts
 	}
-	socket := p.Path("etcd.sock")
-	if len(socket) > maxSocketPath {
-		// In a folder of its own, that nobody else may enter.
-		e.socketDir = filepath.Join(os.TempDir(), "km-etcd-"+rand.Text()[:12])
-		socket = filepath.Join(e.socketDir, "etcd.sock")
-	}
+	socket := p.SocketPath("etcd.sock") // upstream cuts a URL off at its first # or ?
 	// Upstream warns of its own default name.
 	err := component.Defaults(s, "name", "km", "data-dir", p.Path("etcd"))
 	if err == nil && !s.Given("listen-client-urls") {
@@ -240,7 +237,13 @@ func (e *etcd) check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server
 	if err := component.RefuseLogFlags(s, "logger", "log-outputs", "log-format", "enable-log-rotation", "log-rotation-config-json"); err != nil {
 		return err
 	}
+	if err := checkAddresses(s); err != nil {
+		return err
+	}
 	c, err := load(s)
+	if err == nil {
+		err = checkSockets(c)
+	}
 	if err != nil {
 		return err
 	}
@@ -272,13 +275,10 @@ func (e *etcd) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 }
 
 func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error {
-	if e.socketDir != "" {
-		if err := os.Mkdir(e.socketDir, 0o700); err != nil {
-			return fmt.Errorf("the data folder's path is too long for a socket, and there is no other place for it: %w; use a shorter --data-dir", err)
-		}
-		defer os.Remove(e.socketDir)
-	}
 	c, err := load(s)
+	if err == nil {
+		err = checkSockets(c)
+	}
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func SnapshotCommand() *supervisor.Command {
 		Args:  "save|restore FILE",
 		Short: "save the state of the cluster in a file, or go back to it",
 		Long: "Save all objects of the cluster in FILE, or have the cluster go back to those in it, whether it runs or not. FILE is a " +
-			"snapshot of etcd, as those of `etcdctl snapshot save`.\n\n" +
+			"snapshot of etcd, as those of `etcdctl snapshot save`. With `save -` it goes to standard output.\n\n" +
 			"A restore in a cluster that runs stops etcd and what needs it, and starts them again. Revisions go on far above those of before, so " +
 			"that clients notice. What was there is kept in a folder beside the restored one, whose name is printed; remove it when you do not " +
 			"need it any more.\n\n" +
@@ -51,13 +51,20 @@ func SnapshotCommand() *supervisor.Command {
 			switch {
 			case err != nil:
 				return &supervisor.ExitError{Code: 2, Err: fmt.Errorf("%w; see `%s`", err, p.Command("snapshot", "--help"))}
+			case what == "save" && file == standard:
+				return s.print(ctx)
 			case what == "save":
 				return s.save(ctx, file, *force)
+			case file == standard:
+				return errors.New("restore reads its file several times, which standard input is not: write that to a file first (the name of one called - is ./-)")
 			}
 			return s.restore(ctx, file, *yes)
 		},
 	}
 }
+
+// standard is the name that stands for standard output.
+const standard = "-"
 
 func snapshotArguments(args []string, force, yes bool) (what, file string, err error) {
 	switch {
@@ -79,6 +86,8 @@ func snapshotArguments(args []string, force, yes bool) (what, file string, err e
 type snapshots struct {
 	hk   *supervisor.HyperKube
 	plan *supervisor.Plan
+	// silent is save without a word of what it has saved.
+	silent bool
 }
 
 // dir is the folder with etcd's data.
@@ -124,21 +133,21 @@ func (s *snapshots) offline(dir, socket string) (*offline, error) {
 }
 
 // with starts an etcd over the folder, calls f with its address when it is ready, and stops it.
-func (s *snapshots) with(ctx context.Context, dir string, f func(endpoint string) error) error {
+func (s *snapshots) with(ctx context.Context, dir string, f func(endpoint string) error) (err error) {
 	if locked(databaseIn(dir)) {
 		return fmt.Errorf("another process has %s open: end that one", databaseIn(dir))
 	}
-	// Upstream removes it, and one that a killed process has left. While a cluster runs, this is not its own.
-	socket := s.plan.Path(Name + ".snapshot.sock")
-	if len(socket) > maxSocketPath {
-		place, err := os.MkdirTemp("", "km-etcd-") // nobody else may enter it
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(place)
-		socket = filepath.Join(place, "etcd.sock")
+	remove, err := s.plan.MakePaths()
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, remove()) }()
+	// Upstream removes it, and one that a killed process has left. While a cluster runs, this is not its own.
+	socket := s.plan.SocketPath(Name + ".snapshot.sock")
 	o, err := s.offline(dir, socket)
+	if err == nil {
+		err = checkSockets(o.config)
+	}
 	if err != nil {
 		return err
 	}

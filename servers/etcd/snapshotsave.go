@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/snapshot"
 	"go.uber.org/zap"
+	"golang.org/x/term"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/supervisor"
@@ -35,6 +37,39 @@ func (s *snapshots) save(ctx context.Context, file string, force bool) error {
 		return err
 	}
 	return s.fetch(ctx, endpoint, file, force)
+}
+
+// print is `snapshot save -`: the snapshot goes to standard output, when it is known to be whole.
+func (s *snapshots) print(ctx context.Context) (err error) {
+	if out, ok := s.hk.Out().(*os.File); ok && term.IsTerminal(int(out.Fd())) {
+		return errors.New("standard output is a terminal: name a file, or send it to one (`>`)")
+	}
+	place, err := os.MkdirTemp("", partFolder) // nobody else may enter it
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(place)) }()
+	file := filepath.Join(place, partFile)
+	quiet := *s
+	quiet.silent = true
+	if err := quiet.save(ctx, file, false); err != nil {
+		return err
+	}
+	saved, err := examine(file)
+	if err != nil {
+		return err
+	}
+	opened, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	if _, err := io.Copy(s.hk.Out(), opened); err != nil {
+		return fmt.Errorf("standard output cannot be written: %w", reason(err))
+	}
+	saved.path = "standard output"
+	fmt.Fprintln(os.Stderr, saved)
+	return nil
 }
 
 // saveStopped saves the state of a cluster that does not run. It is etcd itself that does, and not a copy of the file: after a kill, its
@@ -156,7 +191,9 @@ func (s *snapshots) fetch(ctx context.Context, endpoint, file string, force bool
 		return cannotWrite(file, err)
 	}
 	saved.path = file
-	fmt.Fprintln(s.hk.Out(), saved)
+	if !s.silent {
+		fmt.Fprintln(s.hk.Out(), saved)
+	}
 	return nil
 }
 

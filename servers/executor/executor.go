@@ -97,6 +97,19 @@ func (e *executor) addFlags(s *supervisor.Server) {
 	s.AddFlagGroup(upstream, cri.Flags(kubelet))
 }
 
+// state is what a kubelet has in the data folder, and what containers write.
+func state() []string {
+	names := []string{"pod-logs/*_*_*"}
+	for _, name := range []string{
+		"pods", "plugins", "plugins_registry", "pod-resources", "device-plugins", "checkpoints", "pki", "volume-plugins", "cluster-ca.crt",
+		"cpu_manager_state", "memory_manager_state", "dra_manager_state", "actuated_pods_state", "allocated_pods_state", "pod_status_manager_state", "image_manager",
+		".image_gc*", "userns",
+	} {
+		names = append(names, "kubelet/"+name)
+	}
+	return names
+}
+
 func (e *executor) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if cluster.IsReal(s) {
 		return cri.Defaults(p, s)

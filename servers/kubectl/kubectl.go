@@ -44,8 +44,12 @@ func New(location func() (*supervisor.Plan, error)) *supervisor.Server {
 
 func run(location func() (*supervisor.Plan, error), s *supervisor.Server, args []string) error {
 	if !s.Linked() && os.Getenv("KUBECONFIG") == "" && !namesKubeconfig(args) {
-		if err := use(location, args); err != nil {
+		flag, err := use(location, args)
+		if err != nil {
 			return err
+		}
+		if flag != "" && len(args) > 0 { // behind the command: where no plugin would be found behind it
+			args = slices.Insert(slices.Clone(args), 1, flag)
 		}
 	}
 	process.Become(Name, args)
@@ -73,23 +77,28 @@ var offline = []string{"help", "completion", "options", "plugin", "config", "kus
 const completion = cobra.ShellCompRequestCmd
 
 // use points kubectl to km's cluster. Without one it is an error, except for commands that need none: kubectl would take
-// some other cluster, that of the user's own configuration or, in a pod, the one around it.
-func use(location func() (*supervisor.Plan, error), args []string) error {
+// some other cluster, that of the user's own configuration or, in a pod, the one around it. It is named in the environment, where plugins
+// look for it, too; or, if that cannot have the path and no run lends it another one, by the flag that is returned.
+func use(location func() (*supervisor.Plan, error), args []string) (flag string, err error) {
 	p, err := location()
 	if err != nil {
-		return err
+		return "", err
 	}
 	file := cluster.KubeconfigPath(p, "admin")
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		if len(args) > 0 && strings.HasPrefix(args[0], completion) {
-			return os.Setenv("KUBECONFIG", file) // names of another cluster would be completed
+			return "", os.Setenv("KUBECONFIG", os.DevNull) // names of another cluster would be completed
 		}
 		needsNone := len(args) == 0 || slices.Contains(offline, args[0]) || slices.Contains(args, "--help") || slices.Contains(args, "-h")
 		if needsNone {
-			return nil
+			return "", nil
 		}
-		return fmt.Errorf("there is no cluster %q yet (%s is missing): start it with `%s`, or name another one with --kubeconfig", p.Name, file,
+		return "", fmt.Errorf("there is no cluster %q yet (%s is missing): start it with `%s`, or name another one with --kubeconfig", p.Name, file,
 			p.Command("run"))
 	}
-	return os.Setenv("KUBECONFIG", file)
+	path, fits := cluster.AdminKubeconfig(p)
+	if !fits {
+		return "--kubeconfig=" + path, nil
+	}
+	return "", os.Setenv("KUBECONFIG", path)
 }

@@ -47,6 +47,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		FlagValues:    component.FlagValues(nil),
 		Packages:      []string{"k8s.io/kubernetes/cmd/kube-scheduler", "k8s.io/kubernetes/pkg/scheduler"},
 		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
+		State:         []string{configFile},
 		Defaults:      defaults,
 		Check:         check,
 		Listen:        c.Listen,
@@ -57,6 +58,9 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Main:          component.Main(upstream, func() *cobra.Command { return app.NewSchedulerCommand() }),
 	}
 }
+
+// configFile is the file in the data folder with what completeConfig makes.
+const configFile = Name + ".yaml"
 
 type scheduler struct {
 	cluster *cluster.Cluster
@@ -171,12 +175,12 @@ func (sched *scheduler) completeConfig(o *options.Options) error {
 	if file, _ := connection["kubeconfig"].(string); file != "" || o.Master != "" {
 		return nil
 	}
-	connection["kubeconfig"] = cluster.KubeconfigPath(sched.plan, Name)
+	connection["kubeconfig"] = cluster.PlainKubeconfigPath(sched.plan, Name) // YAML has only text
 	config["clientConnection"] = connection
 	if text, err = yaml.Marshal(config); err != nil {
 		return err
 	}
-	o.ConfigFile = sched.plan.Path("scheduler.yaml")
+	o.ConfigFile = sched.plan.Path(configFile)
 	return cluster.Write(o.ConfigFile, text)
 }
 

@@ -48,6 +48,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Long: "Volumes for PersistentVolumeClaims: a folder of this machine for each, made when its pod is scheduled here, and removed " +
 			"with it. It joins where the executor runs real containers, and makes the StorageClass " + class + " the default one.",
 		AddFlags: addFlags,
+		State:    []string{"volumes/pvc-*"},
 		Packages: []string{"sigs.k8s.io/sig-storage-lib-external-provisioner"},
 		Needs:    []supervisor.Need{{Server: cluster.APIServer, Unless: []string{"kubeconfig"}}},
 		Defaults: defaults,

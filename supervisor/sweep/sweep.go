@@ -44,7 +44,7 @@ type Sweeper struct {
 
 // order is what a sweeper is told. One field is set.
 type order struct {
-	Folder string `json:"folder,omitempty"`
+	Folder []byte `json:"folder,omitempty"` // JSON has only text in its strings, and a path may be none
 	Group  int    `json:"group,omitempty"`
 	Ended  int    `json:"ended,omitempty"` // a group that needs no sweeping any more
 	Done   bool   `json:"done,omitempty"`
@@ -75,7 +75,7 @@ func (s *Sweeper) PID() int { return s.cmd.Process.Pid }
 
 // Folder is to be removed when this process has ended. It need not be there yet. As with RemoveAll, it stays if something is mounted
 // below it.
-func (s *Sweeper) Folder(path string) error { return s.tell(order{Folder: path}) }
+func (s *Sweeper) Folder(path string) error { return s.tell(order{Folder: []byte(path)}) }
 
 // Group is a process group that is to be killed when this process has ended.
 func (s *Sweeper) Group(pgid int) error { return s.tell(order{Group: pgid}) }
@@ -110,8 +110,8 @@ func serve(orders io.Reader) {
 		switch {
 		case o.Done:
 			return
-		case o.Folder != "":
-			folders = append(folders, o.Folder)
+		case len(o.Folder) > 0:
+			folders = append(folders, string(o.Folder))
 		case o.Group != 0:
 			groups[o.Group] = true
 		case o.Ended != 0:

@@ -196,7 +196,22 @@ func TestClose(t *testing.T) {
 // Half an order, of a process that was killed in the middle of it, is none.
 func TestHalfAnOrder(t *testing.T) {
 	dir := t.TempDir()
-	serve(strings.NewReader(`{"folder":"` + filepath.Join(dir, "gone") + `"}` + "\n" + `{"folder":"` + dir))
+	gone := filepath.Join(dir, "gone, \xff") // no text
+	if err := os.Mkdir(gone, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var orders strings.Builder
+	if err := (&Sweeper{orders: json.NewEncoder(&orders)}).Folder(gone); err != nil {
+		t.Fatal(err)
+	}
+	half, err := json.Marshal(order{Folder: []byte(dir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(strings.NewReader(orders.String() + string(half[:len(half)-2])))
+	if !absent(gone) {
+		t.Error("a folder was not removed whose name had come whole")
+	}
 	if absent(dir) {
 		t.Error("a folder was removed whose name had not come whole")
 	}

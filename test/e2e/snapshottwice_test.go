@@ -108,7 +108,7 @@ func TestRestoreKilledInSteps(t *testing.T) {
 	if err := os.Rename(data, old); err != nil {
 		t.Fatal(err)
 	}
-	want := "as a restore was killed in the middle: to go back to the state before it, mv '" + old + "' '" + data + "'"
+	want := "as a restore was killed in the middle: to go back to the state before it, mv " + old + " " + data
 	for code, args := range map[int][]string{2: {"run", "etcd"}, 1: {"snapshot", "save", files["one"], "--force"}} {
 		if r := h.km(t, args...); r.code != code || !strings.Contains(r.stderr, want) {
 			t.Errorf("%q: %+v", args, r)

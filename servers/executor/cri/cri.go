@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"time"
 
@@ -163,6 +164,11 @@ func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Serv
 
 // Prepare makes what the kubelet shows to others.
 func (n *Node) Prepare(p *supervisor.Plan, s *supervisor.Server) error {
+	for _, dir := range []string{p.Path("kubelet"), p.Path("pod-logs")} { // upstream would let others in
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
 	if m := p.Server("controller-manager"); m != nil && m.Isolation != supervisor.IsolationProcess && s.Isolation != supervisor.IsolationProcess {
 		n.controllers = cluster.HTTPS(m)
 	}

@@ -127,9 +127,13 @@ func isFolder(path string) bool {
 
 // build builds a kustomization, as kubectl does (k8s.io/cli-runtime/pkg/resource/kustomizevisitor.go).
 func build(folder, kustomization string) ([]Object, []error) {
+	absolute, err := filepath.Abs(folder) // others may look like a repository on the web
+	if err != nil {
+		return nil, []error{fmt.Errorf("%s: %w", kustomization, err)}
+	}
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionLegacy
-	built, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), folder)
+	built, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), absolute)
 	if err != nil {
 		return nil, []error{fmt.Errorf("%s: %w", kustomization, err)}
 	}

@@ -149,7 +149,8 @@ func TestPaths(t *testing.T) {
 		"blank/a.yml":  "# nothing\n",
 		"bad/a.yaml":   "a: [\n", "bad/b.yaml": "kind: [\n",
 		"kust/kustomization.yaml": "namePrefix: x-\nnamespace: shop\nresources: [a.yaml, c.yaml]\n", "kust/c.yaml": configMap("g"), "kust/a.yaml": configMap("i"), "kust/b.yaml": "not: read",
-		"badkust/Kustomization":    "resources: [none.yaml]\n",
+		"badkust/Kustomization":                  "resources: [none.yaml]\n",
+		"github.com/org/repo/kustomization.yaml": "resources: [a.yaml]\n", "github.com/org/repo/a.yaml": configMap("j"), // no repository on the web
 		"nokust/kustomization.yml": "resources: []\nnamePrefix: a-\n",
 	})
 	for _, test := range []struct {
@@ -159,6 +160,7 @@ func TestPaths(t *testing.T) {
 		{"dir/", "", []string{"dir/a.yml:1: ConfigMap a", "dir/b.yaml:1: ConfigMap b", "dir/c.json:1: ConfigMap c"}},
 		{"plain dir/below", "", []string{"plain:1: ConfigMap g", "dir/below/e.yaml:1: ConfigMap e"}},
 		{"- plain", "\n" + configMap("z"), []string{"standard input:2: ConfigMap z", "plain:1: ConfigMap g"}},
+		{"github.com/org/repo", "", []string{"github.com/org/repo/kustomization.yaml: ConfigMap j"}},
 		{"./kust", "", []string{"kust/kustomization.yaml: ConfigMap shop/x-g", "kust/kustomization.yaml: ConfigMap shop/x-i"}},
 		{"-", "", []string{"wrong: --apply=-: there are no manifests in standard input; pipe some into it (--config - reads it to its end, too)"}},
 		{"none plain only blank", "", []string{"plain:1: ConfigMap g",

@@ -1,0 +1,224 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/seed-200a7251/km/supervisor/sweep"
+)
+
+// The data folder may be one that was there before, and users may put things into it. What belongs to the program is known by its name: those
+// of this package, and those that the servers declare (Server.State). What is not called so is left alone, and so is what was there
+// before the first run.
+
+// foundList is a file in the data folder that is there if the folder was there before the program used it. It has the paths of
+// what was in it, each with a zero byte behind it.
+const foundList = "found"
+
+// belongings is what is in a data folder.
+type belongings struct {
+	own    []string // paths in it, of what belongs to the program
+	folder []string // those of folders that have such in them, each before those that are in it
+	others []string // those of what does not
+}
+
+// stateNames are the patterns of the paths in the data folder that belong to the program.
+func (hk *HyperKube) stateNames() []string {
+	names := []string{hk.Name + ".lock", hk.Name + ".sock", plainRecord, socketDir + "/*.sock", foundList, logPlaces, logPlaces + ".new", crashReport, oldCrashReport, runMark}
+	logs := []string{hk.Name}
+	for _, s := range hk.servers {
+		names = append(append(names, s.Name()+".child.sock"), s.State...)
+		logs = append(logs, s.Name())
+	}
+	for _, log := range logs {
+		names = append(names, "logs/"+log+".log", "logs/"+log+"-[0-9]*.log") // and those that have been renamed
+	}
+	return names
+}
+
+// survey looks at what is in the data folder.
+func (hk *HyperKube) survey(p *Plan) (*belongings, error) {
+	found, err := readFound(p)
+	if err != nil {
+		return nil, err
+	}
+	b := &belongings{}
+	return b, b.look(p, ".", hk.stateNames(), found)
+}
+
+// look looks at a folder in the data folder. With names of nil all in it belongs to the program, but for what was found.
+func (b *belongings) look(p *Plan, dir string, names []string, found map[string]bool) error {
+	entries, err := os.ReadDir(p.Path(dir))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		rel := path.Join(dir, e.Name())
+		whole, below := match(names, rel)
+		// A link to a folder is one that somebody has put in the place of the program's.
+		info, err := os.Stat(p.Path(rel))
+		isDir := err == nil && info.IsDir()
+		switch has := has(found, rel); {
+		case found[rel]:
+			b.others = append(b.others, rel)
+		case whole && has:
+			err = b.look(p, rel, nil, found)
+		case whole:
+			b.own = append(b.own, rel)
+		case below && isDir:
+			if e.IsDir() {
+				b.folder = append(b.folder, rel)
+			}
+			err = b.look(p, rel, names, found)
+			if !e.IsDir() {
+				b.others = append(b.others, rel)
+			}
+		default:
+			b.others = append(b.others, rel)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// match reports whether a path has one of the names, and whether something in it may have one.
+func match(names []string, rel string) (whole, below bool) {
+	if names == nil {
+		return true, true
+	}
+	depth := strings.Count(rel, "/") + 1
+	for _, name := range names {
+		elements := strings.Split(name, "/")
+		if len(elements) < depth {
+			continue
+		}
+		ok, err := path.Match(strings.Join(elements[:depth], "/"), rel)
+		if err != nil || !ok {
+			continue
+		}
+		whole = whole || len(elements) == depth
+		below = below || len(elements) > depth
+	}
+	return whole, below
+}
+
+// has reports whether one of the paths is below a folder.
+func has(paths map[string]bool, folder string) bool {
+	for p := range paths {
+		if strings.HasPrefix(p, folder+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// remove deletes what belongs to the program, but for the lock, which is what keeps others out meanwhile.
+func (b *belongings) remove(p *Plan, lock string) error {
+	var errs []error
+	for _, own := range b.own {
+		if file := p.Path(own); file != lock {
+			errs = append(errs, sweep.RemoveAll(file))
+		}
+	}
+	for _, folder := range slices.Backward(b.folder) {
+		_ = os.Remove(p.Path(folder)) // there is something in it that stays
+	}
+	return errors.Join(errs...)
+}
+
+// takeOver looks whether the data folder, which is there, may be used: it is the program's, or empty but for what bears names of the program's,
+// which users may put there before the first run. note is to be called when the folder is held.
+func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
+	none := func() error { return nil }
+	info, err := os.Stat(p.DataDir)
+	if err != nil {
+		return none, cannotUse(p, err)
+	}
+	if isOpen(info) && info.Mode().Perm()&0o022 != 0 {
+		return none, fmt.Errorf("the data folder %s is not safe, as others may change what is in it: call `chmod go-w %s`, or name another one with --data-dir",
+			p.DataDir, ShellQuote(p.DataDir))
+	}
+	if info, err := os.Lstat(p.Path(hk.Name + ".lock")); err == nil && info.Mode().IsRegular() {
+		return none, nil
+	}
+	entries, err := os.ReadDir(p.DataDir)
+	if err != nil {
+		return none, cannotUse(p, err)
+	}
+	names := hk.stateNames()
+	var others []string
+	for _, e := range entries {
+		if whole, below := match(names, e.Name()); !whole && !below {
+			others = append(others, e.Name())
+		}
+	}
+	if len(others) > 0 {
+		return none, fmt.Errorf("the data folder %s is not empty, and no %s has made it: there is %s in it; name a new or empty one with --data-dir, such as --data-dir=%s",
+			p.DataDir, hk.Name, few(others), ShellQuote(p.Path(hk.Name)))
+	}
+	if _, err := os.Lstat(p.Path(foundList)); err == nil { // it has been noted
+		return none, nil
+	}
+	list, err := listFound(p)
+	if err != nil {
+		return none, cannotUse(p, err)
+	}
+	return func() error { return os.WriteFile(p.Path(foundList), list, 0o600) }, nil
+}
+
+// listFound lists what is in the data folder before the program puts something there.
+func listFound(p *Plan) (list []byte, err error) {
+	err = filepath.WalkDir(p.DataDir+string(filepath.Separator), func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(p.DataDir, file)
+		if err == nil && rel != "." && (!d.IsDir() || emptyFolder(file)) {
+			list = append(append(list, filepath.ToSlash(rel)...), 0)
+		}
+		return err
+	})
+	return list, err
+}
+
+func emptyFolder(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) == 0
+}
+
+// readFound returns what was found in the data folder.
+func readFound(p *Plan) (map[string]bool, error) {
+	text, err := os.ReadFile(p.Path(foundList))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	found := map[string]bool{}
+	for name := range strings.SplitSeq(string(text), "\x00") {
+		if name != "" {
+			found[name] = true
+		}
+	}
+	return found, err
+}
+
+// few are the first of some names, in a sentence.
+func few(names []string) string {
+	const enough = 5
+	var quoted []string
+	for _, name := range names[:min(len(names), enough)] {
+		quoted = append(quoted, ShellQuote(name))
+	}
+	text := strings.Join(quoted, ", ")
+	if more := len(names) - enough; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}

@@ -1,0 +1,184 @@
+package supervisor
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+)
+
+// A path becomes part of other things: of URLs, of lists apart by commas or colons, of files with a syntax of their own. Not all of these can
+// have every character in them, and the path of a socket is short. Where the path of the data folder is not plain, there is a second
+// one: through a link in a folder among the temporary files, which is there while somebody needs it.
+const (
+	plainLink   = "data"       // the link in that folder, to the data folder
+	plainRecord = "plain-path" // a link in the data folder, to that folder
+	socketDir   = "sockets"    // a folder in the data folder, if others may enter that
+)
+
+// plain are the characters that have no meaning in any of these.
+var plain = regexp.MustCompile(`^/[A-Za-z0-9/._-]*$`)
+
+// socketRoom is how long the rest of a path may be behind a folder in which there are to be sockets.
+const socketRoom = 32
+
+func isPlain(path string) bool { return plain.MatchString(path) && len(path) <= maxSocketPath }
+
+// plainFolder is the folder of the second path to a data folder; empty if that needs none. Nothing is written.
+func plainFolder(dataDir, program string) string {
+	if plain.MatchString(dataDir) && len(dataDir)+socketRoom <= maxSocketPath || runtime.GOOS == "windows" {
+		return ""
+	}
+	name := program + "-path-" + rand.Text()[:12]
+	for _, folder := range temporaryFolders() {
+		if path := filepath.Join(folder, name); plain.MatchString(path) && len(path)+len(plainLink)+1+socketRoom <= maxSocketPath {
+			return path
+		}
+	}
+	return filepath.Join(os.TempDir(), name) // it is told when it is to be made
+}
+
+// temporaryFolders are those that there are, the user's first. Its path may be as useless as that of the data folder.
+func temporaryFolders() (folders []string) {
+	for _, folder := range []string{os.TempDir(), "/tmp", "/var/tmp", "/dev/shm"} {
+		if info, err := os.Stat(folder); err == nil && info.IsDir() {
+			if folder, err = filepath.Abs(folder); err == nil {
+				folders = append(folders, folder)
+			}
+		}
+	}
+	return folders
+}
+
+// PlainPath is Path for what becomes part of something else, such as a URL or a list: it has only letters, digits and "/._-" in it, and is
+// short enough for a socket. It may be another one than Path, which leads to the same file from Prepare on, until the end of the run.
+func (p *Plan) PlainPath(elem ...string) string {
+	path := p.Path(elem...)
+	if p.plain == "" || isPlain(path) {
+		return path
+	}
+	return filepath.Join(append([]string{p.plain, plainLink}, elem...)...)
+}
+
+// SocketPath is PlainPath for a unix socket of that name, in a folder that nobody else may enter.
+func (p *Plan) SocketPath(name string) string {
+	if p.open {
+		return p.PlainPath(socketDir, name)
+	}
+	return p.PlainPath(name)
+}
+
+// RunningPath is PlainPath for others than the run itself. It returns false if the path that the run has, or had, is not there.
+func (p *Plan) RunningPath(elem ...string) (path string, ok bool) {
+	if path = p.Path(elem...); p.plain == "" || isPlain(path) {
+		return path, true
+	}
+	folder, err := os.Readlink(p.Path(plainRecord))
+	if err != nil || !private(folder) {
+		return "", false
+	}
+	path = filepath.Join(append([]string{folder, plainLink}, elem...)...)
+	_, err = os.Stat(path)
+	return path, err == nil
+}
+
+// MakePaths has PlainPath and SocketPath lead to the data folder until remove is called. A run has done it; it is for commands that hold
+// the data folder (Hold), or work beside a run. remove is to be called in any case.
+func (p *Plan) MakePaths() (remove func() error, err error) {
+	none := func() error { return nil }
+	if p.open {
+		if err := os.Mkdir(p.Path(socketDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return none, cannotUse(p, err)
+		}
+		if dir := p.Path(socketDir); !private(dir) {
+			return none, fmt.Errorf("%s is not for you alone: remove it, or name another folder with --data-dir", dir)
+		}
+	}
+	if p.plain == "" {
+		return none, nil
+	}
+	noOther := func(err error) error {
+		return fmt.Errorf("the path of the data folder, %s, is too long, or has characters that mean something else in URLs and lists, and there is no other "+
+			"one: %w; name a folder with a short path of letters and digits with --data-dir, or a temporary one with TMPDIR", p.DataDir, err)
+	}
+	if !isPlain(filepath.Join(p.plain, plainLink)) {
+		return none, noOther(fmt.Errorf("the path of the temporary folder %s is such a one, too", os.TempDir()))
+	}
+	if err := os.Mkdir(p.plain, 0o700); err != nil { // one that is there is somebody else's
+		return none, noOther(err)
+	}
+	if p.sweeper != nil {
+		err = p.sweeper.Folder(p.plain)
+	}
+	if err == nil {
+		err = os.Symlink(p.DataDir, filepath.Join(p.plain, plainLink))
+	}
+	remove = func() error { return removePlain(p.plain) }
+	if err != nil {
+		return none, errors.Join(noOther(err), remove())
+	}
+	return remove, nil
+}
+
+// holdWithPaths is hold, with PlainPath and SocketPath.
+func (hk *HyperKube) holdWithPaths(p *Plan) (release func() error, err error) {
+	leave, err := hk.hold(p)
+	if err != nil {
+		return leave, err
+	}
+	remove, err := p.MakePaths()
+	if err == nil {
+		err = p.recordPaths()
+	}
+	return func() error { return errors.Join(p.forgetPaths(hk.Name), remove(), leave()) }, err
+}
+
+// recordPaths notes where the second path is, for RunningPath, and for the next run if this one is killed. The data folder is held.
+func (p *Plan) recordPaths() error {
+	if p.plain == "" {
+		return nil
+	}
+	if err := os.Symlink(p.plain, p.Path(plainRecord)); err != nil {
+		return cannotUse(p, err)
+	}
+	return nil
+}
+
+// forgetPaths removes what a run with the data folder, which is held, has left of a second path to it.
+func (p *Plan) forgetPaths(program string) error {
+	record := p.Path(plainRecord)
+	folder, err := os.Readlink(record)
+	if err != nil {
+		return nil // there is none, or something else of that name
+	}
+	// A temporary folder may have been emptied since, and others may have put something there.
+	if strings.HasPrefix(filepath.Base(folder), program+"-path-") && private(folder) {
+		_ = removePlain(folder) // what somebody has put in it stays, and is in nobody's way
+	}
+	return os.Remove(record)
+}
+
+// removePlain removes what MakePaths has made, and nothing else.
+func removePlain(folder string) error {
+	if err := os.Remove(filepath.Join(folder, plainLink)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Remove(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// private reports whether the path is a folder of this user's, and not a link to one, that nobody else may enter.
+func private(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir() && isOwn(info) && !isOpen(info)
+}
+
+// isOpen reports whether others than the owner may read, write or enter a folder, by its mode.
+func isOpen(info fs.FileInfo) bool { return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 }
