@@ -330,7 +330,7 @@ func (hk *HyperKube) printErrors(err error) {
 		err = exit.Err
 	}
 	for _, err := range each(err) {
-		fmt.Fprintf(hk.errOut(), "Error: %v\n", err)
+		fmt.Fprintf(hk.errOut(), "Error: %s\n", plain(err.Error()))
 	}
 }
 
