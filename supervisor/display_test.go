@@ -6,7 +6,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -171,19 +170,5 @@ func TestLastTable(t *testing.T) {
 	const end = "\x1b[2A\x1b[J  db         ready       1.2s  127.0.0.1:1\n  scheduler  ready       2.5s\nhk: ready after 2.5s\n\nGo on from here.\n\na log line\n"
 	if !strings.HasSuffix(out.String(), end) {
 		t.Errorf("%q", out)
-	}
-}
-
-// With one look there is nothing to compare with; where nobody has been seen at work, it is measured on.
-func TestSampled(t *testing.T) {
-	before := &Usage{Time: time.Unix(1, 0), Servers: []ServerUsage{{Name: "db", CPUSeconds: 1}, {Name: "hk", CPUSeconds: 2}}}
-	for _, test := range []struct {
-		db, hk float64
-		want   bool
-	}{{1, 2, false}, {1.01, 2, true}, {1, 2.01, true}, {0.5, 2, false}} {
-		u := &Usage{Servers: []ServerUsage{{Name: "db", CPUSeconds: test.db}, {Name: "hk", CPUSeconds: test.hk}}}
-		if got := sampled(before, u); got != test.want {
-			t.Errorf("%+v: %v", test, got)
-		}
 	}
 }

@@ -87,3 +87,17 @@ func TestTopFrame(t *testing.T) {
 		}
 	}
 }
+
+// Where no server has been seen at work, it is measured on: an idle one has no sample in two seconds.
+func TestSampled(t *testing.T) {
+	before := &Usage{Time: time.Unix(1, 0), Servers: []ServerUsage{{Name: "db", CPUSeconds: 1}, {Name: "hk", CPUSeconds: 2}}}
+	for _, test := range []struct {
+		db, hk float64
+		want   bool
+	}{{1, 2, false}, {1.01, 2, true}, {1, 2.01, false}, {0.5, 2, false}} {
+		u := &Usage{Servers: []ServerUsage{{Name: "db", CPUSeconds: test.db}, {Name: "hk", CPUSeconds: test.hk}}}
+		if got := sampled(before, u); got != test.want {
+			t.Errorf("%+v: %v", test, got)
+		}
+	}
+}
