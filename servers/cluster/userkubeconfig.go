@@ -184,7 +184,7 @@ func (f *userFile) write() error {
 }
 
 // lockLimit is how long it is waited for others who write a kubeconfig. kubectl takes milliseconds.
-var lockLimit = 10 * time.Second
+const lockLimit = 10 * time.Second
 
 // lockKubeconfig keeps others from writing a kubeconfig, in the way of kubectl and kind: there is a file with that name and .lock. Whoever
 // is killed leaves it behind.

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -555,14 +558,36 @@ func TestLock(t *testing.T) {
 	if got := u.shape(u.own); got != "km,work km,other,work km,me km" {
 		t.Error(got)
 	}
+}
 
-	limit := lockLimit
-	lockLimit = time.Millisecond
-	defer func() { lockLimit = limit }()
-	u.write(lock, "")
-	u.refused(u.own, p, "--remove", lock+" is there since ", "remove that file")
-	if _, err := os.Stat(lock); err != nil {
-		t.Error("somebody else's lock has been removed")
+// Who is killed while writing leaves the lock behind: that is told after a while, and the lock stays.
+func TestLockIsWaitedFor(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config")
+	synctest.Test(t, func(t *testing.T) {
+		unlock, err := lockKubeconfig(t.Context(), file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = lockKubeconfig(t.Context(), file)
+		if err == nil || !strings.Contains(err.Error(), file+".lock is there since ") || !strings.Contains(err.Error(), "remove that file") {
+			t.Errorf("the error is %v", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := lockKubeconfig(ctx, file); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the error is %v", err)
+		}
+		if !isThere(file + ".lock") {
+			t.Error("somebody else's lock has been removed")
+		}
+		time.AfterFunc(lockLimit/2, unlock)
+		if unlock, err = lockKubeconfig(t.Context(), file); err != nil {
+			t.Fatal(err)
+		}
+		unlock()
+	})
+	if isThere(file + ".lock") {
+		t.Error("the lock is left behind")
 	}
 }
 
