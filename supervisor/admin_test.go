@@ -170,7 +170,7 @@ func TestFieldsOfTheAPI(t *testing.T) {
 		Status.servers.address Status.servers.needs Status.servers.firstStarted Status.servers.firstReady
 		Status.servers.startSeconds Status.servers.startsOnce Status.servers.logLevel Status.servers.restart
 		Status.servers.isolation Status.servers.pid
-		Usage.time Usage.servers Usage.servers.name Usage.servers.cpuSeconds Usage.servers.goroutines Usage.servers.logLines
+		Usage.time Usage.cpuSeconds Usage.servers Usage.servers.name Usage.servers.cpuSeconds Usage.servers.totalCPUSeconds Usage.servers.goroutines Usage.servers.logLines
 		Usage.servers.lostLines Usage.error
 		EventLine.seq EventLine.time EventLine.server EventLine.from EventLine.to EventLine.error EventLine.waitSeconds
 		EventLine.address

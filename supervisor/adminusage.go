@@ -15,6 +15,9 @@ import (
 // Usage is what the servers use up. The admin API has it at /v1/usage. Of two of them, `top` shows the difference.
 type Usage struct {
 	Time time.Time `json:"time"`
+	// CPUSeconds is all CPU time of the process in which the servers are that have none of their own, since it began; 0 where the
+	// operating system does not tell. No server's share of it is known but while it is measured.
+	CPUSeconds float64 `json:"cpuSeconds,omitempty"`
 	// Servers has an entry for each server, and at last one for the program itself: what is not a server's.
 	Servers []ServerUsage `json:"servers"`
 	// Error says what is not known, such as CPU times while somebody else takes a CPU profile of the process.
@@ -25,9 +28,11 @@ type Usage struct {
 type ServerUsage struct {
 	Name string `json:"name"`
 	// CPUSeconds is the CPU time since it began to be measured, which is when somebody asks for the first time; it goes on as
-	// long as somebody asks once a minute.
+	// long as somebody asks once a minute. Of what is used in a process that servers share, it is an estimate.
 	CPUSeconds float64 `json:"cpuSeconds"`
-	Goroutines int     `json:"goroutines"`
+	// TotalCPUSeconds is all CPU time of the processes that the server has had of its own; 0 if it has none.
+	TotalCPUSeconds float64 `json:"totalCPUSeconds,omitempty"`
+	Goroutines      int     `json:"goroutines"`
 	// LogLines is how many lines it has logged, LostLines how many of these were lost.
 	LogLines  int64 `json:"logLines"`
 	LostLines int64 `json:"lostLines"`
@@ -46,7 +51,7 @@ func (a *admin) usage(ctx context.Context) (*Usage, error) {
 	cpu, cpuErr := a.meter.Seconds()
 	goroutines, err := meter.Goroutines()
 	err = errors.Join(cpuErr, err)
-	u := &Usage{Time: now()}
+	u := &Usage{Time: now(), CPUSeconds: meter.ProcessSeconds()}
 	program := ServerUsage{Name: a.hk.Name}
 	for name, seconds := range cpu {
 		if a.group.byName[name] == nil {
@@ -80,16 +85,17 @@ func (s ServerUsage) withLog(l *logging.Log) ServerUsage {
 // usage adds to what the server uses up in this process what its own one does.
 func (c *child) usage(ctx context.Context, s ServerUsage) ServerUsage {
 	c.mu.Lock()
-	s.CPUSeconds += c.used.Seconds()
+	s.TotalCPUSeconds = c.used.Seconds()
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, time.Second) // it may be busy, or ending
 	defer cancel()
 	text, err := c.get(ctx, "/v1/usage")
 	var own ServerUsage
 	if err == nil && json.Unmarshal(text, &own) == nil {
-		s.CPUSeconds += own.CPUSeconds
+		s.TotalCPUSeconds += own.CPUSeconds
 		s.Goroutines += own.Goroutines
 	}
+	s.CPUSeconds += s.TotalCPUSeconds
 	return s
 }
 

@@ -15,7 +15,7 @@ import (
 // --yes, which is to have them do without Confirm.
 func (hk *HyperKube) Confirm(ctx context.Context, lines []string, done string) error {
 	for _, line := range lines {
-		fmt.Fprintln(hk.errOut(), line)
+		fmt.Fprintln(hk.errOut(), visible(line))
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return fmt.Errorf("nothing was %s, as there is no terminal on which to ask; --yes goes on without asking", done)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -15,16 +16,18 @@ import (
 // at each change; a log line moves it down.
 type screen struct {
 	mu    sync.Mutex
-	out   io.Writer   // the state
-	err   io.Writer   // the log
-	table []byte      // as it was drawn last; empty when there is none
+	out   io.Writer // the state
+	err   io.Writer // the log
+	table []byte    // as it was drawn last; empty when there is none
+	size  func() (columns, rows int)
 	tell  func(error) // is called once, if the state cannot be written; may be nil
 }
 
 // screen returns the one screen of hk.
 func (hk *HyperKube) screen() *screen {
 	if hk.theScreen == nil {
-		hk.theScreen = &screen{out: hk.Out(), err: hk.errOut()}
+		out := hk.Out()
+		hk.theScreen = &screen{out: out, err: hk.errOut(), size: func() (int, int) { return terminalSize(out) }}
 	}
 	return hk.theScreen
 }
@@ -39,20 +42,34 @@ func (s *screen) Write(lines []byte) (int, error) {
 	return n, err
 }
 
-// draw shows the table in place of the one before.
-func (s *screen) draw(table []byte) {
+// draw shows the table in place of the one before. If it is the last one, it stays where it is.
+func (s *screen) draw(table []byte, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
-	s.table = table
+	if s.table = table; last {
+		s.table = nil
+	}
 	s.show(table)
 }
 
-// erase takes the table off the terminal: up as many lines as it has, and clear from there.
+// erase takes the table off the terminal: up as many lines as it has, and clear from there. If the window has become so small meanwhile
+// that these are not the terminal's lines any more, the table stays, as text: other lines would be lost.
 func (s *screen) erase() {
-	if n := bytes.Count(s.table, []byte("\n")); n > 0 {
-		fmt.Fprintf(s.out, "\x1b[%dA\x1b[J", n)
+	n := bytes.Count(s.table, []byte("\n"))
+	if n == 0 {
+		return
 	}
+	columns, rows := s.size()
+	widest := 0
+	for line := range strings.Lines(string(s.table)) {
+		widest = max(widest, cells(strings.TrimSuffix(line, "\n")))
+	}
+	if widest > columns || n >= rows {
+		s.table = nil
+		return
+	}
+	fmt.Fprintf(s.out, "\x1b[%dA\x1b[J", n)
 }
 
 // print leaves what is there, and goes on below it.
@@ -78,7 +95,7 @@ type console struct {
 	plan   *Plan
 	begin  time.Time
 	quiet  bool
-	live   bool // the table is drawn again and again: standard output is a terminal, and not all are ready yet
+	live   bool // the table is drawn again and again: standard output can be drawn on, and not all are ready yet
 	width  int
 	rows   []*row
 	of     map[string]*row // by server
@@ -102,7 +119,7 @@ func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
 		plan:   p,
 		begin:  begin,
 		quiet:  hk.settings.quiet,
-		live:   isTerminal(hk.screen().out),
+		live:   drawable(hk.screen().out),
 		of:     map[string]*row{},
 		wait:   len(p.Servers),
 	}
@@ -120,12 +137,12 @@ func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
 			zap.String("file", "standard output"), zap.Error(err))
 	}
 	c.screen.mu.Unlock()
-	var text strings.Builder
-	if p.Ephemeral {
-		fmt.Fprintf(&text, "%s: starting %s in a temporary folder, %s\n", hk.Name, nameList(p.Servers), p.DataDir)
-	} else {
-		fmt.Fprintf(&text, "%s: starting %s in %s\n", hk.Name, nameList(p.Servers), p.DataDir)
+	columns, _ := c.screen.size()
+	if !isTerminal(c.screen.out) {
+		columns = math.MaxInt // whoever reads it takes lines as they are
 	}
+	var text strings.Builder
+	text.WriteString(c.headline(hk.Name, columns))
 	for _, j := range p.joined {
 		fmt.Fprintf(&text, "%s: %v\n", hk.Name, j)
 	}
@@ -152,8 +169,7 @@ func (c *console) show(e Event) {
 		c.plan.logs.Flush() // what it has said comes before
 	}
 	switch {
-	case c.live:
-		c.draw()
+	case c.live && c.draw(last || ends(e.To)):
 	case e.To == Starting, e.To == Waiting:
 		// What is not redrawn shows results only.
 	default:
@@ -162,10 +178,26 @@ func (c *console) show(e Event) {
 	if last {
 		c.finish(e)
 	}
-	if e.To == Stopping || e.To == Failed || e.To == Backoff {
-		// From here on lines tell more than a table: in which order the servers stop.
+	if ends(e.To) {
 		c.live = false
 	}
+}
+
+// ends reports whether from this state on lines tell more than a table, such as in which order the servers stop.
+func ends(s State) bool { return s == Stopping || s == Failed || s == Backoff }
+
+// headline says what is started, and where. A folder that does not fit behind it has a line of its own, to be copied from there.
+func (c *console) headline(program string, columns int) string {
+	what := fmt.Sprintf("%s: starting %s in", program, nameList(c.plan.Servers))
+	if c.plan.Ephemeral {
+		what += " a temporary folder,"
+	}
+	folder := visibleWord(c.plan.DataDir)
+	if cells(what+" "+folder) <= columns {
+		return what + " " + folder + "\n"
+	}
+	const indent = "    "
+	return strings.TrimPrefix(wrap(what, indent, columns), indent) + indent + folder + "\n"
 }
 
 // finish is called when the last server has become ready.
@@ -180,13 +212,28 @@ func (c *console) finish(e Event) {
 	c.screen.print(text)
 }
 
-func (c *console) draw() {
+// draw draws the table, unless the terminal has become too small for that: then the lines of what has happened follow, from here on. Of the
+// last table the lines are whole, since they may wrap.
+func (c *console) draw(last bool) bool {
+	columns, rows := c.screen.size()
+	if len(c.rows) >= rows || c.width+stateWidth > columns {
+		c.live = false
+		return false
+	}
 	var table bytes.Buffer
 	for _, r := range c.rows {
-		table.WriteString(c.line(r))
+		line := strings.TrimSuffix(c.line(r), "\n")
+		if !last {
+			line = cut(line, columns)
+		}
+		table.WriteString(line + "\n")
 	}
-	c.screen.draw(table.Bytes())
+	c.screen.draw(table.Bytes(), last)
+	return true
 }
+
+// stateWidth is how many columns line has without the name, the address and the error: less would not tell how a server is.
+const stateWidth = 2 + 2 + 8 + 2 + 6
 
 func (c *console) line(r *row) string {
 	text := fmt.Sprintf("  %-*s  %-8s", c.width, r.server, r.state)
@@ -195,7 +242,7 @@ func (c *console) line(r *row) string {
 	}
 	switch {
 	case r.state == Ready && r.address != "":
-		text += "  " + r.address
+		text += "  " + visibleWord(r.address)
 	case r.err != nil:
 		text += "  " + oneLine(r.err)
 	}
@@ -213,8 +260,5 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) 
 // oneLine is the error on one line, short enough for the table. The whole of it comes at the end of the screen.
 func oneLine(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	if r := []rune(text); len(r) > 100 {
-		text = string(r[:99]) + "…"
-	}
-	return text
+	return cut(visible(strings.ReplaceAll(text, "\t", " ")), 100)
 }

@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -75,6 +77,7 @@ func (hk *HyperKube) makeFolder(p *Plan) (note func() error, err error) {
 func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 	clean = func() error {
 		if p.Ephemeral {
+			hk.forgetElsewhere(context.Background(), p, io.Discard) // standard output may be a command's
 			return sweep.RemoveAll(p.DataDir)
 		}
 		return nil

@@ -48,6 +48,11 @@ type HyperKube struct {
 	// reach the servers. PROGRAM_DATA_DIR is there in any case, so that the binary's own commands mean this run.
 	Environment func(p *Plan) []string
 
+	// Forget, if not nil, is called by `reset`, and at the end of a run with --ephemeral, before the data folder is deleted: it takes away
+	// what is of no use without that and lies elsewhere, such as entries in the user's files. It returns a line for each thing that is
+	// gone, for the user. The folder is deleted whatever the error, which is shown.
+	Forget func(ctx context.Context, p *Plan) (gone []string, err error)
+
 	servers   []*Server
 	byName    map[string]*Server // names and aliases
 	framework *pflag.FlagSet     // frameworkFlags, when there is a server
@@ -344,7 +349,7 @@ func (hk *HyperKube) printErrors(err error) {
 		err = exit.Err
 	}
 	for _, err := range each(err) {
-		fmt.Fprintf(hk.errOut(), "Error: %v\n", err)
+		fmt.Fprintf(hk.errOut(), "Error: %s\n", visible(err.Error()))
 	}
 }
 

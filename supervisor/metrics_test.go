@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/seed-200a7251/km/supervisor/meter"
 )
 
 func TestMetrics(t *testing.T) {
@@ -83,6 +85,10 @@ func TestUsageOverTheAPI(t *testing.T) {
 		if u.Servers[i].Name != name || u.Servers[i].CPUSeconds < before.Servers[i].CPUSeconds {
 			t.Errorf("%+v", u.Servers[i])
 		}
+	}
+	// The process's CPU time is all of it, whether somebody has looked or not.
+	if known := meter.ProcessSeconds() > 0; known && before.CPUSeconds <= before.Servers[0].CPUSeconds || u.CPUSeconds < before.CPUSeconds {
+		t.Errorf("the process has used %v, then %v seconds", before.CPUSeconds, u.CPUSeconds)
 	}
 	db, api, hk := u.Servers[0], u.Servers[1], u.Servers[2]
 	if db.Goroutines == 0 || api.Goroutines != 0 || hk.Goroutines == 0 || hk.LogLines != 1 {

@@ -21,22 +21,22 @@ const (
 	socketDir   = "sockets"    // a folder in the data folder, if others may enter that
 )
 
-// plain are the characters that have no meaning in any of these.
-var plain = regexp.MustCompile(`^/[A-Za-z0-9/._-]*$`)
+// plainPath has only characters that have no meaning in any of these.
+var plainPath = regexp.MustCompile(`^/[A-Za-z0-9/._-]*$`)
 
 // socketRoom is how long the rest of a path may be behind a folder in which there are to be sockets.
 const socketRoom = 32
 
-func isPlain(path string) bool { return plain.MatchString(path) && len(path) <= maxSocketPath }
+func isPlain(path string) bool { return plainPath.MatchString(path) && len(path) <= maxSocketPath }
 
 // plainFolder is the folder of the second path to a data folder; empty if that needs none. Nothing is written.
 func plainFolder(dataDir, program string) string {
-	if plain.MatchString(dataDir) && len(dataDir)+socketRoom <= maxSocketPath || runtime.GOOS == "windows" {
+	if plainPath.MatchString(dataDir) && len(dataDir)+socketRoom <= maxSocketPath || runtime.GOOS == "windows" {
 		return ""
 	}
 	name := program + "-path-" + rand.Text()[:12]
 	for _, folder := range temporaryFolders() {
-		if path := filepath.Join(folder, name); plain.MatchString(path) && len(path)+len(plainLink)+1+socketRoom <= maxSocketPath {
+		if path := filepath.Join(folder, name); plainPath.MatchString(path) && len(path)+len(plainLink)+1+socketRoom <= maxSocketPath {
 			return path
 		}
 	}

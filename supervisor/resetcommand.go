@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,6 +47,7 @@ func (hk *HyperKube) reset(ctx context.Context, p *Plan, yes bool) error {
 		return err
 	}
 	if b == nil {
+		hk.forgetElsewhere(ctx, p, hk.Out()) // somebody may have deleted the folder by hand
 		fmt.Fprintf(hk.Out(), "there is nothing to delete in %s\n", p.DataDir)
 		return nil
 	}
@@ -56,9 +58,27 @@ func (hk *HyperKube) reset(ctx context.Context, p *Plan, yes bool) error {
 	}
 	release, err := hk.hold(p)
 	if err == nil {
+		hk.forgetElsewhere(ctx, p, hk.Out())
 		err = hk.empty(p)
 	}
 	return errors.Join(err, release())
+}
+
+// forgetElsewhere calls Forget, and tells what is gone.
+func (hk *HyperKube) forgetElsewhere(ctx context.Context, p *Plan, tell io.Writer) {
+	if hk.Forget == nil {
+		return
+	}
+	gone, err := hk.Forget(ctx, p)
+	for _, line := range gone {
+		fmt.Fprintln(tell, visible(line))
+	}
+	if err == nil {
+		return
+	}
+	for _, err := range each(err) {
+		fmt.Fprintf(hk.errOut(), "Warning: %s\n", visible(err.Error()))
+	}
 }
 
 // warning says what is about to be deleted.

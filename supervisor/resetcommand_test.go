@@ -1,10 +1,12 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -99,5 +101,41 @@ func TestResetLeavesNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(p.DataDir); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+// What lies elsewhere is forgotten while the folder is still there, by reset and at the end of an ephemeral run. What goes wrong there is told,
+// and the folder is deleted all the same.
+func TestForget(t *testing.T) {
+	hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: done})
+	var called []string
+	hk.Forget = func(_ context.Context, p *Plan) ([]string, error) {
+		if _, err := os.Stat(p.DataDir); err == nil {
+			called = append(called, p.DataDir)
+		} else {
+			called = append(called, "no folder")
+		}
+		return []string{"an entry is gone"}, errors.New("another\x1b is damaged")
+	}
+	if out, err := call(hk, "hk", "run"); err != nil || len(called) > 0 {
+		t.Fatal(err, called, out)
+	}
+	p := locate(t, hk)
+	const told = "an entry is gone\nWarning: another\\x1b is damaged\n"
+	if out, err := call(hk, "hk", "reset", "--yes"); err != nil || out != told+p.DataDir+" is deleted\n" {
+		t.Error(err, out)
+	}
+	if out, err := call(hk, "hk", "reset", "--yes"); err != nil || out != told+"there is nothing to delete in "+p.DataDir+"\n" {
+		t.Error(err, out)
+	}
+	out, err := call(hk, "hk", "run", "--ephemeral", "--quiet")
+	if err != nil || strings.Contains(out, "gone") || !strings.Contains(out, "Warning: another") {
+		t.Error(err, out)
+	}
+	if len(called) != 3 || called[0] != p.DataDir || called[1] != "no folder" || called[2] == p.DataDir || called[2] == "no folder" {
+		t.Error(called)
+	}
+	if _, err := os.Stat(called[2]); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the ephemeral folder is still there", err)
 	}
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/term"
 )
 
 // runServers is `run`: from the arguments to the end of the last server. If composite is not nil, it was called by its name,
@@ -213,38 +211,4 @@ func (hk *HyperKube) lookBack(p *Plan) {
 	if crash != nil {
 		logger.Warn(crash.String())
 	}
-}
-
-// colored reports whether w wants colour: it is a terminal, and NO_COLOR (https://no-color.org) is not set.
-func colored(w io.Writer) bool {
-	return os.Getenv("NO_COLOR") == "" && isTerminal(w)
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// width is the number of columns that help for w may use.
-func width(w io.Writer) int {
-	if columns, _ := terminalSize(w); columns > 20 {
-		return columns
-	}
-	return 80
-}
-
-// terminalSize is the size of a terminal; of one that does not tell, or of anything else, the usual one.
-func terminalSize(w io.Writer) (columns, rows int) {
-	columns, rows = 80, 24
-	if f, ok := w.(*os.File); ok {
-		if c, r, err := term.GetSize(int(f.Fd())); err == nil {
-			if c > 0 {
-				columns = c
-			}
-			if r > 0 {
-				rows = r
-			}
-		}
-	}
-	return columns, rows
 }

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// plainWord has no character that means something to a shell.
-var plainWord = regexp.MustCompile(`^[\w./-][\w./:=@%+,-]*$`)
+// bareWord has no character that means something to a shell.
+var bareWord = regexp.MustCompile(`^[\w./-][\w./:=@%+,-]*$`)
 
 // flagWithValue is a flag as it may stand before the quotes around its value.
 var flagWithValue = regexp.MustCompile(`^--[\w.-]+=`)
@@ -22,7 +22,7 @@ func ShellQuote(word string) string {
 		return flag + ShellQuote(value)
 	}
 	switch {
-	case plainWord.MatchString(word):
+	case bareWord.MatchString(word):
 		return word
 	case !printable(word):
 		return ansiQuote(word)

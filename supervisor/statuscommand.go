@@ -163,7 +163,7 @@ func writeWide(w io.Writer, s *Status) error  { return writeServers(w, s, true) 
 // writeServers prints a line for each server, as kubectl would.
 func writeServers(w io.Writer, s *Status, wide bool) error {
 	if s.Crash != nil {
-		fmt.Fprintf(w, "%s: %v\n\n", s.Program, s.Crash)
+		fmt.Fprintf(w, "%s: %s\n\n", s.Program, visible(s.Crash.String()))
 	}
 	var text bytes.Buffer
 	table := tabwriter.NewWriter(&text, 0, 8, 3, ' ', 0)
@@ -178,7 +178,7 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 			columns = append(columns, dash(startTime(server)), dash(strings.Join(server.Needs, ",")), string(server.Restart),
 				string(server.Isolation), strconv.Itoa(server.pid(s)), server.LogLevel)
 		}
-		what := server.Address
+		what := visibleWord(server.Address)
 		if server.Error != "" {
 			what = oneLine(errors.New(server.Error))
 		}

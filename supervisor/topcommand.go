@@ -20,13 +20,17 @@ import (
 // topCommand is `top`.
 func topCommand() *Command {
 	flags := pflag.NewFlagSet("top", pflag.ContinueOnError)
-	once := flags.BoolP("once", "1", false, "show it once and end; so it is where standard output is not a terminal")
-	interval := flags.DurationP("interval", "d", 2*time.Second, "time between two looks")
+	once := flags.BoolP("once", "1", false, "measure for an interval, show it once and end; so it is where standard output cannot be drawn on")
+	interval := flags.DurationP("interval", "d", 2*time.Second, "time between two looks, of which the difference is shown")
 	return &Command{
 		Name:  "top",
 		Short: "show what the servers of a run use up",
-		Long: "Show what the servers of a run use up: CPU, in percent of one CPU, by the samples of a profile that is taken as long as " +
-			"somebody looks; goroutines; lines in the log. What belongs to no server, such as garbage collection, is the program's.",
+		Long: "Show what the servers of a run use up: CPU, in percent of one CPU; goroutines; lines in the log. What belongs to no server, such as " +
+			"garbage collection, is the program's.\n\n" +
+			"Servers that share the process share its threads, too: what each of them uses is an estimate, by the samples of a profile that is taken as " +
+			"long as somebody looks. One sample is 10 ms of CPU time, so that a server that does little has none in two seconds; with --once it goes " +
+			"on to measure, for up to five intervals, until there is one. What the process uses is exact. CPU TIME, since the beginning, is " +
+			"known of processes only: that of the servers together, and that of a server with --SERVER.isolation=process.",
 		Flags:    flags,
 		Complete: completeNothing,
 		Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
@@ -37,7 +41,7 @@ func topCommand() *Command {
 				return usageError(fmt.Errorf("--interval=%v: use %v or more", *interval, minInterval))
 			}
 			t := &top{client: hk.connect(p), interval: *interval}
-			if *once || !isTerminal(hk.Out()) {
+			if *once || !drawable(hk.Out()) {
 				return t.once(ctx, hk.Out())
 			}
 			return t.live(ctx, hk)
@@ -65,23 +69,35 @@ func (t *top) look(ctx context.Context) (*Status, *Usage, error) {
 	return s, &u, t.client.call(ctx, http.MethodGet, "/v1/usage", nil, &u)
 }
 
-// once prints one table.
+// windows is how many intervals `top --once` measures at most, until there is a sample.
+const windows = 5
+
+// once prints one table, of the time since it was called.
 func (t *top) once(ctx context.Context, w io.Writer) error {
 	_, before, err := t.look(ctx)
 	if err != nil {
 		return err
 	}
 	t.before = before
-	select {
-	case <-time.After(t.interval):
-	case <-ctx.Done():
-		return nil
+	for n := 1; ; n++ {
+		select {
+		case <-time.After(t.interval):
+		case <-ctx.Done():
+			return nil
+		}
+		s, u, err := t.look(ctx)
+		if err != nil {
+			return err
+		}
+		if n == windows || u.Error != "" || sampled(before, u) {
+			return t.table(w, s, u)
+		}
 	}
-	s, u, err := t.look(ctx)
-	if err != nil {
-		return err
-	}
-	return t.table(w, s, u)
+}
+
+// sampled reports whether a server has been seen at work since the look before. The program itself, which comes last, always is: it measures.
+func sampled(before, u *Usage) bool {
+	return slices.ContainsFunc(u.Servers[:len(u.Servers)-1], func(s ServerUsage) bool { return s.CPUSeconds > before.of(s.Name).CPUSeconds })
 }
 
 // live draws the table again and again, until q or Ctrl-C.
@@ -129,12 +145,9 @@ func frame(text string, columns, rows int) string {
 	var b strings.Builder
 	b.WriteString("\x1b[H")
 	for _, line := range lines {
-		if cells := []rune(line); len(cells) > columns {
-			line = string(cells[:columns])
-		}
 		// The line is cleared before it is written: behind the last column, that one would be cleared. In raw mode a line ends with a
 		// return, too.
-		b.WriteString("\x1b[K" + line + "\r\n")
+		b.WriteString("\x1b[K" + cut(line, columns) + "\r\n")
 	}
 	text = b.String()
 	if len(lines) == rows {
@@ -167,15 +180,12 @@ func (t *top) table(w io.Writer, s *Status, u *Usage) error {
 	for _, server := range s.Servers {
 		states[server.Name] = server
 	}
-	before := map[string]ServerUsage{}
 	seconds := 0.0
 	if t.before != nil {
 		seconds = u.Time.Sub(t.before.Time).Seconds()
-		for _, server := range t.before.Servers {
-			before[server.Name] = server
-		}
 	}
-	names := len("SERVER")
+	process := fmt.Sprintf("process %d", s.PID)
+	names := max(len("SERVER"), len(process))
 	for _, server := range u.Servers {
 		names = max(names, len(server.Name))
 	}
@@ -184,19 +194,27 @@ func (t *top) table(w io.Writer, s *Status, u *Usage) error {
 	const gap = 2
 	table := tabwriter.NewWriter(&text, 0, 8, gap, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(table, "%-*s\tSTATE\tRESTARTS\tCPU %%\tCPU TIME\tGOROUTINES\tLINES/s\tLOST\t\n", names, "SERVER")
+	all := ServerUsage{Name: process, TotalCPUSeconds: u.CPUSeconds} // in this process
 	for _, server := range u.Servers {
-		state, restarts := "-", "-"
+		state, restarts, cpu, lines := "-", "-", "-", "-"
 		if status, ok := states[server.Name]; ok {
 			state, restarts = status.State.String(), fmt.Sprint(status.Restarts)
 		}
-		cpu, lines := "-", "-"
-		if b, ok := before[server.Name]; ok && seconds > 0 {
-			cpu = fmt.Sprintf("%.1f", 100*max(0, server.CPUSeconds-b.CPUSeconds)/seconds)
+		if b := t.before.of(server.Name); b.Name != "" && seconds > 0 {
+			cpu = u.percent(server, b, seconds)
 			lines = fmt.Sprintf("%.1f", float64(server.LogLines-b.LogLines)/seconds)
 		}
-		fmt.Fprintf(table, "%-*s\t%s\t%s\t%s\t%.2fs\t%d\t%s\t%d\t\n", names, server.Name, state, restarts, cpu, server.CPUSeconds,
+		fmt.Fprintf(table, "%-*s\t%s\t%s\t%s\t%s\t%d\t%s\t%d\t\n", names, server.Name, state, restarts, cpu, server.cpuTime(),
 			server.Goroutines, lines, server.LostLines)
+		if server.TotalCPUSeconds == 0 {
+			all.Goroutines += server.Goroutines
+		}
 	}
+	cpu := "-"
+	if u.CPUSeconds > 0 && seconds > 0 {
+		cpu = fmt.Sprintf("%.1f", 100*max(0, u.CPUSeconds-t.before.CPUSeconds)/seconds)
+	}
+	fmt.Fprintf(table, "%-*s\t-\t-\t%s\t%s\t%d\t-\t-\t\n", names, process, cpu, all.cpuTime(), all.Goroutines)
 	if err := table.Flush(); err != nil {
 		return err
 	}
@@ -207,4 +225,33 @@ func (t *top) table(w io.Writer, s *Status, u *Usage) error {
 		fmt.Fprintf(w, "\n%s\n", oneLine(errors.New(u.Error)))
 	}
 	return nil
+}
+
+// of is what a server used up; nothing, without a name, if that is not known.
+func (u *Usage) of(server string) ServerUsage {
+	if u != nil {
+		for _, s := range u.Servers {
+			if s.Name == server {
+				return s
+			}
+		}
+	}
+	return ServerUsage{}
+}
+
+// percent is what a server has used of one CPU in so many seconds, if somebody has measured it.
+func (u *Usage) percent(server, before ServerUsage, seconds float64) string {
+	used := max(0, server.CPUSeconds-before.CPUSeconds)
+	if used == 0 && u.Error != "" && server.TotalCPUSeconds == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", 100*used/seconds)
+}
+
+// cpuTime is all CPU time that it has used, if that is known.
+func (s ServerUsage) cpuTime() string {
+	if s.TotalCPUSeconds == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2fs", s.TotalCPUSeconds)
 }

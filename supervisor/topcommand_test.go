@@ -9,18 +9,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// Of servers that share a process the CPU time since the beginning is not known; that of processes is.
 func TestTopTable(t *testing.T) {
 	at := time.Unix(1000, 0)
-	s := &Status{Servers: []ServerStatus{{Name: "controller-manager", State: Ready, Restarts: 2}, {Name: "db", State: Backoff}}}
-	u := &Usage{Time: at.Add(2 * time.Second), Servers: []ServerUsage{
+	s := &Status{PID: 77, Servers: []ServerStatus{{Name: "controller-manager", State: Ready, Restarts: 2}, {Name: "db", State: Backoff}}}
+	u := &Usage{Time: at.Add(2 * time.Second), CPUSeconds: 21.5, Servers: []ServerUsage{
 		{Name: "controller-manager", CPUSeconds: 11.5, Goroutines: 1234, LogLines: 120, LostLines: 3},
-		{Name: "db", CPUSeconds: 1},
+		{Name: "db", CPUSeconds: 1, TotalCPUSeconds: 1, Goroutines: 5},
 		{Name: "hk", CPUSeconds: 0.126, Goroutines: 30, LogLines: 7},
 	}}
-	before := &Usage{Time: at, Servers: []ServerUsage{
+	before := &Usage{Time: at, CPUSeconds: 19.5, Servers: []ServerUsage{
 		{Name: "controller-manager", CPUSeconds: 10, LogLines: 100},
 		{Name: "db", CPUSeconds: 1.5}, // a process of its own has ended meanwhile
 	}}
+	still := &Usage{Time: at, CPUSeconds: 19.5, Servers: u.Servers}
 	for _, test := range []struct {
 		name   string
 		before *Usage
@@ -29,15 +31,26 @@ func TestTopTable(t *testing.T) {
 	}{
 		{"two looks", before, "", `
 SERVER                STATE  RESTARTS  CPU %  CPU TIME  GOROUTINES  LINES/s  LOST
-controller-manager    ready         2   75.0    11.50s        1234     10.0     3
-db                  backoff         0    0.0     1.00s           0      0.0     0
-hk                        -         -      -     0.13s          30        -     0
+controller-manager    ready         2   75.0         -        1234     10.0     3
+db                  backoff         0    0.0     1.00s           5      0.0     0
+hk                        -         -      -         -          30        -     0
+process 77                -         -  100.0    21.50s        1264        -     -
 `},
 		{"one look", nil, "somebody else\nlooks", `
 SERVER                STATE  RESTARTS  CPU %  CPU TIME  GOROUTINES  LINES/s  LOST
-controller-manager    ready         2      -    11.50s        1234        -     3
-db                  backoff         0      -     1.00s           0        -     0
-hk                        -         -      -     0.13s          30        -     0
+controller-manager    ready         2      -         -        1234        -     3
+db                  backoff         0      -     1.00s           5        -     0
+hk                        -         -      -         -          30        -     0
+process 77                -         -      -    21.50s        1264        -     -
+
+somebody else
+`},
+		{"nobody has measured", still, "somebody else\nlooks", `
+SERVER                STATE  RESTARTS  CPU %  CPU TIME  GOROUTINES  LINES/s  LOST
+controller-manager    ready         2      -         -        1234      0.0     3
+db                  backoff         0    0.0     1.00s           5      0.0     0
+hk                        -         -      -         -          30      0.0     0
+process 77                -         -  100.0    21.50s        1264        -     -
 
 somebody else
 `},
@@ -67,10 +80,24 @@ func TestTopFrame(t *testing.T) {
 		{80, 2, "\x1b[H\x1b[Kone\r\n\x1b[K… 2 more lines: enlarge the window, or use --once"},
 		{80, 1, "\x1b[H\x1b[K… 3 more lines: enlarge the window, or use --once"},
 		{5, 24, "\x1b[H\x1b[Kone\r\n\x1b[Ktwo …\r\n\x1b[Kthree\r\n\x1b[J"},
-		{4, 24, "\x1b[H\x1b[Kone\r\n\x1b[Ktwo \r\n\x1b[Kthre\r\n\x1b[J"},
+		{4, 24, "\x1b[H\x1b[Kone\r\n\x1b[Ktwo…\r\n\x1b[Kthr…\r\n\x1b[J"},
 	} {
 		if got := frame("one\ntwo …\nthree\n", test.columns, test.rows); got != test.want {
 			t.Errorf("%d columns, %d rows: %q, want %q", test.columns, test.rows, got, test.want)
+		}
+	}
+}
+
+// Where no server has been seen at work, it is measured on: an idle one has no sample in two seconds.
+func TestSampled(t *testing.T) {
+	before := &Usage{Time: time.Unix(1, 0), Servers: []ServerUsage{{Name: "db", CPUSeconds: 1}, {Name: "hk", CPUSeconds: 2}}}
+	for _, test := range []struct {
+		db, hk float64
+		want   bool
+	}{{1, 2, false}, {1.01, 2, true}, {1, 2.01, false}, {0.5, 2, false}} {
+		u := &Usage{Servers: []ServerUsage{{Name: "db", CPUSeconds: test.db}, {Name: "hk", CPUSeconds: test.hk}}}
+		if got := sampled(before, u); got != test.want {
+			t.Errorf("%+v: %v", test, got)
 		}
 	}
 }

@@ -3,8 +3,11 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -40,20 +43,31 @@ func Banner(p *supervisor.Plan) string {
 func KubeconfigCommand() *supervisor.Command {
 	flags := pflag.NewFlagSet("kubeconfig", pflag.ContinueOnError)
 	merge := flags.Bool("merge", false, "merge it into the user's own kubeconfig, as a context named like the cluster")
+	remove := flags.Bool("remove", false, "take it out of the user's own kubeconfig again")
 	return &supervisor.Command{
 		Name:  "kubeconfig",
 		Short: "print the path of the cluster's kubeconfig, or merge it into the user's",
+		Long: "Print the path of the cluster's kubeconfig, or merge it into the user's own, which is what KUBECONFIG names, or ~/.kube/config. A " +
+			"cluster, a user and a context are made there, named like this cluster, and that is the current context then. Merged again, they are " +
+			"brought up to date, and what has been added to them stays. `PROGRAM reset` takes them out, as --remove does.",
 		Flags: flags,
-		Run: func(_ context.Context, hk *supervisor.HyperKube, p *supervisor.Plan, _ []string) error {
-			file := KubeconfigPath(p, "admin")
-			config, err := clientcmd.LoadFromFile(file)
+		Run: func(ctx context.Context, hk *supervisor.HyperKube, p *supervisor.Plan, args []string) error {
+			switch {
+			case len(args) > 0:
+				return &supervisor.ExitError{Code: 2, Err: fmt.Errorf("kubeconfig takes no arguments, but there is %q", args[0])}
+			case *merge && *remove:
+				return &supervisor.ExitError{Code: 2, Err: errors.New("--merge and --remove: choose one of them")}
+			case *remove:
+				return removeFromUsers(ctx, hk, p)
+			}
+			ours, err := loadOurs(p)
 			if err != nil {
 				return fmt.Errorf("there is no cluster %q yet, or its kubeconfig cannot be read: %w; start it with `%s`", p.Name, cause(err), p.Command("run"))
 			}
 			if !*merge {
 				return printKubeconfig(hk, p)
 			}
-			return mergeKubeconfig(hk, p, config)
+			return mergeIntoUsers(ctx, hk, p, ours)
 		},
 	}
 }
@@ -69,34 +83,96 @@ func printKubeconfig(hk *supervisor.HyperKube, p *supervisor.Plan) error {
 	return nil
 }
 
-// mergeKubeconfig adds the cluster to the kubeconfig that kubectl would use, and makes it the current one. What was added
-// by an earlier call is replaced.
-func mergeKubeconfig(hk *supervisor.HyperKube, p *supervisor.Plan, ours *clientcmdapi.Config) error {
-	access := clientcmd.NewDefaultPathOptions()
-	theirs, err := access.GetStartingConfig()
-	if err != nil {
-		return fmt.Errorf("your kubeconfig cannot be read: %w", err)
-	}
-	current := ours.Contexts[ours.CurrentContext]
-	if current == nil {
+// mergeIntoUsers is `km kubeconfig --merge`.
+func mergeIntoUsers(ctx context.Context, hk *supervisor.HyperKube, p *supervisor.Plan, ours *clientcmdapi.Config) error {
+	if cluster, user := current(ours); cluster == nil || user == nil {
 		return fmt.Errorf("the cluster's kubeconfig has no current context; remove %s, and km makes a new one", KubeconfigPath(p, "admin"))
 	}
-	name := p.Name
-	if there := theirs.Clusters[name]; there != nil && !bytes.Equal(there.CertificateAuthorityData, ours.Clusters[current.Cluster].CertificateAuthorityData) ||
-		there == nil && (theirs.AuthInfos[name] != nil || theirs.Contexts[name] != nil) {
-		return fmt.Errorf("your kubeconfig %s has entries named %q already that belong to another cluster: rename them, or give this one another --name",
-			access.GetDefaultFilename(), name)
+	files, err := userFiles(p)
+	if err != nil {
+		return err
 	}
-	theirs.Clusters[name] = ours.Clusters[current.Cluster]
-	theirs.AuthInfos[name] = ours.AuthInfos[current.AuthInfo]
-	theirs.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
-	theirs.CurrentContext = name
-	// Entries remember the file that they came from, and would be written back there.
-	theirs.Clusters[name].LocationOfOrigin = ""
-	theirs.AuthInfos[name].LocationOfOrigin = ""
-	if err := clientcmd.ModifyConfig(access, *theirs, true); err != nil {
-		return fmt.Errorf("your kubeconfig cannot be written: %w", err)
+	u, err := openUserKubeconfig(ctx, files)
+	defer u.close()
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(hk.Out(), "merged into %s; the current context is now %q\n", access.GetDefaultFilename(), name)
+	if err := entriesOf(p, ours).merge(u); err != nil {
+		return err
+	}
+	if err := u.save(); err != nil {
+		return err
+	}
+	fmt.Fprintf(hk.Out(), "merged into %s; the current context is now %q\n", u.target.path, p.Name)
 	return nil
+}
+
+// removeFromUsers is `km kubeconfig --remove`. It needs no cluster: there may be none any more.
+func removeFromUsers(ctx context.Context, hk *supervisor.HyperKube, p *supervisor.Plan) error {
+	files, err := userFiles(p)
+	if err != nil {
+		return err
+	}
+	removed, err := removeEntries(ctx, p, files)
+	if err != nil {
+		return err
+	}
+	if len(removed) == 0 {
+		removed = []string{fmt.Sprintf("there is nothing of the cluster %q in %s", p.Name, strings.Join(files, ", "))}
+	}
+	fmt.Fprintln(hk.Out(), strings.Join(removed, "\n"))
+	return nil
+}
+
+// removeEntries takes the cluster's entries out of files. Where there are none, nothing is written, nor locked.
+func removeEntries(ctx context.Context, p *supervisor.Plan, files []string) (removed []string, err error) {
+	ours, _ := loadOurs(p) // there is none, or it does not help
+	look := &userKubeconfig{}
+	if err := look.read(files); err != nil {
+		return nil, err
+	}
+	if len(entriesOf(p, ours).remove(look)) == 0 {
+		return nil, nil
+	}
+	u, err := openUserKubeconfig(ctx, files)
+	defer u.close()
+	if err != nil {
+		return nil, err
+	}
+	removed = entriesOf(p, ours).remove(u)
+	return removed, u.save()
+}
+
+// Forget takes the cluster's entries out of the user's kubeconfig, as its data folder is about to be deleted: of what KUBECONFIG names,
+// and of ~/.kube/config, in which they may have been merged in another shell. It returns what was removed.
+// It is the Forget of a supervisor.HyperKube.
+func Forget(ctx context.Context, p *supervisor.Plan) (removed []string, err error) {
+	files, err := userFiles(p)
+	if err != nil {
+		return nil, nil // it is this cluster's own
+	}
+	own := clientcmd.NewDefaultPathOptions().GlobalFile
+	if !slices.Contains(files, own) && !isClusters(p, own) {
+		files = append(files, own)
+	}
+	if p.Ephemeral { // what is in the way there is no business of a run that has merged nothing
+		files = slices.DeleteFunc(files, func(file string) bool { return !mentions(file, filepath.Base(p.DataDir)) })
+	}
+	var errs []error
+	files = slices.DeleteFunc(files, func(file string) bool { // it keeps no entry in another one
+		err := (&userKubeconfig{}).read([]string{file})
+		errs = append(errs, err)
+		return err != nil
+	})
+	if len(files) > 0 {
+		removed, err = removeEntries(ctx, p, files)
+		errs = append(errs, err)
+	}
+	return removed, errors.Join(errs...)
+}
+
+// mentions reports whether a text is in a file.
+func mentions(file, text string) bool {
+	content, err := os.ReadFile(file)
+	return err == nil && bytes.Contains(content, []byte(text))
 }

@@ -37,6 +37,7 @@ func New() *supervisor.HyperKube {
 		Setup:       process.Setup,
 		Banner:      cluster.Banner,
 		Environment: cluster.Environment,
+		Forget:      cluster.Forget,
 	}
 	km.AddServer(etcd.New(c))
 	km.AddServer(apiserver.New(c))

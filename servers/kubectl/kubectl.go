@@ -3,14 +3,9 @@ package kubectl
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
-
-	"github.com/spf13/cobra"
 
 	// Sign-in plugins of client-go, as in upstream's binary.
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
@@ -19,7 +14,6 @@ import (
 	"k8s.io/kubectl/pkg/cmd"
 	"k8s.io/kubectl/pkg/cmd/util"
 
-	"github.com/seed-200a7251/km/servers/cluster"
 	// Only the effect on upstream is wanted.
 	_ "github.com/seed-200a7251/km/servers/kubectl/translations"
 	"github.com/seed-200a7251/km/servers/process"
@@ -43,19 +37,25 @@ func New(location func() (*supervisor.Plan, error)) *supervisor.Server {
 }
 
 func run(location func() (*supervisor.Plan, error), s *supervisor.Server, args []string) error {
+	o := options()
 	if !s.Linked() && os.Getenv("KUBECONFIG") == "" && !namesKubeconfig(args) {
-		flag, err := use(location, args)
+		p, err := location()
 		if err != nil {
 			return err
 		}
-		if flag != "" && len(args) > 0 { // behind the command: where no plugin would be found behind it
-			args = slices.Insert(slices.Clone(args), 1, flag)
+		if err := use(p, &o); err != nil {
+			return err
 		}
 	}
 	process.Become(Name, args)
+	o.Arguments = os.Args
 	// From here on this is cmd/kubectl/kubectl.go.
 	_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
-	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
+	command := cmd.NewDefaultKubectlCommandWithArgs(o.KubectlOptions)
+	if o.absent != nil {
+		keepConfig(command, o.absent)
+	}
+	if err := cli.RunNoErrOutput(command); err != nil {
 		util.CheckErr(err)
 	}
 	return nil
@@ -68,37 +68,4 @@ func namesKubeconfig(args []string) bool {
 	return slices.ContainsFunc(args, func(arg string) bool {
 		return arg == "--kubeconfig" || strings.HasPrefix(arg, "--kubeconfig=")
 	})
-}
-
-// offline are the commands that talk to no cluster.
-var offline = []string{"help", "completion", "options", "plugin", "config", "kustomize", "version"}
-
-// completion is how the words begin with which completion scripts call kubectl.
-const completion = cobra.ShellCompRequestCmd
-
-// use points kubectl to km's cluster. Without one it is an error, except for commands that need none: kubectl would take
-// some other cluster, that of the user's own configuration or, in a pod, the one around it. It is named in the environment, where plugins
-// look for it, too; or, if that cannot have the path and no run lends it another one, by the flag that is returned.
-func use(location func() (*supervisor.Plan, error), args []string) (flag string, err error) {
-	p, err := location()
-	if err != nil {
-		return "", err
-	}
-	file := cluster.KubeconfigPath(p, "admin")
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		if len(args) > 0 && strings.HasPrefix(args[0], completion) {
-			return "", os.Setenv("KUBECONFIG", os.DevNull) // names of another cluster would be completed
-		}
-		needsNone := len(args) == 0 || slices.Contains(offline, args[0]) || slices.Contains(args, "--help") || slices.Contains(args, "-h")
-		if needsNone {
-			return "", nil
-		}
-		return "", fmt.Errorf("there is no cluster %q yet (%s is missing): start it with `%s`, or name another one with --kubeconfig", p.Name, file,
-			p.Command("run"))
-	}
-	path, fits := cluster.AdminKubeconfig(p)
-	if !fits {
-		return "--kubeconfig=" + path, nil
-	}
-	return "", os.Setenv("KUBECONFIG", path)
 }

@@ -150,3 +150,7 @@ func apply(s *supervisor.Server) error {
 func Become(name string, args []string) {
 	os.Args = append([]string{name}, args...)
 }
+
+// DropUnhandledErrors has upstream not print errors that it can return to nobody. It is for a process that is a client and nothing else, and
+// tells the same error by itself: without it the same line stands there five times.
+func DropUnhandledErrors() { runtime.ErrorHandlers = nil }

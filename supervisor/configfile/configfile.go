@@ -9,12 +9,11 @@
 //     an invisible character. So is what is too much: a text longer than [MaxSize], nesting or aliases without end.
 //   - Each error names a line and says what to do. All are told that can be found at once: where the text is no YAML, that is one.
 //
-// The YAML is that of go.yaml.in/yaml/v3, with these differences: characters that it takes for ends of lines, as YAML 1.1 did, and
+// The text is in UTF-8, or in UTF-16 with the mark that says so. The YAML is that of go.yaml.in/yaml/v3, with these differences: characters that it takes for ends of lines, as YAML 1.1 did, and
 // editors do not (U+0085, U+2028, U+2029) have to be written as escapes, so that its lines are those of an editor.
 package configfile
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -22,6 +21,8 @@ import (
 	"slices"
 
 	"go.yaml.in/yaml/v3"
+
+	encoded "github.com/seed-200a7251/km/supervisor/text"
 )
 
 // MaxSize is the length, in bytes, of the longest text that is read. Config files have some kilobytes; what is longer is another
@@ -87,7 +88,10 @@ func Parse(text []byte) ([]Entry, error) {
 		return nil, errors.Join(&Error{1, fmt.Sprintf("the file has %d bytes, and at most %d are read; name a config file",
 			len(text), MaxSize)})
 	}
-	text = bytes.TrimPrefix(text, []byte(byteOrderMark)) // is no part of the first line
+	text, err := encoded.Decode(text)
+	if err != nil {
+		return nil, errors.Join(&Error{1, err.Error()})
+	}
 	lines := linesOf(text)
 	var found problems
 	var document *yaml.Node

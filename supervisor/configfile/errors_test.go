@@ -73,8 +73,10 @@ func TestCharacters(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"Latin 1", "a: 1\nb: \xe4\nc: \xe4\n", "line 2: byte 0xe4 is not UTF-8; save the file as UTF-8"},
 		{"Latin 1 in JSON", "{\"a\":\n\"\xe4\"}", "line 2: byte 0xe4 is not UTF-8; save the file as UTF-8"},
-		{"UTF-16", "\xff\xfea\x00:\x00 \x001\x00", "line 1: the file is encoded as UTF-16; save it as UTF-8"},
-		{"UTF-16, the other way round", "\xfe\xff\x00a\x00:", "line 1: the file is encoded as UTF-16; save it as UTF-8"},
+		{"UTF-16 without a mark", "a\x00:\x00 \x001\x00", "line 1: it is encoded as UTF-16, without the mark (BOM) that says so; save it as UTF-8"},
+		{"UTF-16, the other way round", "\x00a\x00:", "line 1: it is encoded as UTF-16, without the mark (BOM) that says so; save it as UTF-8"},
+		{"UTF-16, cut", "\xfe\xff\x00a\x00", "line 1: it is encoded as UTF-16, and damaged; save it as UTF-8"},
+		{"UTF-16, with a mistake", "\xff\xfea\x00:\x00 \x001\x00\n\x00b\x00", "line 2: there is no colon behind the key; write \"key: value\", with a space behind the colon"},
 		{"NUL bytes", "a: 1\nb: \x00\x00\n\x00", "line 2: a NUL byte stands here: this is no text, or it is encoded as UTF-16; save it as UTF-8\n" +
 			"line 3: a NUL byte stands here: this is no text, or it is encoded as UTF-16; save it as UTF-8"},
 		{"controls", "a: \x07\x08\nb: 1\n# \x7f\n", "line 1: the character U+0007" + unseen + `"\u0007" in double quotes` +

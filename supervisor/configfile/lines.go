@@ -6,9 +6,6 @@ import (
 	"unicode/utf8"
 )
 
-// byteOrderMark is what some editors put before a text. Anywhere else it is an invisible character.
-const byteOrderMark = "\ufeff"
-
 // lineStarts are the offsets in a text where its lines begin. A line ends with "\n", "\r\n" or "\r".
 type lineStarts []int
 
@@ -44,10 +41,6 @@ func (l lineStarts) line(n int, text []byte) []byte { return l.first(n, text)[l[
 
 // checkUTF8 adds an error if the text is in another encoding. One is enough: it is the same in all lines.
 func checkUTF8(text []byte, lines lineStarts, found *problems) {
-	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		found.add(1, "the file is encoded as UTF-16; save it as UTF-8")
-		return
-	}
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
 		if r == utf8.RuneError && size == 1 {

@@ -113,6 +113,8 @@ func TestDocuments(t *testing.T) {
 		{"byte order mark", "\ufeffa: 1\nb: 2\n", `a@1="1"@1 b@2="2"@2`},
 		{"byte order mark, then a start", "\ufeff---\na: 1\n", `a@2="1"@2`},
 		{"nothing but a byte order mark", "\ufeff", ""},
+		{"UTF-16", "\xff\xfea\x00:\x00 \x00\xe4\x00\n\x00b\x00:\x00 \x002\x00", `a@1="ä"@1 b@2="2"@2`},
+		{"UTF-16, the other way round, JSON", "\xfe\xff\x00{\x00\"\x00a\x00\"\x00:\x001\x00}", `a@1="1"@1`},
 		{"line ends of Windows", "a: 1\r\nb:\r\n- x\r\n", `a@1="1"@1 b@2=["x"@3]@3`},
 		{"line ends of old", "a: 1\rb: 2\r", `a@1="1"@1 b@2="2"@2`},
 		{"no line end", "a: 1", `a@1="1"@1`},

@@ -148,4 +148,27 @@ func TestKubeconfig(t *testing.T) {
 		t.Errorf("with the merged kubeconfig: %q", out)
 	}
 	p.stop(syscall.SIGTERM)
+
+	// Merged again, what was added stays; and reset takes all of it out.
+	h.must(t, "kubectl", "--kubeconfig="+own, "config", "set-context", "km", "--namespace=mine")
+	h.must(t, "kubeconfig", "--merge")
+	if out := h.must(t, "kubectl", "--kubeconfig="+own, "config", "view", "--minify", "-o", "jsonpath={.contexts[0].context.namespace}"); out != "mine" {
+		t.Errorf("the namespace of the context is %q now", out)
+	}
+	if out := h.must(t, "reset", "--yes"); !strings.Contains(out, "context km, cluster km, user km: removed from "+own) {
+		t.Errorf("reset does not tell what is gone: %s", out)
+	}
+	if r := h.km(t, "kubectl", "--kubeconfig="+own, "config", "current-context"); r.code != 1 || !strings.Contains(r.stderr, "current-context is not set") {
+		t.Errorf("after a reset the current context is %s%s", r.stdout, r.stderr)
+	}
+
+	// Within a run KUBECONFIG names the cluster's own file, and it is the user's that is merged into; of an ephemeral cluster nothing is left there.
+	merge := binary + " kubeconfig --merge && " + binary + " kubectl --kubeconfig=" + own + " get namespace default -o name"
+	out := h.must(t, "run", "apiserver", "--ephemeral", "--free-ports", "--quiet", "--", "sh", "-c", merge)
+	if want := "merged into " + own + "; the current context is now \"km\"\nnamespace/default\n"; out != want {
+		t.Errorf("within a run: %q, want %q", out, want)
+	}
+	if contexts := h.must(t, "kubectl", "--kubeconfig="+own, "config", "get-contexts", "-o", "name"); contexts != "work\n" {
+		t.Errorf("contexts at the end: %q", contexts)
+	}
 }

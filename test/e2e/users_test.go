@@ -130,7 +130,8 @@ func TestKubectlTarget(t *testing.T) {
 	h := newHome(t)
 	writeFile(t, filepath.Join(string(h), ".kube", "config"), "apiVersion: v1\nkind: Config\nclusters: [{name: km, cluster: {server: https://127.0.0.1:1}}]\n"+
 		"users: [{name: km, user: {token: secret}}]\ncontexts: [{name: km, context: {cluster: km, user: km}}]\ncurrent-context: km\n")
-	for _, args := range []string{"get pods", "run x --image=i --command -- app --kubeconfig=/etc/x"} {
+	for _, args := range []string{"get pods", "run x --image=i --command -- app --kubeconfig=/etc/x", "version", "config use-context km", "config set-context km --namespace=x",
+		"explain pods", "get --raw /healthz"} {
 		r := h.km(t, append([]string{"kubectl"}, strings.Fields(args)...)...)
 		if r.code != 1 || !strings.Contains(r.stderr, `there is no cluster "km" yet`) || !strings.Contains(r.stderr, "km run") {
 			t.Errorf("kubectl %s without a cluster: exit code %d, %s", args, r.code, r.stderr)
@@ -138,10 +139,25 @@ func TestKubectlTarget(t *testing.T) {
 	}
 	h.must(t, "kubectl", "version", "--client")
 	h.must(t, "kubectl", "get", "--help")
+	// What needs no cluster needs none here, and is not told of another one.
+	if out := h.must(t, "kubectl", "create", "configmap", "x", "--dry-run=client", "-o", "name"); out != "configmap/x\n" {
+		t.Errorf("kubectl create --dry-run=client: %s", out)
+	}
+	for _, args := range []string{"config view", "--v=1 config view", "config get-contexts"} {
+		if out := h.must(t, append([]string{"kubectl"}, strings.Fields(args)...)...); strings.Contains(out, "127.0.0.1") || strings.Contains(out, "km") {
+			t.Errorf("kubectl %s: %s", args, out)
+		}
+	}
+	writeFile(t, filepath.Join(string(h), "x.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n")
+	h.must(t, "kubectl", "label", "--local", "-f", filepath.Join(string(h), "x.yaml"), "a=b", "-o", "name")
 
 	p := h.run(t, "apiserver")
 	if r := h.km(t, "kubeconfig", "--merge"); r.code != 1 || !strings.Contains(r.stderr, "belong to another cluster") {
 		t.Errorf("merge over another cluster's entries: exit code %d, %s", r.code, r.stderr)
 	}
 	p.stop(syscall.SIGTERM)
+	if r := h.km(t, "kubectl", "get", "pods"); r.code != 1 || !strings.Contains(r.stderr, "Unable to connect to the server: nothing answers at 127.0.0.1:") ||
+		!strings.Contains(r.stderr, "`km status`, or start it with `km run`") {
+		t.Errorf("kubectl when km does not run: exit code %d, %s", r.code, r.stderr)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/encoding/unicode"
 )
 
 // tree writes files into a new folder, and changes to it.
@@ -180,5 +181,54 @@ func TestPaths(t *testing.T) {
 		if len(got) != 1 || !strings.HasPrefix(got[0], want) {
 			t.Errorf("%s: %q", path, got)
 		}
+	}
+}
+
+// inUTF16 is a text as Windows' shells write it.
+func inUTF16(text string) string {
+	b, err := unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder().String(text)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// What kubectl reads is read, with the lines of the editor. What it would garble is told.
+func TestEncodings(t *testing.T) {
+	const latin = "# caf\xe9\n"
+	for _, test := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"UTF-8 with a mark", "\ufeff" + configMap("a") + "---\n" + configMap("b"), []string{"f.yaml:1: ConfigMap a", "f.yaml:5: ConfigMap b"}},
+		{"JSON with a mark", "\ufeff" + jsonMap("a") + jsonMap("b"), []string{"f.yaml:1: ConfigMap a", "f.yaml:2: ConfigMap b"}},
+		{"UTF-16", inUTF16(configMap("a") + "---\n" + configMap("b")), []string{"f.yaml:1: ConfigMap a", "f.yaml:5: ConfigMap b"}},
+		{"UTF-16, lines of Windows", inUTF16(strings.ReplaceAll("# x\n"+configMap("a")+"---\n"+configMap("b"), "\n", "\r\n")), []string{"f.yaml:2: ConfigMap a", "f.yaml:6: ConfigMap b"}},
+		{"UTF-16, JSON", inUTF16(jsonMap("a") + "\n" + jsonMap("b")), []string{"f.yaml:1: ConfigMap a", "f.yaml:3: ConfigMap b"}},
+		{"UTF-16 with a mistake", inUTF16(configMap("a") + "---\n\nkind: a\n"), []string{"f.yaml:1: ConfigMap a", "wrong: f.yaml:6: there is no apiVersion, no metadata.name"}},
+		{"UTF-16 without a mark", strings.TrimPrefix(inUTF16(configMap("a")), "\xff\xfe"), []string{"wrong: f.yaml: it is encoded as UTF-16, without the mark (BOM) that says so; save it as UTF-8"}},
+		{"Latin 1 in a comment", latin + configMap("a"), []string{"f.yaml:2: ConfigMap a"}},
+		{"Latin 1 in a name", configMap("a") + "---\n" + latin + configMap("caf\xe9"), []string{"wrong: f.yaml:5: byte 0xe9 is not UTF-8; save the file as UTF-8"}},
+		{"Latin 1 in JSON", strings.ReplaceAll(jsonMap("cafe"), "cafe", "caf\xe9"), []string{"wrong: f.yaml:1: byte 0xe9 is not UTF-8; save the file as UTF-8"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tree(t, map[string]string{"f.yaml": test.text})
+			if diff := cmp.Diff(test.want, read([]string{"f.yaml"}, "")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			input := read([]string{StandardInput}, test.text)
+			for i, line := range input {
+				input[i] = strings.ReplaceAll(line, "standard input", "f.yaml")
+			}
+			if diff := cmp.Diff(test.want, input); diff != "" {
+				t.Errorf("standard input (-want +got):\n%s", diff)
+			}
+		})
+	}
+
+	// kustomize does it by itself.
+	tree(t, map[string]string{"kustomization.yaml": inUTF16("resources: [f.yaml]\n"), "f.yaml": inUTF16(configMap("a"))})
+	if diff := cmp.Diff([]string{"kustomization.yaml: ConfigMap a"}, read([]string{"."}, "")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,10 +18,25 @@ import (
 	"k8s.io/apimachinery/pkg/util/json"
 	yamlreader "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	encoded "github.com/seed-200a7251/km/supervisor/text"
 )
 
 // parse returns the objects in the text of a file.
-func parse(file string, text []byte) (all []Object, wrong []error) {
+func parse(file string, data []byte) (all []Object, wrong []error) {
+	text, err := encoded.Decode(data)
+	if err != nil {
+		return nil, []error{fmt.Errorf("%s: %w", file, err)}
+	}
+	if line, err := encoded.Invalid(text); err != nil {
+		// Where it is in comments alone, as kubectl takes it, it is in no object.
+		text = bytes.ToValidUTF8(text, []byte(invalid))
+		defer func() {
+			if len(wrong) > 0 || slices.ContainsFunc(all, hasInvalid) {
+				all, wrong = nil, append(wrong, fmt.Errorf("%s: %w", at(file, line), err))
+			}
+		}()
+	}
 	before := 0 // lines before the document
 	for documents := yamlreader.NewYAMLReader(bufio.NewReader(bytes.NewReader(text))); ; {
 		document, err := documents.Read()
@@ -36,6 +52,15 @@ func parse(file string, text []byte) (all []Object, wrong []error) {
 		}
 		before += bytes.Count(document, []byte("\n")) + 1 // and the line that ends it
 	}
+}
+
+// invalid stands for bytes that are not UTF-8. It is no character, nor can it be in a text that is read.
+const invalid = "\U0010fffe"
+
+// hasInvalid reports whether an object has it in a text, or in a key.
+func hasInvalid(o Object) bool {
+	text, err := o.MarshalJSON()
+	return err != nil || bytes.Contains(text, []byte(invalid))
 }
 
 // separator is the first line that looks like one between documents and is none.

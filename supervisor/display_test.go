@@ -1,0 +1,174 @@
+package supervisor
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTakesEscapes(t *testing.T) {
+	for _, test := range []struct {
+		term, system string
+		want         bool
+	}{
+		{"xterm-256color", "linux", true}, {"dumb", "linux", false}, {"", "linux", false}, {"", "windows", true}, {"dumb", "windows", false},
+	} {
+		if got := takesEscapes(test.term, test.system); got != test.want {
+			t.Errorf("TERM=%s on %s: %v", test.term, test.system, got)
+		}
+	}
+	t.Setenv("TERM", "xterm")
+	if drawable(&bytes.Buffer{}) || colored(&bytes.Buffer{}) {
+		t.Error("what is no terminal takes escape codes")
+	}
+}
+
+func TestCells(t *testing.T) {
+	for text, want := range map[string]int{
+		"": 0, "abc": 3, "äöü": 3, "…": 1, "数据": 4, "ｱ": 1, "Ａ": 2, "e\u0301": 1, "한글": 4, "🙂": 2,
+	} {
+		if got := cells(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+	for _, test := range []struct {
+		text    string
+		columns int
+		want    string
+	}{
+		{"abc", 3, "abc"}, {"abcd", 3, "ab…"}, {"abc", 1, "…"}, {"abc", 0, ""}, {"", 0, ""},
+		{"数据文", 6, "数据文"}, {"数据文", 5, "数据…"}, {"数据文", 4, "数…"}, {"数据文", 1, "…"},
+	} {
+		got := cut(test.text, test.columns)
+		if got != test.want || cells(got) > test.columns {
+			t.Errorf("%q in %d columns: %q, want %q", test.text, test.columns, got, test.want)
+		}
+	}
+}
+
+func TestPlain(t *testing.T) {
+	for text, want := range map[string]string{
+		"two\nlines, a\ttab, ü数…":      "two\nlines, a\ttab, ü数…",
+		"\x1b[2Jgone\r\a\x9b1A":        `\x1b[2Jgone\r\a` + "\uFFFD1A",
+		"csi \u009b1A, back \u202e\b.": `csi \u009b1A, back \u202e\b.`,
+	} {
+		if got := visible(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+	if got := visibleWord("a\nb\tc\x1b"); got != `a\nb\tc\x1b` {
+		t.Errorf("%q", got)
+	}
+}
+
+// What servers say and how folders are called is text on the screen, whatever is in it.
+func TestNothingMovesTheCursor(t *testing.T) {
+	c, out := shown(false)
+	c.plan.DataDir = "/da\x1b[2Jta\n/x"
+	text := c.headline("hk", math.MaxInt)
+	c.show(Event{Server: "db", To: Ready, Address: "a\x1b[1Ab\nc"})
+	c.show(Event{Server: "scheduler", To: Failed, Err: errors.New("x\ty\x1b[3J\r")})
+	text += out.String()
+	if strings.ContainsAny(text, "\x1b\r") || strings.Count(text, "\n") != 4 {
+		t.Errorf("%q", text)
+	}
+	hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: done})
+	hk.SetOut(out)
+	if hk.printErrors(errors.New("no \x1b[2J")); !strings.Contains(out.String(), `Error: no \x1b[2J`) {
+		t.Errorf("%q", out)
+	}
+}
+
+// The folder is one piece, to be copied, where the line is too long for the terminal.
+func TestHeadline(t *testing.T) {
+	c, _ := shown(false)
+	for _, test := range []struct {
+		folder  string
+		columns int
+		want    string
+	}{
+		{"/data", 35, "hk: starting db, scheduler in /data\n"},
+		{"/data", 34, "hk: starting db, scheduler in\n    /data\n"},
+		{"/dät", 34, "hk: starting db, scheduler in /dät\n"},
+		{"/数据", 34, "hk: starting db, scheduler in\n    /数据\n"},
+		{"/a  b/" + strings.Repeat("x", 40), 20, "hk: starting db,\n    scheduler in\n    /a  b/" + strings.Repeat("x", 40) + "\n"},
+	} {
+		c.plan.DataDir = test.folder
+		if got := c.headline("hk", test.columns); got != test.want {
+			t.Errorf("%s in %d columns:\n%s", test.folder, test.columns, got)
+		}
+	}
+}
+
+// In a window in which the table has no room there are lines. In one that becomes too small, the table stays, and lines follow.
+func TestSmallScreen(t *testing.T) {
+	const table = "  db         ready       1.2s  127.0.0.1:1\n  scheduler  waiting\n"
+	for _, test := range []struct {
+		name                       string
+		columns, rows              int
+		columnsAfter, rowsAfter    int
+		want                       string
+		wantLine                   string // what a line of the log does
+		wantAtLast, wantNotAtFirst string
+	}{
+		{name: "wide", columns: 80, rows: 24, columnsAfter: 80, rowsAfter: 24, want: "\x1b[2A\x1b[J" + table},
+		{name: "cut", columns: 35, rows: 24, columnsAfter: 35, rowsAfter: 24, want: "\x1b[2A\x1b[J  db         ready       1.2s  127…\n  scheduler  waiting\n"},
+		{name: "narrow", columns: 28, rows: 24, columnsAfter: 28, rowsAfter: 24, want: "  db         ready       1.2s  127.0.0.1:1\n"},
+		{name: "low", columns: 80, rows: 2, columnsAfter: 80, rowsAfter: 2, want: "  db         ready       1.2s  127.0.0.1:1\n"},
+		{name: "becomes narrow", columns: 80, rows: 24, columnsAfter: 20, rowsAfter: 24, want: "  db         ready       1.2s  127.0.0.1:1\n"},
+		{name: "becomes low", columns: 80, rows: 24, columnsAfter: 80, rowsAfter: 1, want: "  db         ready       1.2s  127.0.0.1:1\n"},
+		{name: "becomes wide", columns: 20, rows: 24, columnsAfter: 80, rowsAfter: 24, want: "  db         ready       1.2s  127.0.0.1:1\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, out := shown(false)
+			c.live = true
+			c.screen.size = func() (int, int) { return test.columns, test.rows }
+			events := story()
+			c.show(events[0])
+			before := len(out.String())
+			c.screen.size = func() (int, int) { return test.columnsAfter, test.rowsAfter }
+			c.show(events[1])
+			if diff := cmp.Diff(test.want, out.String()[before:]); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A table that is wider than the window has become is not drawn over what is above it, also where a line of the log comes.
+func TestLogLineAfterShrinking(t *testing.T) {
+	c, out := shown(false)
+	c.live = true
+	c.show(story()[0])
+	before := out.String()
+	c.screen.size = func() (int, int) { return 20, 24 }
+	for range 2 {
+		if _, err := c.screen.Write([]byte("a log line\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.TrimPrefix(out.String(), before); got != "a log line\na log line\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+// The last table is whole, and nothing is drawn over it.
+func TestLastTable(t *testing.T) {
+	c, out := shown(false)
+	c.live = true
+	c.screen.size = func() (int, int) { return 32, 24 }
+	for _, e := range story()[:4] {
+		c.show(e)
+	}
+	if _, err := c.screen.Write([]byte("a log line\n")); err != nil {
+		t.Fatal(err)
+	}
+	const end = "\x1b[2A\x1b[J  db         ready       1.2s  127.0.0.1:1\n  scheduler  ready       2.5s\nhk: ready after 2.5s\n\nGo on from here.\n\na log line\n"
+	if !strings.HasSuffix(out.String(), end) {
+		t.Errorf("%q", out)
+	}
+}

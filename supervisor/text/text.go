@@ -1,0 +1,71 @@
+// Package text reads texts as editors and shells write them.
+package text
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/unicode"
+)
+
+// The marks with which texts begin that are encoded so.
+var (
+	utf8Mark  = []byte("\xef\xbb\xbf")
+	utf32Mark = [][]byte{[]byte("\xff\xfe\x00\x00"), []byte("\x00\x00\xfe\xff")}
+	utf16Mark = map[string]unicode.Endianness{"\xff\xfe": unicode.LittleEndian, "\xfe\xff": unicode.BigEndian}
+)
+
+// Decode returns a text in UTF-8, as kubectl does: it may be in UTF-8, with a mark at its beginning or without, or in UTF-16 with one. The
+// mark is left out; so the lines are those of the editor. What seems to be in another encoding is an error, but for bytes that are not
+// UTF-8: see Invalid.
+func Decode(data []byte) ([]byte, error) {
+	for _, mark := range utf32Mark {
+		if bytes.HasPrefix(data, mark) {
+			return nil, errors.New("it is encoded as UTF-32; save it as UTF-8")
+		}
+	}
+	for mark, order := range utf16Mark {
+		if !bytes.HasPrefix(data, []byte(mark)) {
+			continue
+		}
+		encoding := unicode.UTF16(order, unicode.ExpectBOM)
+		text, err := encoding.NewDecoder().Bytes(data)
+		if err != nil {
+			return nil, err
+		}
+		// What is no character becomes one that says so, and is not what it was when it is written again.
+		if again, err := encoding.NewEncoder().Bytes(text); err != nil || !bytes.Equal(again, data) {
+			return nil, errors.New("it is encoded as UTF-16, and damaged; save it as UTF-8")
+		}
+		return text, nil
+	}
+	data = bytes.TrimPrefix(data, utf8Mark)
+	if seemsUTF16(data) {
+		return nil, errors.New("it is encoded as UTF-16, without the mark (BOM) that says so; save it as UTF-8")
+	}
+	return data, nil
+}
+
+// seemsUTF16 reports whether every other byte at the beginning is 0, as it is with Latin letters.
+func seemsUTF16(data []byte) bool {
+	const enough = 4
+	if len(data) < enough {
+		return false
+	}
+	zero := func(i int) bool { return data[i] == 0 }
+	return zero(0) && zero(2) && !zero(1) && !zero(3) || zero(1) && zero(3) && !zero(0) && !zero(2)
+}
+
+// Invalid is an error about the first byte of a text that is not UTF-8, and its line, from 1; nil if there is none.
+func Invalid(text []byte) (line int, err error) {
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size == 1 {
+			return 1 + bytes.Count(text[:i], []byte("\n")), fmt.Errorf("byte %#x is not UTF-8; save the file as UTF-8", text[i])
+		}
+		i += size
+	}
+	return 0, nil
+}
