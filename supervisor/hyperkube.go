@@ -210,13 +210,17 @@ func (hk *HyperKube) Run(args []string) error {
 	case hk.version:
 		hk.printVersion()
 		return nil
+	case hk.makeLinks && word != "":
+		return wrong(fmt.Errorf("--make-symlinks takes no arguments, but there is %q; --dir names the folder", word))
+	case !hk.makeLinks && flags.Changed("dir"):
+		return wrong(errors.New("--dir is for --make-symlinks, and means nothing without; the folder for all state is --data-dir"))
 	case hk.makeLinks:
 		if err := hk.makeSymlinks(); err != nil {
 			return hk.report(err)
 		}
 		return nil
 	case len(rest) == 0:
-		return wrong(errors.New("no server specified"))
+		return wrong(hk.swallowed(errors.New("no server specified"), flags))
 	}
 	rest = rest[1:]
 	switch {
@@ -229,10 +233,13 @@ func (hk *HyperKube) Run(args []string) error {
 		return hk.runCommand(c, rest)
 	}
 	s, err := hk.FindServer(word)
-	if err != nil {
-		return wrong(suggest(err, word, hk.words()))
+	switch {
+	case err == nil:
+		return hk.be(s, rest)
+	case hk.areServers(word):
+		return wrong(fmt.Errorf("%w; to run several, call `%s`", err, hk.typed("run", word)))
 	}
-	return hk.be(s, rest)
+	return wrong(suggest(err, word, hk.words()))
 }
 
 // versionSuffix is what packagers append to the names of binaries: kube-apiserver-v1.37, etcd-3.7.2.
@@ -344,7 +351,7 @@ func (hk *HyperKube) printErrors(err error) {
 		err = exit.Err
 	}
 	for _, err := range each(err) {
-		fmt.Fprintf(hk.errOut(), "Error: %v\n", err)
+		fmt.Fprintf(hk.errOut(), "Error: %s\n", printable(err.Error()))
 	}
 }
 

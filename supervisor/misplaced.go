@@ -59,6 +59,16 @@ func (hk *HyperKube) misplaced(err error, args []string) error {
 	return err
 }
 
+// swallowed adds to an error about a missing word which flag has taken one for its value.
+func (hk *HyperKube) swallowed(err error, flags *pflag.FlagSet) error {
+	flags.Visit(func(f *pflag.Flag) {
+		if value := f.Value.String(); hk.isWord(value) {
+			err = fmt.Errorf("%w: %s is the value of --%s here, which needs one of its own", err, value, f.Name)
+		}
+	})
+	return err
+}
+
 // isWord reports whether it is the name of a command or a server.
 func (hk *HyperKube) isWord(text string) bool {
 	_, err := hk.FindServer(text)

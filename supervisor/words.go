@@ -3,7 +3,9 @@ package supervisor
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/pflag"
 )
@@ -33,6 +35,20 @@ func nearest(word string, known []string) string {
 		}
 	}
 	return best
+}
+
+// printable is a text without characters that would do something to a terminal: they are shown as Go writes them. Line breaks and tabs stay.
+func printable(text string) string {
+	var b strings.Builder
+	for _, c := range text {
+		if unicode.IsControl(c) && c != '\n' && c != '\t' {
+			quoted := strconv.QuoteRune(c)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		} else {
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
 }
 
 // distance is the Levenshtein distance of a and b, or anything above the limit if it is above that, which is found fast.
