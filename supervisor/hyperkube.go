@@ -19,8 +19,8 @@ import (
 // HyperKube is one binary that holds several servers. Fill in the exported fields, add the servers, then call Run or
 // RunToExit. The zero value with a Name works.
 type HyperKube struct {
-	// Name is the binary's name. An invocation under the name of a server, or under one of its aliases, is for that server; under any
-	// other name, such as that of a download, for the HyperKube itself.
+	// Name is the binary's name. An invocation under the name of a server, or under one of its aliases, is for that
+	// server; under any other name, such as that of a download, for the HyperKube itself.
 	Name string
 
 	// Long describes the binary in its help.
@@ -193,7 +193,8 @@ func (hk *HyperKube) Run(args []string) error {
 	flags := hk.Flags()
 	wrong := func(err error) error {
 		if best := nearest(name, hk.serverNames()); name != hk.Name && best != "" {
-			err = fmt.Errorf("%w; called as %s, it is %s, and not a server (did you mean %s?)", err, legible(name), hk.Name, best)
+			err = fmt.Errorf("%w; called as %s, it is %s, and not a server (did you mean %s?)",
+				err, legible(name), hk.Name, best)
 		}
 		return hk.wrongUsage(err, hk.Usage)
 	}
@@ -213,7 +214,8 @@ func (hk *HyperKube) Run(args []string) error {
 	case hk.makeLinks && word != "":
 		return wrong(fmt.Errorf("--make-symlinks takes no arguments, but there is %q; --dir names the folder", word))
 	case !hk.makeLinks && flags.Changed("dir"):
-		return wrong(errors.New("--dir is for --make-symlinks, and means nothing without; the folder for all state is --data-dir"))
+		return wrong(errors.New("--dir is for --make-symlinks, and means nothing without; " +
+			"the folder for all state is --data-dir"))
 	case hk.makeLinks:
 		if err := hk.makeSymlinks(); err != nil {
 			return hk.report(err)

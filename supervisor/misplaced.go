@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// misplaced adds to an error about an unknown flag in front of the first word where such a flag belongs. args are those of the call.
+// misplaced adds to an error about an unknown flag in front of the first word where such a flag belongs. args are those
+// of the call.
 func (hk *HyperKube) misplaced(err error, args []string) error {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {

@@ -97,7 +97,8 @@ func (c *settings) plan() (*Plan, error) {
 		p.Name = c.program
 	}
 	if strings.HasPrefix(c.dataDir, "--") {
-		wrong.add(fmt.Errorf("--data-dir: %[1]q is a flag, and no folder is named before it; write ./%[1]s if one is called that", printable(c.dataDir)))
+		wrong.add(fmt.Errorf("--data-dir: %[1]q is a flag, and no folder is named before it; write ./%[1]s if one is called that",
+			c.dataDir))
 	}
 	if c.ephemeral && c.dataDir != "" {
 		wrong.add(fmt.Errorf("--ephemeral has a folder of its own: leave --data-dir %s out", c.dataDir))

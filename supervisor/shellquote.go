@@ -14,8 +14,8 @@ var plainWord = regexp.MustCompile(`^[\w./-][\w./:=@%+,-]*$`)
 // flagWithValue is a flag as it may stand before the quotes around its value.
 var flagWithValue = regexp.MustCompile(`^--[\w.-]+=`)
 
-// ShellQuote returns the word so that a shell takes it for one, and as it is: in quotes, where it needs them. Of a flag with a value,
-// that is the value.
+// ShellQuote returns the word so that a shell takes it for one, and as it is: in quotes, where it needs them. Of a flag
+// with a value, that is the value.
 func ShellQuote(word string) string {
 	flag := flagWithValue.FindString(word)
 	if value := word[len(flag):]; flag != "" && value != "" {
