@@ -58,7 +58,10 @@ func (hk *HyperKube) words() []string {
 func (hk *HyperKube) allCommands() []*Command {
 	return slices.Concat([]*Command{
 		{Name: "run", Args: "[SERVER,SERVER...] [flags] [-- COMMAND...]", Short: "run servers in this process; none named = the default ones"},
-		{Name: "version", Short: "print the version", Complete: completeNothing, Run: func(_ context.Context, hk *HyperKube, _ *Plan, _ []string) error {
+		{Name: "version", Short: "print the version", Complete: completeNothing, Run: func(_ context.Context, hk *HyperKube, _ *Plan, args []string) error {
+			if err := noArgs("version", args); err != nil {
+				return err
+			}
 			hk.printVersion()
 			return nil
 		}},

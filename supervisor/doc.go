@@ -16,7 +16,8 @@
 //
 // Data goes one way. What the user gives, in files, in the environment and in arguments, becomes assignments to flags (sources.go,
 // config.go, arguments.go) and these a [Plan] (plan.go, selection.go, flags.go); all that is wrong is collected on the way (problems.go)
-// and told at once. printconfig.go shows what was given, helpflag.go, completion.go and schema.go what could be. The plan's servers become actors of an oklog/run
+// and told at once. printconfig.go shows what was given, helpflag.go, completion.go and schema.go what could be; what users
+// are told to type is made in hint.go. The plan's servers become actors of an oklog/run
 // group (group.go), each of which runs one server again and again (actor.go); the actors tell of each change with an [Event]
 // (event.go); console.go reads those and shows them, logs.go writes them to the log, notify.go tells them to systemd, and admin.go
 // passes them on. What servers log is the business of package logging; logs.go says where it goes, and logscommand.go reads it.

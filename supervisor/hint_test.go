@@ -104,8 +104,8 @@ var written = regexp.MustCompile("(^|[`'( ])km (run|version|help|logs|status|sta
 // notTyped are texts with such a command that tell what it is, and nobody to type it.
 var notTyped = []string{"no flag of `%s run`", "nor a flag of `%s run`", "`%s %s` is how `%[1]s run` calls itself", "# `%s run --config FILE` does"}
 
-// Whoever writes a hint by hand forgets something: the flags by which the servers are found, the name by which the binary was called, or
-// quotes. The texts of help are about all runs.
+// Whoever writes a hint by hand forgets something: the flags by which the servers are found, the name by which the
+// binary was called, or quotes. The texts of help are about all runs.
 func TestHintsAreMadeInOnePlace(t *testing.T) {
 	looked := 0
 	for _, root := range []string{".", "../servers"} {

@@ -19,8 +19,8 @@ import (
 // HyperKube is one binary that holds several servers. Fill in the exported fields, add the servers, then call Run or
 // RunToExit. The zero value with a Name works.
 type HyperKube struct {
-	// Name is the binary's name. An invocation under the name of a server, or under one of its aliases, is for that server; under any
-	// other name, such as that of a download, for the HyperKube itself.
+	// Name is the binary's name. An invocation under the name of a server, or under one of its aliases, is for that
+	// server; under any other name, such as that of a download, for the HyperKube itself.
 	Name string
 
 	// Long describes the binary in its help.
@@ -198,7 +198,8 @@ func (hk *HyperKube) Run(args []string) error {
 	flags := hk.Flags()
 	wrong := func(err error) error {
 		if best := nearest(name, hk.serverNames()); name != hk.Name && best != "" {
-			err = fmt.Errorf("%w; called as %s, it is %s, and not a server (did you mean %s?)", err, legible(name), hk.Name, best)
+			err = fmt.Errorf("%w; called as %s, it is %s, and not a server (did you mean %s?)",
+				err, legible(name), hk.Name, best)
 		}
 		return hk.wrongUsage(err, hk.Usage)
 	}
@@ -215,13 +216,18 @@ func (hk *HyperKube) Run(args []string) error {
 	case hk.version:
 		hk.printVersion()
 		return nil
+	case hk.makeLinks && word != "":
+		return wrong(fmt.Errorf("--make-symlinks takes no arguments, but there is %q; --dir names the folder", word))
+	case !hk.makeLinks && flags.Changed("dir"):
+		return wrong(errors.New("--dir is for --make-symlinks, and means nothing without; " +
+			"the folder for all state is --data-dir"))
 	case hk.makeLinks:
 		if err := hk.makeSymlinks(); err != nil {
 			return hk.report(err)
 		}
 		return nil
 	case len(rest) == 0:
-		return wrong(errors.New("no server specified"))
+		return wrong(hk.swallowed(errors.New("no server specified"), flags))
 	}
 	rest = rest[1:]
 	switch {
@@ -234,10 +240,13 @@ func (hk *HyperKube) Run(args []string) error {
 		return hk.runCommand(c, rest)
 	}
 	s, err := hk.FindServer(word)
-	if err != nil {
-		return wrong(suggest(err, word, hk.words()))
+	switch {
+	case err == nil:
+		return hk.be(s, rest)
+	case hk.areServers(word):
+		return wrong(fmt.Errorf("%w; to run several, call `%s`", err, hk.typed("run", word)))
 	}
-	return hk.be(s, rest)
+	return wrong(suggest(err, word, hk.words()))
 }
 
 // versionSuffix is what packagers append to the names of binaries: kube-apiserver-v1.37, etcd-3.7.2.

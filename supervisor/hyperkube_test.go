@@ -105,6 +105,7 @@ func TestWrongUsageRunsNothing(t *testing.T) {
 		{"other name", []string{"bogus"}, []string{"Error: no server specified\n"}, "hk run [SERVER"},
 		{"misspelt link", []string{"/usr/bin/tets1", "--level=1"}, []string{"Error: unknown flag: --level ",
 			"; called as tets1, it is hk, and not a server (did you mean test1?)\n"}, "hk run [SERVER"},
+		{"flag with control characters", []string{"hk", "--a\x1b[2J\a=1\r\xff"}, []string{"Error: unknown flag: --a\\x1b[2J\\a\n"}, "hk run [SERVER"},
 		{"empty word", []string{"hk", ""}, []string{"Error: server not found: \"\"\n"}, "hk run [SERVER"},
 		{"control characters", []string{"hk", "a\x1b[2J\n"}, []string{"Error: server not found: \"a\\x1b[2J\\n\"\n"}, "hk run [SERVER"},
 		{"unknown flag of hk", []string{"hk", "--bogus", "test1"}, []string{"unknown flag: --bogus"}, "hk run [SERVER"},

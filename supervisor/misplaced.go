@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// misplaced adds to an error about an unknown flag in front of the first word where such a flag belongs. args are those of the call.
+// misplaced adds to an error about an unknown flag in front of the first word where such a flag belongs. args are those
+// of the call.
 func (hk *HyperKube) misplaced(err error, args []string) error {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
@@ -56,6 +57,16 @@ func (hk *HyperKube) misplaced(err error, args []string) error {
 	if s, errFind := hk.FindServer(server); errFind == nil && s.Run != nil {
 		return fmt.Errorf("%w; flags of %s stand behind run: see `%s`", err, server, hk.typed("help", server))
 	}
+	return err
+}
+
+// swallowed adds to an error about a missing word which flag has taken one for its value.
+func (hk *HyperKube) swallowed(err error, flags *pflag.FlagSet) error {
+	flags.Visit(func(f *pflag.Flag) {
+		if value := f.Value.String(); hk.isWord(value) {
+			err = fmt.Errorf("%w: %s is the value of --%s here, which needs one of its own", err, value, f.Name)
+		}
+	})
 	return err
 }
 

@@ -6,8 +6,9 @@ import (
 	"strconv"
 )
 
-// Docker sets variables in a container for each other one that it is linked to, and Kubernetes in a pod for each Service in its
-// namespace. They are named after the service, not after anything of this binary's: a Service hk-db beside a pod of hk makes
+// Docker sets variables in a container for each other one that it is linked to, and Kubernetes in a pod for each
+// Service in its namespace. They are named after the service, not after anything of this binary's: a Service hk-db
+// beside a pod of hk makes
 //
 //	HK_DB_SERVICE_HOST=10.0.0.11
 //	HK_DB_SERVICE_PORT=6379
@@ -28,7 +29,8 @@ var (
 	linkKind     = regexp.MustCompile(`^(tcp|udp|sctp)$`)
 )
 
-// isServiceLink reports whether it is one of these variables. known says that there is a flag for it: that takes a port, but no URL.
+// isServiceLink reports whether it is one of these variables. known says that there is a flag for it: that takes a
+// port, but no URL.
 func isServiceLink(name, value string, known bool) bool {
 	if linkURLName.MatchString(name) && linkURL.MatchString(value) {
 		return true

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -94,6 +95,10 @@ func (c *settings) plan() (*Plan, error) {
 	if !validName.MatchString(c.name) {
 		wrong.add(fmt.Errorf("--name: %q is no name: use letters, digits, '-', '_' and '.'", c.name))
 		p.Name = c.program
+	}
+	if strings.HasPrefix(c.dataDir, "--") {
+		wrong.add(fmt.Errorf("--data-dir: %[1]q is a flag, and no folder is named before it; write ./%[1]s if one is called that",
+			c.dataDir))
 	}
 	if c.ephemeral && c.dataDir != "" {
 		wrong.add(fmt.Errorf("--ephemeral has a folder of its own: leave --data-dir %s out", c.dataDir))

@@ -43,6 +43,9 @@ func (hk *HyperKube) steer(ctx context.Context, p *Plan, what string, args []str
 	names, err := hk.serversOf(args)
 	if err == nil && len(names) == 0 {
 		err = fmt.Errorf("%s what? Name servers: `%s` shows them", what, p.Command("status"))
+		if what == "start" {
+			err = fmt.Errorf("%w; `%s` begins a run", err, p.Command("run"))
+		}
 	}
 	if err != nil {
 		return usageError(err)
