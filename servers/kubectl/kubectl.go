@@ -48,8 +48,12 @@ func run(location func() (*supervisor.Plan, error), s *supervisor.Server, args [
 		if err != nil {
 			return err
 		}
-		if flag != "" && len(args) > 0 { // behind the command: where no plugin would be found behind it
-			args = slices.Insert(slices.Clone(args), 1, flag)
+		if flag != "" {
+			at := 0
+			if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+				at = 1 // no plugin is found behind a flag
+			}
+			args = slices.Insert(slices.Clone(args), at, flag)
 		}
 	}
 	process.Become(Name, args)
