@@ -142,12 +142,8 @@ func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
 	if err != nil {
 		return none, cannotUse(p, err)
 	}
-	if isOpen(info) && info.Mode().Perm()&0o022 != 0 {
-		return none, fmt.Errorf("the data folder %s is not safe, as others may change what is in it: call `chmod go-w %s`, or name another one with --data-dir",
-			p.DataDir, ShellQuote(p.DataDir))
-	}
-	if info, err := os.Lstat(p.Path(hk.Name + ".lock")); err == nil && info.Mode().IsRegular() {
-		return none, nil
+	if lock, err := os.Lstat(p.Path(hk.Name + ".lock")); err == nil && lock.Mode().IsRegular() {
+		return none, hk.safe(p, info)
 	}
 	entries, err := os.ReadDir(p.DataDir)
 	if err != nil {
@@ -164,6 +160,9 @@ func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
 		return none, fmt.Errorf("the data folder %s is not empty, and no %s has made it: there is %s in it; name a new or empty one with --data-dir, such as --data-dir=%s",
 			p.DataDir, hk.Name, few(others), ShellQuote(p.Path(hk.Name)))
 	}
+	if err := hk.safe(p, info); err != nil {
+		return none, err
+	}
 	if _, err := os.Lstat(p.Path(foundList)); err == nil { // it has been noted
 		return none, nil
 	}
@@ -172,6 +171,19 @@ func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
 		return none, cannotUse(p, err)
 	}
 	return func() error { return os.WriteFile(p.Path(foundList), list, 0o600) }, nil
+}
+
+// safe refuses a folder in which others may change something, keys for one.
+func (hk *HyperKube) safe(p *Plan, info fs.FileInfo) error {
+	switch {
+	case !isOpen(info) || info.Mode().Perm()&0o022 == 0:
+		return nil
+	case info.Mode()&os.ModeSticky != 0: // it is for everybody
+		return fmt.Errorf("the data folder %s is not safe, as others may put something into it: name one in it with --data-dir, such as --data-dir=%s",
+			p.DataDir, ShellQuote(p.Path(hk.Name)))
+	}
+	return fmt.Errorf("the data folder %s is not safe, as others may change what is in it: call `chmod go-w %s`, or name another one with --data-dir",
+		p.DataDir, ShellQuote(p.DataDir))
 }
 
 // listFound lists what is in the data folder before the program puts something there.

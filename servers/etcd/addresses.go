@@ -22,7 +22,7 @@ func checkAddresses(s *supervisor.Server) error {
 			return nil
 		}
 		for address := range strings.SplitSeq(value, ",") {
-			if isUnix(address) && strings.ContainsAny(address, "#?") {
+			if isUnix(strings.ToLower(strings.TrimSpace(address))) && strings.ContainsAny(address, "#?") {
 				return fmt.Errorf("%s: etcd takes it for a URL, which ends at # and ?: name a path without these", address)
 			}
 		}
@@ -41,7 +41,10 @@ func checkSockets(c *embed.Config) error {
 			if !isUnix(u.Scheme + ":") {
 				continue
 			}
-			path := u.Host + u.Path // as upstream puts it together
+			path := u.Host + u.Path                   // as upstream puts it together
+			if u.Fragment != "" || u.RawQuery != "" { // as it may be in a file
+				return fmt.Errorf("etcd: %s is a URL, whose path ends at # and ?: name one without these", u.String())
+			}
 			if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
 				return fmt.Errorf("etcd: %s is to be a socket, but is something else: remove it, or choose another address", path)
 			}

@@ -48,6 +48,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 			{Server: cluster.DNS, Unless: []string{"kubeconfig", "cluster-dns"}, When: cluster.IsReal},
 			{Server: cluster.Storage, Unless: []string{"kubeconfig"}, When: cluster.IsReal},
 		},
+		State:    state(),
 		Defaults: e.defaults,
 		Check:    e.check,
 		Listen:   e.listen,

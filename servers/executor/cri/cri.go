@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -139,6 +141,10 @@ func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Serv
 	o, err := newOptions(ctx, s, n.defaults)
 	if err != nil {
 		return err
+	}
+	if strings.ContainsFunc(o.PodLogsDir, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return fmt.Errorf("executor: the kubelet takes no folder for the logs of pods that has other characters than those of ASCII in its path, as %s has: name another "+
+			"folder with --data-dir, or as podLogsDir in a file of --executor.config", o.PodLogsDir)
 	}
 	if err := options.ValidateKubeletFlags(&o.KubeletFlags); err != nil {
 		return fmt.Errorf("executor: %w", err)
