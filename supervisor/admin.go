@@ -70,7 +70,9 @@ func (a *admin) serve() error {
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- a.server.Serve(a.listener) }()
+	stopKeeping := a.keepSocket()
 	a.group.until(context.Background(), a.group.over)
+	stopKeeping()
 	// Nothing changes any more: whoever reads events, or takes a profile, gets the rest of it now.
 	a.group.events.close()
 	a.meter.Close()
@@ -203,9 +205,13 @@ func (a *admin) postServers(w http.ResponseWriter, r *http.Request, what ask) {
 			named = append(named, actor)
 		}
 	}
-	wish, err := a.group.askFor(what, named...)
-	if err == nil && r.URL.Query().Get("wait") != "false" {
+	wish, err := a.group.request(what, func(s *Server) error { return a.plan.checkAgain(r.Context(), s) }, named...)
+	switch {
+	case err != nil:
+	case r.URL.Query().Get("wait") != "false":
 		err = a.group.await(r.Context(), wish)
+	default:
+		err = wish.refused
 	}
 	if err != nil {
 		refuse(w, http.StatusConflict, err)

@@ -84,18 +84,52 @@ func TestFailureWhileStartingByRequest(t *testing.T) {
 	}
 }
 
-// When a server fails for good that somebody has started, the group ends, unless it is to keep going; he is told before.
+// When a server fails for good that somebody has started, he is told, and the others go on: he may mend it. Once it has been ready it is
+// like any other.
 func TestFailureForGoodByRequest(t *testing.T) {
-	db, api := newPart("db"), newPart("api", "db")
+	for _, what := range []ask{askStart, askRestart} {
+		db, api := newPart("db"), newPart("api", "db")
+		inBubble(t, func(l *life) {
+			becomeReady(db, api)
+			for range 2 {
+				if what == askStart {
+					l.ask(askStop, api)
+				}
+				r := l.ask(what, api)
+				api.ready <- errors.New("boom")
+				r.want("api failed: boom")
+				l.goesOn()
+				l.wantOf(db, "starting", "ready")
+				r = l.ask(what, api)
+				becomeReady(api)
+				r.want("")
+			}
+			api.end <- errors.New("out of ink")
+			if err := l.end(); err == nil || err.Error() != "api failed: out of ink" {
+				t.Errorf("error %v", err)
+			}
+		}, db, api)
+	}
+}
+
+// So it is when it fails five times, and when the group is stopped then, that is what it has failed of.
+func TestFiveFailuresByRequest(t *testing.T) {
+	db, api := newPart("db"), restarting(RestartOnFailure, "api", "db")
 	inBubble(t, func(l *life) {
 		becomeReady(db, api)
-		l.ask(askStop, api)
-		r := l.ask(askStart, api)
+		l.fresh()
+		l.ask(askRestart, api)
+		for range 4 {
+			api.ready <- errors.New("boom")
+			time.Sleep(l.backedOff(api).Wait)
+		}
 		api.ready <- errors.New("boom")
-		if err := l.end(); err == nil || err.Error() != "api failed: boom" {
+		l.goesOn()
+		l.signals <- syscall.SIGTERM
+		if err := l.end(); err == nil || err.Error() != "api failed: boom (it has failed 5 times within 1m0s)" {
 			t.Errorf("error %v", err)
 		}
-		r.want("api failed: boom")
+		l.wantOf(db, "starting", "ready", "stopping", "stopped")
 	}, db, api)
 }
 

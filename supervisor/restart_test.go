@@ -85,11 +85,11 @@ func TestPauses(t *testing.T) {
 // Failures count for a minute.
 func TestFailuresDropOut(t *testing.T) {
 	at := func(d time.Duration) time.Time { return time.Unix(0, 0).Add(d) }
-	var f failures
+	f := failures{worked: true}
 	for range 4 {
 		f.add(at(0))
 	}
-	inTime := slices.Clone(f)
+	inTime := failures{times: slices.Clone(f.times), worked: true}
 	if _, ok := inTime.add(at(time.Minute - 1)); ok {
 		t.Error("the fifth failure within a minute is not one too many")
 	}
@@ -98,7 +98,7 @@ func TestFailuresDropOut(t *testing.T) {
 		t.Error("failures that are a minute old count")
 	}
 	jittered(t, wait, 200*time.Millisecond)
-	f = nil
+	f = failures{worked: true}
 	for n := range 100 { // never more than four within a minute
 		if _, ok := f.add(at(time.Duration(n) * 15 * time.Second)); !ok {
 			t.Fatalf("failure %d is one too many", n+1)

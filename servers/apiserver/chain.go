@@ -27,7 +27,7 @@ type chain struct {
 	prepared interface{ Run(context.Context) error }
 	hooks    *earlyHooks
 	releases []func() // what is to be called at the end
-	take     func() bool
+	ran      bool     // it has destroyed itself then
 }
 
 func (c *chain) release() {
@@ -35,21 +35,20 @@ func (c *chain) release() {
 	for _, release := range c.releases {
 		release()
 	}
+	if !c.ran && c.server != nil {
+		c.server.GenericAPIServer.Destroy()
+	}
 }
 
 func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
 	c := &chain{usable: make(chan struct{})}
 	c.ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
-	if err := c.make(a, s); err != nil {
-		c.release()
-		return err
-	}
 	a.next = c
-	c.take = context.AfterFunc(ctx, func() { // it is not run
+	s.Cleanup(func() {
 		c.release()
-		c.server.GenericAPIServer.Destroy()
+		a.next = nil // what it holds is not to stay
 	})
-	return nil
+	return c.make(a, s)
 }
 
 func (c *chain) make(a *apiserver, s *supervisor.Server) error {
@@ -134,11 +133,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 
 func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) error {
 	c := a.next
-	a.next = nil // what it holds is not to stay when it has ended
-	if !c.take() {
-		return ctx.Err()
-	}
-	defer c.release()
+	c.ran = true
 	defer a.started.Put(c.usable)()
 	defer c.endWith(ctx)()
 	go c.hooks.serve(s.Logger())
