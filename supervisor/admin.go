@@ -43,6 +43,8 @@ type admin struct {
 
 	path     string // of the socket
 	listener net.Listener
+	own      os.FileInfo // the socket's file
+	lock     os.FileInfo // the file by which the data folder is held
 	server   *http.Server
 }
 
@@ -56,7 +58,10 @@ func (hk *HyperKube) openAdmin(p *Plan) (*admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the socket of the admin API cannot be opened: %w; name another folder with --data-dir", err)
 	}
-	return &admin{hk: hk, plan: p, path: path, listener: l}, nil
+	a := &admin{hk: hk, plan: p, path: path, listener: l}
+	a.own, _ = os.Stat(path) // what has gone already is like nothing that comes later
+	a.lock, _ = os.Stat(p.Path(hk.Name + ".lock"))
+	return a, nil
 }
 
 // serve answers until all servers of the group have ended. It is an actor of an oklog/run group that ends last: whoever asked

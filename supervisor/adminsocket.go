@@ -16,19 +16,18 @@ const socketLook = time.Second
 // keepSocket opens the socket anew where somebody has removed it, such as one who tidies up temporary files, until stop is called. What
 // is in a data folder that is not this run's any more is left alone.
 func (a *admin) keepSocket() (stop func()) {
-	lock := a.plan.Path(a.hk.Name + ".lock")
-	held, _ := os.Stat(lock) // what is not there now is like nothing that comes later
-	own, _ := os.Stat(a.path)
+	lock, own := a.plan.Path(a.hk.Name+".lock"), a.own
 	logger := a.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false))
 	lost := sync.OnceFunc(func() {
 		logger.Warn("the data folder was removed, or another one has taken its place: commands do not find this run any more",
 			zap.String("folder", a.plan.DataDir), zap.Int("pid", os.Getpid()))
 	})
 	look := func() {
-		if isFile(a.path, own) {
+		// What takes the place of a file may get its number, too.
+		if there, err := os.Stat(a.path); err == nil && own != nil && os.SameFile(there, own) && there.Mode() == own.Mode() && there.ModTime().Equal(own.ModTime()) {
 			return
 		}
-		if !isFile(lock, held) {
+		if there, err := os.Stat(lock); err != nil || !os.SameFile(there, a.lock) {
 			lost()
 			return
 		}
@@ -62,10 +61,4 @@ func (a *admin) keepSocket() (stop func()) {
 		close(ended)
 		looking.Wait()
 	}
-}
-
-// isFile reports whether a file is at the path.
-func isFile(path string, file os.FileInfo) bool {
-	there, err := os.Stat(path)
-	return err == nil && os.SameFile(there, file)
 }

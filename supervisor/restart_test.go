@@ -587,3 +587,96 @@ func TestRestartPolicyFlag(t *testing.T) {
 		t.Errorf("%v, %v", p, err)
 	}
 }
+
+// A server that has never been ready fails for good with the fifth failure, however long each start takes. Once it has been ready the
+// minute counts.
+func TestSlowFailures(t *testing.T) {
+	for _, way := range ways {
+		if way.ready {
+			continue
+		}
+		t.Run(way.name, func(t *testing.T) {
+			api := restarting(RestartOnFailure, "api")
+			inBubble(t, func(l *life) {
+				for range 4 {
+					time.Sleep(20 * time.Second)
+					way.fail(api)
+					time.Sleep(l.backedOff(api).Wait)
+					l.wantNew("api starting")
+				}
+				time.Sleep(20 * time.Second)
+				way.fail(api)
+				err := fmt.Sprint(l.end())
+				if !strings.HasPrefix(err, "api failed: "+way.want+" (it has failed 5 times in 1m2") || !strings.HasSuffix(err, "s, without having been ready)") {
+					t.Errorf("error %v", err)
+				}
+			}, api)
+			inBubble(t, func(l *life) {
+				becomeReady(api)
+				api.end <- errors.New("boom")
+				for range 20 {
+					time.Sleep(l.backedOff(api).Wait)
+					time.Sleep(20 * time.Second)
+					l.wantNew("api starting")
+					way.fail(api)
+				}
+				l.backedOff(api)
+				l.stop()
+			}, api)
+		})
+	}
+}
+
+// Who asks for a start begins anew: what it was ready for before does not count.
+func TestSlowFailuresByRequest(t *testing.T) {
+	db, api := newPart("db"), restarting(RestartOnFailure, "api", "db")
+	inBubble(t, func(l *life) {
+		becomeReady(db, api)
+		l.fresh()
+		l.ask(askRestart, api)
+		for range 4 {
+			time.Sleep(time.Minute)
+			api.ready <- errors.New("boom")
+			time.Sleep(l.backedOff(api).Wait)
+		}
+		time.Sleep(time.Minute)
+		api.ready <- errors.New("boom")
+		l.goesOn()
+		l.wantNew("api starting", "api failed")
+		l.signals <- syscall.SIGTERM
+		wantCode(t, l.end(), 1)
+	}, db, api)
+}
+
+// A start that takes long is told of, again and again, with what has been tried: on the screen and in the status.
+func TestSlowStartIsTold(t *testing.T) {
+	api := restarting(RestartOnFailure, "api")
+	inBubble(t, func(l *life) {
+		time.Sleep(quietStart - 1)
+		if said := api.said(); said != "" {
+			t.Errorf("too early: %s", said)
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		contains(t, api.said(), ` W api   is still starting for=15s try=1`)
+		time.Sleep(slowStart)
+		synctest.Wait()
+		contains(t, api.said(), ` W api   is still starting for=1m15s try=1`)
+		api.end <- errors.New("boom")
+		time.Sleep(l.backedOff(api).Wait)
+		time.Sleep(quietStart)
+		synctest.Wait()
+		contains(t, api.said(), `is still starting for=15s try=2 "failed before"=boom`)
+		status := api.actor.Load().status()
+		if tries := status.tries(); tries != "start 2; failed before: boom" {
+			t.Errorf("the status says %q", tries)
+		}
+		becomeReady(api)
+		before := api.said()
+		time.Sleep(time.Hour)
+		if after := api.said(); after != before {
+			t.Errorf("it is told when it is ready: %s", after[len(before):])
+		}
+		l.stop()
+	}, api)
+}

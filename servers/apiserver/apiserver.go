@@ -204,6 +204,9 @@ func check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error 
 	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
 		return err
 	}
+	if err := checkStores(s, o.Etcd); err != nil {
+		return err
+	}
 	completed, err := o.Complete(ctx)
 	if err != nil {
 		return invalid(err)
