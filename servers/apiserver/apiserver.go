@@ -36,7 +36,7 @@ const upstream = "kube-apiserver"
 
 // New returns the server. It makes the cluster's keys.
 func New(c *cluster.Cluster) *supervisor.Server {
-	a := &apiserver{cluster: c, started: component.NewHandoff[chan struct{}]()}
+	a := &apiserver{cluster: c, started: component.NewHandoff[chan struct{}](), making: make(chan struct{}, 1)}
 	return &supervisor.Server{
 		SimpleUsage: Name,
 		Aliases:     []string{upstream},
@@ -80,6 +80,7 @@ type apiserver struct {
 	cluster *cluster.Cluster
 	started component.Handoff[chan struct{}] // closed when this start can be used
 	next    *chain                           // made by build, for run
+	making  chan struct{}                    // has something as long as there is a chain
 }
 
 // defaults are those of a cluster on one machine that is not open to the world. Upstream's are for a component whose

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"net"
 	"time"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -40,27 +42,57 @@ func (c *chain) release() {
 	}
 }
 
+// build makes the chain for the next start. Upstream waits for etcd meanwhile, for 20 seconds if that does not answer, and cannot be
+// interrupted (k8s.io/apiserver/pkg/storage/storagebackend/factory): a stop does not wait for that, but the next start does.
 func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
+	select {
+	case a.making <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	c := &chain{usable: make(chan struct{})}
 	c.ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
-	a.next = c
-	s.Cleanup(func() {
+	release := func() {
 		c.release()
-		a.next = nil // what it holds is not to stay
-	})
-	return c.make(a, s)
+		<-a.making
+	}
+	socket, err := a.cluster.TakeListener(s)
+	if err != nil {
+		release()
+		return err
+	}
+	made := make(chan error, 1)
+	go func() {
+		err := errors.New("the goroutine that makes it was ended")
+		defer func() { made <- err }()
+		err = s.Guard(func() error { return c.make(s, socket) })
+	}()
+	select {
+	case err := <-made:
+		a.next = c
+		s.Cleanup(func() {
+			a.next = nil // what it holds is not to stay
+			release()
+		})
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("etcd does not answer at %s, where --apiserver.etcd-servers says that it is: %w", s.Value("etcd-servers"), err)
+		}
+		return err
+	case <-ctx.Done():
+		go func() {
+			<-made
+			release()
+		}()
+		return ctx.Err()
+	}
 }
 
-func (c *chain) make(a *apiserver, s *supervisor.Server) error {
+func (c *chain) make(s *supervisor.Server, socket net.Listener) error {
 	o, err := newOptions(s)
 	if err != nil {
 		return err
 	}
 	c.hooks = startHooks(c.ctx, o.Authorization.Modes)
-	socket, err := a.cluster.TakeListener(s)
-	if err != nil {
-		return err
-	}
 	if socket != nil {
 		l := newListener(socket)
 		c.releases = append(c.releases, l.closeConns)
