@@ -74,7 +74,8 @@ func TestRunWithoutSocket(t *testing.T) {
 	c := hk.connect(p)
 	c.patience = 0
 	_, err = c.status(context.Background())
-	want := "hk runs (process " + strconv.Itoa(os.Getpid()) + "), but its socket is gone: " + p.Path("hk.sock") + "; try again, or end it with SIGTERM"
+	want := "hk runs (process " + strconv.Itoa(os.Getpid()) + "), but its socket is gone: " + p.Path("hk.sock") +
+		"; try again, or end it with `kill " + strconv.Itoa(os.Getpid()) + "`"
 	if err == nil || err.Error() != want || errors.Is(err, ErrNotRunning) {
 		t.Errorf("error %v, want %s", err, want)
 	}

@@ -65,8 +65,7 @@ func TestReleaseOfWhatWasBuilt(t *testing.T) {
 			api.end <- errors.New("boom")
 			synctest.Wait()
 		}, []string{"build", "built, stopped=false", "run"}},
-		{"a failure of Build", func(l *life, db *part, api *builder) {
-			api.result = errors.New("no way")
+		{"a failure of Build", func(l *life, db *part, _ *builder) {
 			becomeReady(db)
 			time.Sleep(time.Minute)
 		}, []string{"build", "built, stopped=false"}},
@@ -77,6 +76,9 @@ func TestReleaseOfWhatWasBuilt(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			db, api := newPart("db"), opener(t, "api", "db")
+			if test.name == "a failure of Build" {
+				api.result = errors.New("no way")
+			}
 			inBubbleWith(t, keepGoing, func(l *life) {
 				synctest.Wait()
 				open := listenersOf(api.Server)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -96,8 +97,11 @@ func (c *client) explain(err error) error {
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted; what was asked for is not taken back")
 	case unheard(err) && held(c.plan, c.program):
-		return fmt.Errorf("%s runs (%s), but %w: %s; try again, or end it with SIGTERM", c.program,
-			holder(c.plan.Path(c.program+".lock"), c.program), errNoSocket, adminSocket(c.plan, c.program))
+		who, end := holder(c.plan.Path(c.program+".lock"), c.program), "SIGTERM"
+		if pid, ok := strings.CutPrefix(who, "process "); ok {
+			end = "`kill " + pid + "`"
+		}
+		return fmt.Errorf("%s runs (%s), but %w: %s; try again, or end it with %s", c.program, who, errNoSocket, adminSocket(c.plan, c.program), end)
 	case unheard(err):
 		return fmt.Errorf("%s is %w with the data folder %s; start it with `%s run%s`", c.program, errNotRunning, c.plan.DataDir,
 			c.program, c.plan.Location())

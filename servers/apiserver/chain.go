@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -74,10 +75,7 @@ func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
 			a.next = nil // what it holds is not to stay
 			release()
 		})
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("etcd does not answer at %s, where --apiserver.etcd-servers says that it is: %w", s.Value("etcd-servers"), err)
-		}
-		return err
+		return explain(err, s)
 	case <-ctx.Done():
 		go func() {
 			<-made
@@ -85,6 +83,15 @@ func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
 		}()
 		return ctx.Err()
 	}
+}
+
+// explain says where etcd does not answer. Upstream's errors wrap nothing, and tell by their text alone.
+func explain(err error, s *supervisor.Server) error {
+	if err == nil || !strings.Contains(err.Error(), "etcd grpc connection not ready") {
+		return err
+	}
+	return fmt.Errorf("etcd does not answer at %s, where --apiserver.etcd-servers says that it is: %w",
+		strings.Trim(s.Value("etcd-servers"), "[]"), err)
 }
 
 func (c *chain) make(s *supervisor.Server, socket net.Listener) error {
