@@ -247,10 +247,12 @@ func (a *actor) live() {
 		c = a.attempt()
 	}
 	defer c.cancel()
-	defer a.watchStart()()
+	started := a.watchStart()
+	defer started()
 	c.start()
 	if c.ready == nil {
 		a.becomeReady()
+		started()
 	}
 	becameReady := c.ready
 	for {
@@ -266,6 +268,7 @@ func (a *actor) live() {
 			switch {
 			case err == nil:
 				a.becomeReady()
+				started()
 			case c.ctx.Err() == nil: // if it has ended, Run tells why
 				a.failed(c, err, a.end(c))
 				return

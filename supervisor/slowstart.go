@@ -15,11 +15,11 @@ const (
 	slowStart  = time.Minute
 )
 
-// watchStart tells of a start that takes long, until that has ended, or stop is called.
-func (a *actor) watchStart() (stop func()) {
+// watchStart tells of a start that takes long, until over is called.
+func (a *actor) watchStart() (over func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		for wait := quietStart; a.current() == Starting; wait = slowStart {
+		for wait := quietStart; ; wait = slowStart {
 			select {
 			case <-time.After(wait):
 				a.tellStarting()

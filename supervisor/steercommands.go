@@ -21,7 +21,8 @@ func steerCommands() []*Command {
 			"Start servers of a run that have been stopped or have failed, and those that they need, and wait until they are ready. What is wrong " +
 				"with their flags, or with files that these name, is told before, and they stay as they are."},
 		{"stop", "stop servers of a run",
-			"Stop servers of a run, and first those that need them, and wait until they have ended. The run goes on; it ends with Ctrl-C or SIGTERM."},
+			"Stop servers of a run, and first those that need them, and wait until they have ended. The run goes on; it ends " +
+				"with Ctrl-C or SIGTERM, and at once with another one that comes a second later or more."},
 		{"restart", "stop servers of a run, and start them again",
 			"Stop servers of a run, start them again, and wait until they are ready. Servers that need them keep running. What is wrong with " +
 				"their flags, or with files that these name, is told before anything is stopped; if a start fails, the run goes on."},
