@@ -37,7 +37,7 @@ type actor struct {
 	failures  failures
 	pause     time.Duration   // until the next start, if it is in Backoff
 	left      <-chan struct{} // of a call that was left behind: closed when it has ended after all
-	asked     bool            // somebody has asked for a start, and it has not been ready since
+	asked     bool            // it FailsAlone: somebody has asked for a start, and it has not been ready since
 	byRequest bool            // it is Failed because of a stop or start that somebody has asked for
 	done      bool            // it is Stopped because Run has returned nil by itself
 	address   string
@@ -189,7 +189,7 @@ func (a *actor) backOff() {
 			a.to(Stopped, nil, 0)
 			return true
 		case a.ask != askNothing:
-			a.failures, a.asked = failures{}, true // somebody has looked at it
+			a.failures, a.asked = failures{}, a.s.FailsAlone // somebody has looked at it
 		case !over:
 			return false
 		}
@@ -218,7 +218,7 @@ func (a *actor) rest() (end bool, err error) {
 		case a.group.closing:
 			end = true
 		case a.startAsked():
-			a.ask, a.failures, a.asked = askNothing, failures{}, true
+			a.ask, a.failures, a.asked = askNothing, failures{}, a.s.FailsAlone
 			a.to(Waiting, nil, 0)
 		case a.state == Failed && !a.byRequest && !a.group.keepGoing:
 			end, err = true, a.failure()

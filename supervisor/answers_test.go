@@ -84,11 +84,26 @@ func TestFailureWhileStartingByRequest(t *testing.T) {
 	}
 }
 
-// When a server fails for good that somebody has started, he is told, and the others go on: he may mend it. Once it has been ready it is
-// like any other.
+// When a server fails for good that somebody has started, the group ends, unless it is to keep going; he is told before.
 func TestFailureForGoodByRequest(t *testing.T) {
+	db, api := newPart("db"), newPart("api", "db")
+	inBubble(t, func(l *life) {
+		becomeReady(db, api)
+		l.ask(askStop, api)
+		r := l.ask(askStart, api)
+		api.ready <- errors.New("boom")
+		if err := l.end(); err == nil || err.Error() != "api failed: boom" {
+			t.Errorf("error %v", err)
+		}
+		r.want("api failed: boom")
+	}, db, api)
+}
+
+// One that may fail alone leaves the others as they are: who has asked is told, and may mend it. Once it has been ready it is like any other.
+func TestFailsAlone(t *testing.T) {
 	for _, what := range []ask{askStart, askRestart} {
 		db, api := newPart("db"), newPart("api", "db")
+		api.FailsAlone = true
 		inBubble(t, func(l *life) {
 			becomeReady(db, api)
 			for range 2 {
@@ -112,9 +127,23 @@ func TestFailureForGoodByRequest(t *testing.T) {
 	}
 }
 
+// Its first start is the run's own.
+func TestFailsAloneIsForRequests(t *testing.T) {
+	db, api := newPart("db"), newPart("api", "db")
+	api.FailsAlone = true
+	inBubble(t, func(l *life) {
+		becomeReady(db)
+		api.ready <- errors.New("boom")
+		if err := l.end(); err == nil || err.Error() != "api failed: boom" {
+			t.Errorf("error %v", err)
+		}
+	}, db, api)
+}
+
 // So it is when it fails five times, and when the group is stopped then, that is what it has failed of.
-func TestFiveFailuresByRequest(t *testing.T) {
+func TestFailsAloneAfterFiveTimes(t *testing.T) {
 	db, api := newPart("db"), restarting(RestartOnFailure, "api", "db")
+	api.FailsAlone = true
 	inBubble(t, func(l *life) {
 		becomeReady(db, api)
 		l.fresh()

@@ -64,8 +64,8 @@
 // Servers can be stopped, started and restarted by request (steer.go). A stop stops those that need the server first; a
 // start starts what it needs first; a restart leaves the others alone, and of two that are restarted together the one
 // that needs the other ends first and starts last. What is to start anew is checked before (Server.Check): if that refuses, it is left
-// as it is. What had failed before a request does not count any more. That a server was stopped so, or has failed by it without having
-// been ready since, does not end the group.
+// as it is. What had failed before a request does not count any more. That a server was stopped so, or has failed by a stop, does not end
+// the group; nor does it if one that may fail alone (Server.FailsAlone) has not become ready.
 //
 // The first signal stops all in order, and a second one ends the process at once. What comes within a second is a copy (stops.go).
 //

@@ -133,6 +133,10 @@ type Server struct {
 	// meanwhile.
 	Restart RestartPolicy
 
+	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who has asked is told. It
+	// is for what others need only at the beginning.
+	FailsAlone bool
+
 	// StartsOnce, if not nil, reports whether Run can be called only once in a process, because of what it leaves behind.
 	// Such a server is not started again: when it fails, it has failed for good.
 	StartsOnce func(s *Server) bool

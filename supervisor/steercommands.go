@@ -25,7 +25,7 @@ func steerCommands() []*Command {
 				"with Ctrl-C or SIGTERM, and at once with another one that comes a second later or more."},
 		{"restart", "stop servers of a run, and start them again",
 			"Stop servers of a run, start them again, and wait until they are ready. Servers that need them keep running. What is wrong with " +
-				"their flags, or with files that these name, is told before anything is stopped; if a start fails, the run goes on."},
+				"their flags, or with files that these name, is told before anything is stopped."},
 	} {
 		flags := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
 		noWait := flags.Bool("no-wait", false, "do not wait until it is done")

@@ -56,6 +56,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Ready:    m.ready,
 		Address:  m.address,
 		Restart:  supervisor.RestartNever, // what is refused once is refused again
+		// The others have what was applied at the beginning.
+		FailsAlone: true,
 	}
 }
 
