@@ -37,7 +37,8 @@ type actor struct {
 	failures  failures
 	pause     time.Duration   // until the next start, if it is in Backoff
 	left      <-chan struct{} // of a call that was left behind: closed when it has ended after all
-	byRequest bool            // it is Failed because of a stop that somebody has asked for
+	asked     bool            // it FailsAlone: somebody has asked for a start, and it has not been ready since
+	byRequest bool            // it is Failed because of a stop or start that somebody has asked for
 	done      bool            // it is Stopped because Run has returned nil by itself
 	address   string
 	starts    int
@@ -70,6 +71,7 @@ func (a *actor) to(state State, err error, wait time.Duration) {
 		}
 	case Ready:
 		a.took = e.Time.Sub(a.start)
+		a.failures.worked, a.asked = true, false
 		if a.first.ready.IsZero() {
 			a.first.ready = e.Time
 		}
@@ -187,7 +189,7 @@ func (a *actor) backOff() {
 			a.to(Stopped, nil, 0)
 			return true
 		case a.ask != askNothing:
-			a.failures = nil // somebody has looked at it
+			a.failures, a.asked = failures{}, a.s.FailsAlone // somebody has looked at it
 		case !over:
 			return false
 		}
@@ -216,7 +218,7 @@ func (a *actor) rest() (end bool, err error) {
 		case a.group.closing:
 			end = true
 		case a.startAsked():
-			a.ask, a.failures = askNothing, nil
+			a.ask, a.failures, a.asked = askNothing, failures{}, a.s.FailsAlone
 			a.to(Waiting, nil, 0)
 		case a.state == Failed && !a.byRequest && !a.group.keepGoing:
 			end, err = true, a.failure()
@@ -245,10 +247,12 @@ func (a *actor) live() {
 		c = a.attempt()
 	}
 	defer c.cancel()
-	defer time.AfterFunc(quietStart, a.log().Settle).Stop()
+	started := a.watchStart()
+	defer started()
 	c.start()
 	if c.ready == nil {
 		a.becomeReady()
+		started()
 	}
 	becameReady := c.ready
 	for {
@@ -264,6 +268,7 @@ func (a *actor) live() {
 			switch {
 			case err == nil:
 				a.becomeReady()
+				started()
 			case c.ctx.Err() == nil: // if it has ended, Run tells why
 				a.failed(c, err, a.end(c))
 				return
@@ -294,9 +299,6 @@ func (a *actor) live() {
 		}
 	}
 }
-
-// quietStart is how long a server may take to start before the lines are shown that are held meanwhile.
-const quietStart = 15 * time.Second
 
 func (a *actor) becomeReady() {
 	a.log().SetPhase(logging.Running)
@@ -359,7 +361,7 @@ func (a *actor) returned() {
 	}
 	wait, ok := a.failures.add(now())
 	if !ok {
-		a.to(Failed, fmt.Errorf("it has ended %d times within %v", failureLimit, failureWindow), 0)
+		a.to(Failed, fmt.Errorf("it has ended %s", a.failures.tooMany()), 0)
 		return
 	}
 	a.pause = wait
@@ -375,8 +377,8 @@ func (a *actor) failed(c *attempt, err, overstays error) {
 		a.leave(c, errors.Join(err, overstays))
 		return
 	}
+	a.byRequest = a.asked || a.ask == askStop
 	if a.group.closing || a.ask == askStop {
-		a.byRequest = a.ask == askStop
 		a.to(Failed, err, 0)
 		return
 	}
@@ -390,7 +392,7 @@ func (a *actor) failed(c *attempt, err, overstays error) {
 	}
 	wait, ok := a.failures.add(now())
 	if !ok {
-		a.to(Failed, fmt.Errorf("%w (it has failed %d times within %v)", err, failureLimit, failureWindow), 0)
+		a.to(Failed, fmt.Errorf("%w (it has failed %s)", err, a.failures.tooMany()), 0)
 		return
 	}
 	a.pause = wait
@@ -400,7 +402,7 @@ func (a *actor) failed(c *attempt, err, overstays error) {
 // leave gives up a call that does not end. As long as that lasts, the server cannot start again. The lock is held.
 func (a *actor) leave(c *attempt, err error) {
 	a.left = c.ended
-	a.byRequest = a.ask != askNothing
+	a.byRequest = a.asked || a.ask != askNothing
 	a.ask = askNothing
 	a.to(Failed, err, 0)
 }

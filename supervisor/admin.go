@@ -43,6 +43,8 @@ type admin struct {
 
 	path     string // of the socket
 	listener net.Listener
+	own      os.FileInfo // the socket's file
+	lock     os.FileInfo // the file by which the data folder is held
 	server   *http.Server
 }
 
@@ -56,7 +58,10 @@ func (hk *HyperKube) openAdmin(p *Plan) (*admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the socket of the admin API cannot be opened: %w; name another folder with --data-dir", err)
 	}
-	return &admin{hk: hk, plan: p, path: path, listener: l}, nil
+	a := &admin{hk: hk, plan: p, path: path, listener: l}
+	a.own, _ = os.Stat(path) // what has gone already is like nothing that comes later
+	a.lock, _ = os.Stat(p.Path(hk.Name + ".lock"))
+	return a, nil
 }
 
 // serve answers until all servers of the group have ended. It is an actor of an oklog/run group that ends last: whoever asked
@@ -70,7 +75,9 @@ func (a *admin) serve() error {
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- a.server.Serve(a.listener) }()
+	stopKeeping := a.keepSocket()
 	a.group.until(context.Background(), a.group.over)
+	stopKeeping()
 	// Nothing changes any more: whoever reads events, or takes a profile, gets the rest of it now.
 	a.group.events.close()
 	a.meter.Close()
@@ -203,9 +210,13 @@ func (a *admin) postServers(w http.ResponseWriter, r *http.Request, what ask) {
 			named = append(named, actor)
 		}
 	}
-	wish, err := a.group.askFor(what, named...)
-	if err == nil && r.URL.Query().Get("wait") != "false" {
+	wish, err := a.group.request(what, func(s *Server) error { return a.plan.checkAgain(r.Context(), s) }, named...)
+	switch {
+	case err != nil:
+	case r.URL.Query().Get("wait") != "false":
 		err = a.group.await(r.Context(), wish)
+	default:
+		err = wish.refused
 	}
 	if err != nil {
 		refuse(w, http.StatusConflict, err)

@@ -99,6 +99,69 @@ func TestFailureForGoodByRequest(t *testing.T) {
 	}, db, api)
 }
 
+// One that may fail alone leaves the others as they are: who has asked is told, and may mend it. Once it has been ready it is like any other.
+func TestFailsAlone(t *testing.T) {
+	for _, what := range []ask{askStart, askRestart} {
+		db, api := newPart("db"), newPart("api", "db")
+		api.FailsAlone = true
+		inBubble(t, func(l *life) {
+			becomeReady(db, api)
+			for range 2 {
+				if what == askStart {
+					l.ask(askStop, api)
+				}
+				r := l.ask(what, api)
+				api.ready <- errors.New("boom")
+				r.want("api failed: boom")
+				l.goesOn()
+				l.wantOf(db, "starting", "ready")
+				r = l.ask(what, api)
+				becomeReady(api)
+				r.want("")
+			}
+			api.end <- errors.New("out of ink")
+			if err := l.end(); err == nil || err.Error() != "api failed: out of ink" {
+				t.Errorf("error %v", err)
+			}
+		}, db, api)
+	}
+}
+
+// Its first start is the run's own.
+func TestFailsAloneIsForRequests(t *testing.T) {
+	db, api := newPart("db"), newPart("api", "db")
+	api.FailsAlone = true
+	inBubble(t, func(l *life) {
+		becomeReady(db)
+		api.ready <- errors.New("boom")
+		if err := l.end(); err == nil || err.Error() != "api failed: boom" {
+			t.Errorf("error %v", err)
+		}
+	}, db, api)
+}
+
+// So it is when it fails five times, and when the group is stopped then, that is what it has failed of.
+func TestFailsAloneAfterFiveTimes(t *testing.T) {
+	db, api := newPart("db"), restarting(RestartOnFailure, "api", "db")
+	api.FailsAlone = true
+	inBubble(t, func(l *life) {
+		becomeReady(db, api)
+		l.fresh()
+		l.ask(askRestart, api)
+		for range 4 {
+			api.ready <- errors.New("boom")
+			time.Sleep(l.backedOff(api).Wait)
+		}
+		api.ready <- errors.New("boom")
+		l.goesOn()
+		l.signals <- syscall.SIGTERM
+		if err := l.end(); err == nil || err.Error() != "api failed: boom (it has failed 5 times within 1m0s)" {
+			t.Errorf("error %v", err)
+		}
+		l.wantOf(db, "starting", "ready", "stopping", "stopped")
+	}, db, api)
+}
+
 // Whoever starts or restarts what cannot start, for what it needs has ended, is told.
 func TestStartWithoutNeed(t *testing.T) {
 	db, api, ui, other := newPart("db"), newPart("api", "db"), newPart("ui", "api"), newPart("other")

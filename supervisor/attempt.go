@@ -20,7 +20,7 @@ type attempt struct {
 	ran    chan error    // what Run returned
 	ready  chan error    // what Ready returned; nil when built, if there is no Ready; no channel if there is no Build either
 	calls  atomic.Int32  // those of the three that have not returned, and one more until the end, as more may follow
-	ended  chan struct{} // closed when all have returned
+	ended  chan struct{} // closed when all have returned, and what they have made is released
 }
 
 // attempt begins one: it calls Build.
@@ -84,9 +84,13 @@ func (c *attempt) begin(returned chan<- error, what string, f func(context.Conte
 
 // returned is called when one of the calls has returned.
 func (c *attempt) returned() {
-	if c.calls.Add(-1) == 0 {
-		close(c.ended)
+	if c.calls.Add(-1) > 0 {
+		return
 	}
+	go c.a.log().Do(func() { // it may take a while, and the grace period is for that, too
+		defer close(c.ended)
+		c.a.s.release()
+	})
 }
 
 // end ends the server's context and waits for what was called to return, for the grace period at most. The error says that it

@@ -22,6 +22,8 @@ type group struct {
 	beside    func() error      // an actor beside the servers', which ends when they have; nil for none
 	job       *job              // whose end stops the servers; nil for none
 
+	checking sync.Mutex // is held while a server is checked once more
+
 	mu      sync.Mutex // guards what follows, and the fields of each actor that say so
 	change  notice     // of what mu guards
 	closing bool       // all are asked to stop, for good

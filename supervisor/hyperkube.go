@@ -315,6 +315,7 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 	func() {
 		defer logs.Close() // also after a panic
 		s.log.Do(func() {
+			defer s.release()
 			if s.Build != nil {
 				err = s.Build(s.context(ctx), s)
 			}
@@ -362,12 +363,13 @@ func (hk *HyperKube) printErrors(err error) {
 	}
 }
 
-// untilSignal returns a context that ends at the first signal that asks the process to stop. A second one ends the
-// process at once.
+// untilSignal returns a context that ends at the first signal that asks the process to stop. A second one, that is no copy of it, ends
+// the process at once.
 func untilSignal() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
-	signals := catchSignals()
-	catchHangup(signals)
+	caught := catchSignals()
+	catchHangup(caught)
+	signals := withoutCopies(caught)
 	go func() {
 		select {
 		case <-signals:
@@ -379,7 +381,7 @@ func untilSignal() (context.Context, context.CancelFunc) {
 			os.Exit(signalCode(s))
 		}
 	}()
-	return ctx, func() { cancel(); stopSignals(signals) }
+	return ctx, func() { cancel(); stopSignals(caught) }
 }
 
 // now is the clock of everything that is shown.

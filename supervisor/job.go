@@ -170,18 +170,24 @@ func (j *job) kill() {
 	}
 }
 
-// signals are those of the signals that are for the servers. The others are for the command: the first one while it runs. The second
-// one ends everything, as without a command.
+// signals are those of the signals that are for the servers. The others are for the command: the first one while it runs, and what comes
+// within the second after it, but for copies of the same one. The second one ends everything, as without a command.
 func (j *job) signals(caught <-chan os.Signal) <-chan os.Signal {
 	out := make(chan os.Signal, 2)
 	go func() {
 		defer close(out)
-		for sent, n := 0, 1; ; n++ {
-			s, ok := <-caught
-			if !ok {
-				return
+		var st stops
+		sent, n := 0, 0
+		for s := range caught {
+			again, copied := st.again(s)
+			if copied {
+				continue
 			}
 			forServers := !j.forward(s)
+			if again {
+				continue
+			}
+			n++
 			for ; sent < 2 && (forServers && sent == 0 || n > 1); sent++ {
 				out <- s
 			}

@@ -8,7 +8,9 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -34,9 +36,11 @@ func TestRandomLives(t *testing.T) {
 	}
 	t.Logf("-seed=%d", seed)
 	arrows := map[[2]State]int{}
+	dir := t.TempDir()
 	for n := range uint64(randomLives) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, rand.New(rand.NewPCG(seed, n)))
+			w.dir = dir
 			w.live()
 			w.check(arrows)
 			if t.Failed() {
@@ -64,12 +68,15 @@ type world struct {
 	group   *group
 	logs    *logging.Logs
 	signals chan os.Signal
+	dir     string
 	clients int
 	patient bool // the signal comes when the clients have got all answers
 
 	mu       sync.Mutex // guards what follows
 	r        *rand.Rand
 	running  map[string]map[int]int // how many Runs and Readys there are, by server and the number of its start
+	held     map[string]int         // what servers have opened, and is not released
+	sockets  map[string][]net.Listener
 	requests []noted
 	signaled time.Time
 	ended    time.Time
@@ -87,7 +94,7 @@ type noted struct {
 
 func newWorld(t *testing.T, r *rand.Rand) *world {
 	w := &world{t: t, r: r, logs: logging.New(logging.Config{Out: io.Discard}), signals: make(chan os.Signal, 2),
-		clients: r.IntN(3), patient: r.IntN(2) == 0, running: map[string]map[int]int{}}
+		clients: r.IntN(3), patient: r.IntN(2) == 0, running: map[string]map[int]int{}, held: map[string]int{}, sockets: map[string][]net.Listener{}}
 	var servers []*Server
 	for i := range 1 + r.IntN(6) {
 		s := &Server{
@@ -162,9 +169,44 @@ func (w *world) enter(s *Server) (leave func()) {
 	}
 }
 
+// open opens something that outlives the caller, and a socket.
+func (w *world) open(s *Server) {
+	l, err := s.Socket("unix", filepath.Join(w.dir, s.Name()))
+	if err != nil {
+		w.t.Errorf("the socket of %s is taken by itself: %v", s.Name(), err)
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held[s.Name()]++
+	w.sockets[s.Name()] = append(w.sockets[s.Name()], l)
+	s.Cleanup(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.held[s.Name()]--
+	})
+}
+
+// checkReleased checks that nothing is left of what a server had opened in starts that have ended.
+func (w *world) checkReleased(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held[name] != 0 {
+		w.t.Errorf("%s has %d things open that were made in starts that have ended", name, w.held[name])
+	}
+	for _, l := range w.sockets[name] {
+		if !isClosed(l) {
+			w.t.Errorf("%s has a listener open that was made in a start that has ended", name)
+		}
+	}
+	w.sockets[name] = nil
+}
+
 // build is the Build of some servers.
 func (w *world) build(ctx context.Context, s *Server) error {
 	defer w.enter(s)()
+	w.checkReleased(s.Name())
+	w.open(s)
 	select {
 	case <-ctx.Done():
 	case <-time.After(w.some(5 * time.Second)):
@@ -186,6 +228,12 @@ func (w *world) build(ctx context.Context, s *Server) error {
 // run is the Run of all servers.
 func (w *world) run(ctx context.Context, s *Server, _ []string) error {
 	defer w.enter(s)()
+	if s.Build == nil {
+		w.checkReleased(s.Name())
+	}
+	if w.chance(3) {
+		w.open(s)
+	}
 	if !w.chance(3) {
 		select {
 		case <-ctx.Done():
@@ -306,12 +354,11 @@ func (w *world) live() {
 	w.logs.Close()
 	time.Sleep(time.Hour) // those that were left behind end
 	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for name, running := range w.running {
+	for name, running := range w.running { // nobody writes to it any more
 		if len(running) > 0 {
 			w.t.Errorf("%s still runs: %v", name, running)
 		}
+		w.checkReleased(name)
 	}
 }
 

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -42,7 +43,8 @@ func (r *RestartPolicy) policy() RestartPolicy {
 }
 
 // A server that fails failureLimit times within failureWindow is not started again: what fails so often does not heal by
-// itself, and its reason is to be seen.
+// itself, and its reason is to be seen. As long as it has never been ready since the run began, or since somebody has asked for a start,
+// all its failures count, however long each start takes: what has never worked is not waited for.
 const (
 	failureLimit  = 5
 	failureWindow = time.Minute
@@ -57,26 +59,34 @@ const (
 	backoffJitter = 0.2
 )
 
-// failures are the times at which a server has failed, as far as they are in the window.
-type failures []time.Time
+// failures are those of a server that count.
+type failures struct {
+	times  []time.Time
+	worked bool // it has been ready: those that are older than the window do not count
+}
 
 // add notes a failure, and returns how long to wait before the next start. ok is false if there have been too many.
 func (f *failures) add(at time.Time) (wait time.Duration, ok bool) {
-	kept := (*f)[:0]
-	for _, t := range *f {
-		if at.Sub(t) < failureWindow {
-			kept = append(kept, t)
-		}
+	if f.worked {
+		f.times = slices.DeleteFunc(f.times, func(t time.Time) bool { return at.Sub(t) >= failureWindow })
 	}
-	*f = append(kept, at)
-	if len(*f) >= failureLimit {
+	f.times = append(f.times, at)
+	if len(f.times) >= failureLimit {
 		return 0, false
 	}
 	wait = backoffStart
-	for range len(*f) - 1 {
+	for range len(f.times) - 1 {
 		wait *= backoffFactor
 	}
 	return time.Duration(float64(wait) * (1 + backoffJitter*(2*rand.Float64()-1))), true
+}
+
+// tooMany says how many they are.
+func (f *failures) tooMany() string {
+	if first, last := f.times[0], f.times[len(f.times)-1]; last.Sub(first) >= failureWindow {
+		return fmt.Sprintf("%d times without having been ready", len(f.times))
+	}
+	return fmt.Sprintf("%d times within %v", len(f.times), failureWindow)
 }
 
 // restartable returns why the server cannot start again in this process, or nil. The lock is held.

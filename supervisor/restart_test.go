@@ -85,11 +85,11 @@ func TestPauses(t *testing.T) {
 // Failures count for a minute.
 func TestFailuresDropOut(t *testing.T) {
 	at := func(d time.Duration) time.Time { return time.Unix(0, 0).Add(d) }
-	var f failures
+	f := failures{worked: true}
 	for range 4 {
 		f.add(at(0))
 	}
-	inTime := slices.Clone(f)
+	inTime := failures{times: slices.Clone(f.times), worked: true}
 	if _, ok := inTime.add(at(time.Minute - 1)); ok {
 		t.Error("the fifth failure within a minute is not one too many")
 	}
@@ -98,7 +98,7 @@ func TestFailuresDropOut(t *testing.T) {
 		t.Error("failures that are a minute old count")
 	}
 	jittered(t, wait, 200*time.Millisecond)
-	f = nil
+	f = failures{worked: true}
 	for n := range 100 { // never more than four within a minute
 		if _, ok := f.add(at(time.Duration(n) * 15 * time.Second)); !ok {
 			t.Fatalf("failure %d is one too many", n+1)
@@ -586,4 +586,95 @@ func TestRestartPolicyFlag(t *testing.T) {
 	if err := p.Set("unless-stopped"); err == nil || err.Error() != "unknown restart policy: use never, on-failure or always" || p != RestartAlways {
 		t.Errorf("%v, %v", p, err)
 	}
+}
+
+// A server that has never been ready fails for good with the fifth failure, however long each start takes. Once it has been ready the
+// minute counts.
+func TestSlowFailures(t *testing.T) {
+	for _, way := range ways {
+		if way.ready {
+			continue
+		}
+		t.Run(way.name, func(t *testing.T) {
+			api := restarting(RestartOnFailure, "api")
+			inBubble(t, func(l *life) {
+				for range 4 {
+					time.Sleep(20 * time.Second)
+					way.fail(api)
+					time.Sleep(l.backedOff(api).Wait)
+					l.wantNew("api starting")
+				}
+				time.Sleep(20 * time.Second)
+				way.fail(api)
+				if err := l.end(); err == nil || err.Error() != "api failed: "+way.want+" (it has failed 5 times without having been ready)" {
+					t.Errorf("error %v", err)
+				}
+			}, api)
+			inBubble(t, func(l *life) {
+				becomeReady(api)
+				api.end <- errors.New("boom")
+				for range 20 {
+					time.Sleep(l.backedOff(api).Wait)
+					time.Sleep(20 * time.Second)
+					l.wantNew("api starting")
+					way.fail(api)
+				}
+				l.backedOff(api)
+				l.stop()
+			}, api)
+		})
+	}
+}
+
+// Who asks for a start begins anew: what it was ready for before does not count.
+func TestSlowFailuresByRequest(t *testing.T) {
+	db, api := newPart("db"), restarting(RestartOnFailure, "api", "db")
+	inBubble(t, func(l *life) {
+		becomeReady(db, api)
+		l.fresh()
+		l.ask(askRestart, api)
+		for range 4 {
+			time.Sleep(time.Minute)
+			api.ready <- errors.New("boom")
+			time.Sleep(l.backedOff(api).Wait)
+		}
+		time.Sleep(time.Minute)
+		api.ready <- errors.New("boom")
+		err := l.end()
+		wantCode(t, err, 1)
+		contains(t, fmt.Sprint(err), "it has failed 5 times without having been ready")
+	}, db, api)
+}
+
+// A start that takes long is told of, again and again, with what has been tried: on the screen and in the status.
+func TestSlowStartIsTold(t *testing.T) {
+	api := restarting(RestartOnFailure, "api")
+	inBubble(t, func(l *life) {
+		time.Sleep(quietStart - 1)
+		if said := api.said(); said != "" {
+			t.Errorf("too early: %s", said)
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		contains(t, api.said(), ` W api   is still starting for=15s try=1`)
+		time.Sleep(slowStart)
+		synctest.Wait()
+		contains(t, api.said(), ` W api   is still starting for=1m15s try=1`)
+		api.end <- errors.New("boom")
+		time.Sleep(l.backedOff(api).Wait)
+		time.Sleep(quietStart)
+		synctest.Wait()
+		contains(t, api.said(), `is still starting for=15s try=2 "failed before"=boom`)
+		status := api.actor.Load().status()
+		if tries := status.tries(); tries != "start 2; failed before: boom" {
+			t.Errorf("the status says %q", tries)
+		}
+		becomeReady(api)
+		before := api.said()
+		time.Sleep(time.Hour)
+		if after := api.said(); after != before {
+			t.Errorf("it is told when it is ready: %s", after[len(before):])
+		}
+		l.stop()
+	}, api)
 }

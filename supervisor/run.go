@@ -42,8 +42,14 @@ func (hk *HyperKube) runServers(composite *Server, args []string) error {
 
 // runPlan runs the planned servers until they have ended, or a command has that is run with them.
 func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
-	signals := catchSignals()
-	defer stopSignals(signals)
+	caught := catchSignals()
+	defer stopSignals(caught)
+	var signals <-chan os.Signal
+	if p.job == nil {
+		signals = withoutCopies(caught)
+	} else {
+		signals = p.job.signals(caught)
+	}
 	defer outlive(func() {
 		if p.job == nil { // otherwise it is told
 			p.logs.Program().Zap().Warn("the terminal was closed; the servers go on until SIGTERM", zap.Int("pid", os.Getpid()))
@@ -56,11 +62,8 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 	if err := hk.check(ctx, p); err != nil {
 		return hk.wrongUsage(p.close(err), nil)
 	}
-	if p.job == nil {
-		return hk.serve(ctx, p, n, begin, signals)
-	}
-	err = hk.serve(ctx, p, n, begin, p.job.signals(signals))
-	if err == nil {
+	err = hk.serve(ctx, p, n, begin, signals)
+	if err == nil && p.job != nil {
 		err = hk.report(p.job.result())
 	}
 	return err
@@ -165,6 +168,18 @@ func (hk *HyperKube) check(ctx context.Context, p *Plan) error {
 		s.log.Do(func() { wrong.add(p.locate(s.Check(s.context(ctx), p, s), s)) })
 	}
 	return wrong.err()
+}
+
+// checkAgain has a server that runs, or has run, look at its flags once more, and at files that they name, since somebody wants it to start
+// anew.
+func (p *Plan) checkAgain(ctx context.Context, s *Server) (err error) {
+	if s.Check == nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.log.Do(func() { err = s.Guard(func() error { return s.Check(s.context(ctx), p, s) }) })
+	return p.locate(err, s)
 }
 
 // prepare does all else that comes before the start of the first server: an error here means that nothing was started. What it

@@ -43,7 +43,8 @@ type Server struct {
 
 	// Build, if not nil, makes what Run is going to use and what takes none of the servers that this one needs: it is called as soon as
 	// the server is to start, while those may still be starting, and Run when it has returned and they are ready. An error is a failure
-	// of the server. Both get the same ctx, which may end before Run is called; then it is not. Build is to return soon after that.
+	// of the server. Both get the same ctx, which may end before Run is called; then it is not. Build is to return soon after that. What
+	// it opens has to be released then, too: it follows ctx, or Cleanup closes it. Listeners that Socket has returned are closed anyway.
 	Build func(ctx context.Context, s *Server) error
 
 	// Run is the server. It blocks until ctx ends, and then returns nil or any error: what it returns after ctx ended
@@ -108,7 +109,9 @@ type Server struct {
 	// Defaults gives flags their defaults for this plan, with Default. It must not write or open anything.
 	Defaults func(p *Plan, s *Server) error
 
-	// Check looks for what is wrong with the flags, without changing anything, on disk or in the process.
+	// Check looks for what is wrong with the flags, and with files that they name, without changing anything, on disk or in the process.
+	// It is called again before a start or restart that somebody asks for while the others run, maybe beside Run, and only one at a time:
+	// an error refuses that, and the server stays as it is.
 	Check func(ctx context.Context, p *Plan, s *Server) error
 
 	// Listen opens the sockets that the server will serve on. That one is taken is found before anything is written.
@@ -131,8 +134,13 @@ type Server struct {
 
 	// Restart says whether the server is started again when it has ended without being asked to. Empty means
 	// RestartOnFailure; --NAME.restart overrides it. It is started after a pause of 200 ms, which doubles with each failure, and
-	// not any more when it has failed five times within a minute. Those that need it go on meanwhile.
+	// not any more when it has failed five times within a minute, or five times without having been ready. Those that need it go on
+	// meanwhile.
 	Restart RestartPolicy
+
+	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who has asked is told. It
+	// is for what others need only at the beginning.
+	FailsAlone bool
 
 	// StartsOnce, if not nil, reports whether Run can be called only once in a process, because of what it leaves behind.
 	// Such a server is not started again: when it fails, it has failed for good.
@@ -158,6 +166,7 @@ type Server struct {
 	history []setting
 	log     *logging.Log
 	sockets sockets
+	cleanup cleanup
 	child   *child  // where it runs in a process of its own, seen from the others' one
 	parent  *parent // the same, seen from its own
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func catchSignals() chan os.Signal {
-	c := make(chan os.Signal, 2)
+	c := make(chan os.Signal, 8)
 	signal.Notify(c, os.Interrupt)
 	return c
 }

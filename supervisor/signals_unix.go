@@ -11,7 +11,7 @@ import (
 
 // catchSignals sends the signals that ask the process to stop: Ctrl-C and kill.
 func catchSignals() chan os.Signal {
-	c := make(chan os.Signal, 2)
+	c := make(chan os.Signal, 8) // copies come, too
 	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
 	return c
 }

@@ -10,6 +10,7 @@ import (
 type sockets struct {
 	mu        sync.Mutex
 	byAddress map[[2]string]*socket // by network and address, as they were asked for
+	given     []net.Listener        // to the start of the server that goes on, or is next
 }
 
 // socket is one of them.
@@ -23,12 +24,18 @@ type socket struct {
 // the ones before have been closed. So a server can be restarted without losing its port, and a client that connects
 // meanwhile waits a moment instead of being refused. A port of 0 is any free one, and stays that one.
 //
-// Call it in Listen, so that a port that is taken is found before anything starts, and in Run for the listener to serve on,
-// which Run closes. When the server has been stopped, or has failed, the socket is closed.
-func (s *Server) Socket(network, address string) (net.Listener, error) {
+// Call it in Listen, so that a port that is taken is found before anything starts, and in Build or Run for the listener to serve on. It is
+// closed, if Run has not done that, when the start of the server has ended that it was for, whether Run was called or not. When the
+// server has been stopped, or has failed, the socket is closed.
+func (s *Server) Socket(network, address string) (l net.Listener, err error) {
 	k := &s.sockets
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	defer func() {
+		if err == nil {
+			k.given = append(k.given, l)
+		}
+	}()
 	key := [2]string{network, address}
 	so := k.byAddress[key]
 	if so == nil {
@@ -57,6 +64,16 @@ func (s *Server) Socket(network, address string) (net.Listener, error) {
 	}
 	defer f.Close()
 	return net.FileListener(f)
+}
+
+// closeGiven closes the listeners that a start of the server has got, and that it has left open.
+func (k *sockets) closeGiven() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, l := range k.given {
+		_ = l.Close() // it is closed already, if all went well
+	}
+	k.given = nil
 }
 
 // closeSockets closes the server's sockets. What has a listener on one of them still can use it.

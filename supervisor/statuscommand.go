@@ -85,6 +85,9 @@ func (f *statusFlags) await(ctx context.Context, c *client) error {
 		defer cancel()
 	}
 	lacking := errors.New(c.program + " has not answered yet")
+	impatient := *c // it asks again and again anyway
+	impatient.patience = 0
+	c = &impatient
 	for seen := false; ; {
 		s, err := c.status(ctx)
 		switch {
@@ -96,10 +99,9 @@ func (f *statusFlags) await(ctx context.Context, c *client) error {
 			}
 		case ctx.Err() != nil: // below
 		case errors.Is(err, errNotRunning) && f.wait == "stopped":
+			return nil
+		case errors.Is(err, errNoSocket):
 			// At the very end it answers no more, but the folder is still its own: the next run would be refused.
-			if !held(c.plan, c.program) {
-				return nil
-			}
 			lacking = errors.New("it is about to end, or has just begun")
 		case errors.Is(err, errNotRunning) && !seen:
 			lacking = errors.New(c.program + " has not begun to run")
@@ -132,8 +134,11 @@ func (f *statusFlags) there(s *Status) (over bool, lacking error) {
 			continue
 		}
 		text := fmt.Sprintf("%s is %v", server.Name, server.State)
-		if server.Error != "" {
+		switch {
+		case server.Error != "":
 			text += ": " + server.Error
+		case server.tries() != "":
+			text += " (" + server.tries() + ")"
 		}
 		not = append(not, text)
 		over = over || server.State == Failed
@@ -179,8 +184,11 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 				string(server.Isolation), strconv.Itoa(server.pid(s)), server.LogLevel)
 		}
 		what := visibleWord(server.Address)
-		if server.Error != "" {
+		switch {
+		case server.Error != "":
 			what = oneLine(errors.New(server.Error))
+		case server.tries() != "":
+			what = oneLine(errors.New(server.tries()))
 		}
 		fmt.Fprintln(table, strings.Join(append(columns, what), "\t"))
 	}
@@ -202,6 +210,14 @@ func (s *ServerStatus) pid(run *Status) int {
 		return s.PID
 	}
 	return run.PID
+}
+
+// tries says of a server that is starting again after a failure which start it is, and why the one before failed.
+func (s *ServerStatus) tries() string {
+	if s.State != Starting || s.LastFailure == nil {
+		return ""
+	}
+	return fmt.Sprintf("start %d; failed before: %s", s.Restarts+1, s.LastFailure.Error)
 }
 
 func startTime(s ServerStatus) string {

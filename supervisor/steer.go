@@ -32,6 +32,8 @@ type wish struct {
 	actors []*actor
 	starts []int  // of each, before
 	ended  []bool // likewise
+
+	refused error // why some of those that were named were not asked
 }
 
 // askFor notes what is wanted of these servers, and of those that are in it with them: a stop stops what needs the server
@@ -39,20 +41,9 @@ type wish struct {
 func (g *group) askFor(what ask, named ...*actor) (*wish, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closing {
-		return nil, errClosing
-	}
-	w := &wish{ask: what}
-	for _, a := range named {
-		w.add(a)
-	}
-	for _, a := range w.actors {
-		anew := what == askRestart || what == askStart && (a.state.Ended() || a.state == Stopping || a.ending())
-		if anew && (a.starts > 0 || a.stillRuns()) {
-			if err := a.restartable(); err != nil {
-				return nil, err
-			}
-		}
+	w, err := g.wish(what, named)
+	if err != nil {
+		return nil, err
 	}
 	for _, a := range w.actors {
 		w.starts, w.ended = append(w.starts, a.starts), append(w.ended, a.state.Ended())
@@ -68,6 +59,99 @@ func (g *group) askFor(what ask, named ...*actor) (*wish, error) {
 		a.changed()
 	}
 	return w, nil
+}
+
+// wish is what is asked for, or why it cannot be. The lock is held.
+func (g *group) wish(what ask, named []*actor) (*wish, error) {
+	if g.closing {
+		return nil, errClosing
+	}
+	w := &wish{ask: what}
+	for _, a := range named {
+		w.add(a)
+	}
+	for _, a := range w.actors {
+		if a.startsAnew(what) && (a.starts > 0 || a.stillRuns()) {
+			if err := a.restartable(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return w, nil
+}
+
+// startsAnew reports whether the server will start if that is asked of it. The lock is held.
+func (a *actor) startsAnew(what ask) bool {
+	switch what {
+	case askRestart:
+		return true
+	case askStart:
+		return a.state.Ended() || a.state == Stopping || a.state == Backoff || a.ending()
+	}
+	return false
+}
+
+// request is askFor, for somebody who wants to be told what is wrong before anything is touched: check looks at each server that is to
+// start anew. If it refuses one, none is restarted; and of those that are to start, the others do, unless they need that one.
+func (g *group) request(what ask, check func(*Server) error, named ...*actor) (*wish, error) {
+	g.mu.Lock()
+	w, err := g.wish(what, named)
+	var anew []*actor
+	was := map[*actor]State{}
+	if err == nil {
+		for _, a := range w.actors {
+			if a.startsAnew(what) {
+				anew, was[a] = append(anew, a), a.state
+			}
+		}
+	}
+	g.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	refused := map[*actor]bool{}
+	var reasons []error
+	for _, a := range anew {
+		if err := g.checkOne(check, a.s); err != nil {
+			refused[a] = true
+			reasons = append(reasons, notAsked(what, a.s.Name(), was[a], err))
+		}
+	}
+	var asked []*actor
+	for _, a := range named {
+		alone := &wish{ask: what}
+		alone.add(a)
+		if !slices.ContainsFunc(alone.actors, func(a *actor) bool { return refused[a] }) {
+			asked = append(asked, a)
+		}
+	}
+	if len(reasons) > 0 && (what == askRestart || len(asked) == 0) {
+		return nil, errors.Join(reasons...)
+	}
+	if w, err = g.askFor(what, asked...); err == nil {
+		w.refused = errors.Join(reasons...)
+	}
+	return w, err
+}
+
+// checkOne checks one server at a time, whoever wants it.
+func (g *group) checkOne(check func(*Server) error, s *Server) error {
+	g.checking.Lock()
+	defer g.checking.Unlock()
+	return check(s)
+}
+
+// notAsked says that a check has refused a server.
+func notAsked(what ask, name string, state State, why error) error {
+	word := map[ask]string{askStart: "started", askRestart: "restarted"}[what]
+	text := " " + why.Error()
+	if all := each(why); len(all) > 1 {
+		text = ""
+		for _, err := range all {
+			text += "\n  " + err.Error()
+		}
+	}
+	return fmt.Errorf("%s is not %s, and stays %v:%s", name, word, state, text)
 }
 
 // add adds a server, and those that come with it.
@@ -90,7 +174,7 @@ func (w *wish) add(a *actor) {
 
 // await waits until the wish has come to pass, or cannot any more: then the error says why.
 func (g *group) await(ctx context.Context, w *wish) error {
-	var errs []error
+	errs := []error{w.refused}
 	for i, a := range w.actors {
 		var err error
 		if !g.until(ctx, func() bool {

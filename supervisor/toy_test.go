@@ -52,10 +52,11 @@ func toyBinary() *HyperKube {
 	hk.AddServer(&Server{SimpleUsage: "stubborn", Long: "It does not stop, and has the run ended by force.",
 		Run: func(ctx context.Context, _ *Server, _ []string) error {
 			<-ctx.Done()
-			if err := signalSelf(syscall.SIGINT); err != nil {
-				panic(err)
+			for ; ; time.Sleep(10 * time.Millisecond) { // what comes within a second is the signal that it ends by
+				if err := signalSelf(syscall.SIGINT); err != nil {
+					panic(err)
+				}
 			}
-			select {}
 		},
 		Ready: func(context.Context, *Server) error { return signalSelf(syscall.SIGTERM) }})
 	hk.AddServer(newPuppet())

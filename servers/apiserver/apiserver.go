@@ -36,7 +36,7 @@ const upstream = "kube-apiserver"
 
 // New returns the server. It makes the cluster's keys.
 func New(c *cluster.Cluster) *supervisor.Server {
-	a := &apiserver{cluster: c, started: component.NewHandoff[chan struct{}]()}
+	a := &apiserver{cluster: c, started: component.NewHandoff[chan struct{}](), making: make(chan struct{}, 1)}
 	return &supervisor.Server{
 		SimpleUsage: Name,
 		Aliases:     []string{upstream},
@@ -81,6 +81,7 @@ type apiserver struct {
 	cluster *cluster.Cluster
 	started component.Handoff[chan struct{}] // closed when this start can be used
 	next    *chain                           // made by build, for run
+	making  chan struct{}                    // has something as long as there is a chain
 }
 
 // defaults are those of a cluster on one machine that is not open to the world. Upstream's are for a component whose
@@ -203,6 +204,9 @@ func check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error 
 		return errors.New("--apiserver.tls-cert-file and --apiserver.tls-private-key-file belong together: give both, or neither")
 	}
 	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
+		return err
+	}
+	if err := checkStores(s, o.Etcd); err != nil {
 		return err
 	}
 	completed, err := o.Complete(ctx)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"net"
+	"strings"
 	"time"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -27,7 +30,7 @@ type chain struct {
 	prepared interface{ Run(context.Context) error }
 	hooks    *earlyHooks
 	releases []func() // what is to be called at the end
-	take     func() bool
+	ran      bool     // it has destroyed itself then
 }
 
 func (c *chain) release() {
@@ -35,33 +38,68 @@ func (c *chain) release() {
 	for _, release := range c.releases {
 		release()
 	}
+	if !c.ran && c.server != nil {
+		c.server.GenericAPIServer.Destroy()
+	}
 }
 
+// build makes the chain for the next start. Upstream waits for etcd meanwhile, for 20 seconds if that does not answer, and cannot be
+// interrupted (k8s.io/apiserver/pkg/storage/storagebackend/factory): a stop does not wait for that, but the next start does.
 func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
+	select {
+	case a.making <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	c := &chain{usable: make(chan struct{})}
 	c.ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
-	if err := c.make(a, s); err != nil {
+	release := func() {
 		c.release()
+		<-a.making
+	}
+	socket, err := a.cluster.TakeListener(s)
+	if err != nil {
+		release()
 		return err
 	}
-	a.next = c
-	c.take = context.AfterFunc(ctx, func() { // it is not run
-		c.release()
-		c.server.GenericAPIServer.Destroy()
-	})
-	return nil
+	made := make(chan error, 1)
+	go func() {
+		err := errors.New("the goroutine that makes it was ended")
+		defer func() { made <- err }()
+		err = s.Guard(func() error { return c.make(s, socket) })
+	}()
+	select {
+	case err := <-made:
+		a.next = c
+		s.Cleanup(func() {
+			a.next = nil // what it holds is not to stay
+			release()
+		})
+		return explain(err, s)
+	case <-ctx.Done():
+		go func() {
+			<-made
+			release()
+		}()
+		return ctx.Err()
+	}
 }
 
-func (c *chain) make(a *apiserver, s *supervisor.Server) error {
+// explain says where etcd does not answer. Upstream's errors wrap nothing, and tell by their text alone.
+func explain(err error, s *supervisor.Server) error {
+	if err == nil || !strings.Contains(err.Error(), "etcd grpc connection not ready") {
+		return err
+	}
+	return fmt.Errorf("etcd does not answer at %s, where --apiserver.etcd-servers says that it is: %w",
+		strings.Trim(s.Value("etcd-servers"), "[]"), err)
+}
+
+func (c *chain) make(s *supervisor.Server, socket net.Listener) error {
 	o, err := newOptions(s)
 	if err != nil {
 		return err
 	}
 	c.hooks = startHooks(c.ctx, o.Authorization.Modes)
-	socket, err := a.cluster.TakeListener(s)
-	if err != nil {
-		return err
-	}
 	if socket != nil {
 		l := newListener(socket)
 		c.releases = append(c.releases, l.closeConns)
@@ -134,11 +172,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 
 func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) error {
 	c := a.next
-	a.next = nil // what it holds is not to stay when it has ended
-	if !c.take() {
-		return ctx.Err()
-	}
-	defer c.release()
+	c.ran = true
 	defer a.started.Put(c.usable)()
 	defer c.endWith(ctx)()
 	go c.hooks.serve(s.Logger())

@@ -174,12 +174,12 @@ func (m *controllerManager) build(ctx context.Context, s *supervisor.Server) err
 		return err
 	}
 	m.next = config.Complete()
+	s.Cleanup(func() { m.next = nil }) // what it holds is not to stay when it has ended
 	return nil
 }
 
 func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []string) error {
 	config := m.next
-	m.next = nil // what it holds is not to stay when it has ended
 	if s.Value("use-service-account-credentials") == "true" {
 		if err := makeAccounts(ctx, config.Kubeconfig); err != nil && ctx.Err() == nil {
 			s.Logger().Warn("the service accounts of the controllers are made one by one", zap.Error(err))

@@ -30,15 +30,15 @@ const applyFlag = "apply"
 
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
-	m := &manifests{cluster: c, applied: component.NewHandoff[string]()}
+	m := &manifests{cluster: c, applied: component.NewHandoff[string](), kept: objects.Kept{}}
 	// What is selected starts first, but does not join because of this one.
 	never := func(*supervisor.Server) bool { return false }
 	return &supervisor.Server{
 		SimpleUsage: Name,
 		Long: "Applies manifests, as `kubectl apply --server-side` does: it joins where --apply names some, and is ready when all are " +
 			"applied, CustomResourceDefinitions first. --apply names a file; a folder, of which the files *.yaml, *.yml and *.json are read, or " +
-			"which is built if it has a kustomization; or standard input, as `-`. What the API refuses ends the run. Nothing is deleted that is not in them any " +
-			"more, and what they start is not waited for. `km restart manifests` applies them again.",
+			"which is built if it has a kustomization; or standard input, as `-`. What the API refuses when km starts ends the run. Nothing is deleted that is not in them " +
+			"any more, and what they start is not waited for. `km restart manifests` reads and applies them again, and says what is wrong then.",
 		AddFlags:     addFlags,
 		ProcessFlags: []string{applyFlag},
 		JoinsWith:    []string{applyFlag},
@@ -56,6 +56,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Ready:    m.ready,
 		Address:  m.address,
 		Restart:  supervisor.RestartNever, // what is refused once is refused again
+		// The others have what was applied at the beginning.
+		FailsAlone: true,
 	}
 }
 
@@ -64,8 +66,9 @@ type manifests struct {
 	cluster *cluster.Cluster
 	applied component.Handoff[string]
 
-	input   []byte           // standard input, which can be read once
-	checked []objects.Object // what Check has read: the first start applies that, and nothing that has not been checked
+	reading sync.Mutex       // guards these two
+	kept    objects.Kept     // what can be read once
+	checked []objects.Object // what Check has read: the next start applies that, and nothing that has not been checked
 
 	mu       sync.Mutex
 	location string // for the table
@@ -106,7 +109,8 @@ func paths(s *supervisor.Server, kubeconfigFlag string) ([]string, error) {
 	return paths, nil
 }
 
-// check reads all that is to be applied. What is wrong there is no wrong usage: the exit code is 1.
+// check reads all that is to be applied, also before a restart: what is wrong then is refused, and what has been applied stays. It is no
+// wrong usage: the exit code is 1.
 func (m *manifests) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	paths, err := paths(s, Name+".kubeconfig")
 	if err != nil {
@@ -115,34 +119,47 @@ func (m *manifests) check(_ context.Context, p *supervisor.Plan, s *supervisor.S
 	if err := cluster.CheckKubeconfig(s); err != nil {
 		return err
 	}
-	if slices.Contains(paths, objects.StandardInput) {
-		switch {
-		case p.OnlyCheck: // it is not there, or something else
-			paths = slices.DeleteFunc(paths, func(path string) bool { return path == objects.StandardInput })
-		case s.Isolation == supervisor.IsolationProcess:
-			return errors.New("--apply=-: a process of its own cannot read standard input: name a file, or leave --manifests.isolation out")
-		default:
-			if err := m.readInput(); err != nil {
-				return err
-			}
+	m.reading.Lock()
+	defer m.reading.Unlock()
+	switch pipe := slices.IndexFunc(paths, objects.IsPipe); {
+	case p.OnlyCheck: // standard input is not there, or something else
+		paths = slices.DeleteFunc(paths, func(path string) bool { return path == objects.StandardInput })
+	case pipe >= 0 && s.Isolation == supervisor.IsolationProcess:
+		what := "a pipe"
+		if paths[pipe] == objects.StandardInput {
+			what = "standard input"
+		}
+		return fmt.Errorf("--apply=%s: a process of its own cannot read %s: name a file, or leave --manifests.isolation out", paths[pipe], what)
+	default:
+		if err := m.readInput(paths); err != nil {
+			return err
 		}
 	}
-	all, wrong := objects.Read(paths, m.input)
+	all, wrong := objects.Read(paths, m.kept)
+	if len(wrong) == 0 {
+		m.checked = all
+		return nil
+	}
 	for i, err := range wrong {
 		wrong[i] = &supervisor.ExitError{Code: 1, Err: err}
 	}
-	m.checked = all
 	return errors.Join(wrong...)
 }
 
-// readInput reads standard input.
-func (m *manifests) readInput() (err error) {
+// readInput reads standard input, if it is among the paths, and has not been read. The lock is held.
+func (m *manifests) readInput(paths []string) error {
+	const name = objects.StandardInput
+	if _, ok := m.kept[name]; ok || !slices.Contains(paths, name) {
+		return nil
+	}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		return errors.New("--apply=-: standard input is a terminal: pipe manifests into it")
 	}
-	if m.input, err = io.ReadAll(os.Stdin); err != nil {
+	input, err := io.ReadAll(os.Stdin)
+	if err != nil {
 		return fmt.Errorf("--apply=-: standard input cannot be read: %w", err)
 	}
+	m.kept[name] = input
 	return nil
 }
 
@@ -158,15 +175,15 @@ func (m *manifests) take(s *supervisor.Server) (all []objects.Object, from []str
 	if from, err = paths(s, "kubeconfig"); err != nil {
 		return nil, nil, err
 	}
+	m.reading.Lock()
+	defer m.reading.Unlock()
 	if all, m.checked = m.checked, nil; all != nil {
 		return all, from, nil
 	}
-	if slices.Contains(from, objects.StandardInput) && m.input == nil { // where the process is this one server, nothing is checked before
-		if err := m.readInput(); err != nil {
-			return nil, nil, err
-		}
+	if err := m.readInput(from); err != nil { // where the process is this one server, nothing is checked before
+		return nil, nil, err
 	}
-	all, wrong := objects.Read(from, m.input)
+	all, wrong := objects.Read(from, m.kept)
 	return all, from, several("errors in the manifests", wrong)
 }
 

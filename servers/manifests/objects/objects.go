@@ -50,37 +50,59 @@ func (o Object) String() string {
 // extensions are those of the files in a folder that are read, as with kubectl.
 var extensions = []string{".json", ".yaml", ".yml"}
 
+// Kept are the texts of what can be read once, by its path: StandardInput, which the caller reads, and pipes.
+type Kept map[string][]byte
+
 // Read returns the objects of all paths, in order. A path is a file; a folder, of which the files named *.yaml, *.yml and *.json
 // are read, in the order of their names, and no folders in it; a folder with a kustomization, which is built; or StandardInput, whose
-// text is given. Each of the errors is one thing that is wrong, with its place, and all are told that are found.
-func Read(paths []string, input []byte) (all []Object, wrong []error) {
+// text is kept. The text of a pipe is added to kept, and taken from there the next time. Each of the errors is one thing that is wrong,
+// with its place, and all are told that are found.
+func Read(paths []string, kept Kept) (all []Object, wrong []error) {
 	for _, path := range paths {
-		found, errs := readPath(path, input)
+		found, errs := readPath(path, kept)
 		all, wrong = append(all, found...), append(wrong, errs...)
 	}
 	return all, wrong
 }
 
-func readPath(path string, input []byte) (found []Object, wrong []error) {
+func readPath(path string, kept Kept) (found []Object, wrong []error) {
 	if path == StandardInput {
-		found, wrong = parse("standard input", input)
+		found, wrong = parse("standard input", kept[path])
 		if len(found)+len(wrong) == 0 {
 			wrong = append(wrong, errors.New("--apply=-: there are no manifests in standard input; pipe some into it (--config - reads it to its end, too)"))
 		}
 		return found, wrong
 	}
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, []error{fmt.Errorf("--apply=%s: %w; name a file, a folder, or - for standard input", path, reason(err))}
-	case info.IsDir():
-		return readFolder(path)
+	text, read := kept[path]
+	if !read {
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
+			return nil, []error{fmt.Errorf("--apply=%s: %w; name a file, a folder, or - for standard input", path, reason(err))}
+		case info.IsDir():
+			return readFolder(path)
+		}
+		if text, err = os.ReadFile(path); err != nil {
+			return nil, []error{fmt.Errorf("%s: %w", path, reason(err))}
+		}
+		if !info.Mode().IsRegular() {
+			kept[path] = text
+		}
 	}
-	found, wrong = readFile(path)
+	found, wrong = parse(path, text)
 	if len(found)+len(wrong) == 0 {
 		wrong = append(wrong, fmt.Errorf("--apply=%s: there are no manifests in it; name another file", path))
 	}
 	return found, wrong
+}
+
+// IsPipe reports whether a path names what can be read once, such as a pipe of the shell's <(COMMAND), or is StandardInput.
+func IsPipe(path string) bool {
+	if path == StandardInput {
+		return true
+	}
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir() && !info.Mode().IsRegular()
 }
 
 func readFile(path string) ([]Object, []error) {

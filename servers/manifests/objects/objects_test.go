@@ -27,7 +27,7 @@ func tree(t *testing.T, files map[string]string) {
 
 // read is what Read returns, as text: a line for each object, and for each error.
 func read(paths []string, input string) (lines []string) {
-	all, wrong := Read(paths, []byte(input))
+	all, wrong := Read(paths, Kept{StandardInput: []byte(input)})
 	for _, o := range all {
 		lines = append(lines, fmt.Sprintf("%s: %v", o.At(), o))
 	}
@@ -230,5 +230,31 @@ func TestEncodings(t *testing.T) {
 	tree(t, map[string]string{"kustomization.yaml": inUTF16("resources: [f.yaml]\n"), "f.yaml": inUTF16(configMap("a"))})
 	if diff := cmp.Diff([]string{"kustomization.yaml: ConfigMap a"}, read([]string{"."}, "")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What comes through a pipe is there once, and is kept.
+func TestPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	name := fmt.Sprintf("/dev/fd/%d", r.Fd())
+	if _, err := w.WriteString(configMap("a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !IsPipe(name) || IsPipe(t.TempDir()) || IsPipe("none") {
+		t.Error("what is a pipe is not known")
+	}
+	kept := Kept{}
+	for range 2 {
+		all, wrong := Read([]string{name}, kept)
+		if len(all) != 1 || len(wrong) != 0 || all[0].At() != name+":1" {
+			t.Errorf("%v, %v", all, wrong)
+		}
 	}
 }

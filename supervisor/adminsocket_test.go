@@ -1,0 +1,117 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A socket that somebody removes, or replaces, while servers run is opened anew, and commands wait for it.
+func TestSocketIsOpenedAnew(t *testing.T) {
+	for name, change := range map[string]func(path string) error{
+		"removed":  os.Remove,
+		"replaced": func(path string) error { return errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o600)) },
+	} {
+		for _, long := range []string{"", strings.Repeat("a-long-name-", 10)} { // then it is a link
+			t.Run(name+long, func(t *testing.T) {
+				hk := newHyperKube(t, steady("db"))
+				if long != "" {
+					t.Setenv("XDG_STATE_HOME", filepath.Join(os.Getenv("XDG_STATE_HOME"), long))
+				}
+				s := serveArgs(t, hk, func(*group) {})
+				s.await("db", Ready)
+				s.http.http.CloseIdleConnections()
+				for range 2 {
+					if err := change(s.p.admin.path); err != nil {
+						t.Fatal(err)
+					}
+					if name == "replaced" { // commands find nobody there, and cannot know what it is
+						s.awaitSocket()
+					}
+					out, err := call(hk, "hk", "status")
+					if err != nil {
+						t.Fatal(err)
+					}
+					contains(t, out, "db       ready")
+					if info, err := os.Stat(s.p.admin.path); err != nil || info.Mode().Perm() != 0o600 {
+						t.Errorf("it is for others, too: %v, %v", info, err)
+					}
+				}
+				if err := s.stop(); err != nil {
+					t.Error(err)
+				}
+				if _, err := os.Lstat(s.p.admin.path); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("the socket is left behind: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// awaitSocket waits until there is a socket.
+func (s *served) awaitSocket() {
+	for deadline := time.Now().Add(ioLimit); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if info, err := os.Stat(s.p.admin.path); err == nil && info.Mode()&os.ModeSocket != 0 {
+			return
+		}
+	}
+	s.t.Fatal("there is no socket")
+}
+
+// A run that cannot be asked is not said to be none: it is named.
+func TestRunWithoutSocket(t *testing.T) {
+	hk := newHyperKube(t, steady("db"))
+	p := locate(t, hk)
+	release, err := hk.hold(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := hk.connect(p)
+	c.patience = 0
+	_, err = c.status(context.Background())
+	want := "hk runs (process " + strconv.Itoa(os.Getpid()) + "), but its socket is gone: " + p.Path("hk.sock") +
+		"; try again, or end it with `kill " + strconv.Itoa(os.Getpid()) + "`"
+	if err == nil || err.Error() != want || errors.Is(err, ErrNotRunning) {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = c.status(context.Background()); !errors.Is(err, ErrNotRunning) {
+		t.Error(err)
+	}
+}
+
+// What is in a folder that has taken the place of the run's own is another run's.
+func TestSocketOfAnotherRunIsLeftAlone(t *testing.T) {
+	hk := newHyperKube(t, steady("db"))
+	s := serveArgs(t, hk, func(*group) {})
+	s.await("db", Ready)
+	moved := s.p.DataDir + ".moved"
+	if err := os.Rename(s.p.DataDir, moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(s.p.DataDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	other := s.p.Path("hk.sock")
+	if err := os.WriteFile(other, []byte("another one's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	screen := s.hk.Out().(*lockedBuffer)
+	for deadline := time.Now().Add(ioLimit); time.Now().Before(deadline) && !strings.Contains(screen.String(), "another one has taken its place"); time.Sleep(time.Millisecond) {
+		s.p.logs.Flush()
+	}
+	contains(t, screen.String(), "another one has taken its place")
+	if text, err := os.ReadFile(other); err != nil || string(text) != "another one's" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := errors.Join(os.RemoveAll(s.p.DataDir), os.Rename(moved, s.p.DataDir)); err != nil {
+		t.Fatal(err)
+	}
+}
