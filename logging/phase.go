@@ -37,7 +37,7 @@ func (l *Log) Settle() {
 
 func (l *Log) release(d *display) {
 	for _, line := range l.held {
-		if !d.queue.put(line) {
+		if !d.show(l, line) {
 			l.counts.lost.Add(1)
 		}
 	}

@@ -299,7 +299,6 @@ func (a *actor) live() {
 const quietStart = 15 * time.Second
 
 func (a *actor) becomeReady() {
-	a.log().SetPhase(logging.Running)
 	address := ""
 	if a.s.Address != nil {
 		address = a.s.Address(a.s)
@@ -307,6 +306,7 @@ func (a *actor) becomeReady() {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
 	a.address = address
+	a.showReady() // before the event: who reads that may expect it
 	a.to(Ready, nil, 0)
 }
 
