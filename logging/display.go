@@ -42,7 +42,7 @@ func (d *display) put(l *Log, line []byte) bool {
 		return d.queue.put(line)
 	case l.phase == Running:
 		return d.show(l, line)
-	case l.phase == Starting:
+	case l.phase == Starting || l.phase == Started:
 		if len(l.held) == heldLines {
 			l.held = l.held[1:]
 		}

@@ -11,6 +11,7 @@ func (a *actor) showReady() {
 	}
 	for _, other := range a.group.actors {
 		if other != a && other.first.ready.IsZero() {
+			a.log().SetPhase(logging.Started)
 			return
 		}
 	}

@@ -37,6 +37,7 @@ type Cluster struct {
 	endpoint string             // the apiserver's, as URL
 	trust    []byte             // certificates by which clients know the apiserver
 	pki      *pki
+	location string // of the plan: by which commands find the cluster
 }
 
 // socket is where a server is to serve.

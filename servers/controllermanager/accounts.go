@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"golang.org/x/sync/errgroup"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,6 +12,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/supervisor"
 )
 
 // accountWorkers is how many make service accounts at a time.
@@ -45,4 +49,24 @@ func makeAccounts(ctx context.Context, config *rest.Config) error {
 		}
 	}
 	return g.Wait()
+}
+
+// anyController is the service account of a controller that is on in any case.
+const anyController = "namespace-controller"
+
+// awaitTokens waits until the controllers can get tokens for their service accounts, if that is refused. Upstream gives up after some
+// seconds, and then ends the process.
+func (m *controllerManager) awaitTokens(ctx context.Context, s *supervisor.Server, config *rest.Config) error {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	return m.cluster.Insist(ctx, s, func(ctx context.Context) error {
+		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceSystem).CreateToken(ctx, anyController,
+			&authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		if !cluster.Refused(err) {
+			return nil // whatever it is, upstream has its own way with it
+		}
+		return err
+	})
 }
