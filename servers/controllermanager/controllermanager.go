@@ -181,10 +181,7 @@ func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []s
 	config := m.next
 	m.next = nil // what it holds is not to stay when it has ended
 	if s.Value("use-service-account-credentials") == "true" {
-		if err := makeAccounts(ctx, config.Kubeconfig); err != nil && ctx.Err() == nil {
-			s.Logger().Warn("the service accounts of the controllers are made one by one", zap.Error(err))
-		}
-		if err := m.awaitTokens(ctx, s, config.Kubeconfig); err != nil {
+		if err := m.prepareAccounts(ctx, s, config.Kubeconfig); err != nil {
 			return err
 		}
 	}
