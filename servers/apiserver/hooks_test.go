@@ -148,7 +148,7 @@ func TestEarlyHooksOfAFile(t *testing.T) {
 func TestRefusedHook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answers := make(chan string, 2)
-		early := startHooks(t.Context(), []string{"Node"})
+		early := &earlyHooks{ctx: t.Context(), results: map[string]chan error{}, open: make(chan struct{}), refused: make(chan struct{})}
 		early.server = inProcess{handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			message := <-answers
