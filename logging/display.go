@@ -11,7 +11,8 @@ import (
 type display struct {
 	renderer *Renderer
 	queue    *queue
-	mu       sync.Mutex // guards phase and held of each Log
+	mu       sync.Mutex // guards phase and held of each Log, and repeats
+	repeats  repeats
 }
 
 func newDisplay(c Config, ls *Logs) *display {
@@ -25,6 +26,7 @@ func newDisplay(c Config, ls *Logs) *display {
 	d := &display{
 		renderer: &Renderer{Format: c.Format, Color: c.Color},
 		queue:    newQueue("standard error", t.tell),
+		repeats:  repeats{},
 	}
 	d.queue.open(&rendering{renderer: d.renderer, out: c.Out})
 	return d
@@ -36,9 +38,11 @@ func (d *display) put(l *Log, line []byte) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case l.phase == Running || l.all.Load():
+	case l.all.Load():
 		return d.queue.put(line)
-	case l.phase == Starting:
+	case l.phase == Running:
+		return d.show(l, line)
+	case l.phase == Starting || l.phase == Started:
 		if len(l.held) == heldLines {
 			l.held = l.held[1:]
 		}

@@ -139,7 +139,10 @@ func (l *Log) enabledIn(level zapcore.Level, file string) bool {
 
 // shown reports whether lines of that level are for Config.Out.
 func (l *Log) shown(level zapcore.Level) bool {
-	return l.logs.display != nil && (level >= zapcore.WarnLevel || l.all.Load())
+	if l.logs.display == nil || l.all.Load() {
+		return l.logs.display != nil
+	}
+	return level >= zapcore.WarnLevel && (!l.logs.config.Quiet || l == l.logs.program)
 }
 
 // write writes one line. v is the verbosity of a line of info level; enc has the fields that its logger has already.

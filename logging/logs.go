@@ -25,8 +25,11 @@ type Config struct {
 	Color bool
 	// Brief keeps from Out all but warnings and errors, and of these what servers say while they start and stop
 	// (Log.SetPhase), unless a start fails: they complain much about what is not there yet, and about what has been closed
-	// under them. Log.ShowAll lifts it for one Log.
+	// under them. What the same place in the code says again and again is shown once, and then how often it was said.
+	// Log.ShowAll lifts it for one Log.
 	Brief bool
+	// Quiet keeps from Out what servers say, where Brief is set: only what the program itself says is left of it.
+	Quiet bool
 	// Level is the least severe level that is written, for each Log that is not set otherwise. Default: info.
 	Level zapcore.Level
 	// Files says that Log.Open or Log.Discard will be called for each Log. What is written before is kept for the file.

@@ -7,6 +7,7 @@ type Phase int
 const (
 	Running  Phase = iota // its lines are shown; so it is from the beginning
 	Starting              // they are held until it is known whether the start succeeds
+	Started               // it runs, but others do not yet: they are held until these do, or it fails
 	Ending                // it has been asked to stop: they are left out
 )
 
@@ -25,11 +26,15 @@ func (l *Log) Release() {
 }
 
 // Settle is for some time after a start. If the server is still starting, its lines are released: somebody will want to
-// know why. Otherwise what is held from the start is forgotten; the file has it.
+// know why. Otherwise what is held from the start is forgotten; the file has it. What it says from then on is shown, even if others
+// are still starting.
 func (l *Log) Settle() {
 	l.onDisplay(func(d *display) {
-		if l.phase == Starting {
+		switch l.phase {
+		case Starting:
 			l.release(d)
+		case Started:
+			l.phase = Running
 		}
 		l.held = nil
 	})
@@ -37,7 +42,7 @@ func (l *Log) Settle() {
 
 func (l *Log) release(d *display) {
 	for _, line := range l.held {
-		if !d.queue.put(line) {
+		if !d.show(l, line) {
 			l.counts.lost.Add(1)
 		}
 	}

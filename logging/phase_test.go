@@ -27,6 +27,10 @@ func TestBrief(t *testing.T) {
 		{"a start that takes long", true, (*Log).Settle, mine + held + up},
 		{"a start that fails", true, (*Log).Release, mine + held + up},
 		{"a start that fails is told of once", true, func(db *Log) { db.Release(); db.Release() }, mine + held + up},
+		{"a start that succeeds before others", true, func(db *Log) { db.SetPhase(Started) }, mine},
+		{"a start that succeeds, and others take long", true, func(db *Log) { db.SetPhase(Started); db.Zap().Warn("slow"); db.Settle() }, mine + up},
+		{"a start that succeeds, and a failure before others have started", true, func(db *Log) { db.SetPhase(Started); db.Zap().Warn("slow"); db.Release() },
+			mine + held + "W db    slow\n" + up},
 		{"a start that is given up", true, func(db *Log) { db.SetPhase(Ending) }, mine},
 		{"a start that is given up, and fails", true, func(db *Log) { db.SetPhase(Ending); db.Release() }, mine + held + up},
 		{"a second start that succeeds", true, func(db *Log) {
@@ -120,7 +124,7 @@ func TestHeldLinesAreBounded(t *testing.T) {
 	db := ls.Server("db")
 	db.SetPhase(Starting)
 	for n := range heldLines + 10 {
-		db.Zap().Warn("x", zap.Int("n", n))
+		db.Zap().WithOptions(zap.WithCaller(false)).Warn("x", zap.Int("n", n)) // each is another one
 	}
 	db.Release()
 	got := written(ls, out)

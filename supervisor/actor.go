@@ -301,7 +301,6 @@ func (a *actor) live() {
 }
 
 func (a *actor) becomeReady() {
-	a.log().SetPhase(logging.Running)
 	address := ""
 	if a.s.Address != nil {
 		address = a.s.Address(a.s)
@@ -309,6 +308,7 @@ func (a *actor) becomeReady() {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
 	a.address = address
+	a.showReady() // before the event: who reads that may expect it
 	a.to(Ready, nil, 0)
 }
 

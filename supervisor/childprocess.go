@@ -130,6 +130,10 @@ func (c *child) listen(p *childProcess) {
 		case r.CloseSockets:
 			c.s.closeSockets()
 			p.order(childOrder{SocketsClosed: true})
+		case r.Hindered != "":
+			c.s.Hindered(errors.New(r.Hindered))
+		default:
+			c.s.Hindered(nil)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Event is one change of a server's state. Log, table, admin API and tests all read events; nothing else tells of changes.
+// Event is one change of a server's state, or what hinders one. Log, table, admin API and tests all read events; nothing else tells of changes.
 type Event struct {
 	// Seq numbers the events of a run, from 1 on.
 	Seq    int64
@@ -14,7 +14,8 @@ type Event struct {
 	Server string
 	From   State
 	To     State
-	// Err says why, if To is Backoff or Failed. A server of RestartAlways that was done is in Backoff without one.
+	// Err says why, if To is Backoff or Failed. A server of RestartAlways that was done is in Backoff without one. Where From and To
+	// are both Starting, nothing has changed, and it is what hinders the start (Server.Hindered); nil if that is over.
 	Err error
 	// Wait is how long it is until the next start, if To is Backoff.
 	Wait time.Duration

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -137,5 +138,45 @@ func TestLinesComeBeforeTheFailure(t *testing.T) {
 		if said < 0 || failed < said || last < failed {
 			t.Fatalf("not in order:\n%s", out)
 		}
+	}
+}
+
+// What a server says when it is ready, but others still start, is shown if it goes on when all are: what heals by itself within the
+// start of all is in the files.
+func TestQuietUntilAllAreReady(t *testing.T) {
+	said, more := make(chan struct{}), make(chan struct{})
+	var out lockedBuffer
+	db := &Server{SimpleUsage: "db", Ready: func(context.Context, *Server) error { return nil },
+		Run: func(ctx context.Context, s *Server, _ []string) error {
+			<-said
+			s.Logger().Warn("that was slow")
+			close(more)
+			shownBy(ctx, &out, "ready after")
+			s.Logger().Warn("that was slow, too")
+			<-ctx.Done()
+			return nil
+		}}
+	api := &Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}}, Restart: RestartNever,
+		Run: func(ctx context.Context, _ *Server, _ []string) error {
+			shownBy(ctx, &out, "too")
+			return errors.New("that is all")
+		},
+		Ready: func(context.Context, *Server) error { close(said); <-more; return nil }}
+	hk := newHyperKube(t, db, api)
+	hk.SetOut(&out)
+	wantCode(t, hk.Run([]string{"hk", "run"}), 1)
+	contains(t, out.String(), "that was slow, too")
+	lacks(t, out.String(), "that was slow\n")
+	text, err := os.ReadFile(os.Getenv("XDG_STATE_HOME") + "/hk/hk/logs/db.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(text), `"that was slow"`)
+}
+
+// shownBy waits until something is shown.
+func shownBy(ctx context.Context, out *lockedBuffer, what string) {
+	for ctx.Err() == nil && !strings.Contains(out.String(), what) {
+		time.Sleep(time.Millisecond)
 	}
 }

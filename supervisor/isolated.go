@@ -125,8 +125,13 @@ func (c *parent) run(hk *HyperKube, plan *childPlan) error {
 	defer removeUnix(childSocketPath(p, s))
 	go func() { _ = http.Serve(l, childHandler()) }() // it ends with the process
 	go g.events.read(context.Background(), 0, func(e Event) {
-		if e.To == Ready {
+		switch {
+		case e.To == Ready:
 			c.report(childReport{Ready: true, Address: e.Address})
+		case e.isHindrance() && e.Err != nil:
+			c.report(childReport{Hindered: e.Err.Error()})
+		case e.isHindrance():
+			c.report(childReport{})
 		}
 	})
 	err = g.run(make(chan os.Signal))

@@ -44,6 +44,7 @@ func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) (wrong problems) {
 		Program: hk.Name,
 		// Whoever asks for a level wants to see everything of it.
 		Brief: !flags.Changed("log-level") && !hk.settings.verbose,
+		Quiet: hk.settings.quiet,
 	})
 	for _, s := range p.Servers {
 		s.log = p.logs.Server(s.Name())
@@ -201,11 +202,25 @@ func (p *Plan) recordEvent(program string, e Event) {
 	if e.Address != "" {
 		fields = append(fields, zap.String("address", e.Address))
 	}
-	if e.Err != nil {
+	switch {
+	case e.isHindrance() && e.Err == nil:
+		entry.Message = "nothing hinders the start any more"
+	case e.isHindrance():
+		entry.Level, entry.Message = zapcore.WarnLevel, "something hinders the start"
+	case e.Err != nil:
 		entry.Level = zapcore.ErrorLevel
+	}
+	if e.Err != nil {
 		fields = append(fields, zap.Error(e.Err))
 	}
 	p.record(p.logs.Server(e.Server), entry, fields...)
+}
+
+// tellHindrance shows what hinders a start, whatever else is shown: people are to remove it. The table has no room for all of it.
+func (p *Plan) tellHindrance(e Event) {
+	if e.isHindrance() && e.Err != nil {
+		p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn(e.Server + " cannot start yet: " + e.Err.Error())
+	}
 }
 
 // recordEnd writes to the program's log file how the logs have done.

@@ -299,7 +299,9 @@ func TestLevels(t *testing.T) {
 		dbFile, dbShown, apFile, apShown string
 	}{
 		{"", all, severe, all, severe},
-		{"--quiet", all, severe, all, severe},
+		{"--quiet", all, "", all, ""},
+		{"--quiet --verbose", all, all, all, all},
+		{"--quiet --db.log-level=info", all, all, all, ""},
 		{"--verbose", all, all, all, all},
 		{"--log-level=info", all, all, all, all},
 		{"--log-level=warn", severe, severe, severe, severe},

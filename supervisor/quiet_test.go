@@ -38,7 +38,7 @@ func TestQuietWithoutNeed(t *testing.T) {
 	wants := func(when, want string) {
 		t.Helper()
 		for _, s := range p.Servers {
-			s.log.Zap().Warn("from " + s.Name())
+			s.log.Zap().Warn("from " + s.Name() + " when " + when)
 		}
 		logs.Flush()
 		text := shown.String()

@@ -132,6 +132,7 @@ func (hk *HyperKube) tell(ctx context.Context, p *Plan, g *group, n *notifier, b
 		g.events.read(ctx, 0, func(e Event) {
 			p.recordEvent(hk.Name, e)
 			c.show(e)
+			p.tellHindrance(e)
 			n.show(e)
 			q.show(e)
 			p.began.show(g, e)

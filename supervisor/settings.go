@@ -51,7 +51,7 @@ func (c *settings) addRun(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "use a temporary folder, removed at the end")
 	fs.BoolVar(&c.freePorts, "free-ports", false, "listen on free ports, not the default ones")
 	fs.BoolVar(&c.keepGoing, "keep-going", false, "let others go on when one has failed for good")
-	fs.BoolVar(&c.quiet, "quiet", false, "do not show the state of the servers")
+	fs.BoolVar(&c.quiet, "quiet", false, "show only what keeps servers from running")
 	fs.StringVar(&c.logLevel, "log-level", "info", "lowest level to log, and to show if given: debug, info, warn, error, v=N")
 	fs.BoolVar(&c.verbose, "verbose", false, "show all lines, not only warnings and errors")
 	fs.StringVar(&c.logFormat, "log-format", string(logging.FormatConsole), "show lines as console or json")

@@ -201,6 +201,13 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 			return err
 		}
 	}
+	for _, server := range s.Servers {
+		if server.State == Starting && server.Error != "" { // all of it: there is something to be done
+			if _, err := fmt.Fprintf(w, "\n%s cannot start yet: %s\n", server.Name, server.Error); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -9,19 +9,25 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	aggregatorserver "k8s.io/kube-aggregator/pkg/apiserver"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+	"k8s.io/kubernetes/pkg/controlplane/reconcilers"
 
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
 // chain is the chain of servers of which the API server consists, for one start. To make it takes about a second, and no etcd:
 // what it asks etcd waits until that answers.
 type chain struct {
+	cluster  *cluster.Cluster
+	log      *zap.Logger
 	ctx      context.Context // the server's
 	end      context.CancelFunc
 	usable   chan struct{} // closed when it can be used
@@ -51,7 +57,7 @@ func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	c := &chain{usable: make(chan struct{})}
+	c := &chain{cluster: a.cluster, log: s.Logger(), usable: make(chan struct{})}
 	c.ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
 	release := func() {
 		c.release()
@@ -105,6 +111,7 @@ func (c *chain) make(s *supervisor.Server, socket net.Listener) error {
 		c.releases = append(c.releases, l.closeConns)
 		o.SecureServing.Listener = l
 	}
+	o.Metrics = process.Metrics(o.Metrics)
 	completed, err := o.Complete(c.ctx)
 	if err != nil {
 		return err
@@ -133,6 +140,9 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 		aggregator.BuildHandlerChainFunc = l.wrap(aggregator.BuildHandlerChainFunc)
 	}
 	c.hooks.takeFrom(config.KubeAPIs.ControlPlane.Generic)
+	if completed.EndpointReconcilerType == string(reconcilers.NoneEndpointReconcilerType) {
+		config.KubeAPIs.Extra.EndpointReconcilerConfig.Reconciler = &noEndpoints{EndpointReconciler: reconcilers.NewNoneEndpointReconciler()}
+	}
 	completedConfig, err := config.Complete()
 	if err != nil {
 		return err
@@ -157,12 +167,11 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 		}
 	}
 	if err := c.server.GenericAPIServer.AddPostStartHook("km-bind-identities", func(hook genericapiserver.PostStartHookContext) error {
-		// The hook's own context ends when all requests have been served, those of the hook included.
-		return bindIdentities(c.ctx, hook.LoopbackClientConfig)
+		return c.bindIdentities(hook.LoopbackClientConfig)
 	}); err != nil {
 		return err
 	}
-	if err := c.hooks.addTo(c.server.GenericAPIServer, c.loopback.BearerToken); err != nil {
+	if err := c.hooks.addTo(c.server.GenericAPIServer, c.loopback.BearerToken, c.tellLater); err != nil {
 		return err
 	}
 	c.prepared, err = c.server.PrepareRun()

@@ -1,30 +1,43 @@
 package apiserver
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"slices"
+	"sync"
 
 	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/kubernetes/pkg/kubeapiserver/authorizer/modes"
 	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
 	schedulingrest "k8s.io/kubernetes/pkg/registry/scheduling/rest"
+
+	"github.com/seed-200a7251/km/servers/cluster"
 )
 
 // earlyHooks are those of upstream's hooks that sleep for a second before their first request, so that the server is up by then
 // (k8s.io/kubernetes/pkg/registry/rbac/rest, EnsureRBACPolicy; .../scheduling/rest, AddSystemPriorityClasses), and for which the
-// server is not ready before they have ended. Here they sleep while it is being made.
+// server is not ready before they have ended. Here they sleep while it is being made. Where what they write is refused by what users
+// have put in their way, the server is ready without them, or nobody could remove that.
 type earlyHooks struct {
 	ctx     context.Context // with which their requests end
 	results map[string]chan error
 	server  inProcess     // to be read when open is closed
 	open    chan struct{} // closed when the server takes their requests
+	refused chan struct{} // closed when one of their requests has been refused by what users have put in its way
+
+	refuse  sync.Once
+	refusal error // of the first one; to be read when refused is closed
 }
 
 // startHooks starts those that are called in any case. Of what is in a file that describes authorizers, nothing is known yet.
 func startHooks(ctx context.Context, authorizers []string) *earlyHooks {
-	early := &earlyHooks{ctx: ctx, results: map[string]chan error{}, open: make(chan struct{})}
+	early := &earlyHooks{ctx: ctx, results: map[string]chan error{}, open: make(chan struct{}), refused: make(chan struct{})}
 	early.start(schedulingrest.PostStartHookName, schedulingrest.AddSystemPriorityClasses())
 	if slices.Contains(authorizers, modes.ModeRBAC) {
 		early.start(rbacrest.PostStartHookName, rolesHook())
@@ -36,8 +49,24 @@ func (early *earlyHooks) start(name string, hook genericapiserver.PostStartHookF
 	result := make(chan error, 1)
 	early.results[name] = result
 	go func() {
-		result <- hook(genericapiserver.PostStartHookContext{LoopbackClientConfig: clientOf(early), Context: early.ctx})
+		for {
+			err := hook(genericapiserver.PostStartHookContext{LoopbackClientConfig: clientOf(early), Context: early.ctx})
+			if err == nil || early.ctx.Err() != nil || !early.isRefused() {
+				result <- err
+				return
+			}
+		}
 	}()
+}
+
+// isRefused reports whether one of their requests has been refused.
+func (early *earlyHooks) isRefused() bool {
+	select {
+	case <-early.refused:
+		return true
+	default:
+		return false
+	}
 }
 
 // takeFrom has a server that is made from config leave the hooks out, and starts those that only config tells of.
@@ -54,12 +83,26 @@ func (early *earlyHooks) takeFrom(config *genericapiserver.Config) {
 
 func (early *earlyHooks) has(name string) bool { return early.results[name] != nil }
 
-// addTo gives the hooks to the server at the head of the chain, under their names: it is ready when they have ended, and fails if
-// they do. The token is the one by which it knows its own requests.
-func (early *earlyHooks) addTo(server *genericapiserver.GenericAPIServer, token string) error {
+// addTo gives the hooks to the server at the head of the chain, under their names: it is ready when they have ended, or are refused,
+// and fails if they do. Those that are refused go on; later is called with why, and what is closed when they have ended. The token is
+// the one by which the server knows its own requests.
+func (early *earlyHooks) addTo(server *genericapiserver.GenericAPIServer, token string, later func(what string, err error, done <-chan error)) error {
 	early.server = inProcess{handler: server.Handler, token: token}
 	for name, result := range early.results {
-		hook := func(genericapiserver.PostStartHookContext) error { return <-result }
+		hook := func(genericapiserver.PostStartHookContext) error {
+			select {
+			case err := <-result:
+				return err
+			case <-early.refused:
+			}
+			select {
+			case err := <-result:
+				return err
+			default: // it may be another one that is refused; that this one needs a moment more is no harm
+				later(name, early.refusal, result)
+				return nil
+			}
+		}
 		if err := server.AddPostStartHook(name, hook); err != nil {
 			return err
 		}
@@ -85,8 +128,32 @@ func (early *earlyHooks) serve(log *zap.Logger) {
 func (early *earlyHooks) RoundTrip(r *http.Request) (*http.Response, error) {
 	select {
 	case <-early.open:
-		return early.server.RoundTrip(r)
+		answer, err := early.server.RoundTrip(r)
+		if err == nil && r.Method != http.MethodGet && answer.StatusCode >= http.StatusBadRequest {
+			err = early.look(answer)
+		}
+		return answer, err
 	case <-early.ctx.Done():
 		return nil, early.ctx.Err()
 	}
+}
+
+// look looks whether a request has been refused by what users have put in its way.
+func (early *earlyHooks) look(answer *http.Response) error {
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(text))
+	object, err := runtime.Decode(scheme.Codecs.UniversalDeserializer(), text)
+	if err != nil {
+		return nil // it says nothing that is known
+	}
+	if refusal := apierrors.FromObject(object); cluster.Refused(refusal) {
+		early.refuse.Do(func() {
+			early.refusal = refusal
+			close(early.refused)
+		})
+	}
+	return nil
 }

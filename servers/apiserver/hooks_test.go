@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"go.uber.org/zap"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -138,6 +139,48 @@ func TestEarlyHooksOfAFile(t *testing.T) {
 					t.Error("a hook succeeds without a server")
 				}
 			}
+		}
+	})
+}
+
+// A hook whose request is refused by what users have put in its way goes on, and the server need not wait for it; other errors are its
+// own matter.
+func TestRefusedHook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := make(chan string, 2)
+		early := &earlyHooks{ctx: t.Context(), results: map[string]chan error{}, open: make(chan struct{}), refused: make(chan struct{})}
+		early.server = inProcess{handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			message := <-answers
+			if message == "" {
+				_, _ = io.WriteString(w, `{"kind":"ClusterRole","apiVersion":"rbac.authorization.k8s.io/v1"}`)
+				return
+			}
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","code":500,"message":"`+message+`"}`)
+		})}
+		early.start("roles", func(hook genericapiserver.PostStartHookContext) error {
+			client, err := kubernetes.NewForConfig(hook.LoopbackClientConfig)
+			if err != nil {
+				return err
+			}
+			_, err = client.RbacV1().ClusterRoles().Create(hook.Context, &rbacv1.ClusterRole{}, metav1.CreateOptions{})
+			return err
+		})
+		close(early.open)
+		answers <- `failed calling webhook \"left.example\": no route`
+		synctest.Wait()
+		if !early.isRefused() || !strings.Contains(early.refusal.Error(), "left.example") {
+			t.Fatal("that it is refused is not seen")
+		}
+		select {
+		case err := <-early.results["roles"]:
+			t.Errorf("it gives up: %v", err)
+		default:
+		}
+		answers <- ""
+		if err := <-early.results["roles"]; err != nil {
+			t.Error(err)
 		}
 	})
 }

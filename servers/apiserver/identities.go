@@ -1,83 +1,93 @@
 package apiserver
 
 import (
-	"context"
-	"time"
+	"fmt"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
+	"k8s.io/component-helpers/auth/rbac/reconciliation"
 	"k8s.io/kubernetes/cmd/kubeadm/app/constants"
-	"k8s.io/kubernetes/cmd/kubeadm/app/phases/kubeconfig"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 )
 
-// bindIdentities gives the identities that RBAC's bootstrap roles do not know what they need. As a hook of the server's it
-// is part of its /readyz.
-func bindIdentities(ctx context.Context, loopback *rest.Config) error {
-	client, err := kubernetes.NewForConfig(loopback)
-	if err != nil {
-		return err
-	}
-	// The loopback client may do everything, whatever RBAC has in store already.
-	if _, err := kubeconfig.EnsureAdminClusterRoleBindingImpl(ctx, client, nil, 25*time.Millisecond, 10*time.Second); err != nil {
-		return err
-	}
+// ensureIdentities gives the identities that RBAC's bootstrap roles do not know what they need. It writes only what is missing: others
+// may have put something in the way of writes. What users have added stays.
+func ensureIdentities(client kubernetes.Interface) error {
 	for _, role := range []*rbacv1.ClusterRole{executorRole, dnsRole, storageRole} {
-		if _, err := client.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		if err := ensureRole(reconciliation.ClusterRoleRuleOwner{ClusterRole: role},
+			reconciliation.ClusterRoleModifier{Client: client.RbacV1().ClusterRoles()}); err != nil {
 			return err
 		}
 	}
-	for _, b := range []struct{ name, user, role string }{
-		{"km:apiserver-kubelet-client", constants.APIServerKubeletClientCertCommonName, "system:kubelet-api-admin"},
-		{"km:executor", cluster.ExecutorUser, executorRole.Name},
-		{"km:dns", cluster.DNSUser, dnsRole.Name},
-		{"km:storage", cluster.StorageUser, storageRole.Name},
-		{"km:storage-provisioner", cluster.StorageUser, "system:persistent-volume-provisioner"},
+	for _, b := range []struct {
+		name, role string
+		subject    rbacv1.Subject
+	}{
+		// As kubeadm has it (cmd/kubeadm/app/phases/kubeconfig, EnsureAdminClusterRoleBindingImpl), which creates before it looks.
+		{constants.ClusterAdminsGroupAndClusterRoleBinding, "cluster-admin", group(constants.ClusterAdminsGroupAndClusterRoleBinding)},
+		{"km:apiserver-kubelet-client", "system:kubelet-api-admin", user(constants.APIServerKubeletClientCertCommonName)},
+		{"km:executor", executorRole.Name, user(cluster.ExecutorUser)},
+		{"km:dns", dnsRole.Name, user(cluster.DNSUser)},
+		{"km:storage", storageRole.Name, user(cluster.StorageUser)},
+		{"km:storage-provisioner", "system:persistent-volume-provisioner", user(cluster.StorageUser)},
 	} {
-		_, err := client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		binding := &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: b.name},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: b.role},
-			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: b.user}},
-		}, metav1.CreateOptions{})
-		if err != nil && !apierrors.IsAlreadyExists(err) {
+			Subjects:   []rbacv1.Subject{b.subject},
+		}
+		if err := ensureBinding(reconciliation.ClusterRoleBindingAdapter{ClusterRoleBinding: binding},
+			reconciliation.ClusterRoleBindingClientAdapter{Client: client.RbacV1().ClusterRoleBindings()}); err != nil {
 			return err
 		}
 	}
-	// A controller inside the server makes the namespace in a moment.
-	return wait.PollUntilContextTimeout(ctx, readyPoll, startTime, true, func(ctx context.Context) (bool, error) {
-		err := bindDNS(ctx, client)
-		if apierrors.IsNotFound(err) {
-			return false, nil
-		}
-		return err == nil, err
-	})
+	return ensureDNS(client)
 }
 
-// bindDNS lets the DNS server make its Service, in the one namespace where that is.
-func bindDNS(ctx context.Context, client kubernetes.Interface) error {
+// ensureDNS lets the DNS server make its Service, in the one namespace where that is.
+func ensureDNS(client kubernetes.Interface) error {
 	meta := metav1.ObjectMeta{Name: "km:dns", Namespace: metav1.NamespaceSystem}
-	rbac := client.RbacV1()
-	_, err := rbac.Roles(meta.Namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
+	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"create"}},
 		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"create", "update"}},
-	}}, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	}}
+	if err := ensureRole(reconciliation.RoleRuleOwner{Role: role},
+		reconciliation.RoleModifier{Client: client.RbacV1(), NamespaceClient: client.CoreV1().Namespaces()}); err != nil {
 		return err
 	}
-	_, err = rbac.RoleBindings(meta.Namespace).Create(ctx, &rbacv1.RoleBinding{
+	binding := &rbacv1.RoleBinding{
 		ObjectMeta: meta,
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: cluster.DNSUser}},
-	}, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return err
+		Subjects:   []rbacv1.Subject{user(cluster.DNSUser)},
+	}
+	return ensureBinding(reconciliation.RoleBindingAdapter{RoleBinding: binding},
+		reconciliation.RoleBindingClientAdapter{Client: client.RbacV1(), NamespaceClient: client.CoreV1().Namespaces()})
+}
+
+func ensureRole(role reconciliation.RuleOwner, client reconciliation.RuleOwnerModifier) error {
+	o := reconciliation.ReconcileRoleOptions{Role: role, Client: client, Confirm: true}
+	if _, err := o.Run(); err != nil {
+		return fmt.Errorf("the role %s cannot be made: %w", role.GetName(), err)
 	}
 	return nil
+}
+
+func ensureBinding(binding reconciliation.RoleBinding, client reconciliation.RoleBindingModifier) error {
+	o := reconciliation.ReconcileRoleBindingOptions{RoleBinding: binding, Client: client, Confirm: true}
+	if _, err := o.Run(); err != nil {
+		return fmt.Errorf("the binding %s cannot be made: %w", binding.GetName(), err)
+	}
+	return nil
+}
+
+func user(name string) rbacv1.Subject {
+	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}
+}
+
+func group(name string) rbacv1.Subject {
+	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: name}
 }
 
 // executorRole is what it takes to play nodes: what a kubelet may do, for all nodes, and kwok's Stages.

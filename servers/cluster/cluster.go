@@ -40,6 +40,7 @@ type Cluster struct {
 	endpoint string             // the apiserver's, as URL
 	trust    []byte             // certificates by which clients know the apiserver
 	pki      *pki
+	command  func(words ...string) string // Plan.Command: what to type to find the cluster
 }
 
 // socket is where a server is to serve.

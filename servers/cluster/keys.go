@@ -46,7 +46,7 @@ func (c *Cluster) EnsureKeys(p *supervisor.Plan, apiserver *supervisor.Server) e
 		names = append(names, host)
 	}
 	subnet, _, _ := strings.Cut(apiserver.Value("service-cluster-ip-range"), ",")
-	c.endpoint = HTTPS(apiserver)
+	c.endpoint, c.command = HTTPS(apiserver), p.Command
 	c.pki = &pki{dir: p.Path("pki"), config: kubeadmConfig(p, advertise, names, subnet), now: time.Now()}
 	if err := c.pki.ensure(); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 	kubeadmconstants "k8s.io/kubernetes/cmd/kubeadm/app/constants"
 	kubeconfigphase "k8s.io/kubernetes/cmd/kubeadm/app/phases/kubeconfig"
+	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
 
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -80,7 +81,7 @@ func (c *Cluster) ensureKubeconfig(p *supervisor.Plan, name string, id identity)
 	if !have {
 		fresh, err := c.issue(id)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s is missing: %w", file, err)
 		}
 		return writeKubeconfig(file, fresh)
 	}
@@ -89,7 +90,10 @@ func (c *Cluster) ensureKubeconfig(p *supervisor.Plan, name string, id identity)
 		return damaged(file, cause(err), "remove it, and km makes a new one")
 	}
 	changed, err := c.refresh(current, id)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoSigner):
+		return fmt.Errorf("%s: %w", file, err)
+	case err != nil:
 		return damaged(file, err, "remove it, and km makes a new one")
 	}
 	if !changed {
@@ -98,8 +102,17 @@ func (c *Cluster) ensureKubeconfig(p *supervisor.Plan, name string, id identity)
 	return writeKubeconfig(file, current)
 }
 
+// errNoSigner says that a certificate for a kubeconfig cannot be made.
+var errNoSigner = errors.New("there is no key of the authority to sign a certificate for it")
+
 // issue returns a kubeconfig with a new certificate.
 func (c *Cluster) issue(id identity) (*clientcmdapi.Config, error) {
+	_, key := pkiutil.PathsForCertAndKey(c.pki.dir, kubeadmconstants.CACertAndKeyBaseName)
+	if have, err := exists(key); err != nil {
+		return nil, err
+	} else if !have {
+		return nil, fmt.Errorf("%w: put %s there, or a kubeconfig for the user %s", errNoSigner, key, id.user)
+	}
 	var text bytes.Buffer
 	if err := kubeconfigphase.WriteKubeConfigWithClientCert(&text, c.pki.config, id.user, id.groups, c.pki.now.Add(year)); err != nil {
 		return nil, err
@@ -148,11 +161,17 @@ func (c *Cluster) refresh(config *clientcmdapi.Config, id identity) (changed boo
 	}
 	// A machine may be given another name; then its node is another one.
 	renamed := certs[0].Subject.CommonName != id.user && strings.HasPrefix(certs[0].Subject.CommonName, kubeadmconstants.NodesUserPrefix)
-	if !endsSoon(certs[0], c.pki.now) && !renamed {
+	untimely := c.pki.untimely(certs[0])
+	if untimely == "" && !endsSoon(certs[0], c.pki.now) && !renamed {
 		return changed, nil
 	}
 	fresh, err := c.issue(id)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoSigner) && untimely == "" && !renamed:
+		return changed, nil // it is good for a while
+	case err != nil && untimely != "":
+		return false, fmt.Errorf("its certificate %s: %w", untimely, err)
+	case err != nil:
 		return false, err
 	}
 	config.AuthInfos[context.AuthInfo] = fresh.AuthInfos[fresh.Contexts[fresh.CurrentContext].AuthInfo]

@@ -1,12 +1,14 @@
 package cluster
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +67,7 @@ func (k *pki) ensure() error {
 			if err != nil {
 				return err
 			}
+			config.NotAfter = k.now.Add(year)
 			if err := k.ensureLeaf(leaf.BaseName, config, ca.BaseName, caCert, caKey); err != nil {
 				return err
 			}
@@ -132,6 +135,9 @@ func NodeCert(p *supervisor.Plan) (cert, key string) {
 
 // damaged is the error about a file that is there, but is not what it should be.
 func damaged(file string, why any, wayOut string) error {
+	if err, ok := why.(error); ok && errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s cannot be read (%w): make it yours, or run km as the user who may read it", file, cause(err))
+	}
 	text := fmt.Sprint(why)
 	if _, rest, ok := strings.Cut(text, file+": "); ok {
 		text = rest // upstream's errors name the file, too
@@ -139,7 +145,37 @@ func damaged(file string, why any, wayOut string) error {
 	return fmt.Errorf("%s is damaged (%s): %s", file, text, wayOut)
 }
 
-const restoreCA = "put back a copy, or remove the folders pki and kubeconfig beside it; then all clients need the new kubeconfig"
+// again is the way to new keys where an authority, whose files are certFile and keyFile, is of no use any more.
+func (k *pki) again(authority string) string {
+	if authority == kubeadmconstants.CACertAndKeyBaseName {
+		return fmt.Sprintf("remove the folders %s and %s, and km makes new keys; then all clients need the new kubeconfig, and tokens of service accounts are void",
+			k.dir, filepath.Join(filepath.Dir(k.dir), kubeconfigDir))
+	}
+	leaf := kubeadmconstants.FrontProxyClientCertAndKeyBaseName
+	return fmt.Sprintf("remove %[1]s.crt, %[1]s.key, %[2]s.crt and %[2]s.key, and km makes new ones", filepath.Join(k.dir, authority), filepath.Join(k.dir, leaf))
+}
+
+// untimely says why a certificate is of no use now that is what it should be otherwise; "" if it is valid.
+func (k *pki) untimely(cert *x509.Certificate) string {
+	switch {
+	case k.now.Before(cert.NotBefore):
+		return fmt.Sprintf("is not valid before %s, and the clock of this machine says %s", inUTC(cert.NotBefore), inUTC(k.now))
+	case k.now.After(cert.NotAfter):
+		return fmt.Sprintf("is not valid any more since %s; the clock of this machine says %s", inUTC(cert.NotAfter), inUTC(k.now))
+	}
+	return ""
+}
+
+// setClock is the way out for a certificate that is not valid now, beside new ones: the clock may be wrong now, or have been when it was
+// made.
+func (k *pki) setClock(cert *x509.Certificate) string {
+	if k.now.Before(cert.NotBefore) {
+		return "set the clock, if that is behind, or wait until then; or "
+	}
+	return "set the clock, if that is ahead; or "
+}
+
+func inUTC(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
 
 // ensureCA returns a certificate authority. Its key is nil if the user keeps it elsewhere.
 func (k *pki) ensureCA(spec *certsphase.KubeadmCert) (*x509.Certificate, crypto.Signer, error) {
@@ -152,23 +188,26 @@ func (k *pki) ensureCA(spec *certsphase.KubeadmCert) (*x509.Certificate, crypto.
 	if err != nil {
 		return nil, nil, err
 	}
+	config.NotBefore, config.NotAfter = k.now.Add(-kubeadmconstants.CertificateBackdate), k.now.Add(10*year) // the clock may be set back a little
+	restore := "put back a copy, or " + k.again(spec.BaseName)
 	var key crypto.Signer
 	if haveKey {
 		if key, err = pkiutil.TryLoadKeyFromDisk(k.dir, spec.BaseName); err != nil {
-			return nil, nil, damaged(keyFile, cause(err), restoreCA)
+			return nil, nil, damaged(keyFile, cause(err), restore)
 		}
 	}
 	if haveCert {
 		cert, err := pkiutil.TryLoadCertFromDisk(k.dir, spec.BaseName)
 		switch {
 		case err != nil:
-			return nil, nil, damaged(certFile, cause(err), restoreCA)
+			return nil, nil, damaged(certFile, cause(err), restore)
 		case !cert.IsCA:
-			return nil, nil, damaged(certFile, "it is not a certificate authority", restoreCA)
-		case k.now.After(cert.NotAfter):
-			return nil, nil, damaged(certFile, "it ended on "+cert.NotAfter.Format(time.DateOnly), restoreCA)
+			return nil, nil, damaged(certFile, "it is not a certificate authority", restore)
 		case key != nil && !samePublicKey(cert.PublicKey, key.Public()):
-			return nil, nil, damaged(keyFile, "it does not belong to "+certFile, restoreCA)
+			return nil, nil, damaged(keyFile, "it does not belong to "+certFile, restore)
+		}
+		if why := k.untimely(cert); why != "" {
+			return nil, nil, fmt.Errorf("%s %s: %s%s", certFile, why, k.setClock(cert), k.again(spec.BaseName))
 		}
 		return cert, key, nil
 	}
@@ -196,23 +235,30 @@ func (k *pki) ensureLeaf(name string, config *pkiutil.CertConfig, caName string,
 		return err
 	}
 	remove := fmt.Sprintf("remove %s and %s, and km makes new ones", certFile, keyFile)
+	if caKey == nil { // it cannot
+		remove = fmt.Sprintf("replace it and %s by those of a certificate that %s.crt has signed, or put %[2]s.key there and remove both", keyFile, caName)
+	}
 	var key crypto.Signer
 	if haveKey {
 		if key, err = pkiutil.TryLoadKeyFromDisk(k.dir, name); err != nil {
 			return damaged(keyFile, cause(err), remove)
 		}
 	}
+	lacks := "is missing"
 	if haveCert {
 		old, err := k.check(name, caName, caCert, key)
 		if err != nil {
 			return damaged(certFile, err, remove)
 		}
-		lacks := missing(old, config)
-		if !endsSoon(old, k.now) && lacks == "" {
-			return nil
+		if lacks = k.untimely(old); lacks == "" {
+			if name := missing(old, config); name != "" {
+				lacks = "is not for " + name
+			} else if !endsSoon(old, k.now) || caKey == nil {
+				return nil
+			}
 		}
 		if old.Subject.CommonName != config.CommonName {
-			return fmt.Errorf("%s is not one that km made, and it ends soon or lacks a name (%s): replace it, or %s", certFile, lacks, remove)
+			return fmt.Errorf("%s is not one that km made, and %s: replace it, or %s", certFile, cmp.Or(lacks, "ends on "+inUTC(old.NotAfter)), remove)
 		}
 		// Names that somebody added stay.
 		config.AltNames.DNSNames = append(config.AltNames.DNSNames, old.DNSNames...)
@@ -220,7 +266,7 @@ func (k *pki) ensureLeaf(name string, config *pkiutil.CertConfig, caName string,
 		pkiutil.RemoveDuplicateAltNames(&config.AltNames)
 	}
 	if caKey == nil {
-		return fmt.Errorf("%s is missing, ends soon or lacks a name, and there is no %s.key to sign a new one: put one of the two there", certFile, caName)
+		return fmt.Errorf("%s %s, and there is no %s.key to sign a new one: put one of the two there", certFile, lacks, filepath.Join(k.dir, caName))
 	}
 	if key == nil {
 		if key, err = pkiutil.GeneratePrivateKey(config.EncryptionAlgorithm); err != nil {
@@ -237,8 +283,8 @@ func (k *pki) ensureLeaf(name string, config *pkiutil.CertConfig, caName string,
 	return Write(certFile, pkiutil.EncodeCertPEM(cert))
 }
 
-// check returns a certificate if it belongs to its key and was signed by the authority. That it may have ended is for the
-// caller to see: it is still what it is.
+// check returns a certificate if it belongs to its key and was signed by the authority. That it may not be valid yet, or any more, is for
+// the caller to see: it is still what it is.
 func (k *pki) check(name, caName string, caCert *x509.Certificate, key crypto.Signer) (*x509.Certificate, error) {
 	cert, intermediates, err := pkiutil.TryLoadCertChainFromDisk(k.dir, name)
 	switch {
@@ -249,12 +295,26 @@ func (k *pki) check(name, caName string, caCert *x509.Certificate, key crypto.Si
 	case !samePublicKey(cert.PublicKey, key.Public()):
 		return nil, errors.New("its key is another one's")
 	}
-	lasting := *cert
-	lasting.NotAfter = k.now.Add(time.Hour)
-	if err := pkiutil.VerifyCertChain(&lasting, intermediates, caCert); err != nil {
+	if !signedBy(cert, intermediates, caCert, k.now) {
 		return nil, fmt.Errorf("it is not signed by %s.crt", caName)
 	}
 	return cert, nil
+}
+
+// signedBy reports whether there is a chain from a certificate to an authority, whatever the time.
+func signedBy(cert *x509.Certificate, intermediates []*x509.Certificate, authority *x509.Certificate, now time.Time) bool {
+	lasting := func(c *x509.Certificate) *x509.Certificate {
+		copied := *c
+		copied.NotBefore, copied.NotAfter = now.Add(-time.Hour), now.Add(time.Hour)
+		return &copied
+	}
+	o := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	o.Roots.AddCert(lasting(authority))
+	for _, c := range intermediates {
+		o.Intermediates.AddCert(lasting(c))
+	}
+	_, err := lasting(cert).Verify(o)
+	return err == nil
 }
 
 // ensureServiceAccountKey makes the key that signs the tokens of service accounts, and its public half.

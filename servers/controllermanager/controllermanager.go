@@ -169,6 +169,7 @@ func (m *controllerManager) build(ctx context.Context, s *supervisor.Server) err
 	if o.SecureServing.Listener, err = m.cluster.TakeListener(s); err != nil {
 		return err
 	}
+	o.Metrics = process.Metrics(o.Metrics)
 	config, err := o.Config(ctx, app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases())
 	if err != nil {
 		return err
@@ -181,8 +182,8 @@ func (m *controllerManager) build(ctx context.Context, s *supervisor.Server) err
 func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []string) error {
 	config := m.next
 	if s.Value("use-service-account-credentials") == "true" {
-		if err := makeAccounts(ctx, config.Kubeconfig); err != nil && ctx.Err() == nil {
-			s.Logger().Warn("the service accounts of the controllers are made one by one", zap.Error(err))
+		if err := m.prepareAccounts(ctx, s, config.Kubeconfig); err != nil {
+			return err
 		}
 	}
 	// Registered for the process; left there, the next start fails.
@@ -195,8 +196,13 @@ func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []s
 // unregister takes the metrics of replica sets out of the process's registry: upstream complains where the next start finds
 // them there (pkg/controller/replicaset/replica_set.go). All others are registered in a way that may be repeated.
 func unregister() {
-	for _, m := range []prometheus.Collector{metrics.SortingDeletionAgeRatio, metrics.ReplicaSetRequeueSkips} {
-		legacyregistry.Registerer().Unregister(m)
+	for _, m := range []interface {
+		prometheus.Collector
+		IsCreated() bool
+	}{metrics.SortingDeletionAgeRatio, metrics.ReplicaSetRequeueSkips} {
+		if m.IsCreated() { // it has come that far
+			legacyregistry.Registerer().Unregister(m)
+		}
 	}
 }
 

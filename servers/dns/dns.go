@@ -166,7 +166,9 @@ func (d *server) run(ctx context.Context, s *supervisor.Server, _ []string) (err
 		if err != nil {
 			return err
 		}
-		if err := publish(ctx, client, d.clusterIP, s.Value("bind-address"), int32(port)); err != nil {
+		if err := d.cluster.Insist(ctx, s, func(ctx context.Context) error {
+			return publish(ctx, client, d.clusterIP, s.Value("bind-address"), int32(port))
+		}); err != nil {
 			return err
 		}
 	}

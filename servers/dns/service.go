@@ -7,8 +7,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
@@ -54,25 +56,37 @@ func publish(ctx context.Context, client kubernetes.Interface, clusterIP, addres
 		slice.Ports = append(slice.Ports, discoveryv1.EndpointPort{Name: ptr.To(p.name), Protocol: ptr.To(p.protocol), Port: ptr.To(port)})
 	}
 	services := client.CoreV1().Services(metav1.NamespaceSystem)
-	_, err := services.Create(ctx, wanted, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) || apierrors.IsInvalid(err) { // invalid: the address is taken, by itself as a rule
-		there, getErr := services.Get(ctx, service, metav1.GetOptions{})
-		switch {
-		case getErr != nil:
+	there, err := services.Get(ctx, service, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		if _, err := services.Create(ctx, wanted, metav1.CreateOptions{}); err != nil {
 			return fmt.Errorf("the Service %s/%s cannot be made: %w", metav1.NamespaceSystem, service, err)
-		case there.Labels[discoveryv1.LabelManagedBy] != manager:
-			return fmt.Errorf("there is a Service %s/%s already, of another DNS server: name that one's address with --executor.cluster-dns, and this one does not join",
-				metav1.NamespaceSystem, service)
 		}
-		err = nil
+	case err != nil:
+		return err
+	case there.Labels[discoveryv1.LabelManagedBy] != manager:
+		return fmt.Errorf("there is a Service %s/%s already, of another DNS server: name that one's address with --executor.cluster-dns, and this one does not join",
+			metav1.NamespaceSystem, service)
 	}
-	if err != nil {
+	return ensureSlice(ctx, client, slice)
+}
+
+// ensureSlice makes the endpoints of the Service, or brings those of an earlier run up to date.
+func ensureSlice(ctx context.Context, client kubernetes.Interface, wanted *discoveryv1.EndpointSlice) error {
+	slices := client.DiscoveryV1().EndpointSlices(wanted.Namespace)
+	// A list, which the server's role in clusters of before allows.
+	there, err := slices.List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", wanted.Name).String()})
+	switch {
+	case err != nil:
+		return err
+	case len(there.Items) == 0:
+		_, err = slices.Create(ctx, wanted, metav1.CreateOptions{})
 		return err
 	}
-	slices := client.DiscoveryV1().EndpointSlices(metav1.NamespaceSystem)
-	_, err = slices.Create(ctx, slice, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		_, err = slices.Update(ctx, slice, metav1.UpdateOptions{})
+	old := &there.Items[0]
+	if equality.Semantic.DeepDerivative(wanted, old) && len(wanted.Endpoints) == len(old.Endpoints) && len(wanted.Ports) == len(old.Ports) {
+		return nil
 	}
+	_, err = slices.Update(ctx, wanted, metav1.UpdateOptions{})
 	return err
 }

@@ -347,14 +347,14 @@ func locked(database string) bool {
 // closeTime is how long a failed etcd may take to close before it is left as it is.
 const closeTime = 2 * time.Second
 
-func (e *etcd) ready(ctx context.Context, _ *supervisor.Server) error {
+func (e *etcd) ready(ctx context.Context, s *supervisor.Server) error {
 	server, err := e.started.Get(ctx)
 	if err != nil {
 		return err
 	}
 	select {
 	case <-server.Server.ReadyNotify():
-		return nil
+		return endAlarm(ctx, server, s.Logger())
 	case <-ctx.Done():
 		return ctx.Err()
 	}

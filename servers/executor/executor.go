@@ -192,7 +192,7 @@ func (e *executor) prepare(ctx context.Context, p *supervisor.Plan, s *superviso
 func (e *executor) run(ctx context.Context, s *supervisor.Server, _ []string) error {
 	if cluster.IsReal(s) {
 		if e.forget != "" {
-			if err := e.simulated.Forget(ctx, e.forget); err != nil {
+			if err := e.cluster.Insist(ctx, s, func(ctx context.Context) error { return e.simulated.Forget(ctx, e.forget) }); err != nil {
 				return fmt.Errorf("the nodes that were simulated before cannot be deleted: %w", err)
 			}
 		}
@@ -203,7 +203,7 @@ func (e *executor) run(ctx context.Context, s *supervisor.Server, _ []string) er
 
 func (e *executor) ready(ctx context.Context, s *supervisor.Server) error {
 	if cluster.IsReal(s) {
-		return e.cri.Ready(ctx)
+		return e.cri.Ready(ctx, s)
 	}
 	return e.simulated.Ready(ctx)
 }

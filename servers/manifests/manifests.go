@@ -207,6 +207,14 @@ func (m *manifests) run(ctx context.Context, s *supervisor.Server, args []string
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	for i, err := range refused {
+		if !webhookAway(err) {
+			continue
+		}
+		if refusal := m.cluster.Refusal(ctx, err); refusal != nil { // it names what is to be removed
+			refused[i] = refusal
+		}
+	}
 	if len(refused) > 0 {
 		return several(fmt.Sprintf("of %s were refused", count(len(all))), refused)
 	}

@@ -140,6 +140,7 @@ func (sched *scheduler) run(ctx context.Context, s *supervisor.Server, _ []strin
 	if err := sched.completeConfig(o); err != nil {
 		return err
 	}
+	o.Metrics = process.Metrics(o.Metrics)
 	config, scheduler, err := app.Setup(ctx, o)
 	if err != nil {
 		return err

@@ -127,13 +127,7 @@ func (v *volumes) run(ctx context.Context, s *supervisor.Server, _ []string) (er
 			return err
 		}
 	}
-	_, err = v.client.StorageV1().StorageClasses().Create(ctx, &storagev1.StorageClass{
-		ObjectMeta:        metav1.ObjectMeta{Name: class, Annotations: map[string]string{defaultClass: "true"}},
-		Provisioner:       provisioner,
-		ReclaimPolicy:     ptr.To(corev1.PersistentVolumeReclaimDelete),
-		VolumeBindingMode: ptr.To(storagev1.VolumeBindingWaitForFirstConsumer),
-	}, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	if err := v.cluster.Insist(ctx, s, v.ensureClass); err != nil {
 		return err
 	}
 	go func() {
@@ -144,6 +138,24 @@ func (v *volumes) run(ctx context.Context, s *supervisor.Server, _ []string) (er
 	}()
 	v.controller.Run(ctx)
 	return nil
+}
+
+// ensureClass makes the StorageClass, if it is missing.
+func (v *volumes) ensureClass(ctx context.Context) error {
+	classes := v.client.StorageV1().StorageClasses()
+	if _, err := classes.Get(ctx, class, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		return err
+	}
+	_, err := classes.Create(ctx, &storagev1.StorageClass{
+		ObjectMeta:        metav1.ObjectMeta{Name: class, Annotations: map[string]string{defaultClass: "true"}},
+		Provisioner:       provisioner,
+		ReclaimPolicy:     ptr.To(corev1.PersistentVolumeReclaimDelete),
+		VolumeBindingMode: ptr.To(storagev1.VolumeBindingWaitForFirstConsumer),
+	}, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
 }
 
 func (v *volumes) ready(ctx context.Context, _ *supervisor.Server) error {

@@ -161,7 +161,7 @@ func TestDataFolderRefused(t *testing.T) {
 		{"state.json", replace("v1.37.", "v1.38."), []string{"last used by Kubernetes v1.38.", "this km carries v1.37.", "--data-dir"}},
 		{"state.json", replace(`"layout": 1`, `"layout": 2`), []string{"last used by a newer km", "--data-dir"}},
 		{"state.json", nonsense, []string{"state.json is damaged", "remove it"}},
-		{"pki/ca.crt", nonsense, []string{"pki/ca.crt is damaged", "put back a copy"}},
+		{"pki/ca.crt", nonsense, []string{"pki/ca.crt is damaged", "put back a copy", "/pki and ", "/kubeconfig, and km makes new keys"}},
 		{"pki/ca.key", nonsense, []string{"pki/ca.key is damaged", "put back a copy"}},
 		{"pki/apiserver.crt", nonsense, []string{"pki/apiserver.crt is damaged", "km makes new ones"}},
 		{"pki/apiserver.key", nonsense, []string{"pki/apiserver.key is damaged", "km makes new ones"}},

@@ -237,17 +237,20 @@ func (n *Node) Run(ctx context.Context, s *supervisor.Server) error {
 }
 
 // Ready waits until the node is.
-func (n *Node) Ready(ctx context.Context) error {
-	if err := n.waitReady(ctx); err != nil {
+func (n *Node) Ready(ctx context.Context, s *supervisor.Server) error {
+	if err := n.waitReady(ctx, s); err != nil {
 		return err
 	}
 	return n.tunables.restore()
 }
 
-func (n *Node) waitReady(ctx context.Context) error {
+func (n *Node) waitReady(ctx context.Context, s *supervisor.Server) error {
 	since := metav1.Now().Rfc3339Copy()
 	client, err := n.started.Get(ctx)
 	if err != nil {
+		return err
+	}
+	if err := n.cluster.Insist(ctx, s, func(ctx context.Context) error { return n.tryRegister(ctx, client) }); err != nil {
 		return err
 	}
 	return wait.PollUntilContextCancel(ctx, 25*time.Millisecond, true, func(ctx context.Context) (bool, error) {

@@ -3,6 +3,7 @@ package simulated
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"runtime"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -164,17 +166,21 @@ func ensureNode(ctx context.Context, client kubernetes.Interface, old, want *cor
 	}
 	node := old.DeepCopy()
 	for key, value := range want.Labels {
-		node.Labels[key] = value
+		metav1.SetMetaDataLabel(&node.ObjectMeta, key, value)
 	}
-	node, err := nodes.Update(ctx, node, metav1.UpdateOptions{})
-	if err != nil {
-		return err
+	var err error
+	if !maps.Equal(node.Labels, old.Labels) {
+		if node, err = nodes.Update(ctx, node, metav1.UpdateOptions{}); err != nil {
+			return err
+		}
 	}
 	node.Status.Capacity, node.Status.Allocatable = want.Status.Capacity, want.Status.Allocatable
 	node.Status.NodeInfo, node.Status.Addresses = want.Status.NodeInfo, want.Status.Addresses
 	node.Status.DaemonEndpoints = want.Status.DaemonEndpoints // it may be another port in each run
-	if _, err := nodes.UpdateStatus(ctx, node, metav1.UpdateOptions{}); err != nil {
-		return err
+	if !equality.Semantic.DeepEqual(node.Status, old.Status) {
+		if _, err := nodes.UpdateStatus(ctx, node, metav1.UpdateOptions{}); err != nil {
+			return err
+		}
 	}
 	// kwok makes a lease before it has seen which there are, and complains of one from an earlier run.
 	err = client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Delete(ctx, node.Name, metav1.DeleteOptions{})

@@ -104,10 +104,15 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	if err != nil {
 		return err
 	}
-	if err := ensureStages(ctx, config); err != nil {
-		return fmt.Errorf("the Stages of kwok cannot be made: %w", err)
-	}
-	if err := ns.ensureNodes(ctx, client, port); err != nil {
+	if err := ns.Cluster.Insist(ctx, s, func(ctx context.Context) error {
+		if err := ensureStages(ctx, config); err != nil {
+			return fmt.Errorf("the Stages of kwok cannot be made: %w", err)
+		}
+		if err := ns.tryBeat(ctx, client); err != nil {
+			return err
+		}
+		return ns.ensureNodes(ctx, client, port)
+	}); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -67,7 +67,10 @@ func ensureStages(ctx context.Context, config *rest.Config) error {
 		return err
 	}
 	crds := client.ApiextensionsV1().CustomResourceDefinitions()
-	_, err = crds.Create(ctx, definition, metav1.CreateOptions{})
+	_, err = crds.Get(ctx, definition.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = crds.Create(ctx, definition, metav1.CreateOptions{})
+	}
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}

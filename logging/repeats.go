@@ -1,0 +1,88 @@
+package logging
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+)
+
+// repeatPause is for how long a line is not shown again, the first time. It is twice as long each time that the line has come again
+// meanwhile, up to maxRepeatPause.
+const (
+	repeatPause    = time.Minute
+	maxRepeatPause = time.Hour
+)
+
+// repeats has people shown once what the same place in the code says again and again, in the same words, whatever the values beside
+// them, and then how often it was said. Guarded by the lock of the display.
+type repeats map[string]*repeat
+
+// repeat is a line that has been shown.
+type repeat struct {
+	pause time.Duration // until it may be shown again
+	more  int           // lines like it meanwhile
+}
+
+// show shows a line, unless one like it has been shown a moment ago. It returns false if the line is lost. The lock is held.
+func (d *display) show(l *Log, line []byte) bool {
+	parsed, err := ParseLine(line)
+	if err != nil || parsed.Level == "fatal" {
+		return d.queue.put(line)
+	}
+	key := parsed.kind()
+	if r := d.repeats[key]; r != nil {
+		r.more++
+		return true
+	}
+	r := &repeat{pause: repeatPause}
+	d.repeats[key] = r
+	d.await(l, parsed, key, r)
+	return d.queue.put(line)
+}
+
+// kind is what lines have in common that are like this one: the place in the code and the message, or all but the time if the place
+// is not known.
+func (l *Line) kind() string {
+	kind := strings.Join([]string{l.Server, l.Level, l.Logger, l.Caller, l.Msg}, " ")
+	if l.Caller != "" {
+		return kind
+	}
+	for _, f := range l.Fields {
+		kind += " " + f.Key + "=" + string(f.Value)
+	}
+	return kind
+}
+
+// await tells when the pause is over how many lines like this one there were, if any.
+func (d *display) await(l *Log, line *Line, key string, r *repeat) {
+	time.AfterFunc(r.pause, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if r.more == 0 {
+			delete(d.repeats, key)
+			return
+		}
+		if l.phase == Running || l.all.Load() {
+			d.count(l, line, r)
+		}
+		r.more, r.pause = 0, min(2*r.pause, maxRepeatPause)
+		d.await(l, line, key, r)
+	})
+}
+
+// count shows how many lines like this one there were. It is for the screen alone: the files have these lines.
+func (d *display) count(l *Log, line *Line, r *repeat) {
+	e := zapcore.Entry{Level: zapcore.WarnLevel, LoggerName: line.Logger,
+		Message: fmt.Sprintf("%s (%d more like it within %v: the log file has them)", line.Msg, r.more, r.pause)}
+	if line.Level == "error" {
+		e.Level = zapcore.ErrorLevel
+	}
+	text, err := encode(l, &e, 0, lineEncoder, nil)
+	if err != nil {
+		return // there are no values in it that could not be encoded
+	}
+	defer text.Free()
+	d.queue.put(text.Bytes())
+}

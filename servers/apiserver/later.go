@@ -1,0 +1,72 @@
+package apiserver
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+)
+
+// bindIdentities is a hook of the server's, and with it part of its /readyz: it gives the identities of km's servers their rights. Where
+// that is refused by what users have put in the way, such as a webhook that nothing serves any more, the server is ready without it,
+// as they could not remove that otherwise; and it is tried on.
+func (c *chain) bindIdentities(config *rest.Config) error {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	var last error
+	// The hook's own context ends when all requests have been served, those of the hook included.
+	err = wait.PollUntilContextTimeout(c.ctx, readyPoll, startTime, true, func(context.Context) (bool, error) {
+		// The loopback client may do everything, whatever RBAC has in store already.
+		if last = ensureIdentities(client); cluster.Refused(last) {
+			return false, last
+		}
+		return last == nil, nil
+	})
+	if err == nil || c.ctx.Err() != nil {
+		return err
+	}
+	done := make(chan error)
+	go func() {
+		defer close(done)
+		_ = wait.PollUntilContextCancel(c.ctx, laterPoll, false, func(context.Context) (bool, error) { return ensureIdentities(client) == nil, nil })
+	}()
+	c.tellLater("km-bind-identities", last, done)
+	return nil
+}
+
+const (
+	// laterPoll is how often it is tried again to make what has been refused.
+	laterPoll = 2 * time.Second
+	// laterTell is how often it is told that it has not been made yet.
+	laterTell = time.Minute
+)
+
+// tellLater tells of what could not be made at the start, and what is to be removed so that it can, as long as it is tried.
+func (c *chain) tellLater(what string, err error, done <-chan error) {
+	go func() {
+		select {
+		case <-c.usable: // or nobody is told what is in the way
+		case <-c.ctx.Done():
+		}
+		for c.ctx.Err() == nil {
+			if refusal := c.cluster.Refusal(c.ctx, err); refusal != nil {
+				err = refusal
+			}
+			c.log.Warn("what km's servers need cannot be made; it is tried again and again", zap.String("what", what), zap.Error(err))
+			select {
+			case <-done:
+				c.log.Info("what km's servers need has been made", zap.String("what", what))
+				return
+			case <-time.After(laterTell):
+			case <-c.ctx.Done():
+			}
+		}
+	}()
+}

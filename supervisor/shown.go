@@ -1,0 +1,25 @@
+package supervisor
+
+import "github.com/seed-200a7251/km/logging"
+
+// showReady has the lines of a server shown that becomes ready. The first time they wait until all servers have been ready: what heals
+// by itself while the others start is no news. Without Ready there is no start that could fail, and all is shown. The lock is held.
+func (a *actor) showReady() {
+	again, all := !a.first.ready.IsZero(), true
+	for _, other := range a.group.actors {
+		all = all && (other == a || !other.first.ready.IsZero())
+	}
+	if again || all || a.s.Ready == nil {
+		a.log().SetPhase(logging.Running)
+	} else {
+		a.log().SetPhase(logging.Started)
+	}
+	if again || !all {
+		return
+	}
+	for _, other := range a.group.actors {
+		if other.state == Ready {
+			other.log().SetPhase(logging.Running)
+		}
+	}
+}
