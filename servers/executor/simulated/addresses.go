@@ -139,7 +139,7 @@ func (a *addresses) of(ctx context.Context, uid types.UID, node *corev1.Node) ([
 	}
 	own := ranges(node)
 	if len(own) == 0 {
-		own = []netip.Prefix{a.spare}
+		own = []netip.Prefix{{}}
 	}
 	var found []netip.Addr
 	for _, r := range own {
@@ -157,7 +157,7 @@ func (a *addresses) of(ctx context.Context, uid types.UID, node *corev1.Node) ([
 	return texts(found), nil
 }
 
-// free is an address of the range that nobody has, or, where that is full, of the spare one.
+// free is an address of the range that nobody has, or, where that is full, of the spare one. A range that is none stands for that.
 func (a *addresses) free(ctx context.Context, r netip.Prefix) (netip.Addr, error) {
 	if address, ok := a.next(r); ok {
 		return address, nil
@@ -171,7 +171,7 @@ func (a *addresses) free(ctx context.Context, r netip.Prefix) (netip.Addr, error
 			return address, nil
 		}
 	}
-	if r.Addr().Is4() {
+	if r.IsValid() && r.Addr().Is4() {
 		if address, ok := a.nextSpare(); ok {
 			return address, nil
 		}
@@ -182,7 +182,11 @@ func (a *addresses) free(ctx context.Context, r netip.Prefix) (netip.Addr, error
 	if address, ok := a.next(r); ok {
 		return address, nil
 	}
-	return netip.Addr{}, later(fmt.Errorf("no address in %s is free, nor another one in %s: delete pods, or use a larger --executor.pod-cidr", r, a.spare))
+	own := ""
+	if r.IsValid() {
+		own = fmt.Sprintf("the node's range %v has no free address, and ", r)
+	}
+	return netip.Addr{}, later(fmt.Errorf("%s%v has none beside the ranges of nodes: delete pods, or use a larger --executor.pod-cidr", own, a.spare))
 }
 
 // later makes of an error one that kwok tries again after.
@@ -190,7 +194,7 @@ func later(err error) error { return apierrors.NewTooManyRequests(err.Error(), 1
 
 // next is the next address of a node's range that nobody has, after the last one that was given.
 func (a *addresses) next(r netip.Prefix) (netip.Addr, bool) {
-	if r == a.spare {
+	if !r.IsValid() {
 		return a.nextSpare()
 	}
 	address, ok := a.last[r]
