@@ -41,7 +41,7 @@ func TestPlayedOn(t *testing.T) {
 	})
 
 	// A user's own default class counts.
-	h.must(t, "kubectl", "delete", "storageclass", "standard")
+	h.must(t, "kubectl", "delete", "storageclass", "standard", "--ignore-not-found")
 	h.apply(t, `
 apiVersion: storage.k8s.io/v1
 kind: StorageClass
@@ -167,7 +167,8 @@ func testAddresses(t *testing.T, h home, client kubernetes.Interface, name strin
 // When a node was lost and comes back, its pods are Ready again; but not one of which a user's Stage has it otherwise.
 func testNodeLost(t *testing.T, h home, client kubernetes.Interface) {
 	h.must(t, "kubectl", "run", "unready", "--image=example.invalid/unready")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/unready", "--timeout=60s")
+	h.must(t, "kubectl", "run", "lost", "--image=example.invalid/lost")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/unready", "pod/lost", "--timeout=60s")
 	h.apply(t, `
 apiVersion: kwok.x-k8s.io/v1alpha1
 kind: Stage
@@ -202,7 +203,7 @@ spec:
 		}
 		return names, len(names) == len(pods.Items)
 	}
-	if names, _ := notReady(t.Context()); len(names) != 1 {
+	if names, all := notReady(t.Context()); len(names) != 1 || all {
 		t.Fatalf("before the node is lost, these pods are not Ready: %v", names)
 	}
 	h.must(t, "stop", "executor")

@@ -17,8 +17,8 @@ type source[L runtime.Object] interface {
 	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
 }
 
-// follower keeps the objects of one kind as they are in the cluster. It does with one watch and its goroutine what a shared informer
-// does with a dozen.
+// follower keeps the objects of one kind as they are in the cluster. It has half of the goroutines of a shared informer, and stops with
+// its context.
 type follower[T any] struct {
 	cache.Store
 	controller cache.Controller

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -107,7 +108,9 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	}
 	config.QPS = -1 // the nodes are many, and only follow what others ask for
 	config.UserAgent = userAgent()
-	client, err := kubernetes.NewForConfig(config)
+	compact := rest.CopyConfig(config) // Stages have no such form
+	compact.ContentType, compact.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
+	client, err := kubernetes.NewForConfig(compact)
 	if err != nil {
 		return err
 	}
