@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -144,16 +145,10 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	if err := ns.ensureNodes(ctx, client, port); err != nil {
 		return err
 	}
-	if err := <-class; err != nil {
-		return fmt.Errorf("the StorageClass %s cannot be made: %w", storage.Class, err)
-	}
 	recovery := newRecovery(s, client)
 	nodes := follow(ctx, client.CoreV1().Nodes(), recovery.changed, recovery.deleted)
 	beside(recovery.run)
 	addresses := newAddresses(client, nodes, ns.PodCIDR)
-	if ns.Volumes {
-		beside(newVolumes(s, client, nodes).run)
-	}
 	play := func() (end context.CancelFunc, err error) {
 		ctx, end := context.WithCancel(ctx)
 		return end, ns.play(ctx, s, addresses.functions(ctx), port)
@@ -180,6 +175,14 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 			}
 		}
 	})
+	switch err := <-class; {
+	case apierrors.IsForbidden(err): // an older km has made the roles, or somebody has changed them
+		s.Slog().Warn("claims get no volumes", "err", err)
+	case err != nil:
+		return fmt.Errorf("the StorageClass %s cannot be made: %w", storage.Class, err)
+	case ns.Volumes:
+		beside(newVolumes(s, client, nodes).run)
+	}
 	defer ns.started.Put(client)()
 	return g.Wait()
 }
