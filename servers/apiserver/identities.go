@@ -90,7 +90,7 @@ func group(name string) rbacv1.Subject {
 	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: name}
 }
 
-// executorRole is what it takes to play nodes: what a kubelet may do, for all nodes, and kwok's Stages.
+// executorRole is what it takes to play nodes: what a kubelet may do, for all nodes, kwok's Stages, and volumes.
 var executorRole = &rbacv1.ClusterRole{
 	ObjectMeta: metav1.ObjectMeta{Name: "km:executor"},
 	Rules: []rbacv1.PolicyRule{
@@ -101,6 +101,11 @@ var executorRole = &rbacv1.ClusterRole{
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
 		{APIGroups: []string{"apiextensions.k8s.io"}, Resources: []string{"customresourcedefinitions"}, Verbs: []string{"get", "create"}},
 		{APIGroups: []string{"kwok.x-k8s.io"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "watch", "create", "patch"}},
+		// Claims of simulated pods get simulated volumes.
+		{APIGroups: []string{""}, Resources: []string{"persistentvolumes"}, Verbs: []string{"get", "list", "watch", "create", "patch", "delete"}},
+		{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims/status"}, Verbs: []string{"patch"}},
+		{APIGroups: []string{"storage.k8s.io"}, Resources: []string{"storageclasses"}, Verbs: []string{"get", "list", "create"}},
 	},
 }
 

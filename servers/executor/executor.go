@@ -185,6 +185,7 @@ func (e *executor) prepare(ctx context.Context, p *supervisor.Plan, s *superviso
 		}
 		return e.cri.Prepare(p, s)
 	}
+	e.simulated.Volumes = p.Selected(cluster.APIServer) // a cluster elsewhere has its own
 	e.simulated.Prepare()
 	return nil
 }

@@ -12,8 +12,6 @@ import (
 
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -29,24 +27,13 @@ import (
 // Name of the server.
 const Name = cluster.Storage
 
-const (
-	// class is the name of the StorageClass, as with kind and minikube.
-	class = "standard"
-	// provisioner is the name by which a StorageClass asks for these volumes.
-	provisioner = "km.local/folder"
-	// defaultClass is what makes a class the one for claims that name none.
-	defaultClass = "storageclass.kubernetes.io/is-default-class"
-	// selectedNode is the scheduler's note on a claim of where its pod is to run.
-	selectedNode = "volume.kubernetes.io/selected-node"
-)
-
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
 	v := &volumes{cluster: c, started: component.NewHandoff[struct{}]()}
 	return &supervisor.Server{
 		SimpleUsage: Name,
 		Long: "Volumes for PersistentVolumeClaims: a folder of this machine for each, made when its pod is scheduled here, and removed " +
-			"with it. It joins where the executor runs real containers, and makes the StorageClass " + class + " the default one.",
+			"with it. It joins where the executor runs real containers, and makes the StorageClass " + Class + " the default one.",
 		AddFlags: addFlags,
 		State:    []string{"volumes/pvc-*"},
 		Packages: []string{"sigs.k8s.io/sig-storage-lib-external-provisioner"},
@@ -114,7 +101,7 @@ func (v *volumes) make(ctx context.Context, s *supervisor.Server) (err error) {
 	if v.client, err = cluster.Client(s.Value("kubeconfig")); err != nil {
 		return err
 	}
-	v.controller = controller.NewProvisionController(ctx, v.client, provisioner, v, controller.LeaderElection(false))
+	v.controller = controller.NewProvisionController(ctx, v.client, Provisioner, v, controller.LeaderElection(false))
 	return nil
 }
 
@@ -127,7 +114,7 @@ func (v *volumes) run(ctx context.Context, s *supervisor.Server, _ []string) (er
 			return err
 		}
 	}
-	if err := v.cluster.Insist(ctx, s, v.ensureClass); err != nil {
+	if err := v.cluster.Insist(ctx, s, func(ctx context.Context) error { return EnsureClass(ctx, v.client) }); err != nil {
 		return err
 	}
 	go func() {
@@ -140,24 +127,6 @@ func (v *volumes) run(ctx context.Context, s *supervisor.Server, _ []string) (er
 	return nil
 }
 
-// ensureClass makes the StorageClass, if it is missing.
-func (v *volumes) ensureClass(ctx context.Context) error {
-	classes := v.client.StorageV1().StorageClasses()
-	if _, err := classes.Get(ctx, class, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		return err
-	}
-	_, err := classes.Create(ctx, &storagev1.StorageClass{
-		ObjectMeta:        metav1.ObjectMeta{Name: class, Annotations: map[string]string{defaultClass: "true"}},
-		Provisioner:       provisioner,
-		ReclaimPolicy:     ptr.To(corev1.PersistentVolumeReclaimDelete),
-		VolumeBindingMode: ptr.To(storagev1.VolumeBindingWaitForFirstConsumer),
-	}, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		return nil
-	}
-	return err
-}
-
 func (v *volumes) ready(ctx context.Context, _ *supervisor.Server) error {
 	_, err := v.started.Get(ctx)
 	return err
@@ -165,7 +134,7 @@ func (v *volumes) ready(ctx context.Context, _ *supervisor.Server) error {
 
 // ShouldProvision reports whether a claim is for this machine. It is that of a controller.Qualifier.
 func (v *volumes) ShouldProvision(_ context.Context, claim *corev1.PersistentVolumeClaim) bool {
-	node, waits := claim.Annotations[selectedNode]
+	node, waits := claim.Annotations[SelectedNode]
 	return !waits || node == v.node // a class of the user's may have volumes made at once
 }
 
@@ -200,6 +169,9 @@ func (v *volumes) Provision(_ context.Context, o controller.ProvisionOptions) (*
 
 // Delete removes the folder of a volume. It is that of a controller.Provisioner.
 func (v *volumes) Delete(_ context.Context, pv *corev1.PersistentVolume) error {
+	if IsSimulated(pv) {
+		return nil // from when the nodes were
+	}
 	if pv.Spec.Local == nil || !strings.HasPrefix(pv.Spec.Local.Path, v.dir+string(filepath.Separator)) {
 		return &controller.IgnoredError{Reason: fmt.Sprintf("the volume %s is not in %s", pv.Name, v.dir)}
 	}

@@ -61,12 +61,12 @@ var maxGoroutines = map[string]int{
 	"apiserver":          2900, // 2522: some twenty for each kind's connection and watch cache; four for each of 129 watches of clients
 	"controller-manager": 1700, // 1487: twelve for each of 63 informers, two for each of 171 who listen to them, and 449 workers
 	"scheduler":          265,  // 229: ten for each of 19 informers
-	"executor":           65,   // 56: four workers of each kind, and four watches, however many nodes
+	"executor":           100,  // 86: four workers of each kind, and eight watches, however many nodes
 	"proxy":              26,   // 22: two informers
 	"km":                 40,   // 32: two for each server and its log, besides the admin API
 }
 
-// maxGoroutinesOfAll is less than the sum of the others, so that not all of these grow at once: there are 4772.
+// maxGoroutinesOfAll is less than the sum of the others, so that not all of these grow at once: there are 4802.
 const maxGoroutinesOfAll = 5300
 
 // An idle cluster sends no more requests, and has no more goroutines, than there are reasons for.

@@ -4,18 +4,26 @@ package simulated
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/storage"
+	"github.com/seed-200a7251/km/servers/versions"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -34,6 +42,8 @@ type Nodes struct {
 	Zones int
 	// PodCIDR is the range of the pods' addresses, of which each node has a /24.
 	PodCIDR string
+	// Volumes says whether claims of the StorageClass standard get simulated volumes.
+	Volumes bool
 
 	started component.Handoff[kubernetes.Interface]
 }
@@ -88,15 +98,20 @@ func (ns *Nodes) Prepare() {
 	forgive()
 }
 
+// userAgent is how the executor's clients present themselves.
+func userAgent() string { return manager + "/" + versions.Kubernetes() }
+
 // Run plays the nodes until ctx ends.
 func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
-	kubeconfig := s.Value("kubeconfig")
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	config, err := clientcmd.BuildConfigFromFlags("", s.Value("kubeconfig"))
 	if err != nil {
 		return err
 	}
 	config.QPS = -1 // the nodes are many, and only follow what others ask for
-	client, err := kubernetes.NewForConfig(config)
+	config.UserAgent = userAgent()
+	compact := rest.CopyConfig(config) // Stages have no such form
+	compact.ContentType, compact.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
+	client, err := kubernetes.NewForConfig(compact)
 	if err != nil {
 		return err
 	}
@@ -104,8 +119,26 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	beside := func(f func(context.Context) error) {
+		g.Go(func() error {
+			if err := s.Guard(func() error { return f(ctx) }); ctx.Err() == nil {
+				return err
+			}
+			return nil
+		})
+	}
+	if serve != nil {
+		beside(serve)
+	}
+	class := make(chan error, 1)
+	if ns.Volumes {
+		go func() { class <- storage.EnsureClass(ctx, client) }()
+	}
 	if err := ns.Cluster.Insist(ctx, s, func(ctx context.Context) error {
-		if err := ensureStages(ctx, config); err != nil {
+		if err := makeStages(ctx, config); err != nil {
 			return fmt.Errorf("the Stages of kwok cannot be made: %w", err)
 		}
 		if err := ns.tryBeat(ctx, client); err != nil {
@@ -115,22 +148,61 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	}); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	failed := make(chan error, 1)
-	if serve != nil {
-		go func() { failed <- serve(ctx) }()
+	recovery := newRecovery(s, client)
+	nodes := follow(ctx, client.CoreV1().Nodes(), recovery.changed, recovery.deleted)
+	beside(recovery.run)
+	addresses := newAddresses(client, nodes, ns.PodCIDR)
+	play := func() (end context.CancelFunc, err error) {
+		ctx, end := context.WithCancel(ctx)
+		return end, ns.play(ctx, s, addresses.functions(ctx), port)
 	}
-	if err := play(ctx, kubeconfig, ns.PodCIDR, port); err != nil {
+	end, err := play()
+	if err != nil {
+		end()
 		return err
+	}
+	beside(func(ctx context.Context) error {
+		for {
+			err := whileStages(ctx, config)
+			end()
+			if !errors.Is(err, errLost) {
+				return err
+			}
+			s.Slog().Info("they are made anew", "reason", err)
+			if err := again(ctx, config, client, nodes.all()); err != nil {
+				return err
+			}
+			if end, err = play(); err != nil {
+				end()
+				return err
+			}
+		}
+	})
+	if ns.Volumes {
+		err := <-class
+		if cluster.Refused(err) || apierrors.IsForbidden(err) {
+			err = ns.Cluster.Insist(ctx, s, func(ctx context.Context) error { return storage.EnsureClass(ctx, client) })
+		}
+		if err != nil {
+			return err
+		}
+		beside(newVolumes(s, client, nodes).run)
 	}
 	defer ns.started.Put(client)()
+	return g.Wait()
+}
+
+// again has Stages where they have been deleted, for another kwok to play.
+func again(ctx context.Context, config *rest.Config, client kubernetes.Interface, nodes []*corev1.Node) error {
 	select {
 	case <-ctx.Done():
-		return nil
-	case err := <-failed:
-		return err
+		return ctx.Err()
+	case <-time.After(quiet):
 	}
+	if err := makeStages(ctx, config); err != nil {
+		return fmt.Errorf("%w, and cannot be made anew: %w", errLost, err)
+	}
+	return release(ctx, client, nodes)
 }
 
 // Ready waits until all nodes are Ready.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
@@ -22,7 +23,10 @@ import (
 	typed "sigs.k8s.io/kwok/pkg/client/clientset/versioned/typed/apis/v1alpha1"
 	"sigs.k8s.io/kwok/pkg/kwok/controllers"
 	kwokclient "sigs.k8s.io/kwok/pkg/utils/client"
+	"sigs.k8s.io/kwok/pkg/utils/gotpl"
 	"sigs.k8s.io/yaml"
+
+	"github.com/seed-200a7251/km/supervisor"
 )
 
 // podDelete takes the place of kwok's own, which deletes at once: a pod is gone a second after it was deleted, as one whose
@@ -133,7 +137,8 @@ func ensureStage(ctx context.Context, stages typed.StageInterface, stage *v1alph
 }
 
 // play starts kwok's controllers. They end with ctx.
-func play(ctx context.Context, kubeconfig, podCIDR string, port int) error {
+func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl.FuncMap, port int) error {
+	kubeconfig := s.Value("kubeconfig")
 	clients, err := kwokclient.NewClientset("", kubeconfig)
 	if err != nil {
 		return err
@@ -154,7 +159,10 @@ func play(ctx context.Context, kubeconfig, podCIDR string, port int) error {
 	if err != nil {
 		return err
 	}
-	core, err := kubernetes.NewForConfig(config)
+	typed := rest.CopyConfig(config)
+	typed.UserAgent = userAgent()
+	typed.Wrap(func(next http.RoundTripper) http.RoundTripper { return &renewals{next: next, failed: s.Fail} })
+	core, err := kubernetes.NewForConfig(typed)
 	if err != nil {
 		return err
 	}
@@ -172,14 +180,15 @@ func play(ctx context.Context, kubeconfig, podCIDR string, port int) error {
 		TypedClient:                       core,
 		TypedKwokClient:                   kwok,
 		ManageNodesWithAnnotationSelector: fakeAnnotation + "=fake",
-		CIDR:                              podCIDR,
+		CIDR:                              ns.PodCIDR,
 		NodeIP:                            nodeIP,
 		NodeName:                          "localhost",
 		NodePort:                          port,
+		FuncMap:                           functions,
 		// As kwok's own defaults.
 		PodPlayStageParallelism:   4,
 		NodePlayStageParallelism:  4,
-		NodeLeaseDurationSeconds:  40,
+		NodeLeaseDurationSeconds:  leaseSeconds,
 		NodeLeaseParallelism:      4,
 		PodsOnNodeSyncParallelism: 4,
 		// The same in each life: a lease that an earlier one held is taken up at once.
