@@ -1,5 +1,5 @@
 // Package simulated plays nodes: kwok's controllers make pods Running and Ready on them, give them addresses, complete and
-// delete them, but no container runs.
+// delete them, but no container runs. What pods do is said in its package pod.
 package simulated
 
 import (
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/executor/simulated/pod"
+	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -86,7 +89,11 @@ func (ns *Nodes) Check() error {
 // Prepare belongs before the first server's start.
 func (ns *Nodes) Prepare() {
 	forgive()
+	knowPods()
 }
+
+// knowPods has Stages know what pods do next, which is once for a process.
+var knowPods = sync.OnceFunc(func() { process.AddStageFunctions(pod.Expressions) })
 
 // Run plays the nodes until ctx ends.
 func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
@@ -100,7 +107,7 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	if err != nil {
 		return err
 	}
-	port, serve, err := ns.endpoint(s)
+	port, serve, err := ns.endpoint(s, client)
 	if err != nil {
 		return err
 	}
