@@ -13,8 +13,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+	_ "k8s.io/kubernetes/pkg/apis/core/install" // the options of logs
 
 	"github.com/seed-200a7251/km/servers/executor/simulated/pod"
 )
@@ -22,7 +23,7 @@ import (
 // logs answers what kubectl logs asks for: the lines that the pod's annotation says, and a line that says so if it has none.
 func (k kubelet) logs(w http.ResponseWriter, r *http.Request, namespace, name, container string) {
 	var options corev1.PodLogOptions
-	if err := scheme.ParameterCodec.DecodeParameters(r.URL.Query(), corev1.SchemeGroupVersion, &options); err != nil {
+	if err := legacyscheme.ParameterCodec.DecodeParameters(r.URL.Query(), corev1.SchemeGroupVersion, &options); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -70,25 +71,29 @@ func ensureStages(ctx context.Context, config *rest.Config) error {
 	if err != nil {
 		return err
 	}
+	var g errgroup.Group
 	for _, text := range stages {
 		stage := &v1alpha1.Stage{}
 		if err := yaml.Unmarshal([]byte(text), stage); err != nil {
 			return err
 		}
 		stage.Annotations = map[string]string{stageAnnotation: fmt.Sprintf("%x", sha256.Sum256([]byte(text)))[:16]}
-		// Established says that it will be served; it takes a moment.
-		err := waitFor(ctx, func(ctx context.Context) (bool, error) {
-			err := ensureStage(ctx, kwok.KwokV1alpha1().Stages(), stage)
-			if apierrors.IsNotFound(err) {
-				return false, nil
+		g.Go(func() error {
+			// Established says that it will be served; it takes a moment.
+			err := waitFor(ctx, func(ctx context.Context) (bool, error) {
+				err := ensureStage(ctx, kwok.KwokV1alpha1().Stages(), stage)
+				if apierrors.IsNotFound(err) {
+					return false, nil
+				}
+				return err == nil, err
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", stage.Name, err)
 			}
-			return err == nil, err
+			return nil
 		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", stage.Name, err)
-		}
 	}
-	return nil
+	return g.Wait()
 }
 
 // ensureStage makes a Stage that is missing, or replaces what another km wrote. It applies it: upstream has whoever creates an object of a

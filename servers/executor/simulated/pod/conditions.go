@@ -29,21 +29,26 @@ func (l *life) conditions() {
 		Status:             corev1.ConditionTrue,
 		ObservedGeneration: podutil.CalculatePodConditionObservedGeneration(old, pod.Generation, corev1.PodScheduled),
 	})
-	ready := status.GeneratePodReadyCondition(pod, old, s.Conditions, all, s.Phase)
-	// Without a reason it is the node lifecycle controller that says so, of pods on a node that is not ready, and goes on saying it.
-	if _, now := podutil.GetPodConditionFromList(s.Conditions, corev1.PodReady); now != nil &&
-		now.Status != corev1.ConditionTrue && now.Reason == "" && ready.Status == corev1.ConditionTrue {
-		return
-	}
-	l.set(ready)
+	l.set(status.GeneratePodReadyCondition(pod, old, s.Conditions, all, s.Phase))
 }
 
-// set sets a condition. The time of its last transition changes with its status alone.
+// reasons are the kubelet's for conditions that are not true.
+var reasons = []string{
+	status.ContainersNotReady, status.ContainersNotInitialized, status.ReadinessGatesNotReady, status.UnknownContainerStatuses,
+	status.PodCompleted, status.PodFailed,
+}
+
+// set sets a condition. The time of its last transition changes with its status alone. One that is not true for a reason that is not the
+// kubelet's is not made true: it is somebody else's, such as a Stage's that plays a failure, or, without a reason, the node lifecycle
+// controller's, for pods on a node that is not ready; both would set it again.
 func (l *life) set(c corev1.PodCondition) {
 	c.LastTransitionTime = *l.time()
 	i, old := podutil.GetPodConditionFromList(l.status.Conditions, c.Type)
 	if old == nil {
 		l.status.Conditions = append(l.status.Conditions, c)
+		return
+	}
+	if old.Status != corev1.ConditionTrue && c.Status == corev1.ConditionTrue && !slices.Contains(reasons, old.Reason) {
 		return
 	}
 	if old.Status == c.Status {

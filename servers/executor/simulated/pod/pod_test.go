@@ -318,14 +318,10 @@ func TestLife(t *testing.T) {
 			then
 			0s pod-containers: Running Ready=False/ContainersNotReady app=runs
 			0s pod-containers: Running Ready=True app=runs+`},
-		{name: "what others have made of it", then: func(p *played) {
-			// The node lifecycle controller, and a Stage that somebody has added.
-			for i := range p.pod.Status.Conditions {
-				if c := &p.pod.Status.Conditions[i]; c.Type == corev1.PodReady {
-					c.Status = corev1.ConditionFalse
-				}
-			}
-		}, want: `
+		{name: "what the node lifecycle controller has made of it", then: func(p *played) { unready(p, "") }, want: `
+			0s pod-ready: Running Ready=True app=runs+
+			then`},
+		{name: "what a Stage of somebody's has made of it", then: func(p *played) { unready(p, "Played") }, want: `
 			0s pod-ready: Running Ready=True app=runs+
 			then`},
 	} {
@@ -347,6 +343,14 @@ func TestLife(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func unready(p *played, reason string) {
+	for i := range p.pod.Status.Conditions {
+		if c := &p.pod.Status.Conditions[i]; c.Type == corev1.PodReady {
+			c.Status, c.Reason = corev1.ConditionFalse, reason
+		}
 	}
 }
 
