@@ -225,7 +225,7 @@ func testWrongAnnotation(t *testing.T, h home, _ kubernetes.Interface) {
 	if got := h.shows(t, "pod/wrong", "{.status.phase} {.status.containerStatuses[0].state.waiting.message}"); !strings.HasPrefix(got, `Pending the annotation km.simulated-pod: "exit 1" is not understood: use runs`) {
 		t.Errorf("the pod: %s", got)
 	}
-	h.event(t, "wrong", "InspectFailed", "is wrong")
+	h.event(t, "wrong", "Failed", "is wrong")
 	h.must(t, "kubectl", "annotate", "pod", "wrong", "km.simulated-pod=runs", "--overwrite")
 	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/wrong", "--timeout=60s")
 }

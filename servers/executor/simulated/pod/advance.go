@@ -121,7 +121,7 @@ func (l *life) sync() {
 			if begun || !initialized {
 				continue
 			}
-			for l.step(c, kind, st) && !st.Ready {
+			for l.step(c, kind, st) && !st.Ready { // most complete at once: that is no change of its own
 			}
 			if !st.Ready {
 				initialized = false
@@ -187,8 +187,15 @@ func (l *life) accept(reason string) {
 // step brings a container one step further, and reports whether there was one to take.
 func (l *life) step(c *corev1.Container, kind kind, st *corev1.ContainerStatus) bool {
 	does := of(l.pod, c, kind, st.RestartCount)
-	l.describe(c, st)
+	otherImage := st.Image != c.Image
+	describe(c, st, false)
 	switch {
+	case st.State.Running != nil && otherImage && (kind == regular || kind == sidecar):
+		l.end(st, 0)
+		st.LastTerminationState = st.State
+		st.RestartCount++
+		l.start(c, kind, st, of(l.pod, c, kind, st.RestartCount))
+		return true
 	case st.State.Running != nil:
 		if does.ends && l.since(st.State.Running.StartedAt, does.after) {
 			l.end(st, does.code)
@@ -212,7 +219,7 @@ func (l *life) step(c *corev1.Container, kind kind, st *corev1.ContainerStatus) 
 	}
 	switch {
 	case !does.noImage:
-		l.start(kind, st, does)
+		l.start(c, kind, st, does)
 	case reason != errPull && reason != pullBackOff:
 		st.State = waiting(errPull, fmt.Sprintf("failed to pull image %q: the pod's annotation says that it cannot be pulled", c.Image))
 	case reason == errPull && l.since(*l.status.StartTime, pullTime):
@@ -223,19 +230,21 @@ func (l *life) step(c *corev1.Container, kind kind, st *corev1.ContainerStatus) 
 	return true
 }
 
-// describe copies into a container's status what its spec says.
-func (l *life) describe(c *corev1.Container, st *corev1.ContainerStatus) {
+// describe copies into a container's status what its spec says. Resources get there when it starts, and are changed later only if they are
+// there: an older apiserver elsewhere does not keep them.
+func describe(c *corev1.Container, st *corev1.ContainerStatus, starts bool) {
 	st.Image = c.Image
-	if len(c.Resources.Requests) > 0 {
-		st.AllocatedResources = c.Resources.Requests
+	if r := c.Resources; len(r.Requests) > 0 && (starts || st.AllocatedResources != nil) {
+		st.AllocatedResources = r.Requests
 	}
-	if len(c.Resources.Requests)+len(c.Resources.Limits) > 0 {
-		st.Resources = &corev1.ResourceRequirements{Requests: c.Resources.Requests, Limits: c.Resources.Limits}
+	if r := c.Resources; len(r.Requests)+len(r.Limits) > 0 && (starts || st.Resources != nil) {
+		st.Resources = &corev1.ResourceRequirements{Requests: r.Requests, Limits: r.Limits}
 	}
 }
 
 // start starts a container, for the first time or again.
-func (l *life) start(kind kind, st *corev1.ContainerStatus, does does) {
+func (l *life) start(c *corev1.Container, kind kind, st *corev1.ContainerStatus, does does) {
+	describe(c, st, true)
 	id := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%d", l.pod.UID, st.Name, st.RestartCount))
 	st.ContainerID = fmt.Sprintf("kwok://%x", id)
 	st.State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: *l.time()}}
@@ -286,7 +295,7 @@ func (l *life) restart(c *corev1.Container, kind kind, st *corev1.ContainerStatu
 	st.LastTerminationState.Terminated = ended
 	if l.due(ended.FinishedAt.Add(wait)) {
 		st.RestartCount++
-		l.start(kind, st, of(l.pod, c, kind, st.RestartCount))
+		l.start(c, kind, st, of(l.pod, c, kind, st.RestartCount))
 		return true
 	}
 	if st.State.Terminated == nil {
@@ -308,37 +317,45 @@ func backOff(restarts int32, ended *corev1.ContainerStateTerminated) time.Durati
 func (l *life) endOthers() {
 	for _, list := range [][]corev1.ContainerStatus{l.status.InitContainerStatuses, l.status.EphemeralContainerStatuses} {
 		for i := range list {
-			if list[i].State.Running != nil {
-				l.end(&list[i], 0)
-			}
+			l.stop(&list[i], 0)
 		}
 	}
 }
 
-// terminate ends all containers, whose exit code is what a function says. The pod succeeds if all were there and ended well.
+// stop ends a container for good.
+func (l *life) stop(st *corev1.ContainerStatus, code int32) {
+	switch {
+	case st.State.Running != nil:
+		l.end(st, code)
+	case st.State.Waiting != nil && st.LastTerminationState.Terminated != nil:
+		st.State = st.LastTerminationState // it waited to be started again
+	}
+}
+
+// terminate ends all containers, whose exit code is what a function says. The pod succeeds if it was deleted and all ended well.
 func (l *life) terminate(code func(*corev1.Container, kind) int32) {
 	s := l.status
 	s.Phase = corev1.PodSucceeded
+	initialized := len(l.pod.Spec.InitContainers) == 0 || l.started()
 	for c, kind := range containers(&l.pod.Spec) {
-		list := &s.InitContainerStatuses
 		switch kind {
-		case regular:
-			list = &s.ContainerStatuses
+		case initial:
+			l.stop(statusOf(&s.InitContainerStatuses, c, initializing), code(c, kind))
+		case sidecar:
+			l.stop(statusOf(&s.InitContainerStatuses, c, initializing), 0)
 		case ephemeral:
-			list = &s.EphemeralContainerStatuses
-		}
-		st := statusOf(list, c, creating)
-		l.describe(c, st)
-		switch {
-		case st.State.Running != nil && (kind == sidecar || kind == ephemeral):
-			l.end(st, 0)
-		case st.State.Running != nil:
-			l.end(st, code(c, kind))
-		case st.State.Waiting != nil && st.LastTerminationState.Terminated != nil:
-			st.State = st.LastTerminationState // it waited to be started again
-		}
-		if t := st.State.Terminated; kind == regular && (t == nil || t.ExitCode != 0) {
-			s.Phase = corev1.PodFailed
+			l.stop(statusOf(&s.EphemeralContainerStatuses, c, creating), 0)
+		case regular:
+			st := statusOf(&s.ContainerStatuses, c, creating)
+			l.stop(st, code(c, kind))
+			if st.State.Terminated == nil && initialized { // as the kubelet's TerminatePod (pkg/kubelet/status/status_manager.go)
+				st.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+					ExitCode: 137, Reason: "ContainerStatusUnknown", Message: "The container could not be located when the pod was terminated",
+				}}
+			}
+			if t := st.State.Terminated; t == nil || t.ExitCode != 0 {
+				s.Phase = corev1.PodFailed
+			}
 		}
 	}
 	if l.pod.DeletionTimestamp == nil {

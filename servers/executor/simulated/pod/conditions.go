@@ -11,7 +11,10 @@ import (
 // conditions are what the kubelet makes of the containers' states, and of the conditions that others set for readiness gates.
 func (l *life) conditions() {
 	s, pod, old := l.status, l.pod, &l.pod.Status
-	s.ObservedGeneration = podutil.CalculatePodStatusObservedGeneration(pod)
+	// An apiserver elsewhere that is older than the kubelet's code does not keep it: what is not there is set once.
+	if old.StartTime == nil || old.ObservedGeneration != 0 {
+		s.ObservedGeneration = podutil.CalculatePodStatusObservedGeneration(pod)
+	}
 	all := slices.Concat(s.InitContainerStatuses, s.ContainerStatuses)
 	sandbox := corev1.PodCondition{
 		Type:               corev1.PodReadyToStartContainers,
@@ -50,6 +53,9 @@ func (l *life) set(c corev1.PodCondition) {
 	}
 	if old.Status != corev1.ConditionTrue && c.Status == corev1.ConditionTrue && !slices.Contains(reasons, old.Reason) {
 		return
+	}
+	if old.ObservedGeneration == 0 && l.pod.Status.StartTime != nil {
+		c.ObservedGeneration = 0
 	}
 	if old.Status == c.Status {
 		c.LastTransitionTime = old.LastTransitionTime

@@ -15,7 +15,7 @@
 //	runs, never ready
 //	completes                ends with exit code 0; also: completes after D
 //	exits N                  ends with exit code N, 0 to 255; also: exits N after D
-//	restarts                 ends with exit code 1, once, and runs when it was started again; also: restarts N times, and … after D
+//	restarts                 ends with exit code 1, once, and then does what it would without the annotation; also: restarts N times, after D
 //	cannot pull its image    ErrImagePull, and ImagePullBackOff from then on
 //
 // where D is a duration such as 90s or 5m, of which only seconds count. Whether a container that has ended starts again, its
@@ -36,4 +36,6 @@
 //     run on, else with 143, as what SIGTERM ends.
 //   - Containers leave no image ID. In-place resizes are done at once. The restart rule RestartAllContainers restarts the container alone.
 //   - No Events are made but those of what goes wrong.
+//
+// A condition that is not true for a reason that the kubelet does not know is left alone: a Stage of somebody's may play a failure.
 package pod

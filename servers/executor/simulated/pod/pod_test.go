@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"sigs.k8s.io/kwok/pkg/apis/internalversion"
@@ -55,6 +56,8 @@ type played struct {
 	pod    *corev1.Pod
 	start  time.Time
 	lines  []string
+	// forgets is whether the apiserver does not keep what is newer than it.
+	forgets bool
 }
 
 // play plays Stages until none is left, or most have been.
@@ -116,6 +119,15 @@ func (p *played) patch(data []byte) error {
 	pod := &corev1.Pod{}
 	if err := json.Unmarshal(after, pod); err != nil {
 		return err
+	}
+	if p.forgets {
+		pod.Status.ObservedGeneration = 0
+		for i := range pod.Status.Conditions {
+			pod.Status.Conditions[i].ObservedGeneration = 0
+		}
+		for i := range pod.Status.ContainerStatuses {
+			pod.Status.ContainerStatuses[i].Resources, pod.Status.ContainerStatuses[i].AllocatedResources = nil, nil
+		}
 	}
 	if cmp.Equal(pod, p.pod) && p.pod.DeletionTimestamp == nil {
 		p.t.Errorf("a Stage that changes nothing: %s", data)
@@ -181,7 +193,7 @@ func TestLife(t *testing.T) {
 	)
 	for _, test := range []struct {
 		name, spec, does string
-		job              bool
+		job, forgets     bool
 		first            int // how many Stages are played before then, if not all
 		then             func(p *played)
 		want             string
@@ -193,6 +205,30 @@ func TestLife(t *testing.T) {
 		{name: "job", spec: never, job: true, want: `
 			0s pod-ready: Running Ready=True app=runs+
 			0s pod-complete: Succeeded Ready=False/PodCompleted app=Completed0`},
+		{name: "older apiserver", spec: never + "containers: [{name: app, resources: {requests: {cpu: 1}}}]", job: true, forgets: true, want: `
+			0s pod-ready: Running Ready=True app=runs+
+			0s pod-complete: Succeeded Ready=False/PodCompleted app=Completed0`},
+		{name: "older apiserver, no image", spec: "containers: [{name: app, resources: {requests: {cpu: 1}}}]", does: "km.simulated-pod: cannot pull its image", forgets: true, want: `
+			0s pod-ready: Pending Ready=False/ContainersNotReady app=ErrImagePull
+			2s pod-no-image (Failed): Pending Ready=False/ContainersNotReady app=ImagePullBackOff`},
+		{name: "resize", spec: "containers: [{name: app, resources: {requests: {cpu: 1}}}]", then: func(p *played) {
+			p.pod.Generation++
+			p.pod.Spec.Containers[0].Resources.Requests = corev1.ResourceList{"cpu": resource.MustParse("2")}
+			p.play(8)
+			if s := p.pod.Status; s.ContainerStatuses[0].AllocatedResources.Cpu().String() != "2" || s.ObservedGeneration != 2 {
+				p.t.Errorf("after a resize: %v", s)
+			}
+		}, want: `
+			0s pod-ready: Running Ready=True app=runs+
+			then
+			0s pod-containers: Running Ready=True app=runs+`},
+		{name: "other image", then: func(p *played) {
+			p.pod.Generation++
+			p.pod.Spec.Containers[0].Image = "app:2"
+		}, want: `
+			0s pod-ready: Running Ready=True app=runs+
+			then
+			0s pod-containers: Running Ready=True app=runs+*1`},
 		{name: "job with a sidecar", spec: never + sidecar, job: true, want: `
 			0s pod-ready: Running Ready=True init=Completed0+ side=runs+ app=runs+
 			0s pod-complete: Succeeded Ready=False/PodCompleted init=Completed0+ side=Completed0 app=Completed0`},
@@ -305,8 +341,14 @@ func TestLife(t *testing.T) {
 			then
 			1s pod-delete: Failed Ready=False/PodFailed init=Error143 side=PodInitializing app=PodInitializing
 			deleted`},
+		{name: "deleted without its image", does: "km.simulated-pod: cannot pull its image", then: func(p *played) { deleted(p, 30) }, want: `
+			0s pod-ready: Pending Ready=False/ContainersNotReady app=ErrImagePull
+			2s pod-no-image (Failed): Pending Ready=False/ContainersNotReady app=ImagePullBackOff
+			then
+			3s pod-delete: Failed Ready=False/PodFailed app=ContainerStatusUnknown137
+			deleted`},
 		{name: "not understood", does: "km.simulated-pod: exit 1", then: func(p *played) { p.pod.Annotations[DoesAnnotation] = "runs" }, want: `
-			0s pod-refused (InspectFailed): Pending Ready=False/ContainersNotReady app=CreateContainerConfigError
+			0s pod-refused (Failed): Pending Ready=False/ContainersNotReady app=CreateContainerConfigError
 			then
 			0s pod-containers: Running Ready=True app=runs+`},
 		{name: "changed while it runs", then: func(p *played) {
@@ -327,7 +369,7 @@ func TestLife(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &played{t: t, stages: stages(t), pod: manifest(t, test.spec, test.does), start: time.Now()}
+				p := &played{t: t, stages: stages(t), pod: manifest(t, test.spec, test.does), start: time.Now(), forgets: test.forgets}
 				if test.job {
 					p.pod.OwnerReferences = []metav1.OwnerReference{{Kind: "Job", Name: "j"}}
 				}
