@@ -1,5 +1,5 @@
 // Package simulated plays nodes: kwok's controllers make pods Running and Ready on them, give them addresses, complete and
-// delete them, but no container runs.
+// delete them, but no container runs. What pods do is said in its package pod.
 package simulated
 
 import (
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,6 +23,8 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/executor/simulated/pod"
+	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/servers/storage"
 	"github.com/seed-200a7251/km/servers/versions"
 	"github.com/seed-200a7251/km/supervisor"
@@ -96,7 +99,11 @@ func (ns *Nodes) Check() error {
 // Prepare belongs before the first server's start.
 func (ns *Nodes) Prepare() {
 	forgive()
+	knowPods()
 }
+
+// knowPods has Stages know what pods do next, which is once for a process.
+var knowPods = sync.OnceFunc(func() { process.AddStageFunctions(pod.Expressions) })
 
 // userAgent is how the executor's clients present themselves.
 func userAgent() string { return manager + "/" + versions.Kubernetes() }
@@ -115,7 +122,7 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	if err != nil {
 		return err
 	}
-	port, serve, err := ns.endpoint(s)
+	port, serve, err := ns.endpoint(s, client)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,17 @@
 package simulated
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
+	"golang.org/x/sync/errgroup"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,7 +23,6 @@ import (
 	"sigs.k8s.io/kwok/kustomize/crd"
 	"sigs.k8s.io/kwok/kustomize/stage/node/fast"
 	heartbeat "sigs.k8s.io/kwok/kustomize/stage/node/heartbeat-with-lease"
-	podfast "sigs.k8s.io/kwok/kustomize/stage/pod/fast"
 	"sigs.k8s.io/kwok/pkg/apis/v1alpha1"
 	"sigs.k8s.io/kwok/pkg/client/clientset/versioned"
 	typed "sigs.k8s.io/kwok/pkg/client/clientset/versioned/typed/apis/v1alpha1"
@@ -26,41 +31,17 @@ import (
 	"sigs.k8s.io/kwok/pkg/utils/gotpl"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-200a7251/km/servers/executor/simulated/pod"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// podDelete takes the place of kwok's own, which deletes at once: a pod is gone a second after it was deleted, as one whose
-// process ends when it is asked to, and no later than its grace period allows: of the two durations the shorter one counts.
-// A grace period of 0 is what the deletion itself sets; what remains then is for others to do, who have finalizers.
-const podDelete = `
-apiVersion: kwok.x-k8s.io/v1alpha1
-kind: Stage
-metadata:
-  name: pod-delete
-spec:
-  resourceRef:
-    apiGroup: v1
-    kind: Pod
-  selector:
-    matchExpressions:
-    - key: '.metadata.deletionTimestamp'
-      operator: Exists
-    - key: '.metadata.deletionGracePeriodSeconds'
-      operator: NotIn
-      values: ["0"]
-  delay:
-    durationFrom:
-      expressionFrom: '.metadata.deletionTimestamp'
-    jitterDurationMilliseconds: 1000
-  next:
-    delete: true
-`
-
 // stages are how nodes and pods behave, as long as nobody changes it.
-var stages = []string{fast.DefaultNodeInit, heartbeat.DefaultNodeHeartbeatWithLease, podfast.DefaultPodReady, podfast.DefaultPodComplete, podDelete}
+var stages = append([]string{fast.DefaultNodeInit, heartbeat.DefaultNodeHeartbeatWithLease}, strings.Split(pod.Stages, "\n---\n")...)
 
-// ensureStages makes the resource Stage, and those Stages that are missing. What is there stays: somebody may have changed
-// it.
+// stageAnnotation is on the Stages that km has made: the hash of what it wrote.
+const stageAnnotation = "km.simulated-stage"
+
+// ensureStages makes the resource Stage, and those Stages that are missing, or that another km made and nobody has changed since.
 func ensureStages(ctx context.Context, config *rest.Config) error {
 	client, err := apiextensions.NewForConfig(config)
 	if err != nil {
@@ -97,43 +78,61 @@ func ensureStages(ctx context.Context, config *rest.Config) error {
 	if err != nil {
 		return err
 	}
+	var g errgroup.Group
 	for _, text := range stages {
 		stage := &v1alpha1.Stage{}
 		if err := yaml.Unmarshal([]byte(text), stage); err != nil {
 			return err
 		}
-		// Established says that it will be served; it takes a moment.
-		err := waitFor(ctx, func(ctx context.Context) (bool, error) {
-			err := ensureStage(ctx, kwok.KwokV1alpha1().Stages(), stage)
-			if apierrors.IsNotFound(err) {
-				return false, nil
+		stage.Annotations = map[string]string{stageAnnotation: fmt.Sprintf("%x", sha256.Sum256([]byte(text)))[:16]}
+		g.Go(func() error {
+			// Established says that it will be served; it takes a moment.
+			err := waitFor(ctx, func(ctx context.Context) (bool, error) {
+				err := ensureStage(ctx, kwok.KwokV1alpha1().Stages(), stage)
+				if apierrors.IsNotFound(err) {
+					return false, nil
+				}
+				return err == nil, err
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", stage.Name, err)
 			}
-			return err == nil, err
+			return nil
 		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", stage.Name, err)
-		}
 	}
-	return nil
+	return g.Wait()
 }
 
-// ensureStage makes a Stage that is missing. It applies it: upstream has whoever creates an object of a definition that is younger
-// than two seconds wait for two seconds (k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go), for the sake of
-// other API servers, of which there are none.
+// ensureStage makes a Stage that is missing, or replaces what another km wrote. It applies it: upstream has whoever creates an object of a
+// definition that is younger than two seconds wait for two seconds (k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go),
+// for the sake of other API servers, of which there are none.
 func ensureStage(ctx context.Context, stages typed.StageInterface, stage *v1alpha1.Stage) error {
-	_, err := stages.Get(ctx, stage.Name, metav1.GetOptions{})
-	if !apierrors.IsNotFound(err) {
+	there, err := stages.Get(ctx, stage.Name, metav1.GetOptions{})
+	if err == nil && (there.Annotations[stageAnnotation] == stage.Annotations[stageAnnotation] || isChanged(there)) {
+		return nil
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
 	text, err := json.Marshal(stage)
 	if err != nil {
 		return err
 	}
-	_, err = stages.Patch(ctx, stage.Name, types.ApplyPatchType, text, metav1.PatchOptions{FieldManager: "km"})
+	_, err = stages.Patch(ctx, stage.Name, types.ApplyPatchType, text, metav1.PatchOptions{FieldManager: fieldManager})
 	if apierrors.IsConflict(err) {
-		return nil // somebody else has made it meanwhile
+		return nil // somebody else has made or changed it meanwhile
 	}
 	return err
+}
+
+// fieldManager is how km calls itself when it applies Stages.
+const fieldManager = "km"
+
+// isChanged reports whether somebody else has said how a Stage behaves.
+func isChanged(stage *v1alpha1.Stage) bool {
+	return slices.ContainsFunc(stage.ManagedFields, func(m metav1.ManagedFieldsEntry) bool {
+		return m.Manager != fieldManager && m.FieldsV1 != nil && bytes.Contains(m.FieldsV1.GetRawBytes(), []byte(`"f:spec"`))
+	})
 }
 
 // play starts kwok's controllers. They end with ctx.
@@ -170,6 +169,7 @@ func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl
 	if err != nil {
 		return err
 	}
+	maps.Copy(functions, pod.Templates)
 	c, err := controllers.NewController(controllers.Config{
 		Clock:                             clock.RealClock{},
 		DynamicClient:                     dynamic,
