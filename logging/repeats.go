@@ -2,6 +2,7 @@ package logging
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -42,12 +43,15 @@ func (d *display) show(l *Log, line []byte) bool {
 	return d.queue.put(line)
 }
 
-// kind is what lines have in common that are like this one: the place in the code and the message, or all but the time if the place
-// is not known.
+// serial is a number that is another one each time, such as that of gRPC's channels: [Channel #1 SubChannel #3].
+var serial = regexp.MustCompile(`#[0-9]+`)
+
+// kind is what lines have in common that are like this one: the place in the code and the message, but for serial numbers in it, or all
+// but the time if the place is not known.
 func (l *Line) kind() string {
 	kind := strings.Join([]string{l.Server, l.Level, l.Logger, l.Caller, l.Msg}, " ")
 	if l.Caller != "" {
-		return kind
+		return serial.ReplaceAllLiteralString(kind, "#")
 	}
 	for _, f := range l.Fields {
 		kind += " " + f.Key + "=" + string(f.Value)

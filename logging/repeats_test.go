@@ -82,6 +82,19 @@ func TestRepeatsAreThoseAlike(t *testing.T) {
 	}
 }
 
+// A serial number makes no other words.
+func TestRepeatsWithSerialNumbers(t *testing.T) {
+	out := &lines{}
+	ls := newLogs(t, Config{Out: out, Brief: true})
+	db := ls.Server("db")
+	for n := range 3 {
+		db.Zap().Warn(fmt.Sprintf("[Channel #%d SubChannel #%d] failed", n, n+1))
+	}
+	if diff := cmp.Diff("W db    [Channel #0 SubChannel #1] failed\n", written(ls, out)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // With Quiet only the program itself is heard, and servers whose lines somebody asked for.
 func TestQuiet(t *testing.T) {
 	out := &lines{}

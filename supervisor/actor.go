@@ -247,6 +247,7 @@ func (a *actor) live() {
 		c = a.attempt()
 	}
 	defer c.cancel()
+	defer time.AfterFunc(quietStart, a.log().Settle).Stop()
 	started := a.watchStart()
 	defer started()
 	c.start()

@@ -42,6 +42,14 @@ func (hk *HyperKube) runServers(composite *Server, args []string) error {
 
 // runPlan runs the planned servers until they have ended, or a command has that is run with them.
 func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
+	n := newNotifier(p)
+	p.logs.TakeDefaults()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	// A signal ends the process here, as any other: nothing has been written, and what a server reads, such as a pipe, may never end.
+	if err := hk.check(ctx, p); err != nil {
+		return hk.wrongUsage(p.close(err), nil)
+	}
 	caught := catchSignals()
 	defer stopSignals(caught)
 	var signals <-chan os.Signal
@@ -55,13 +63,6 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 			p.logs.Program().Zap().Warn("the terminal was closed; the servers go on until SIGTERM", zap.Int("pid", os.Getpid()))
 		}
 	})()
-	n := newNotifier(p)
-	p.logs.TakeDefaults()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	if err := hk.check(ctx, p); err != nil {
-		return hk.wrongUsage(p.close(err), nil)
-	}
 	err = hk.serve(ctx, p, n, begin, signals)
 	if err == nil && p.job != nil {
 		err = hk.report(p.job.result())

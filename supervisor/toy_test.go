@@ -120,6 +120,15 @@ func newPuppet() *Server {
 			log = p.Path("logs", "hk.log")
 			return nil
 		},
+		Check: func(ctx context.Context, _ *Plan, s *Server) error {
+			if s.Value("do") != "TERM before" {
+				return nil
+			}
+			if err := signalSelf(syscall.SIGTERM); err != nil {
+				return err
+			}
+			return poll(ctx, "end", func() bool { return false }) // as one who reads a pipe that nobody writes into
+		},
 		Run: func(ctx context.Context, s *Server, _ []string) error {
 			for step := range strings.SplitSeq(s.Value("do"), ";") {
 				if err := move(ctx, s, strings.TrimSpace(step), log); err != nil {
@@ -129,7 +138,7 @@ func newPuppet() *Server {
 			<-ctx.Done()
 			return nil
 		}}
-	puppet.Flags().String("do", "", "info TEXT, warn TEXT, more TEXT (at V(3)), print TEXT, wait TEXT (in the program's log file), until FILE (is there), HUP, TERM, crash HOW, or fail")
+	puppet.Flags().String("do", "", "info TEXT, warn TEXT, more TEXT (at V(3)), print TEXT, wait TEXT (in the program's log file), until FILE (is there), HUP, TERM, TERM before (it starts), crash HOW, or fail")
 	puppet.Flags().String("vmodule", "", "FILE=N")
 	return puppet
 }

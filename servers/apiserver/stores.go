@@ -3,6 +3,7 @@ package apiserver
 import (
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	genericoptions "k8s.io/apiserver/pkg/server/options"
@@ -70,6 +71,9 @@ func checkStore(flag, address string) error {
 		return wrong("names no host")
 	case u.Port() == "":
 		return wrong("names no port")
+	}
+	if _, err := strconv.ParseUint(u.Port(), 10, 16); err != nil {
+		return wrong("has a port above 65535")
 	}
 	return nil
 }

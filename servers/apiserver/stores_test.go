@@ -27,6 +27,7 @@ func TestCheckStore(t *testing.T) {
 		"http://:2379":                  "names no host",
 		"http://127.0.0.1":              "names no port",
 		"http://127.0.0.1:":             "names no port",
+		"http://127.0.0.1:99999":        "has a port above 65535",
 		"http://127.0.0.1:port":         "is no URL",
 		"http:/127.0.0.1:2379":          "has no scheme",
 		"unix://":                       "names no socket",

@@ -208,7 +208,8 @@ func (c *Cluster) Insist(ctx context.Context, s *supervisor.Server, f func(conte
 		case refused != nil:
 			s.Hindered(refused)
 		case c.pki != nil && apierrors.IsForbidden(err): // its role could not be made, or somebody has taken it away
-			s.Hindered(fmt.Errorf("%w; `%s` may tell why its role does not say so", err, c.command("logs", "apiserver", "--level=warn")))
+			s.Hindered(fmt.Errorf("%w; `%s` makes its role anew, if somebody has taken that away; otherwise `%s` may tell why it could not be made",
+				err, c.command("restart", "apiserver"), c.command("logs", "apiserver", "--level=warn")))
 		default:
 			s.Hindered(nil)
 			return err

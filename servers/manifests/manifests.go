@@ -66,7 +66,8 @@ type manifests struct {
 	cluster *cluster.Cluster
 	applied component.Handoff[string]
 
-	reading sync.Mutex       // guards these two
+	reading sync.Mutex       // guards these three
+	again   bool             // Check has read all once: another pipe is not waited for
 	kept    objects.Kept     // what can be read once
 	checked []objects.Object // what Check has read: the next start applies that, and nothing that has not been checked
 
@@ -135,6 +136,10 @@ func (m *manifests) check(_ context.Context, p *supervisor.Plan, s *supervisor.S
 			return err
 		}
 	}
+	if err := m.another(paths); err != nil {
+		return err
+	}
+	m.again = true
 	all, wrong := objects.Read(paths, m.kept)
 	if len(wrong) == 0 {
 		m.checked = all
@@ -144,6 +149,17 @@ func (m *manifests) check(_ context.Context, p *supervisor.Plan, s *supervisor.S
 		wrong[i] = &supervisor.ExitError{Code: 1, Err: err}
 	}
 	return errors.Join(wrong...)
+}
+
+// another returns an error if what was read before is a pipe now. Nobody may ever write into that, and it would be read for ever. The lock
+// is held.
+func (m *manifests) another(paths []string) error {
+	for _, path := range paths {
+		if _, ok := m.kept[path]; m.again && !ok && objects.IsPipe(path) {
+			return fmt.Errorf("--apply=%s: it was none before, and is a pipe now, which is read only when km starts: make it a file again", path)
+		}
+	}
+	return nil
 }
 
 // readInput reads standard input, if it is among the paths, and has not been read. The lock is held.

@@ -43,7 +43,7 @@ func (r *renewals) seen(status int, now time.Time) {
 	case now.Sub(r.refused) >= leaseSeconds*time.Second:
 		r.refused = now
 		r.failed(fmt.Errorf("the nodes are not played any more: the API server refuses to renew their leases (%d %s); if the executor has lost its "+
-			"permissions, the next start of km gives it them again", status, http.StatusText(status)))
+			"permissions, the next start of the apiserver gives it them again", status, http.StatusText(status)))
 	}
 }
 

@@ -2,6 +2,7 @@ package simulated
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -10,8 +11,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
-	"golang.org/x/sync/errgroup"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -78,14 +79,15 @@ func ensureStages(ctx context.Context, config *rest.Config) error {
 	if err != nil {
 		return err
 	}
-	var g errgroup.Group
-	for _, text := range stages {
+	var g sync.WaitGroup
+	wrong := make([]error, len(stages))
+	for i, text := range stages {
 		stage := &v1alpha1.Stage{}
 		if err := yaml.Unmarshal([]byte(text), stage); err != nil {
 			return err
 		}
 		stage.Annotations = map[string]string{stageAnnotation: fmt.Sprintf("%x", sha256.Sum256([]byte(text)))[:16]}
-		g.Go(func() error {
+		g.Go(func() {
 			// Established says that it will be served; it takes a moment.
 			err := waitFor(ctx, func(ctx context.Context) (bool, error) {
 				err := ensureStage(ctx, kwok.KwokV1alpha1().Stages(), stage)
@@ -95,12 +97,12 @@ func ensureStages(ctx context.Context, config *rest.Config) error {
 				return err == nil, err
 			})
 			if err != nil {
-				return fmt.Errorf("%s: %w", stage.Name, err)
+				wrong[i] = fmt.Errorf("%s: %w", stage.Name, err)
 			}
-			return nil
 		})
 	}
-	return g.Wait()
+	g.Wait()
+	return cmp.Or(wrong...) // the first in order: one reason is told once, however often it is tried
 }
 
 // ensureStage makes a Stage that is missing, or replaces what another km wrote. It applies it: upstream has whoever creates an object of a

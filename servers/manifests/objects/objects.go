@@ -128,6 +128,10 @@ func readFolder(folder string) (all []Object, wrong []error) {
 			continue
 		}
 		read++
+		if IsPipe(path) {
+			wrong = append(wrong, fmt.Errorf("%s: it is a pipe, or a device, and a folder is read with each restart; put a file there, or name it by itself", path))
+			continue
+		}
 		found, errs := readFile(path)
 		all, wrong = append(all, found...), append(wrong, errs...)
 	}

@@ -3,6 +3,7 @@ package objects
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -256,5 +257,18 @@ func TestPipe(t *testing.T) {
 		if len(all) != 1 || len(wrong) != 0 || all[0].At() != name+":1" {
 			t.Errorf("%v, %v", all, wrong)
 		}
+	}
+}
+
+// In a folder it is not waited for.
+func TestPipeInAFolder(t *testing.T) {
+	folder := t.TempDir()
+	name := filepath.Join(folder, "a.yaml")
+	if err := exec.Command("mkfifo", name).Run(); err != nil {
+		t.Skip("no mkfifo")
+	}
+	_, wrong := Read([]string{folder}, Kept{})
+	if len(wrong) != 1 || !strings.Contains(wrong[0].Error(), name+": it is a pipe") {
+		t.Error(wrong)
 	}
 }
