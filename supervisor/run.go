@@ -42,14 +42,6 @@ func (hk *HyperKube) runServers(composite *Server, args []string) error {
 
 // runPlan runs the planned servers until they have ended, or a command has that is run with them.
 func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
-	n := newNotifier(p)
-	p.logs.TakeDefaults()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	// A signal ends the process here, as any other: nothing has been written, and what a server reads, such as a pipe, may never end.
-	if err := hk.check(ctx, p); err != nil {
-		return hk.wrongUsage(p.close(err), nil)
-	}
 	caught := catchSignals()
 	defer stopSignals(caught)
 	var signals <-chan os.Signal
@@ -63,11 +55,34 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 			p.logs.Program().Zap().Warn("the terminal was closed; the servers go on until SIGTERM", zap.Int("pid", os.Getpid()))
 		}
 	})()
+	n := newNotifier(p)
+	p.logs.TakeDefaults()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	checked := make(chan error, 1)
+	go func() { checked <- hk.check(ctx, p) }()
+	select {
+	case err := <-checked:
+		if err != nil {
+			return hk.wrongUsage(p.close(err), nil)
+		}
+	case <-signals: // nothing has been written, and what a server reads, such as a pipe, may never end
+		return hk.stopped(p)
+	}
 	err = hk.serve(ctx, p, n, begin, signals)
 	if err == nil && p.job != nil {
 		err = hk.report(p.job.result())
 	}
 	return err
+}
+
+// stopped is the end of a run that is asked to stop before anything has been started.
+func (hk *HyperKube) stopped(p *Plan) error {
+	_ = p.close(nil)
+	if p.job == nil {
+		return nil
+	}
+	return hk.report(p.job.result())
 }
 
 // serve runs the servers, which have been checked, until they have ended. The first signal stops them in order, a second one ends the wait
