@@ -38,7 +38,7 @@ func (a *actor) tellStarting() {
 	if !starting {
 		return
 	}
-	a.log().Settle() // what was held comes before this
+	a.log().Settle()       // what was held comes before this
 	if a.s.parent != nil { // that one tells
 		return
 	}
