@@ -22,6 +22,7 @@ func (a *admin) keepSocket() (stop func()) {
 		logger.Warn("the data folder was removed, or another one has taken its place: commands do not find this run any more",
 			zap.String("folder", a.plan.DataDir), zap.Int("pid", os.Getpid()))
 	})
+	var blocked sync.Once // since the socket was last there
 	look := func() {
 		// What takes the place of a file may get its number, too.
 		if there, err := os.Stat(a.path); err == nil && own != nil && os.SameFile(there, own) && there.Mode() == own.Mode() && there.ModTime().Equal(own.ModTime()) {
@@ -32,9 +33,14 @@ func (a *admin) keepSocket() (stop func()) {
 			return
 		}
 		l, err := listenUnix(a.path)
-		if err != nil {
-			return // it may be possible the next time
+		if err != nil { // it may be possible the next time
+			blocked.Do(func() {
+				logger.Warn("the socket of the admin API is gone, and cannot be opened anew: commands do not find this run; remove what is in its place",
+					zap.String("file", a.path), zap.Error(err))
+			})
+			return
 		}
+		blocked = sync.Once{}
 		own, _ = os.Stat(a.path)
 		logger.Warn("the socket of the admin API was removed, and is opened anew", zap.String("file", a.path))
 		go func() {
