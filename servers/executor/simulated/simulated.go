@@ -142,7 +142,7 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	}
 	class := make(chan error, 1)
 	if ns.Volumes {
-		go func() { class <- storage.EnsureClass(ctx, client) }()
+		go func() { class <- s.Guard(func() error { return storage.EnsureClass(ctx, client) }) }()
 	}
 	if err := ns.Cluster.Insist(ctx, s, func(ctx context.Context) error {
 		if err := makeStages(ctx, config); err != nil {
