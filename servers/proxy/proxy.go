@@ -141,7 +141,7 @@ func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	switch {
 	case !px.checked:
 		px.mode, px.checked = config.Mode, true
-	case px.mode != config.Mode: // startsOnce has gone by it
+	case px.mode != config.Mode && s.Isolation != supervisor.IsolationProcess: // startsOnce goes by it
 		return fmt.Errorf("proxy: the mode %q cannot become %q in a process that runs: begin a new run", px.mode, config.Mode)
 	}
 	if err := cluster.CheckKubeconfig(s); err != nil {
@@ -150,10 +150,10 @@ func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if config.ClientConnection.Kubeconfig == "" && s.Value("master") == "" {
 		return errors.New("proxy: there is no apiserver in the list: name the cluster with --proxy.kubeconfig")
 	}
-	if px.mode == simulated || p.OnlyCheck {
+	if config.Mode == simulated || p.OnlyCheck {
 		return nil
 	}
-	return checkMachine(s, px.mode)
+	return checkMachine(s, config.Mode)
 }
 
 // startsOnce reports whether it is the real one: upstream's never ends, and its metrics are registered for the process.
