@@ -21,8 +21,8 @@ const (
 	linkedDirPrefix = "socket-"
 )
 
-// listenUnix opens a unix socket for its owner alone. What is at the path is replaced, but for a file; removeUnix removes it. If the path is too long for a socket, it
-// is a soft link to one in a temporary folder.
+// listenUnix opens a unix socket for its owner alone. What is at the path is replaced, but for a file; removeUnix removes it. If the path
+// is too long for a socket, it is a soft link to one in a temporary folder.
 func listenUnix(path string) (l net.Listener, err error) {
 	removeUnix(path)
 	defer func() {
