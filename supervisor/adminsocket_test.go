@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // A socket that somebody removes, or replaces, while servers run is opened anew, and commands wait for it.
@@ -145,5 +147,65 @@ func TestSocketOfAnotherRunIsLeftAlone(t *testing.T) {
 	}
 	if err := errors.Join(os.RemoveAll(s.p.DataDir), os.Rename(moved, s.p.DataDir)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Nor is that run's socket removed when this one ends.
+func TestSocketOfAnotherRunStays(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "hk")
+	hk, p := planAt(t, dir)
+	release, err := hk.holdWithPaths(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := hk.openAdmin(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(dir, dir+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	otherHK, otherPlan := planAt(t, dir)
+	releaseOther, err := otherHK.holdWithPaths(otherPlan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := otherHK.openAdmin(otherPlan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.close()
+	if _, err := os.Stat(other.path); err != nil {
+		t.Errorf("the other run's socket: %v", err)
+	}
+	other.close()
+	if _, err := os.Lstat(other.path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is left behind: %v", err)
+	}
+	if err := errors.Join(releaseOther(), os.RemoveAll(dir), os.Rename(dir+".moved", dir), release()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Commands that look whether the folder is held are in nobody's way.
+func TestLooksDoNotHinderARun(t *testing.T) {
+	hk, p := planAt(t, filepath.Join(t.TempDir(), "hk"))
+	release, err := hk.hold(p)
+	if err == nil {
+		err = release()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	looking := flock.New(p.Path("hk.lock"), flock.SetFlag(os.O_RDONLY))
+	if locked, err := looking.TryRLock(); !locked {
+		t.Fatal(err)
+	}
+	time.AfterFunc(time.Millisecond, func() { _ = looking.Unlock() })
+	if release, err = hk.hold(p); err != nil {
+		t.Fatal(err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
 	}
 }

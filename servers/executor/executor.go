@@ -140,8 +140,7 @@ func (e *executor) check(ctx context.Context, p *supervisor.Plan, s *supervisor.
 		if err != nil {
 			return err
 		}
-		e.simulated.Labels, e.simulated.PodCIDR = kubelet.NodeLabels, kubelet.PodCIDR
-		if err := e.simulated.Check(); err != nil {
+		if err := e.simulated.Check(kubelet.NodeLabels, kubelet.PodCIDR); err != nil {
 			return err
 		}
 		return cluster.CheckKubeconfig(s)
@@ -185,6 +184,11 @@ func (e *executor) prepare(ctx context.Context, p *supervisor.Plan, s *superviso
 		}
 		return e.cri.Prepare(p, s)
 	}
+	kubelet, err := cri.NewFlags(s)
+	if err != nil {
+		return err
+	}
+	e.simulated.Labels, e.simulated.PodCIDR = kubelet.NodeLabels, kubelet.PodCIDR
 	e.simulated.Volumes = p.Selected(cluster.APIServer) // a cluster elsewhere has its own
 	e.simulated.Prepare()
 	return nil
