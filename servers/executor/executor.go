@@ -102,9 +102,9 @@ func (e *executor) addFlags(s *supervisor.Server) {
 func state() []string {
 	names := []string{"pod-logs/*_*_*"}
 	for _, name := range []string{
-		"pods", "plugins", "plugins_registry", "pod-resources", "device-plugins", "checkpoints", "pki", "volume-plugins", "cluster-ca.crt", ".cluster-ca.crt[0-9]*",
+		"pods", "pods-api", "plugins", "plugins_registry", "pod-resources", "device-plugins", "checkpoints", "pki", "volume-plugins", "cluster-ca.crt", ".cluster-ca.crt[0-9]*",
 		"cpu_manager_state", "memory_manager_state", "dra_manager_state", "actuated_pods_state", "allocated_pods_state", "pod_status_manager_state", "image_manager",
-		".image_gc*", "userns",
+		".image_gc*", "userns", ".[0-9]*", // what it writes, before that has its name
 	} {
 		names = append(names, "kubelet/"+name)
 	}
