@@ -16,6 +16,9 @@ const (
 	maxRepeatPause = time.Hour
 )
 
+// maxRepeats is how many lines are remembered. What comes beyond is shown as it comes: words that are new each time do not repeat.
+const maxRepeats = 1000
+
 // repeats has people shown once what the same place in the code says again and again, in the same words, whatever the values beside
 // them, and then how often it was said. Guarded by the lock of the display.
 type repeats map[string]*repeat
@@ -36,6 +39,9 @@ func (d *display) show(l *Log, line []byte) bool {
 	if r := d.repeats[key]; r != nil {
 		r.more++
 		return true
+	}
+	if len(d.repeats) == maxRepeats {
+		return d.queue.put(line)
 	}
 	r := &repeat{pause: repeatPause}
 	d.repeats[key] = r

@@ -110,3 +110,19 @@ func TestQuiet(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// What has new words each time is not remembered without end.
+func TestRepeatsAreBounded(t *testing.T) {
+	out := &lines{}
+	ls := newLogs(t, Config{Out: out, Brief: true})
+	db := ls.Server("db")
+	for n := range maxRepeats {
+		db.Zap().Warn(fmt.Sprint("words ", n))
+	}
+	for n := range 2 {
+		complain(db, n)
+	}
+	if got := written(ls, out); !strings.HasSuffix(got, "W db    slow ms=0\nW db    slow ms=1\n") {
+		t.Errorf("the last lines are %q", got[max(0, len(got)-100):])
+	}
+}

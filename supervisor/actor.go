@@ -247,13 +247,10 @@ func (a *actor) live() {
 		c = a.attempt()
 	}
 	defer c.cancel()
-	defer time.AfterFunc(quietStart, a.log().Settle).Stop()
-	started := a.watchStart()
-	defer started()
+	defer a.watchStart()()
 	c.start()
 	if c.ready == nil {
 		a.becomeReady()
-		started()
 	}
 	becameReady := c.ready
 	for {
@@ -269,7 +266,6 @@ func (a *actor) live() {
 			switch {
 			case err == nil:
 				a.becomeReady()
-				started()
 			case c.ctx.Err() == nil: // if it has ended, Run tells why
 				a.failed(c, err, a.end(c))
 				return

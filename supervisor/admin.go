@@ -95,13 +95,15 @@ func (a *admin) serve() error {
 // lastAnswers is how long the end waits for clients to read their answers.
 const lastAnswers = time.Second
 
-// close removes the socket.
+// close removes the socket, unless what is there is another run's.
 func (a *admin) close() {
 	if a == nil {
 		return
 	}
 	_ = a.listener.Close() // it is closed already, if anything was served
-	removeUnix(a.path)
+	if a.inOwnFolder() {
+		removeUnix(a.path)
+	}
 }
 
 func (a *admin) handler() http.Handler {

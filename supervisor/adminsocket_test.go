@@ -9,13 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // A socket that somebody removes, or replaces, while servers run is opened anew, and commands wait for it.
 func TestSocketIsOpenedAnew(t *testing.T) {
 	for name, change := range map[string]func(path string) error{
 		"removed":  os.Remove,
-		"replaced": func(path string) error { return errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o600)) },
+		"replaced": func(path string) error { return errors.Join(os.Remove(path), os.Symlink(os.Args[0], path)) },
 	} {
 		for _, long := range []string{"", strings.Repeat("a-long-name-", 10)} { // then it is a link
 			t.Run(name+long, func(t *testing.T) {
@@ -51,6 +53,42 @@ func TestSocketIsOpenedAnew(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A file that somebody has put in its place is left alone, and told of. When it is gone, the socket is opened anew.
+func TestSocketBehindAFile(t *testing.T) {
+	hk := newHyperKube(t, steady("db"))
+	s := serveArgs(t, hk, func(*group) {})
+	s.await("db", Ready)
+	s.http.http.CloseIdleConnections()
+	path := s.p.admin.path
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, "mine")
+	s.awaitScreen("cannot be opened anew: commands do not find this run; remove what is in its place")
+	if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitSocket()
+	out, err := call(hk, "hk", "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, out, "db       ready")
+}
+
+// awaitScreen waits until a text is shown.
+func (s *served) awaitScreen(text string) {
+	s.t.Helper()
+	screen := s.hk.Out().(*lockedBuffer)
+	for deadline := time.Now().Add(ioLimit); time.Now().Before(deadline) && !strings.Contains(screen.String(), text); time.Sleep(time.Millisecond) {
+		s.p.logs.Flush()
+	}
+	contains(s.t, screen.String(), text)
 }
 
 // awaitSocket waits until there is a socket.
@@ -103,15 +141,71 @@ func TestSocketOfAnotherRunIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(other, []byte("another one's"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	screen := s.hk.Out().(*lockedBuffer)
-	for deadline := time.Now().Add(ioLimit); time.Now().Before(deadline) && !strings.Contains(screen.String(), "another one has taken its place"); time.Sleep(time.Millisecond) {
-		s.p.logs.Flush()
-	}
-	contains(t, screen.String(), "another one has taken its place")
+	s.awaitScreen("another one has taken its place")
 	if text, err := os.ReadFile(other); err != nil || string(text) != "another one's" {
 		t.Errorf("%q, %v", text, err)
 	}
 	if err := errors.Join(os.RemoveAll(s.p.DataDir), os.Rename(moved, s.p.DataDir)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Nor is that run's socket removed when this one ends.
+func TestSocketOfAnotherRunStays(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "hk")
+	hk, p := planAt(t, dir)
+	release, err := hk.holdWithPaths(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := hk.openAdmin(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(dir, dir+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	otherHK, otherPlan := planAt(t, dir)
+	releaseOther, err := otherHK.holdWithPaths(otherPlan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := otherHK.openAdmin(otherPlan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.close()
+	if _, err := os.Stat(other.path); err != nil {
+		t.Errorf("the other run's socket: %v", err)
+	}
+	other.close()
+	if _, err := os.Lstat(other.path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is left behind: %v", err)
+	}
+	if err := errors.Join(releaseOther(), os.RemoveAll(dir), os.Rename(dir+".moved", dir), release()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Commands that look whether the folder is held are in nobody's way.
+func TestLooksDoNotHinderARun(t *testing.T) {
+	hk, p := planAt(t, filepath.Join(t.TempDir(), "hk"))
+	release, err := hk.hold(p)
+	if err == nil {
+		err = release()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	looking := flock.New(p.Path("hk.lock"), flock.SetFlag(os.O_RDONLY))
+	if locked, err := looking.TryRLock(); !locked {
+		t.Fatal(err)
+	}
+	time.AfterFunc(time.Millisecond, func() { _ = looking.Unlock() })
+	if release, err = hk.hold(p); err != nil {
+		t.Fatal(err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
 	}
 }

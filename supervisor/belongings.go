@@ -13,9 +13,9 @@ import (
 	"github.com/seed-200a7251/km/supervisor/sweep"
 )
 
-// The data folder may be one that was there before, and users may put things into it. What belongs to the program is known by its name: those
-// of this package, and those that the servers declare (Server.State). What is not called so is left alone, and so is what was there
-// before the first run.
+// The data folder may be one that was there before, and users may put things into it. What belongs to the program is known by its name:
+// those of this package, and those that the servers declare (Server.State). What is not called so is left alone, and so is what was
+// there before the first run.
 
 // foundList is a file in the data folder that is there if the folder was there before the program used it. It has the paths of
 // what was in it, each with a zero byte behind it.
@@ -30,7 +30,8 @@ type belongings struct {
 
 // stateNames are the patterns of the paths in the data folder that belong to the program.
 func (hk *HyperKube) stateNames() []string {
-	names := []string{hk.Name + ".lock", hk.Name + ".sock", plainRecord, socketDir + "/*.sock", foundList, logPlaces, logPlaces + ".new", crashReport, oldCrashReport, runMark}
+	names := []string{hk.Name + ".lock", hk.Name + ".sock", plainRecord, socketDir + "/*.sock", foundList, logPlaces, logPlaces + ".new",
+		crashReport, oldCrashReport, runMark}
 	logs := []string{hk.Name}
 	for _, s := range hk.servers {
 		names = append(append(names, s.Name()+".child.sock"), s.State...)
@@ -134,8 +135,8 @@ func (b *belongings) remove(p *Plan, lock string) error {
 	return errors.Join(errs...)
 }
 
-// takeOver looks whether the data folder, which is there, may be used: it is the program's, or empty but for what bears names of the program's,
-// which users may put there before the first run. note is to be called when the folder is held.
+// takeOver looks whether the data folder, which is there, may be used: it is the program's, or empty but for what bears names of the
+// program's, which users may put there before the first run. note is to be called when the folder is held.
 func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
 	none := func() error { return nil }
 	info, err := os.Stat(p.DataDir)
@@ -157,8 +158,8 @@ func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
 		}
 	}
 	if len(others) > 0 {
-		return none, fmt.Errorf("the data folder %s is not empty, and no %s has made it: there is %s in it; name a new or empty one with --data-dir, such as --data-dir=%s",
-			p.DataDir, hk.Name, few(others), ShellQuote(p.Path(hk.Name)))
+		return none, fmt.Errorf("the data folder %s is not empty, and no %s has made it: there is %s in it; "+
+			"name a new or empty one with --data-dir, such as --data-dir=%s", p.DataDir, hk.Name, few(others), ShellQuote(p.Path(hk.Name)))
 	}
 	if err := hk.safe(p, info); err != nil {
 		return none, err
@@ -179,11 +180,11 @@ func (hk *HyperKube) safe(p *Plan, info fs.FileInfo) error {
 	case !isOpen(info) || info.Mode().Perm()&0o022 == 0:
 		return nil
 	case info.Mode()&os.ModeSticky != 0: // it is for everybody
-		return fmt.Errorf("the data folder %s is not safe, as others may put something into it: name one in it with --data-dir, such as --data-dir=%s",
-			p.DataDir, ShellQuote(p.Path(hk.Name)))
+		return fmt.Errorf("the data folder %s is not safe, as others may put something into it: "+
+			"name one in it with --data-dir, such as --data-dir=%s", p.DataDir, ShellQuote(p.Path(hk.Name)))
 	}
-	return fmt.Errorf("the data folder %s is not safe, as others may change what is in it: call `chmod go-w %s`, or name another one with --data-dir",
-		p.DataDir, ShellQuote(p.DataDir))
+	return fmt.Errorf("the data folder %s is not safe, as others may change what is in it: "+
+		"call `chmod go-w %s`, or name another one with --data-dir", p.DataDir, ShellQuote(p.DataDir))
 }
 
 // listFound lists what is in the data folder before the program puts something there.

@@ -36,7 +36,8 @@ var (
 
 // connect returns a client of the run with the plan's data folder. Whether there is one shows when it is asked something.
 func (hk *HyperKube) connect(p *Plan) *client {
-	return &client{program: hk.Name, plan: p, patience: socketPatience, http: http.Client{Transport: unixTransport(adminSocket(p, hk.Name))}}
+	transport := unixTransport(adminSocket(p, hk.Name))
+	return &client{program: hk.Name, plan: p, patience: socketPatience, http: http.Client{Transport: transport}}
 }
 
 // do sends a request and returns the answer, whose body the caller closes. An answer that refuses is an error.
@@ -101,9 +102,11 @@ func (c *client) explain(err error) error {
 		if pid, ok := strings.CutPrefix(who, "process "); ok {
 			end = "`kill " + pid + "`"
 		}
-		return fmt.Errorf("%s runs (%s), but %w: %s; try again, or end it with %s", c.program, who, errNoSocket, adminSocket(c.plan, c.program), end)
+		return fmt.Errorf("%s runs (%s), but %w: %s; try again, or end it with %s",
+			c.program, who, errNoSocket, adminSocket(c.plan, c.program), end)
 	case unheard(err):
-		return fmt.Errorf("%s is %w with the data folder %s; start it with `%s`", c.program, errNotRunning, c.plan.DataDir, c.plan.Command("run"))
+		return fmt.Errorf("%s is %w with the data folder %s; start it with `%s`",
+			c.program, errNotRunning, c.plan.DataDir, c.plan.Command("run"))
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%s belongs to somebody else: only its owner may ask it", adminSocket(c.plan, c.program))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

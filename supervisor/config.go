@@ -60,19 +60,16 @@ func readConfig(path string) (name string, text []byte, err error) {
 	if name = path; path == standardInput {
 		name = "standard input"
 	} else if file, err = os.Open(path); err != nil {
-		return name, nil, errors.Unwrap(err)
+		return name, nil, withoutPath(err)
 	} else {
 		defer file.Close()
 	}
 	// One byte more than it may have, so that it is found to be too long.
 	text, err = io.ReadAll(io.LimitReader(file, configfile.MaxSize+1))
-	if pathErr, ok := errors.AsType[*os.PathError](err); ok {
-		err = pathErr.Err
-	}
 	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) { // errors and comments have one line
 		name = strconv.Quote(name)
 	}
-	return name, text, err
+	return name, text, withoutPath(err)
 }
 
 // file reads one file into c.

@@ -49,15 +49,17 @@
 // that returns nil by itself leads from Ready to Stopped: the server is done. A start leads from Stopped and Failed to Waiting.
 //
 // A server starts when all servers that it needs are ready, or done, at once, not in a line of turns. While it is Waiting, its Build
-// makes what takes none of them. When it has ended, what it has opened is released, also if Run was never called (Server.Cleanup). When
-// a signal comes, or one server has failed for good, all are asked to stop; each waits until those that need it have ended, then its context
-// ends, and it has its grace period to return. One that overstays is reported, with the stacks of its goroutines in its log,
-// and left behind: it is Failed, and does not start again before its Run and Ready have returned after all.
+// makes what takes none of them. When a start has ended, what it has opened is released, also if Run was never called (Server.Cleanup).
+//
+// When a signal comes, or one server has failed for good, all are asked to stop; each waits until those that need it have ended, then
+// its context ends, and it has its grace period to return. One that overstays is reported, with the stacks of its goroutines in its
+// log, and left behind: it is Failed, and does not start again before its Run and Ready have returned after all.
 //
 // One that has failed starts again after a pause, by its [RestartPolicy] (restart.go). The pause is 200 ms, twice as long with
 // each further failure within a minute, and by chance up to a fifth shorter or longer. It has failed for good with the
 // fifth failure within a minute, or with the fifth at all if it has never been ready, if it may not start again, or if it cannot
-// (Server.StartsOnce). With --keep-going that is no reason for the others to stop: the group ends when all have ended, or wait in vain for one that has.
+// (Server.StartsOnce). With --keep-going that is no reason for the others to stop: the group ends when all have ended, or wait in
+// vain for one that has.
 //
 // Those that need a server go on while it starts again, also in the pause: they are expected to connect again. What is
 // to start meanwhile waits for it.

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Event is one change of a server's state, or what hinders one. Log, table, admin API and tests all read events; nothing else tells of changes.
+// Event is one change of a server's state, or what hinders one. Log, table, admin API and tests all read events; nothing else tells of
+// changes.
 type Event struct {
 	// Seq numbers the events of a run, from 1 on.
 	Seq    int64

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -38,6 +39,10 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	file := p.Path(hk.Name + ".lock")
 	lock := flock.New(file, flock.SetPermissions(0o600))
 	locked, err := lock.TryLock()
+	for late := now().Add(lookLimit); err == nil && !locked && !held(p, hk.Name) && now().Before(late); {
+		time.Sleep(time.Millisecond)
+		locked, err = lock.TryLock()
+	}
 	switch {
 	case err != nil:
 		return clean, cannotUse(p, err)
@@ -56,6 +61,9 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	}
 	return func() error { return errors.Join(lock.Unlock(), clean()) }, nil
 }
+
+// lookLimit is more than a command takes that looks whether the data folder is held: meanwhile it has the lock itself, shared.
+const lookLimit = 10 * time.Second
 
 // makeFolder makes the data folder, for its owner alone, or takes one that is there. note is to be called when it is held.
 func (hk *HyperKube) makeFolder(p *Plan) (note func() error, err error) {

@@ -26,6 +26,15 @@ func (p *Plan) Command(words ...string) string {
 	return p.hk.typed(slices.Concat(p.location, words)...)
 }
 
+// CommandAt is Command for the servers of another plan, whose data folder is dir.
+func (p *Plan) CommandAt(dir string, words ...string) string {
+	words = append(slices.Clone(words), "--data-dir="+dir)
+	if p.hk == nil { // nobody has planned it
+		return shellWords(words)
+	}
+	return p.hk.typed(words...)
+}
+
 // Command is what to type to call the binary with these words, whichever servers run: "km help etcd".
 func (s *Server) Command(words ...string) string {
 	if s.hk == nil {

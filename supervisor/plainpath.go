@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// A path becomes part of other things: of URLs, of lists apart by commas or colons, of files with a syntax of their own. Not all of these can
-// have every character in them, and the path of a socket is short. Where the path of the data folder is not plain, there is a second
-// one: through a link in a folder among the temporary files, which is there while somebody needs it.
+// A path becomes part of other things: of URLs, of lists apart by commas or colons, of files with a syntax of their own. Not all of these
+// can have every character in them, and the path of a socket is short. Where the path of the data folder is not plain, there is a
+// second one: through a link in a folder among the temporary files, which is there while somebody needs it.
 const (
 	plainLink   = "data"       // the link in that folder, to the data folder
 	plainRecord = "plain-path" // a link in the data folder, to that folder
@@ -103,8 +103,9 @@ func (p *Plan) MakePaths() (remove func() error, err error) {
 		return none, nil
 	}
 	noOther := func(err error) error {
-		return fmt.Errorf("the path of the data folder, %s, is too long, or has characters that mean something else in URLs and lists, and there is no other "+
-			"one: %w; name a folder with a short path of letters and digits with --data-dir, or a temporary one with TMPDIR", p.DataDir, err)
+		return fmt.Errorf("the path of the data folder, %s, is too long, or has characters that mean something else in URLs "+
+			"and lists, and there is no other one: %w; name a folder with a short path of letters and digits with --data-dir, "+
+			"or a temporary one with TMPDIR", p.DataDir, err)
 	}
 	if !isPlain(filepath.Join(p.plain, plainLink)) {
 		return none, noOther(fmt.Errorf("the path of the temporary folder %s is such a one, too", os.TempDir()))

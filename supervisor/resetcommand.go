@@ -92,7 +92,8 @@ func (b *belongings) warning(p *Plan, program string) string {
 	if len(b.others) == 0 {
 		return fmt.Sprintf("All in %s is deleted: %s", p.DataDir, strings.Join(names, ", "))
 	}
-	return fmt.Sprintf("What %s has made in %s is deleted: %s. What it has not made stays: %s.", program, p.DataDir, strings.Join(names, ", "), few(b.others))
+	return fmt.Sprintf("What %s has made in %s is deleted: %s. What it has not made stays: %s.",
+		program, p.DataDir, strings.Join(names, ", "), few(b.others))
 }
 
 // deletable is what is in the data folder; nil if there is nothing, or no folder. An error says why it is not to be deleted.

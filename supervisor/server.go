@@ -32,8 +32,13 @@ const DefaultGracePeriod = 10 * time.Second
 //	Check      likewise; nothing may be written yet
 //	Listen     likewise; the data folder is held
 //	Prepare    likewise
-//	Run        when each server that it needs is ready
+//
+// What follows is called once for each start. Before one that somebody asks for, Check is called again.
+//
+//	Build      as soon as the server is to start
+//	Run        when that has returned, and each server that it needs is ready
 //	Ready      beside Run
+//	Cleanup    what was added with it, when all have returned
 type Server struct {
 	// SimpleUsage is one line: the server's name and, after a space, its arguments. The first word is its Name.
 	SimpleUsage string
@@ -138,8 +143,8 @@ type Server struct {
 	// meanwhile.
 	Restart RestartPolicy
 
-	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who has asked is told. It
-	// is for what others need only at the beginning.
+	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who has asked is
+	// told. It is for what others need only at the beginning.
 	FailsAlone bool
 
 	// StartsOnce, if not nil, reports whether Run can be called only once in a process, because of what it leaves behind.

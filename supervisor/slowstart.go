@@ -15,15 +15,19 @@ const (
 	slowStart  = time.Minute
 )
 
-// watchStart tells of a start that takes long, until over is called.
+// watchStart settles what the server has said in its start, when that has had its time, and tells of one that takes long, until over is
+// called.
 func (a *actor) watchStart() (over func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		for wait := quietStart; ; wait = slowStart {
 			select {
 			case <-time.After(wait):
-				a.tellStarting()
 			case <-ctx.Done():
+				return
+			}
+			a.log().Settle() // also if it is ready, and others are not
+			if !a.tellStarting() {
 				return
 			}
 		}
@@ -31,20 +35,18 @@ func (a *actor) watchStart() (over func()) {
 	return cancel
 }
 
-func (a *actor) tellStarting() {
+// tellStarting tells that the server is still starting; it returns false if it is not.
+func (a *actor) tellStarting() bool {
 	a.group.mu.Lock()
 	starting, since, tries, last := a.state == Starting, now().Sub(a.since), len(a.failures.times)+1, a.lastErr
 	a.group.mu.Unlock()
-	if !starting {
-		return
-	}
-	a.log().Settle()       // what was held comes before this
-	if a.s.parent != nil { // that one tells
-		return
+	if !starting || a.s.parent != nil { // that one tells
+		return starting
 	}
 	fields := []zap.Field{zap.Duration("for", since.Round(time.Second)), zap.Int("try", tries)}
 	if tries > 1 {
 		fields = append(fields, zap.NamedError("failed before", last))
 	}
 	a.log().Zap().WithOptions(zap.WithCaller(false)).Warn("is still starting", fields...)
+	return true
 }

@@ -162,8 +162,8 @@ func variableName(text string) string {
 // onlyArguments are the flags that are not taken from elsewhere: they say what to do, and not how.
 var onlyArguments = []string{"help", "print-config"}
 
-// environment reads the environment, of which variables without a value are no part, nor those that no user has set. What it cannot make sense of, but looks as
-// if it were meant, is worth a warning.
+// environment reads the environment, of which variables without a value are no part, nor those that no user has set. What it cannot
+// make sense of, but looks as if it were meant, is worth a warning.
 func (r *runFlags) environment(environ []string) (given []assignment, warnings []string, wrong problems) {
 	environ = slices.DeleteFunc(slices.Clone(environ), func(pair string) bool {
 		name, value, _ := strings.Cut(pair, "=")

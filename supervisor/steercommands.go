@@ -18,14 +18,14 @@ func steerCommands() []*Command {
 	var all []*Command
 	for _, c := range []struct{ name, short, long string }{
 		{"start", "start servers of a run that have been stopped",
-			"Start servers of a run that have been stopped or have failed, and those that they need, and wait until they are ready. What is wrong " +
-				"with their flags, or with files that these name, is told before, and they stay as they are."},
+			"Start servers of a run that have been stopped or have failed, and those that they need, and wait until they are ready. What " +
+				"is wrong with their flags, or with files that these name, is told before, and they stay as they are."},
 		{"stop", "stop servers of a run",
 			"Stop servers of a run, and first those that need them, and wait until they have ended. The run goes on; it ends " +
 				"with Ctrl-C or SIGTERM, and at once with another one that comes a second later or more."},
 		{"restart", "stop servers of a run, and start them again",
-			"Stop servers of a run, start them again, and wait until they are ready. Servers that need them keep running. What is wrong with " +
-				"their flags, or with files that these name, is told before anything is stopped."},
+			"Stop servers of a run, start them again, and wait until they are ready. Servers that need them keep running. What is " +
+				"wrong with their flags, or with files that these name, is told before anything is stopped."},
 	} {
 		flags := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
 		noWait := flags.Bool("no-wait", false, "do not wait until it is done")

@@ -95,9 +95,11 @@ func (t *top) once(ctx context.Context, w io.Writer) error {
 	}
 }
 
-// sampled reports whether a server has been seen at work since the look before. The program itself, which comes last, always is: it measures.
+// sampled reports whether a server has been seen at work since the look before. The program itself, which comes last, always is: it
+// measures.
 func sampled(before, u *Usage) bool {
-	return slices.ContainsFunc(u.Servers[:len(u.Servers)-1], func(s ServerUsage) bool { return s.CPUSeconds > before.of(s.Name).CPUSeconds })
+	servers := u.Servers[:max(0, len(u.Servers)-1)]
+	return slices.ContainsFunc(servers, func(s ServerUsage) bool { return s.CPUSeconds > before.of(s.Name).CPUSeconds })
 }
 
 // live draws the table again and again, until q or Ctrl-C.

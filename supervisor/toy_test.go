@@ -60,19 +60,34 @@ func toyBinary() *HyperKube {
 		},
 		Ready: func(context.Context, *Server) error { return signalSelf(syscall.SIGTERM) }})
 	hk.AddServer(newPuppet())
-	hk.AddServer(&Server{SimpleUsage: "picky", Long: "It needs a file named disk to start.",
+	hk.AddServer(newPicky())
+	hk.AddServer(&Server{SimpleUsage: "brief", Long: "It starts test1 and test2, and ends.", Members: []string{"test1", "test2", "ender"}})
+	return hk
+}
+
+// newPicky returns a server that is ready when it has found what it needs: who takes that away afterwards does not end it.
+func newPicky() *Server {
+	found := make(chan struct{}, 1)
+	return &Server{SimpleUsage: "picky", Long: "It needs a file named disk to start.",
 		Run: func(ctx context.Context, _ *Server, _ []string) error {
 			if !isThere("disk") {
 				return errors.New("no disk")
+			}
+			select {
+			case found <- struct{}{}:
+			default: // the start before has not asked
 			}
 			<-ctx.Done()
 			return nil
 		},
 		Ready: func(ctx context.Context, _ *Server) error {
-			return poll(ctx, "disk", func() bool { return isThere("disk") })
-		}})
-	hk.AddServer(&Server{SimpleUsage: "brief", Long: "It starts test1 and test2, and ends.", Members: []string{"test1", "test2", "ender"}})
-	return hk
+			select {
+			case <-found:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
 }
 
 // newTest1 returns a server that has flags of several kinds.

@@ -21,8 +21,8 @@ const (
 	linkedDirPrefix = "socket-"
 )
 
-// listenUnix opens a unix socket for its owner alone. What is at the path is replaced. If the path is too long for a socket, it
-// is a soft link to one in a temporary folder.
+// listenUnix opens a unix socket for its owner alone. What is at the path is replaced, but for a file; removeUnix removes it. If the path
+// is too long for a socket, it is a soft link to one in a temporary folder.
 func listenUnix(path string) (l net.Listener, err error) {
 	removeUnix(path)
 	defer func() {
@@ -47,6 +47,9 @@ func listenUnix(path string) (l net.Listener, err error) {
 	}
 	if err := os.Chmod(real, 0o600); err != nil {
 		return nil, errors.Join(err, l.Close())
+	}
+	if u, ok := l.(*net.UnixListener); ok && real == path {
+		u.SetUnlinkOnClose(false) // by then another run's may be there
 	}
 	return l, nil
 }

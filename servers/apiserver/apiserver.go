@@ -57,7 +57,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		},
 		Needs:    []supervisor.Need{{Server: "etcd", Unless: []string{"etcd-servers"}}},
 		Defaults: defaults,
-		State:    append(cluster.State(), "authentication.json"),
+		State:    append(cluster.State(), cluster.Written("authentication.json")...),
 		Check:    check,
 		Listen:   c.Listen,
 		Prepare:  a.prepare,

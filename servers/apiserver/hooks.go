@@ -49,7 +49,7 @@ func (early *earlyHooks) start(name string, hook genericapiserver.PostStartHookF
 	result := make(chan error, 1)
 	early.results[name] = result
 	go func() {
-		for {
+		for { // each begins with a pause of a second
 			err := hook(genericapiserver.PostStartHookContext{LoopbackClientConfig: clientOf(early), Context: early.ctx})
 			if err == nil || early.ctx.Err() != nil || !early.isRefused() {
 				result <- err

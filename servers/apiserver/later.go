@@ -55,6 +55,11 @@ func (c *chain) tellLater(what string, err error, done <-chan error) {
 		case <-c.usable: // or nobody is told what is in the way
 		case <-c.ctx.Done():
 		}
+		select {
+		case <-done: // before anybody had to know
+			return
+		default:
+		}
 		for c.ctx.Err() == nil {
 			if refusal := c.cluster.Refusal(c.ctx, err); refusal != nil {
 				err = refusal

@@ -28,8 +28,8 @@ import (
 type entries struct {
 	name string
 	dir  string
+	plan *supervisor.Plan
 	ours *clientcmdapi.Config // the cluster's own kubeconfig; nil if there is none
-	path string               // the command that prints where that is
 }
 
 // extension is the name of the mark.
@@ -41,7 +41,7 @@ type mark struct {
 }
 
 func entriesOf(p *supervisor.Plan, ours *clientcmdapi.Config) entries {
-	return entries{name: p.Name, dir: p.DataDir, ours: ours, path: p.Command("kubeconfig")}
+	return entries{name: p.Name, dir: p.DataDir, plan: p, ours: ours}
 }
 
 // current is the cluster, and the user, of the kubeconfig's current context; nil if there is none.
@@ -117,11 +117,11 @@ func (e entries) taken(f *userFile, cluster *clientcmdapi.Cluster, user *clientc
 	whose, way := "", strings.Join(remove, "; ")
 	if cluster != nil {
 		if dir := markOf(cluster.Extensions); dir != "" {
-			whose, way = ", that in "+dir, "km kubeconfig --remove --data-dir="+supervisor.ShellQuote(dir)
+			whose, way = ", that in "+dir, e.plan.CommandAt(dir, "kubeconfig", "--remove")
 		}
 	}
 	return fmt.Errorf("your kubeconfig %s has entries named %q already that belong to another cluster%s: remove them with `%s`, "+
-		"or run this cluster with another --name, or set KUBECONFIG to what `%s` prints", f.path, e.name, whose, way, e.path)
+		"or run this cluster with another --name, or set KUBECONFIG to what `%s` prints", f.path, e.name, whose, way, e.plan.Command("kubeconfig"))
 }
 
 // remove takes the entries out, and contexts that lead nowhere without them. It returns what has been removed, by file.

@@ -77,7 +77,7 @@ func (u *user) text(path string) string {
 // km calls km with a cluster's folder.
 func (u *user) km(p *supervisor.Plan, args ...string) (string, error) {
 	hk := &supervisor.HyperKube{Name: "km", Forget: Forget}
-	hk.AddServer(&supervisor.Server{SimpleUsage: "none", Main: nil, Members: []string{"x"}})
+	hk.AddServer(&supervisor.Server{SimpleUsage: "none", Main: nil, Members: []string{"x"}, State: State()})
 	hk.AddCommand(KubeconfigCommand())
 	var out bytes.Buffer
 	hk.SetOut(&out)

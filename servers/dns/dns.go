@@ -44,7 +44,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Defaults: defaults,
 		Check:    d.check,
 		Listen:   d.listen,
-		Prepare:  c.PrepareClient,
+		Prepare:  d.prepare,
 		Run:      d.run,
 		Ready:    d.ready,
 		Address:  func(s *supervisor.Server) string { return "dns://" + d.address(s) },
@@ -80,8 +80,7 @@ func (d *server) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if s.Value("kubeconfig") == "" {
 		return errors.New("dns: there is no apiserver in the list: name the cluster with --dns.kubeconfig")
 	}
-	ip := net.ParseIP(s.Value("bind-address"))
-	if ip == nil {
+	if net.ParseIP(s.Value("bind-address")) == nil {
 		return fmt.Errorf("dns: --dns.bind-address=%s is not an IP address", s.Value("bind-address"))
 	}
 	if file := s.Value("kubeconfig"); strings.ContainsAny(file, "\"\\\n") || strings.Contains(file, "{$") || strings.Contains(file, "{%") {
@@ -91,13 +90,24 @@ func (d *server) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if err := cluster.CheckKubeconfig(s); err != nil {
 		return err
 	}
-	apiserver := p.Server(cluster.APIServer)
-	if apiserver == nil || ip.IsLoopback() || ip.IsUnspecified() {
-		return nil // the API takes no such address as that of a Service's endpoint
-	}
-	var err error
-	d.clusterIP, err = cluster.DNSIP(apiserver)
+	_, err := serviceIP(p, s)
 	return err
+}
+
+// serviceIP is the address of the Service; empty if there is none.
+func serviceIP(p *supervisor.Plan, s *supervisor.Server) (string, error) {
+	apiserver, ip := p.Server(cluster.APIServer), net.ParseIP(s.Value("bind-address"))
+	if apiserver == nil || ip.IsLoopback() || ip.IsUnspecified() {
+		return "", nil // the API takes no such address as that of a Service's endpoint
+	}
+	return cluster.DNSIP(apiserver)
+}
+
+func (d *server) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) (err error) {
+	if d.clusterIP, err = serviceIP(p, s); err != nil {
+		return err
+	}
+	return d.cluster.PrepareClient(ctx, p, s)
 }
 
 // listen sees to it that the port is free. CoreDNS opens it itself.

@@ -66,10 +66,10 @@ var values = map[string][]string{
 }
 
 // state is what etcd, and snapshots of it, have in the data folder. Data that a restore has put aside is a folder with the time in its name.
-var state = []string{
-	Name + "/member", Name + ".json", Name + ".sock", Name + ".snapshot.sock", Name + ".starting.lock", Name + ".restoring.lock", Name + ".restoring",
-	Name + "-[0-9]*-[0-9]*",
-}
+var state = append(cluster.Written(Name+".json"),
+	Name+"/member", Name+".sock", Name+".snapshot.sock", Name+".starting.lock", Name+".restoring.lock", Name+".restoring",
+	Name+"-[0-9]*-[0-9]*",
+)
 
 type etcd struct {
 	cluster  *cluster.Cluster

@@ -102,9 +102,9 @@ func (e *executor) addFlags(s *supervisor.Server) {
 func state() []string {
 	names := []string{"pod-logs/*_*_*"}
 	for _, name := range []string{
-		"pods", "plugins", "plugins_registry", "pod-resources", "device-plugins", "checkpoints", "pki", "volume-plugins", "cluster-ca.crt",
+		"pods", "pods-api", "plugins", "plugins_registry", "pod-resources", "device-plugins", "checkpoints", "pki", "volume-plugins", "cluster-ca.crt", ".cluster-ca.crt[0-9]*",
 		"cpu_manager_state", "memory_manager_state", "dra_manager_state", "actuated_pods_state", "allocated_pods_state", "pod_status_manager_state", "image_manager",
-		".image_gc*", "userns",
+		".image_gc*", "userns", ".[0-9]*", // what it writes, before that has its name
 	} {
 		names = append(names, "kubelet/"+name)
 	}
@@ -140,8 +140,7 @@ func (e *executor) check(ctx context.Context, p *supervisor.Plan, s *supervisor.
 		if err != nil {
 			return err
 		}
-		e.simulated.Labels, e.simulated.PodCIDR = kubelet.NodeLabels, kubelet.PodCIDR
-		if err := e.simulated.Check(); err != nil {
+		if err := e.simulated.Check(kubelet.NodeLabels, kubelet.PodCIDR); err != nil {
 			return err
 		}
 		return cluster.CheckKubeconfig(s)
@@ -185,6 +184,11 @@ func (e *executor) prepare(ctx context.Context, p *supervisor.Plan, s *superviso
 		}
 		return e.cri.Prepare(p, s)
 	}
+	kubelet, err := cri.NewFlags(s)
+	if err != nil {
+		return err
+	}
+	e.simulated.Labels, e.simulated.PodCIDR = kubelet.NodeLabels, kubelet.PodCIDR
 	e.simulated.Volumes = p.Selected(cluster.APIServer) // a cluster elsewhere has its own
 	e.simulated.Prepare()
 	return nil

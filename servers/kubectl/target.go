@@ -113,8 +113,8 @@ type explaining struct {
 func (e explaining) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := e.next.RoundTrip(r)
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		err = &unreachable{err, fmt.Sprintf("nothing answers at %s: see how the cluster is with `%s`, or start it with `%s`",
-			r.URL.Host, e.plan.Command("status"), e.plan.Command("run"))}
+		err = &unreachable{err, fmt.Sprintf("nothing answers at %s (%v): see how the cluster is with `%s`, or start it with `%s`",
+			r.URL.Host, op.Err, e.plan.Command("status"), e.plan.Command("run"))}
 	}
 	return response, err
 }

@@ -55,8 +55,12 @@ func TestUnreachable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = explaining{http.DefaultTransport, &supervisor.Plan{Name: "km"}}.RoundTrip(r)
-	const want = "nothing answers at 127.0.0.1:1: see how the cluster is with `km status`, or start it with `km run`"
+	p, err := (&supervisor.HyperKube{Name: "km"}).Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = explaining{http.DefaultTransport, p}.RoundTrip(r)
+	const want = "nothing answers at 127.0.0.1:1 (connect: connection refused): see how the cluster is with `km status`, or start it with `km run`"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}

@@ -4,6 +4,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -71,7 +72,8 @@ var values = map[string][]string{
 type proxy struct {
 	cluster *cluster.Cluster
 	started component.Handoff[func(context.Context) error] // waits until this start can be used
-	mode    kubeproxyconfig.ProxyMode
+	mode    kubeproxyconfig.ProxyMode                      // by the first check, as long as the process runs
+	checked bool
 }
 
 // flags returns the component's flags, bound to its options.
@@ -136,17 +138,22 @@ func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if err != nil {
 		return err
 	}
-	px.mode = config.Mode
+	switch {
+	case !px.checked:
+		px.mode, px.checked = config.Mode, true
+	case px.mode != config.Mode && s.Isolation != supervisor.IsolationProcess: // startsOnce goes by it
+		return fmt.Errorf("proxy: the mode %q cannot become %q in a process that runs: begin a new run", px.mode, config.Mode)
+	}
 	if err := cluster.CheckKubeconfig(s); err != nil {
 		return err
 	}
 	if config.ClientConnection.Kubeconfig == "" && s.Value("master") == "" {
 		return errors.New("proxy: there is no apiserver in the list: name the cluster with --proxy.kubeconfig")
 	}
-	if px.mode == simulated || p.OnlyCheck {
+	if config.Mode == simulated || p.OnlyCheck {
 		return nil
 	}
-	return checkMachine(s, px.mode)
+	return checkMachine(s, config.Mode)
 }
 
 // startsOnce reports whether it is the real one: upstream's never ends, and its metrics are registered for the process.

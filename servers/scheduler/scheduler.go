@@ -47,7 +47,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		FlagValues:    component.FlagValues(nil),
 		Packages:      []string{"k8s.io/kubernetes/cmd/kube-scheduler", "k8s.io/kubernetes/pkg/scheduler"},
 		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
-		State:         []string{configFile},
+		State:         cluster.Written(configFile),
 		Defaults:      defaults,
 		Check:         check,
 		Listen:        c.Listen,

@@ -75,17 +75,20 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	return component.Defaults(s, pairs...)
 }
 
-func (v *volumes) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) (err error) {
+func (v *volumes) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	if s.Value("kubeconfig") == "" {
 		return errors.New("storage: there is no apiserver in the list: name the cluster with --storage.kubeconfig")
 	}
-	if v.node, err = cluster.NodeName(p); err != nil {
+	if _, err := cluster.NodeName(p); err != nil {
 		return err
 	}
 	return cluster.CheckKubeconfig(s)
 }
 
-func (v *volumes) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+func (v *volumes) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) (err error) {
+	if v.node, err = cluster.NodeName(p); err != nil {
+		return err
+	}
 	if err := v.cluster.PrepareClient(ctx, p, s); err != nil {
 		return err
 	}

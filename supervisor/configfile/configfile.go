@@ -9,8 +9,9 @@
 //     an invisible character. So is what is too much: a text longer than [MaxSize], nesting or aliases without end.
 //   - Each error names a line and says what to do. All are told that can be found at once: where the text is no YAML, that is one.
 //
-// The text is in UTF-8, or in UTF-16 with the mark that says so. The YAML is that of go.yaml.in/yaml/v3, with these differences: characters that it takes for ends of lines, as YAML 1.1 did, and
-// editors do not (U+0085, U+2028, U+2029) have to be written as escapes, so that its lines are those of an editor.
+// The text is in UTF-8, or in UTF-16 with the mark that says so. The YAML is that of go.yaml.in/yaml/v3, with these differences:
+// characters that it takes for ends of lines, as YAML 1.1 did, and editors do not (U+0085, U+2028, U+2029) have to be written as
+// escapes, so that its lines are those of an editor.
 package configfile
 
 import (

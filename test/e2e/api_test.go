@@ -269,7 +269,7 @@ func testKubectl(t *testing.T, h home) {
 	if out := h.must(t, "kubectl", "get", "deployment", "hello", "-o", "jsonpath={.spec.replicas}"); out != "1" {
 		t.Errorf("kubectl get: %q", out)
 	}
-	h.must(t, "kubectl", "wait", "--for=create", "pod", "-l", "app=hello", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=create", "pod", "-l", "app=hello", patient)
 	if out := h.must(t, "kubectl", "explain", "deployment.spec.replicas"); !strings.Contains(out, "integer") {
 		t.Errorf("kubectl explain: %s", out)
 	}

@@ -69,7 +69,7 @@ func TestControlPlaneElsewhere(t *testing.T) {
 		t.Errorf("ready: %v, want the scheduler alone", ready)
 	}
 	h.must(t, "kubectl", "run", "pod", "--image=example.invalid/pod")
-	h.must(t, "kubectl", "wait", "pod/pod", "--for=condition=PodScheduled=false", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "pod/pod", "--for=condition=PodScheduled=false", patient)
 	if code := scheduler.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code of the scheduler %d, want 0", code)
 	}

@@ -25,6 +25,9 @@ import (
 // patience is how long anything may take before a test gives up. It is no expectation of speed: a busy machine is slow.
 const patience = 2 * time.Minute
 
+// patient is patience for kubectl.
+var patient = "--timeout=" + patience.String()
+
 var binary string
 
 func TestMain(m *testing.M) {

@@ -217,22 +217,22 @@ func (h home) busy(t *testing.T) {
 	t.Helper()
 	for _, command := range []string{
 		"create deployment web --image=example.invalid/web --replicas=3",
-		"wait --for=create pod -l app=web --timeout=60s",
-		"rollout status deployment/web --timeout=60s",
+		"wait --for=create pod -l app=web --timeout=120s",
+		"rollout status deployment/web --timeout=120s",
 		"set image deployment/web web=example.invalid/web:2",
-		"rollout status deployment/web --timeout=60s",
+		"rollout status deployment/web --timeout=120s",
 		"scale deployment/web --replicas=1",
 		"create namespace doomed",
 		"-n doomed create configmap object --from-literal=key=value",
 		"-n doomed create deployment web --image=example.invalid/web",
-		"-n doomed wait --for=create pod -l app=web --timeout=60s",
-		"delete namespace doomed --timeout=60s",
+		"-n doomed wait --for=create pod -l app=web --timeout=120s",
+		"delete namespace doomed --timeout=120s",
 		"create -f " + writeFile(t, filepath.Join(string(h), "crd.yaml"), tea),
-		"wait crd/teas.example.com --for=condition=Established --timeout=60s",
+		"wait crd/teas.example.com --for=condition=Established --timeout=120s",
 		"create -f " + writeFile(t, filepath.Join(string(h), "tea.yaml"), "{apiVersion: example.com/v1, kind: Tea, metadata: {name: green}}\n"),
 		"get teas",
-		"delete crd teas.example.com --timeout=60s",
-		"delete deployment web --timeout=60s",
+		"delete crd teas.example.com --timeout=120s",
+		"delete deployment web --timeout=120s",
 	} {
 		h.must(t, append([]string{"kubectl"}, strings.Fields(command)...)...)
 	}
@@ -396,8 +396,8 @@ func TestLevelsOfOneServer(t *testing.T) {
 			h := newHome(t)
 			p := h.run(t, test.flag, "--log-format=json")
 			h.must(t, "kubectl", "create", "deployment", "web", "--image=example.invalid/web")
-			h.must(t, "kubectl", "wait", "--for=create", "pod", "-l", "app=web", "--timeout=60s")
-			h.must(t, "kubectl", "wait", "pod", "-l", "app=web", "--for=condition=PodScheduled", "--timeout=60s")
+			h.must(t, "kubectl", "wait", "--for=create", "pod", "-l", "app=web", patient)
+			h.must(t, "kubectl", "wait", "pod", "-l", "app=web", "--for=condition=PodScheduled", patient)
 			if code := p.stop(syscall.SIGTERM); code != 0 {
 				t.Errorf("exit code %d, want 0", code)
 			}

@@ -27,25 +27,25 @@ func TestNodes(t *testing.T) {
 	t.Run("rollout", func(t *testing.T) { testRollout(t, h, client) })
 	t.Run("job", func(t *testing.T) {
 		h.must(t, "kubectl", "create", "job", "sum", "--image=example.invalid/sum")
-		h.must(t, "kubectl", "wait", "--for=condition=complete", "job/sum", "--timeout=60s")
-		h.must(t, "kubectl", "delete", "job", "sum", "--timeout=60s")
+		h.must(t, "kubectl", "wait", "--for=condition=complete", "job/sum", patient)
+		h.must(t, "kubectl", "delete", "job", "sum", patient)
 	})
 	t.Run("stateful set", func(t *testing.T) {
 		h.apply(t, workload("StatefulSet", "db", "serviceName: db\n  replicas: 3", ""))
-		h.must(t, "kubectl", "rollout", "status", "statefulset/db", "--timeout=60s")
+		h.must(t, "kubectl", "rollout", "status", "statefulset/db", patient)
 		if out := h.must(t, "kubectl", "get", "pods", "-l", "app=db", "-o", "name"); out != "pod/db-0\npod/db-1\npod/db-2\n" {
 			t.Errorf("pods: %s", out)
 		}
-		h.must(t, "kubectl", "delete", "statefulset", "db", "--timeout=60s")
+		h.must(t, "kubectl", "delete", "statefulset", "db", patient)
 	})
 	t.Run("daemon set", func(t *testing.T) {
 		h.apply(t, workload("DaemonSet", "agent", "", ""))
-		h.must(t, "kubectl", "rollout", "status", "daemonset/agent", "--timeout=60s")
+		h.must(t, "kubectl", "rollout", "status", "daemonset/agent", patient)
 		if out := h.must(t, "kubectl", "get", "daemonset", "agent", "-o", "jsonpath={.status.numberReady}"); out != "10" {
 			t.Errorf("ready on %s nodes, want 10", out)
 		}
 		// Its pods, too: a drain refuses those of a DaemonSet that is gone.
-		h.must(t, "kubectl", "delete", "daemonset", "agent", "--cascade=foreground", "--timeout=60s")
+		h.must(t, "kubectl", "delete", "daemonset", "agent", "--cascade=foreground", patient)
 	})
 	t.Run("affinity and taints", func(t *testing.T) { testPlacement(t, h, client) })
 	t.Run("drain", func(t *testing.T) { testDrain(t, h, client) })
@@ -55,8 +55,8 @@ func TestNodes(t *testing.T) {
 	t.Run("namespace", func(t *testing.T) {
 		h.must(t, "kubectl", "create", "namespace", "short")
 		h.must(t, "kubectl", "-n", "short", "create", "deployment", "web", "--image=example.invalid/web", "--replicas=5")
-		h.must(t, "kubectl", "-n", "short", "rollout", "status", "deployment/web", "--timeout=60s")
-		h.must(t, "kubectl", "delete", "namespace", "short", "--timeout=90s")
+		h.must(t, "kubectl", "-n", "short", "rollout", "status", "deployment/web", patient)
+		h.must(t, "kubectl", "delete", "namespace", "short", patient)
 	})
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
@@ -121,11 +121,11 @@ func testNodeObjects(t *testing.T, client kubernetes.Interface) {
 // A Deployment is rolled out, changed, and scaled to 200. Each pod has an address of its own, of its node's range.
 func testRollout(t *testing.T, h home, client kubernetes.Interface) {
 	h.must(t, "kubectl", "create", "deployment", "web", "--image=example.invalid/web:1", "--replicas=3")
-	h.must(t, "kubectl", "rollout", "status", "deployment/web", "--timeout=60s")
+	h.must(t, "kubectl", "rollout", "status", "deployment/web", patient)
 	h.must(t, "kubectl", "set", "image", "deployment/web", "web=example.invalid/web:2")
-	h.must(t, "kubectl", "rollout", "status", "deployment/web", "--timeout=60s")
+	h.must(t, "kubectl", "rollout", "status", "deployment/web", patient)
 	h.must(t, "kubectl", "scale", "deployment/web", "--replicas=200")
-	h.must(t, "kubectl", "rollout", "status", "deployment/web", "--timeout=90s")
+	h.must(t, "kubectl", "rollout", "status", "deployment/web", patient)
 	ctx := context.Background()
 	pods, err := client.CoreV1().Pods("default").List(ctx, metav1.ListOptions{LabelSelector: "app=web", FieldSelector: "status.phase=Running"})
 	if err != nil {
@@ -156,7 +156,7 @@ func testRollout(t *testing.T, h home, client kubernetes.Interface) {
 func testPlacement(t *testing.T, h home, client kubernetes.Interface) {
 	h.must(t, "kubectl", "taint", "nodes", "node-1", "dedicated=db:NoSchedule")
 	h.apply(t, workload("Deployment", "placed", "replicas: 12", "nodeSelector: {topology.kubernetes.io/zone: local-a}"))
-	h.must(t, "kubectl", "rollout", "status", "deployment/placed", "--timeout=60s")
+	h.must(t, "kubectl", "rollout", "status", "deployment/placed", patient)
 	pods, err := client.CoreV1().Pods("default").List(context.Background(), metav1.ListOptions{LabelSelector: "app=placed"})
 	if err != nil {
 		t.Fatal(err)
@@ -173,9 +173,9 @@ func testPlacement(t *testing.T, h home, client kubernetes.Interface) {
 
 func testDrain(t *testing.T, h home, client kubernetes.Interface) {
 	h.apply(t, workload("Deployment", "spread", "replicas: 20", ""))
-	h.must(t, "kubectl", "rollout", "status", "deployment/spread", "--timeout=60s")
-	h.must(t, "kubectl", "drain", "node-2", "--ignore-daemonsets", "--timeout=60s")
-	h.must(t, "kubectl", "rollout", "status", "deployment/spread", "--timeout=60s")
+	h.must(t, "kubectl", "rollout", "status", "deployment/spread", patient)
+	h.must(t, "kubectl", "drain", "node-2", "--ignore-daemonsets", patient)
+	h.must(t, "kubectl", "rollout", "status", "deployment/spread", patient)
 	pods, err := client.CoreV1().Pods("default").List(context.Background(), metav1.ListOptions{LabelSelector: "app=spread", FieldSelector: "spec.nodeName=node-2"})
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func testDrain(t *testing.T, h home, client kubernetes.Interface) {
 // What cannot be simulated is said.
 func testSimulatedKubelet(t *testing.T, h home) {
 	h.must(t, "kubectl", "run", "one", "--image=example.invalid/one")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/one", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/one", patient)
 	const simulated = "the pod default/one is on a simulated node: no container runs, and "
 	if out := h.must(t, "kubectl", "logs", "one"); out != simulated+"nothing is logged\n" {
 		t.Errorf("kubectl logs: %q", out)
@@ -206,7 +206,7 @@ func testSimulatedKubelet(t *testing.T, h home) {
 			t.Errorf("kubectl %s: exit code %d, %q", strings.Join(test.args, " "), r.code, r.stderr)
 		}
 	}
-	h.must(t, "kubectl", "delete", "pod", "one", "--timeout=60s")
+	h.must(t, "kubectl", "delete", "pod", "one", patient)
 }
 
 // A deleted pod is there for a moment, as one whose process is asked to end, and then gone, well before its grace period is
@@ -214,13 +214,13 @@ func testSimulatedKubelet(t *testing.T, h home) {
 func testGrace(t *testing.T, h home, client kubernetes.Interface) {
 	ctx := context.Background()
 	h.must(t, "kubectl", "run", "slow", "--image=example.invalid/slow")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/slow", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/slow", patient)
 	w, err := client.CoreV1().Pods("default").Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=slow"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Stop()
-	h.must(t, "kubectl", "delete", "pod", "slow", "--grace-period=100000", "--timeout=60s")
+	h.must(t, "kubectl", "delete", "pod", "slow", "--grace-period=100000", patient)
 	ending := false
 	for e := range w.ResultChan() {
 		pod, ok := e.Object.(*corev1.Pod)
@@ -236,8 +236,8 @@ func testGrace(t *testing.T, h home, client kubernetes.Interface) {
 		t.Error("it was gone without having been asked to end")
 	}
 	h.must(t, "kubectl", "run", "now", "--image=example.invalid/now")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/now", "--timeout=60s")
-	h.must(t, "kubectl", "delete", "pod", "now", "--force", "--grace-period=0", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/now", patient)
+	h.must(t, "kubectl", "delete", "pod", "now", "--force", "--grace-period=0", patient)
 }
 
 // How nodes behave is for users to change: a Stage that they add plays a node's failure, and its end the recovery.
@@ -270,9 +270,9 @@ spec:
 		{"key":".status.conditions.[] | select( .type == \"Ready\" ) | .status","operator":"NotIn","values":["True"]},
 		{"key":".metadata.labels.fails","operator":"DoesNotExist"}]}}}`)
 	h.must(t, "kubectl", "label", "node", "node-3", "fails=true")
-	h.must(t, "kubectl", "wait", "--for=condition=ready=false", "node/node-3", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready=false", "node/node-3", patient)
 	h.must(t, "kubectl", "label", "node", "node-3", "fails-")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "node/node-3", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "node/node-3", patient)
 }
 
 // Nodes survive a restart; those that are too many are deleted, and their pods go to others. What users changed stays.
@@ -280,7 +280,7 @@ func TestFewerNodes(t *testing.T) {
 	h := newHome(t)
 	p := h.run(t, "--executor.nodes=3")
 	h.must(t, "kubectl", "create", "deployment", "web", "--image=example.invalid/web", "--replicas=6")
-	h.must(t, "kubectl", "rollout", "status", "deployment/web", "--timeout=60s")
+	h.must(t, "kubectl", "rollout", "status", "deployment/web", patient)
 	h.must(t, "kubectl", "label", "node", "node-1", "mine=yes")
 	h.must(t, "kubectl", "delete", "stage", "pod-complete")
 	h.must(t, "kubectl", "annotate", "stage", "pod-ready", "mine=yes")
@@ -320,7 +320,7 @@ spec:
 		return strings.Count(r.stdout, "\n") == 6, nil
 	})
 	h.must(t, "kubectl", "run", "new", "--image=example.invalid/new")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/new", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/new", patient)
 	// The port on which nodes answer is another one in each run on free ports.
 	if out := h.must(t, "kubectl", "logs", "new"); !strings.Contains(out, "simulated") {
 		t.Errorf("kubectl logs: %q", out)
@@ -355,13 +355,13 @@ func TestNodesElsewhere(t *testing.T) {
 	other := newHome(t)
 	beside := other.run(t, "executor", "--executor.kubeconfig="+kubeconfig, "--executor.nodes=2")
 	h.must(t, "kubectl", "run", "one", "--image=example.invalid/one")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/one", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/one", patient)
 	if code := beside.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	alone := other.start(t, binary, "minion", "--kubeconfig="+kubeconfig, "--nodes=1", "--node-prefix=alone-", "--free-ports")
-	h.must(t, "kubectl", "wait", "--for=create", "node/alone-1", "--timeout=60s")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "node/alone-1", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=create", "node/alone-1", patient)
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "node/alone-1", patient)
 	for _, p := range []*process{alone, p} {
 		if code := p.stop(syscall.SIGTERM); code != 0 {
 			t.Errorf("exit code %d, want 0", code)

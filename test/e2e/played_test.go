@@ -17,20 +17,20 @@ import (
 // What is ready stays so: when volumes are claimed, what is played is deleted, the executor or all of km starts again, or a node was lost.
 func TestPlayedOn(t *testing.T) {
 	h := newHome(t)
-	// The leases are renewed every ten seconds.
-	args := []string{"--executor.nodes=2", "--controller-manager.node-monitor-period=1s", "--controller-manager.node-monitor-grace-period=12s"}
+	// The leases are renewed every ten seconds, and later on a busy machine.
+	args := []string{"--executor.nodes=2", "--controller-manager.node-monitor-period=1s", "--controller-manager.node-monitor-grace-period=20s"}
 	p := h.run(t, args...)
 	client := kubernetes.NewForConfigOrDie(h.config(t, "km"))
 
 	t.Run("volumes", func(t *testing.T) { testVolumes(t, h, client) })
 	t.Run("definitions deleted", func(t *testing.T) {
-		h.must(t, "kubectl", "delete", "crd", "--all", "--timeout=60s")
+		h.must(t, "kubectl", "delete", "crd", "--all", patient)
 		testPlays(t, h, "after-definitions")
 		h.must(t, "kubectl", "get", "stage", "node-initialize", "node-heartbeat-with-lease", "pod-ready", "pod-delete")
 		testRenewed(t, client, "node-1", "node-2")
 	})
 	t.Run("stages deleted", func(t *testing.T) {
-		h.must(t, "kubectl", "delete", "stages", "--all", "--timeout=60s")
+		h.must(t, "kubectl", "delete", "stages", "--all", patient)
 		testPlays(t, h, "after-stages")
 	})
 	t.Run("executor restarted", func(t *testing.T) {
@@ -69,9 +69,9 @@ provisioner: km.local/folder
 func testPlays(t *testing.T, h home, name string) {
 	t.Helper()
 	h.must(t, "kubectl", "create", "deployment", name, "--image=example.invalid/web", "--replicas=4")
-	h.must(t, "kubectl", "rollout", "status", "deployment/"+name, "--timeout=60s")
-	h.must(t, "kubectl", "delete", "pod", "-l", "app="+name, "--timeout=60s")
-	h.must(t, "kubectl", "rollout", "status", "deployment/"+name, "--timeout=60s")
+	h.must(t, "kubectl", "rollout", "status", "deployment/"+name, patient)
+	h.must(t, "kubectl", "delete", "pod", "-l", "app="+name, patient)
+	h.must(t, "kubectl", "rollout", "status", "deployment/"+name, patient)
 	if s := h.server(t, "executor"); s.State != "ready" || s.Restarts != 0 {
 		t.Errorf("the executor is %+v", s)
 	}
@@ -104,7 +104,7 @@ func testRenewed(t *testing.T, client kubernetes.Interface, nodes ...string) {
 func testVolumes(t *testing.T, h home, client kubernetes.Interface) {
 	h.apply(t, workload("StatefulSet", "db", "serviceName: db\n  replicas: 2\n  volumeClaimTemplates:\n"+
 		"  - {metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}", ""))
-	h.must(t, "kubectl", "rollout", "status", "statefulset/db", "--timeout=60s")
+	h.must(t, "kubectl", "rollout", "status", "statefulset/db", patient)
 	h.apply(t, `
 apiVersion: storage.k8s.io/v1
 kind: StorageClass
@@ -123,17 +123,17 @@ kind: PersistentVolumeClaim
 metadata: {name: unused}
 spec: {accessModes: [ReadWriteOnce], storageClassName: standard, resources: {requests: {storage: 1Gi}}}
 `)
-	h.must(t, "kubectl", "wait", "--for=jsonpath={.status.phase}=Bound", "pvc/shared", "pvc/data-db-0", "pvc/data-db-1", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=jsonpath={.status.phase}=Bound", "pvc/shared", "pvc/data-db-0", "pvc/data-db-1", patient)
 	if out := h.must(t, "kubectl", "get", "pvc", "unused", "-o", "jsonpath={.status.phase}"); out != "Pending" {
 		t.Errorf("a claim that no pod uses is %s", out)
 	}
 	h.must(t, "kubectl", "patch", "pvc", "shared", "-p", `{"spec":{"resources":{"requests":{"storage":"5Gi"}}}}`)
-	h.must(t, "kubectl", "wait", "--for=jsonpath={.status.capacity.storage}=5Gi", "pvc/shared", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=jsonpath={.status.capacity.storage}=5Gi", "pvc/shared", patient)
 	if _, err := os.Stat("/simulated"); err == nil {
 		t.Error("something has been written")
 	}
-	h.must(t, "kubectl", "delete", "statefulset", "db", "--timeout=60s")
-	h.must(t, "kubectl", "delete", "pvc", "--all", "--timeout=60s")
+	h.must(t, "kubectl", "delete", "statefulset", "db", patient)
+	h.must(t, "kubectl", "delete", "pvc", "--all", patient)
 	poll(t, "only the volume that is to be retained is there, and released", func(ctx context.Context) (bool, error) {
 		volumes, err := client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
 		if err != nil {
@@ -147,7 +147,7 @@ spec: {accessModes: [ReadWriteOnce], storageClassName: standard, resources: {req
 func testAddresses(t *testing.T, h home, client kubernetes.Interface, name string) {
 	t.Helper()
 	h.must(t, "kubectl", "create", "deployment", name, "--image=example.invalid/web", "--replicas=50")
-	h.must(t, "kubectl", "rollout", "status", "deployment/"+name, "--timeout=60s")
+	h.must(t, "kubectl", "rollout", "status", "deployment/"+name, patient)
 	pods, err := client.CoreV1().Pods("").List(context.Background(), metav1.ListOptions{FieldSelector: "status.phase=Running"})
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func testAddresses(t *testing.T, h home, client kubernetes.Interface, name strin
 func testNodeLost(t *testing.T, h home, client kubernetes.Interface) {
 	h.must(t, "kubectl", "run", "unready", "--image=example.invalid/unready")
 	h.must(t, "kubectl", "run", "lost", "--image=example.invalid/lost")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/unready", "pod/lost", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/unready", "pod/lost", patient)
 	h.apply(t, `
 apiVersion: kwok.x-k8s.io/v1alpha1
 kind: Stage
@@ -186,7 +186,7 @@ spec:
       - {type: Ready, status: "False", lastTransitionTime: {{ Now | Quote }}}
 `)
 	h.must(t, "kubectl", "label", "pod", "unready", "now=yes") // kwok looks at an object when it changes
-	h.must(t, "kubectl", "wait", "--for=condition=ready=false", "pod/unready", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready=false", "pod/unready", patient)
 	h.must(t, "kubectl", "delete", "stage", "pod-unready")
 	// notReady are the running pods that are not.
 	notReady := func(ctx context.Context) (names []string, all bool) {

@@ -58,7 +58,7 @@ func podFile(name, annotations, spec string) string {
 // until waits for what a pod is to show.
 func (h home) until(t *testing.T, pod, path, value string) {
 	t.Helper()
-	h.must(t, "kubectl", "wait", pod, "--for=jsonpath="+path+"="+value, "--timeout=60s")
+	h.must(t, "kubectl", "wait", pod, "--for=jsonpath="+path+"="+value, patient)
 }
 
 // shows is what a path of a pod's says.
@@ -81,7 +81,7 @@ spec:
       initContainers: [{name: proxy, image: example.invalid/proxy, restartPolicy: Always}]
       containers: [{name: app, image: example.invalid/app}]
 `)
-	h.must(t, "kubectl", "wait", "--for=condition=complete", "job/sidecar", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=complete", "job/sidecar", patient)
 	pod := strings.TrimSpace(h.must(t, "kubectl", "get", "pods", "-l", "job-name=sidecar", "-o", "name"))
 	if got := h.shows(t, pod, readyReason+" {.status.phase} {.status.initContainerStatuses[0].state.terminated.reason}"); got != "PodCompleted Succeeded Completed" {
 		t.Errorf("the pod: %s", got)
@@ -104,7 +104,7 @@ spec:
       restartPolicy: Never
       containers: [{name: app, image: example.invalid/app}]
 `)
-	h.must(t, "kubectl", "wait", "--for=condition=failed", "job/fails", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=failed", "job/fails", patient)
 	if got := h.shows(t, "job/fails", `{.status.failed} {.status.conditions[?(@.type=="Failed")].reason}`); got != "2 BackoffLimitExceeded" {
 		t.Errorf("the job: %s", got)
 	}
@@ -122,7 +122,7 @@ func testGate(t *testing.T, h home, client kubernetes.Interface) {
 		if _, err := client.CoreV1().Pods("default").Patch(context.Background(), "gate", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); err != nil {
 			t.Fatal(err)
 		}
-		h.must(t, "kubectl", "wait", "--for=condition=ready="+status, "pod/gate", "--timeout=60s")
+		h.must(t, "kubectl", "wait", "--for=condition=ready="+status, "pod/gate", patient)
 	}
 }
 
@@ -166,7 +166,7 @@ func testNoImage(t *testing.T, h home, _ kubernetes.Interface) {
 		t.Errorf("kubectl logs: exit code %d, %s", r.code, r.stderr)
 	}
 	h.must(t, "kubectl", "annotate", "pod", "image", "km.simulated-pod-")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/image", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/image", patient)
 }
 
 // event waits for a warning about a pod.
@@ -191,13 +191,13 @@ func testCrash(t *testing.T, h home, _ kubernetes.Interface) {
 	}
 	h.apply(t, podFile("flaky", "km.simulated-pod: restarts 3 times", ""))
 	h.until(t, "pod/flaky", "{.status.containerStatuses[0].restartCount}", "3")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/flaky", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/flaky", patient)
 }
 
 func testSimulatedLogs(t *testing.T, h home, _ kubernetes.Interface) {
 	h.apply(t, podFile("logs", `km.simulated-logs: "one\ntwo\n", km.simulated-logs/side: beside, km.simulated-pod: completes after 3s`,
 		"restartPolicy: Never\ninitContainers: [{name: side, image: example.invalid/side, restartPolicy: Always}]"))
-	h.until(t, "pod/logs", "{.status.containerStatuses[0].started}", "true")
+	h.must(t, "kubectl", "wait", "pod/logs", "--for=jsonpath={.status.containerStatuses[0].containerID}", patient) // it has started
 	for args, want := range map[string]string{
 		"logs logs -c app -f":                                "one\ntwo\n", // until it ends
 		"logs logs -c app --tail=1":                          "two\n",
@@ -227,21 +227,22 @@ func testWrongAnnotation(t *testing.T, h home, _ kubernetes.Interface) {
 	}
 	h.event(t, "wrong", "Failed", "is wrong")
 	h.must(t, "kubectl", "annotate", "pod", "wrong", "km.simulated-pod=runs", "--overwrite")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/wrong", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/wrong", patient)
 }
 
 func testEphemeral(t *testing.T, h home, _ kubernetes.Interface) {
 	h.apply(t, podFile("looked-at", "", ""))
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/looked-at", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/looked-at", patient)
 	h.must(t, "kubectl", "debug", "looked-at", "--image=example.invalid/debug", "-c", "debugger", "--attach=false")
 	h.until(t, "pod/looked-at", "{.status.ephemeralContainerStatuses[0].name}", "debugger")
-	h.must(t, "kubectl", "wait", "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}", "pod/looked-at", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}", "pod/looked-at", patient)
 }
 
 func testInit(t *testing.T, h home, _ kubernetes.Interface) {
-	h.apply(t, podFile("init", "km.simulated-pod/migrate: completes after 2s", "initContainers: [{name: migrate, image: example.invalid/migrate}]"))
+	h.apply(t, podFile("init", "km.simulated-pod/migrate: completes after 1h", "initContainers: [{name: migrate, image: example.invalid/migrate}]"))
 	h.until(t, "pod/init", `{.status.conditions[?(@.type=="Initialized")].reason}`, "ContainersNotInitialized")
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/init", "--timeout=60s")
+	h.must(t, "kubectl", "annotate", "pod", "init", "km.simulated-pod/migrate=completes after 1s", "--overwrite")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/init", patient)
 	h.apply(t, podFile("init-fails", "km.simulated-pod/migrate: exits 1", "restartPolicy: Never\ninitContainers: [{name: migrate, image: example.invalid/migrate}]"))
 	h.until(t, "pod/init-fails", "{.status.phase}", "Failed")
 	if out := h.must(t, "kubectl", "get", "pod", "init-fails"); !strings.Contains(out, "Init:Error") {
@@ -260,7 +261,7 @@ func testDeadline(t *testing.T, h home, _ kubernetes.Interface) {
 // The containers of a deleted pod end before it is gone; one that others hold back is there as one that has ended.
 func testDeletion(t *testing.T, h home, client kubernetes.Interface) {
 	h.apply(t, podFile("held", "km.simulated-pod: completes after 1h", "restartPolicy: Never"))
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/held", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/held", patient)
 	h.must(t, "kubectl", "patch", "pod", "held", "-p", `{"metadata":{"finalizers":["example.com/held"]}}`)
 	w, err := client.CoreV1().Pods("default").Watch(context.Background(), metav1.ListOptions{FieldSelector: "metadata.name=held"})
 	if err != nil {
@@ -287,7 +288,7 @@ func testDeletion(t *testing.T, h home, client kubernetes.Interface) {
 // Whoever asks for what a simulated container cannot do is told, over either protocol.
 func testConnections(t *testing.T, h home, _ kubernetes.Interface) {
 	h.apply(t, podFile("connections", "", ""))
-	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/connections", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/connections", patient)
 	const simulated = "the pod default/connections is on a simulated node: no container runs, and "
 	for _, websockets := range []string{"true", "false"} {
 		kubectl := []string{"KUBECTL_REMOTE_COMMAND_WEBSOCKETS=" + websockets, "KUBECTL_PORT_FORWARD_WEBSOCKETS=" + websockets, binary, "kubectl"}

@@ -199,7 +199,7 @@ func TestSnapshotOfRun(t *testing.T) {
 	same(t, watched, client)
 	// Controllers, scheduler and nodes go on.
 	h.must(t, "kubectl", "create", "deployment", "web", "--image=example.invalid/web")
-	h.must(t, "kubectl", "rollout", "status", "deployment/web", "--timeout=60s")
+	h.must(t, "kubectl", "rollout", "status", "deployment/web", patient)
 
 	// The same file while km does not run. What was there before is kept each time.
 	if code := p.stop(syscall.SIGTERM); code != 0 {

@@ -137,7 +137,7 @@ func TestRestoreInRunInterrupted(t *testing.T) {
 		if signal == syscall.SIGKILL {
 			h.must(t, "start", "etcd")
 		}
-		h.must(t, "status", "--wait=ready", "--timeout=60s")
+		h.must(t, "status", "--wait=ready", patient)
 		got := h.get(t)
 		done := strings.Contains(r.stdout.String(), "restored ")
 		if got != now && got != next || code == 0 && got != next || signal == syscall.SIGINT && done != (got == next) {

@@ -46,7 +46,7 @@ func TestUsersFlags(t *testing.T) {
 	h.must(t, "kubectl", "create", "serviceaccount", "default")
 	writeFile(t, filepath.Join(dir, "pod.yaml"), "{apiVersion: v1, kind: Pod, metadata: {name: theirs}, spec: {schedulerName: users-scheduler, containers: [{name: c, image: example.invalid/c}]}}\n")
 	h.must(t, "kubectl", "create", "-f", filepath.Join(dir, "pod.yaml"))
-	h.must(t, "kubectl", "wait", "pod/theirs", "--for=condition=PodScheduled", "--timeout=60s")
+	h.must(t, "kubectl", "wait", "pod/theirs", "--for=condition=PodScheduled", patient)
 	if stderr := p.stderr.String(); !strings.Contains(stderr, " I scheduler") || strings.Contains(stderr, " I apiserver") {
 		t.Error("--scheduler.v does not show the scheduler's lines, or shows others'")
 	}

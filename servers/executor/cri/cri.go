@@ -123,20 +123,28 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 // clusterCA is where the certificate is kept by which a cluster elsewhere is known.
 func clusterCA(p *supervisor.Plan) string { return p.Path("kubelet", "cluster-ca.crt") }
 
-// Check looks for what is wrong with the flags, and for what this machine lacks.
-func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
-	if err := cluster.CheckKubeconfig(s); err != nil {
-		return err
-	}
-	var err error
+// find finds out what the node is, and km's defaults for it.
+func (n *Node) find(p *supervisor.Plan) (err error) {
 	if n.name, err = cluster.NodeName(p); err != nil {
 		return err
 	}
 	if ip := cluster.NodeIP(p); ip != nil {
 		n.address = ip.String()
 	}
-	if n.defaults, err = n.configuration(p); err != nil {
+	n.defaults, err = n.configuration(p)
+	return err
+}
+
+// Check looks for what is wrong with the flags, and for what this machine lacks.
+func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if err := cluster.CheckKubeconfig(s); err != nil {
 		return err
+	}
+	first := n.defaults == nil
+	if first { // what it finds then stays: it may be asked again while the kubelet runs
+		if err := n.find(p); err != nil {
+			return err
+		}
 	}
 	o, err := newOptions(ctx, s, n.defaults)
 	if err != nil {
@@ -163,6 +171,9 @@ func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Serv
 		if err := preflight(ctx, o, n.address); err != nil {
 			return err
 		}
+	}
+	if !first {
+		return nil
 	}
 	// That is what a file may have said.
 	return component.Defaults(s, "address", o.Address, "port", strconv.Itoa(int(o.Port)))

@@ -48,7 +48,7 @@ func newAddresses(client kubernetes.Interface, nodes follower[*corev1.Node], spa
 // functions are those of kwok's templates that have to do with pods' addresses.
 func (a *addresses) functions(ctx context.Context) gotpl.FuncMap {
 	ips := func(nodeName string, hostNetwork bool, uid, _, _ string) ([]string, error) {
-		node, err := a.node(ctx, nodeName)
+		node, err := nodeNamed(ctx, a.client, a.nodes, nodeName)
 		if err != nil {
 			return nil, err
 		}
@@ -75,14 +75,6 @@ func (a *addresses) functions(ctx context.Context) gotpl.FuncMap {
 			return all[0], nil
 		},
 	}
-}
-
-// node is the one of that name, also if it came a moment ago.
-func (a *addresses) node(ctx context.Context, name string) (*corev1.Node, error) {
-	if node, ok := a.nodes.get(name); ok {
-		return node, nil
-	}
-	return a.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 }
 
 // hostAddresses are those of a node's host: one of each family.

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -79,6 +80,14 @@ func (f follower[T]) all() []T {
 		}
 	}
 	return found
+}
+
+// nodeNamed is the node of that name, also if it came a moment ago, or those that are there are not known yet.
+func nodeNamed(ctx context.Context, client kubernetes.Interface, nodes follower[*corev1.Node], name string) (*corev1.Node, error) {
+	if node, ok := nodes.get(name); ok {
+		return node, nil
+	}
+	return client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 }
 
 // condition is the node's of that type, or nil.

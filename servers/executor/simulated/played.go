@@ -16,6 +16,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/kwok/pkg/apis/v1alpha1"
 	"sigs.k8s.io/kwok/pkg/client/clientset/versioned"
+
+	"github.com/seed-200a7251/km/servers/cluster"
 )
 
 // definitionName is that of the resource Stage.
@@ -81,8 +83,8 @@ func makeStages(ctx context.Context, config *rest.Config) error {
 		err := ensureStages(attempt, config)
 		late := attempt.Err() != nil
 		end()
-		if err == nil || ctx.Err() != nil {
-			return err
+		if err == nil || ctx.Err() != nil || cluster.Refused(err) || apierrors.IsForbidden(err) {
+			return err // what is refused is not what somebody is deleting
 		}
 		definition, lookErr := client.ApiextensionsV1().CustomResourceDefinitions().Get(ctx, definitionName, metav1.GetOptions{})
 		switch {

@@ -25,7 +25,7 @@ const manager = "km-executor"
 
 // recovery makes pods Ready again whose node was away. When a node is lost, the controller-manager sets the condition Ready of its pods
 // to False (MarkPodsNotReady in k8s.io/kubernetes/pkg/controller/util/node) and leaves it to the kubelet to set it back, whose
-// periodic sync does so. kwok plays Stages, and there is none for a pod that is Running.
+// periodic sync does so. km's Stages leave it alone (package pod): they cannot tell it from what a Stage of somebody's plays.
 type recovery struct {
 	server *supervisor.Server
 	client kubernetes.Interface

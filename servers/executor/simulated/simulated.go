@@ -62,8 +62,8 @@ func New(c *cluster.Cluster) *Nodes {
 // maxNodes is more than one process can play: at ten thousand, kwok and the controllers only follow each other's changes.
 const maxNodes = 10_000
 
-// Check looks for what is wrong with the flags.
-func (ns *Nodes) Check() error {
+// Check looks for what is wrong with the flags: the fields, and what Labels and PodCIDR are going to be.
+func (ns *Nodes) Check(nodeLabels map[string]string, podCIDR string) error {
 	if ns.Count < 0 || ns.Count > maxNodes {
 		return fmt.Errorf("executor: --executor.nodes=%d: use a number from 0 to %d", ns.Count, maxNodes)
 	}
@@ -75,7 +75,7 @@ func (ns *Nodes) Check() error {
 			return fmt.Errorf("executor: --executor.node-prefix=%q: %q is no name for a node: %s", ns.Prefix, name, strings.Join(why, "; "))
 		}
 	}
-	for key, value := range ns.Labels {
+	for key, value := range nodeLabels {
 		set := labels.Set{key: value}
 		if _, err := set.AsValidatedSelector(); err != nil {
 			return fmt.Errorf("executor: --executor.node-labels: %w", err)
@@ -84,14 +84,14 @@ func (ns *Nodes) Check() error {
 	if _, err := ns.resources(); err != nil {
 		return fmt.Errorf("executor: --executor.node-capacity: %w", err)
 	}
-	prefix, err := netip.ParsePrefix(ns.PodCIDR)
+	prefix, err := netip.ParsePrefix(podCIDR)
 	switch {
 	case err != nil:
 		return fmt.Errorf("executor: --executor.pod-cidr: %w", err)
 	case !prefix.Addr().Is4():
-		return fmt.Errorf("executor: --executor.pod-cidr=%s: only IPv4 is simulated", ns.PodCIDR)
+		return fmt.Errorf("executor: --executor.pod-cidr=%s: only IPv4 is simulated", podCIDR)
 	case prefix.Bits() > 24 || 1<<(24-prefix.Bits()) < ns.Count:
-		return fmt.Errorf("executor: --executor.pod-cidr=%s has no /24 for each of %d nodes: use a larger range", ns.PodCIDR, ns.Count)
+		return fmt.Errorf("executor: --executor.pod-cidr=%s has no /24 for each of %d nodes: use a larger range", podCIDR, ns.Count)
 	}
 	return nil
 }
@@ -142,7 +142,7 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	}
 	class := make(chan error, 1)
 	if ns.Volumes {
-		go func() { class <- storage.EnsureClass(ctx, client) }()
+		go func() { class <- s.Guard(func() error { return storage.EnsureClass(ctx, client) }) }()
 	}
 	if err := ns.Cluster.Insist(ctx, s, func(ctx context.Context) error {
 		if err := makeStages(ctx, config); err != nil {

@@ -116,8 +116,8 @@ func (v *volumes) serveClaim(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if !v.isFor(claim, class) {
-		return nil
+	if is, err := v.isFor(ctx, claim, class); !is {
+		return err
 	}
 	pv := volume(claim, class)
 	_, err = v.client.CoreV1().PersistentVolumes().Create(ctx, pv, metav1.CreateOptions{})
@@ -127,16 +127,23 @@ func (v *volumes) serveClaim(ctx context.Context, name string) error {
 	return err
 }
 
-// isFor reports whether it is for simulated nodes to have the claim's volume.
-func (v *volumes) isFor(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass) bool {
+// isFor reports whether it is for simulated nodes to have the claim's volume. If it is not, nobody looks at the claim again before it changes.
+func (v *volumes) isFor(ctx context.Context, claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass) (bool, error) {
 	if class.Provisioner != storage.Provisioner || claim.Spec.Selector != nil {
-		return false // a simulated volume has no properties that a selector could choose by
+		return false, nil // a simulated volume has no properties that a selector could choose by
 	}
-	if selected := claim.Annotations[storage.SelectedNode]; selected != "" {
-		node, ok := v.nodes.get(selected)
-		return ok && node.Annotations[fakeAnnotation] != ""
+	selected := claim.Annotations[storage.SelectedNode]
+	if selected == "" {
+		return ptr.Deref(class.VolumeBindingMode, storagev1.VolumeBindingImmediate) == storagev1.VolumeBindingImmediate, nil
 	}
-	return ptr.Deref(class.VolumeBindingMode, storagev1.VolumeBindingImmediate) == storagev1.VolumeBindingImmediate
+	node, err := nodeNamed(ctx, v.client, v.nodes, selected)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return node.Annotations[fakeAnnotation] != "", nil
 }
 
 // volume is that of a claim. All nodes can reach it.
