@@ -188,16 +188,16 @@ func ends(s State) bool { return s == Stopping || s == Failed || s == Backoff }
 
 // headline says what is started, and where. A folder that does not fit behind it has a line of its own, to be copied from there.
 func (c *console) headline(program string, columns int) string {
-	what := fmt.Sprintf("%s: starting %s in", program, nameList(c.plan.Servers))
+	begin, what := program+": ", fmt.Sprintf("starting %s in", nameList(c.plan.Servers))
 	if c.plan.Ephemeral {
 		what += " a temporary folder,"
 	}
 	folder := visibleWord(c.plan.DataDir)
-	if cells(what+" "+folder) <= columns {
-		return what + " " + folder + "\n"
+	if cells(begin+what+" "+folder) <= columns {
+		return begin + what + " " + folder + "\n"
 	}
-	const indent = "    "
-	return strings.TrimPrefix(wrap(what, indent, columns), indent) + indent + folder + "\n"
+	indent := strings.Repeat(" ", cells(begin))
+	return begin + strings.TrimPrefix(wrap(what, indent, columns), indent) + indent + folder + "\n"
 }
 
 // finish is called when the last server has become ready.

@@ -95,6 +95,8 @@ func TestHeadline(t *testing.T) {
 		{"/data", 34, "hk: starting db, scheduler in\n    /data\n"},
 		{"/dät", 34, "hk: starting db, scheduler in /dät\n"},
 		{"/数据", 34, "hk: starting db, scheduler in\n    /数据\n"},
+		{"/data", 29, "hk: starting db, scheduler in\n    /data\n"},
+		{"/data", 28, "hk: starting db, scheduler\n    in\n    /data\n"},
 		{"/a  b/" + strings.Repeat("x", 40), 20, "hk: starting db,\n    scheduler in\n    /a  b/" + strings.Repeat("x", 40) + "\n"},
 	} {
 		c.plan.DataDir = test.folder

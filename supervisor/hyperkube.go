@@ -45,7 +45,7 @@ type HyperKube struct {
 	Banner func(p *Plan) string
 
 	// Environment returns what a command of `run -- COMMAND` finds in its environment beside what is there, as NAME=value: how to
-	// reach the servers. PROGRAM_DATA_DIR is there in any case, so that the binary's own commands mean this run.
+	// reach the servers. PROGRAM_NAME and PROGRAM_DATA_DIR are there in any case, so that the binary's own commands mean this run.
 	Environment func(p *Plan) []string
 
 	// Forget, if not nil, is called by `reset`, and at the end of a run with --ephemeral, before the data folder is deleted: it takes away

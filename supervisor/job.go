@@ -86,7 +86,7 @@ func (j *job) begin() (*exec.Cmd, error) {
 		cmd.Stdout, cmd.Stderr = j.hk.screen(), j.hk.screen()
 	}
 	cmd.WaitDelay = lastWords // where these are no files, somebody in the background may hold them open
-	cmd.Env = append(os.Environ(), j.hk.variableOf("data-dir")+"="+j.plan.DataDir)
+	cmd.Env = append(os.Environ(), j.hk.variableOf("name")+"="+j.plan.Name, j.hk.variableOf("data-dir")+"="+j.plan.DataDir)
 	if j.hk.Environment != nil {
 		cmd.Env = append(cmd.Env, j.hk.Environment(j.plan)...)
 	}

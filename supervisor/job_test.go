@@ -61,10 +61,10 @@ func TestServersEndBeforeJob(t *testing.T) {
 func TestJobEnvironment(t *testing.T) {
 	hk := newHyperKube(t, steady("db"))
 	hk.Environment = func(p *Plan) []string { return []string{"DB_FILE=" + p.Path("db")} }
-	out, err := call(hk, "hk", "run", "--quiet", "--", "sh", "-c", `echo "$DB_FILE in $HK_DATA_DIR"`)
+	out, err := call(hk, "hk", "run", "--quiet", "--", "sh", "-c", `echo "$DB_FILE in $HK_DATA_DIR of $HK_NAME"`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := locate(t, hk).DataDir
-	contains(t, out, filepath.Join(dir, "db")+" in "+dir+"\n")
+	contains(t, out, filepath.Join(dir, "db")+" in "+dir+" of hk\n")
 }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,9 +41,24 @@ func (c *settings) addLocation(fs *pflag.FlagSet, program string) {
 		c.name = program
 	}
 	fs.StringVar(&c.name, "name", c.name, "name of this set of servers")
-	fs.StringVar(&c.dataDir, "data-dir", c.dataDir, fmt.Sprintf(
+	fs.Var((*folderValue)(&c.dataDir), "data-dir", fmt.Sprintf(
 		"folder for all state (default: %s/NAME in $XDG_STATE_HOME or ~/.local/state)", program))
 }
+
+// folderValue is the value of --data-dir. One that is empty is refused: it is a variable of a script that is not set, and the folder
+// that is used without the flag is not what the script means, least of all where it deletes it.
+type folderValue string
+
+func (v *folderValue) Set(text string) error {
+	if text == "" {
+		return errors.New("no folder is named; leave the flag out for the default one")
+	}
+	*v = folderValue(text)
+	return nil
+}
+
+func (v *folderValue) String() string { return string(*v) }
+func (v *folderValue) Type() string   { return "string" }
 
 // addRun adds the other flags of `run`.
 func (c *settings) addRun(fs *pflag.FlagSet) {
@@ -84,6 +100,18 @@ func (c *settings) yield(given []assignment) []assignment {
 	return slices.DeleteFunc(given, func(a assignment) bool { return a.flag.Name == "data-dir" })
 }
 
+// stateFolder is the data folder of the servers of this name, where no other one is named.
+func stateFolder(program, name string) (string, error) {
+	state, err := os.Getenv("XDG_STATE_HOME"), error(nil)
+	// The XDG specification has relative paths ignored.
+	if !filepath.IsAbs(state) {
+		var home string
+		home, err = os.UserHomeDir()
+		state = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(state, program, name), err
+}
+
 var validName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 
 // plan returns a plan with these settings, in which no server is selected. With an error it has others in place of those that are
@@ -111,16 +139,11 @@ func (c *settings) plan() (*Plan, error) {
 		// Its name must be known before it is made: flags have paths in it as their defaults.
 		p.DataDir = filepath.Join(os.TempDir(), c.program+"-"+rand.Text()[:12])
 	case p.DataDir == "":
-		state := os.Getenv("XDG_STATE_HOME")
-		// The XDG specification has relative paths ignored.
-		if !filepath.IsAbs(state) {
-			home, err := os.UserHomeDir()
-			if err != nil {
-				wrong.add(fmt.Errorf("no place for the state: %w; name a folder with --data-dir", err))
-			}
-			state = filepath.Join(home, ".local", "state")
+		dir, err := stateFolder(c.program, p.Name)
+		if err != nil {
+			wrong.add(fmt.Errorf("no place for the state: %w; name a folder with --data-dir", err))
 		}
-		p.DataDir = filepath.Join(state, c.program, p.Name)
+		p.DataDir = dir
 	}
 	dir, err := filepath.Abs(p.DataDir)
 	if err != nil {

@@ -200,7 +200,21 @@ func (r *runFlags) environment(environ []string) (given []assignment, warnings [
 			wrong.add(fmt.Errorf("%s may mean %s: use the command line or a file", name, flagList(found, " and ")), r.servers(found[0])...)
 		}
 	}
+	name := ""
+	for _, a := range given {
+		if a.flag.Name == "name" {
+			name = a.value
+		}
+	}
+	given = slices.DeleteFunc(given, func(a assignment) bool { return a.flag.Name == "data-dir" && r.hk.isFolderOf(name, a.value) })
 	return given, warnings, wrong
+}
+
+// isFolderOf reports whether a folder is the one that servers of this name have anyway. Where the environment has both, as for a command
+// of `run -- COMMAND`, the folder says no more than the name: another --name on the command line means another folder, too.
+func (hk *HyperKube) isFolderOf(name, folder string) bool {
+	own, err := stateFolder(hk.Name, cmp.Or(name, hk.Name))
+	return err == nil && own == folder
 }
 
 // variableServer is the server after which the variable is named, or nil.
@@ -263,7 +277,9 @@ func (r *runFlags) byAlias(name string, flags map[string][]*pflag.Flag) string {
 // environment takes from the environment what commands have flags for, too: name and data-dir.
 func (c *settings) environment(hk *HyperKube) {
 	c.name = cmp.Or(os.Getenv(hk.variableOf("name")), c.name)
-	c.dataDir = cmp.Or(os.Getenv(hk.variableOf("data-dir")), c.dataDir)
+	if folder := os.Getenv(hk.variableOf("data-dir")); folder != "" && !hk.isFolderOf(c.name, folder) {
+		c.dataDir = folder
+	}
 }
 
 // locateVariables adds to an error where the flags that it names were given, if that is the environment: commands take name and

@@ -396,3 +396,55 @@ func TestCommandsTakeTheLocationFromTheEnvironment(t *testing.T) {
 		})
 	}
 }
+
+// What the environment of a command of `run -- COMMAND` says of the folder is no more than its name, if it is that of the name: whoever
+// names other servers there means these, in their own folder.
+func TestAnotherNameThanTheEnvironments(t *testing.T) {
+	state := t.TempDir()
+	own := func(name string) string { return filepath.Join(state, "hk", name) }
+	for _, test := range []struct {
+		name, variable, folder string
+		args                   []string
+		want                   []string // name, folder, and how commands to type find it
+	}{
+		{"the same", "two", own("two"), nil, []string{"two", own("two"), "--name=two"}},
+		{"another", "two", own("two"), []string{"--name=five"}, []string{"five", own("five"), "--name=five"}},
+		{"than the default", "hk", own("hk"), []string{"--name=five"}, []string{"five", own("five"), "--name=five"}},
+		{"the default", "two", own("two"), []string{"--name=hk"}, []string{"hk", own("hk"), ""}},
+		{"in a folder of its own", "two", "/data", []string{"--name=five"}, []string{"five", "/data", "--name=five --data-dir=/data"}},
+		{"the folder of another name", "", own("two"), nil, []string{"hk", own("two"), "--data-dir=" + own("two")}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("HK_NAME", test.variable)
+			t.Setenv("HK_DATA_DIR", test.folder)
+			at := func(p *Plan) []string { return []string{p.Name, p.DataDir, strings.Join(p.location, " ")} }
+			hk, other := sourced(t), sourced(t)
+			t.Setenv("XDG_STATE_HOME", state)
+			var command []string
+			hk.AddCommand(&Command{Name: "where", Run: func(_ context.Context, _ *HyperKube, p *Plan, _ []string) error {
+				command = at(p)
+				return nil
+			}})
+			if out, err := call(hk, append([]string{"hk", "where"}, test.args...)...); err != nil {
+				t.Fatal(err, out)
+			}
+			p, err := other.plan(nil, test.args, os.Environ())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([][]string{test.want, test.want}, [][]string{command, at(p)}); diff != "" {
+				t.Errorf("a command, a run (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A script's variable that is not set names no folder, and least of all the one that is used without the flag.
+func TestFolderWithoutName(t *testing.T) {
+	for _, args := range [][]string{{"reset", "--data-dir=", "--yes"}, {"--data-dir=", "reset", "--yes"}, {"run", "--data-dir="}, {"run", "--data-dir", ""}} {
+		hk := sourced(t)
+		out, err := call(hk, append([]string{"hk"}, args...)...)
+		wantCode(t, err, 2)
+		contains(t, out, "no folder is named; leave the flag out for the default one")
+	}
+}
