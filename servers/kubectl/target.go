@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -113,8 +114,12 @@ type explaining struct {
 func (e explaining) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := e.next.RoundTrip(r)
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		err = &unreachable{err, fmt.Sprintf("nothing answers at %s (%v): see how the cluster is with `%s`, or start it with `%s`",
-			r.URL.Host, op.Err, e.plan.Command("status"), e.plan.Command("run"))}
+		why := op.Err.Error()
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			why = "refused" // where kubectl reads "connection refused", it says something else (k8s.io/kubectl/pkg/cmd/util/helpers.go)
+		}
+		err = &unreachable{err, fmt.Sprintf("nothing answers at %s (%s): see how the cluster is with `%s`, or start it with `%s`",
+			r.URL.Host, why, e.plan.Command("status"), e.plan.Command("run"))}
 	}
 	return response, err
 }

@@ -60,7 +60,7 @@ func TestUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = explaining{http.DefaultTransport, p}.RoundTrip(r)
-	const want = "nothing answers at 127.0.0.1:1 (connect: connection refused): see how the cluster is with `km status`, or start it with `km run`"
+	const want = "nothing answers at 127.0.0.1:1 (refused): see how the cluster is with `km status`, or start it with `km run`"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
