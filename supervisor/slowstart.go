@@ -19,20 +19,21 @@ const (
 // called.
 func (a *actor) watchStart() (over func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		for wait := quietStart; ; wait = slowStart {
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return
-			}
-			a.log().Settle() // also if it is ready, and others are not
-			if !a.tellStarting() {
-				return
-			}
+	var look func() // a timer's, as a goroutine for each server would be much where there are many
+	look = func() {
+		if ctx.Err() != nil {
+			return
 		}
-	}()
-	return cancel
+		a.log().Settle() // also if it is ready, and others are not
+		if a.tellStarting() {
+			time.AfterFunc(slowStart, look)
+		}
+	}
+	first := time.AfterFunc(quietStart, look)
+	return func() {
+		cancel()
+		first.Stop()
+	}
 }
 
 // tellStarting tells that the server is still starting; it returns false if it is not.
