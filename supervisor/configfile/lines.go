@@ -3,7 +3,8 @@ package configfile
 import (
 	"bytes"
 	"slices"
-	"unicode/utf8"
+
+	encoded "github.com/seed-200a7251/km/supervisor/text"
 )
 
 // lineStarts are the offsets in a text where its lines begin. A line ends with "\n", "\r\n" or "\r".
@@ -41,13 +42,8 @@ func (l lineStarts) line(n int, text []byte) []byte { return l.first(n, text)[l[
 
 // checkUTF8 adds an error if the text is in another encoding. One is enough: it is the same in all lines.
 func checkUTF8(text []byte, lines lineStarts, found *problems) {
-	for i := 0; i < len(text); {
-		r, size := utf8.DecodeRune(text[i:])
-		if r == utf8.RuneError && size == 1 {
-			found.add(lines.at(i), "byte %#x is not UTF-8; save the file as UTF-8", text[i])
-			return
-		}
-		i += size
+	if offset, err := encoded.InvalidAt(text); err != nil {
+		found.add(lines.at(offset), "%v", err)
 	}
 }
 

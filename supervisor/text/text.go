@@ -60,10 +60,19 @@ func seemsUTF16(data []byte) bool {
 
 // Invalid is an error about the first byte of a text that is not UTF-8, and its line, from 1; nil if there is none.
 func Invalid(text []byte) (line int, err error) {
+	offset, err := InvalidAt(text)
+	if err != nil {
+		line = 1 + bytes.Count(text[:offset], []byte("\n"))
+	}
+	return line, err
+}
+
+// InvalidAt is Invalid with the offset of the byte, for who counts lines otherwise.
+func InvalidAt(text []byte) (offset int, err error) {
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
 		if r == utf8.RuneError && size == 1 {
-			return 1 + bytes.Count(text[:i], []byte("\n")), fmt.Errorf("byte %#x is not UTF-8; save the file as UTF-8", text[i])
+			return i, fmt.Errorf("byte %#x is not UTF-8; save the file as UTF-8", text[i])
 		}
 		i += size
 	}
