@@ -198,12 +198,11 @@ func (w *wish) over(i int, a *actor) (bool, error) {
 		switch {
 		case a.stillRuns() || a.state == Failed && a.byRequest && !w.ended[i]:
 			return true, a.failure()
-		case a.state.Ended():
-			return true, nil
-		case !a.ending():
+		case a.startAsked() || !a.state.Ended() && !a.ending():
+			// Also while it ends, or has just ended, to start again: who looks a moment later finds it starting.
 			return true, fmt.Errorf("%s: somebody else has asked it to start", a.s.Name())
 		}
-		return false, nil
+		return a.state.Ended(), nil
 	}
 	switch {
 	case a.startAsked():
