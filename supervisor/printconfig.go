@@ -152,6 +152,9 @@ func (w *configWriter) flag(indent string, s *Server, name string) {
 			from = []string{last.String()}
 		}
 	case len(values) > 1 && f.Value.Type() == "stringSlice": // each may be several, as CSV, which a list does not take
+		if values = slices.DeleteFunc(values, func(v string) bool { return v == "" }); len(values) < 2 {
+			break // the others were none; a single value is read as CSV in a file, too
+		}
 		if slice, ok := f.Value.(pflag.SliceValue); ok {
 			values = slices.Clone(slice.GetSlice()) // it is the flag's own
 		} else {

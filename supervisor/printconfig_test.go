@@ -48,6 +48,8 @@ func TestPrintConfig(t *testing.T) {
 			"servers: [a] # command line\n\nquiet: false # command line\n\na:\n  number: 3 # command line\n"},
 		{"what collects, from many places", input{args: []string{"a", "--a.list=x", "--a.list=y"}, files: []string{"a: {list: [f, 'g,h']}"}, environ: []string{"HK_A_LIST=e"}},
 			"servers: [a] # command line\n\na:\n  list: [f, 'g,h', e, x, y] # 1.yaml:1, HK_A_LIST, command line\n"},
+		{"a value with a quote beside none", input{args: []string{"a", "--a.list=", "--a.list=\"x\"\"\""}},
+			"servers: [a] # command line\n\na:\n  list: '\"x\"\"\"' # command line\n"},
 		{"what replaces, from many places", input{args: []string{"a"}, files: []string{"a: {urls: [f, g]}", "\na: {urls: [h, i]}"}},
 			"servers: [a] # command line\n\na:\n  urls: h,i # 2.yaml:2\n"},
 		{"one line for a map", input{args: []string{"a", "--a.label=x=1", "--a.label=y=a=b,z=2"}},
