@@ -68,8 +68,9 @@ func TestEndOfTheRunWhileClientsWait(t *testing.T) {
 			return ctx.Err()
 		}
 		slow := steady("slow")
-		stopping, stop := make(chan struct{}), make(chan struct{})
+		runs, stopping, stop := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		slow.Run = func(ctx context.Context, _ *Server, _ []string) error {
+			close(runs)
 			<-ctx.Done()
 			close(stopping)
 			<-stop
@@ -77,6 +78,7 @@ func TestEndOfTheRunWhileClientsWait(t *testing.T) {
 		}
 		s := serve(t, db, slow)
 		<-starting
+		<-runs // before that, a stop would end it at once
 		ask := func(path string) chan answered {
 			c := make(chan answered, 1)
 			go func() { c <- s.send("POST", path, "") }()
