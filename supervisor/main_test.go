@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 )
@@ -30,7 +33,26 @@ func TestMain(m *testing.M) {
 		"__debug_bin123": toy,
 		"hk (1)":         toy,
 		"iso":            func() { isolatedToy().RunToExit(os.Args) },
+
+		"terminal": onTerminal,
 	})
+}
+
+// onTerminal runs the command that is its arguments on a terminal of its own, and prints to standard output what the command has
+// written there. testscript's ttyin does not always read all of it: it closes the terminal when the command has ended.
+func onTerminal() {
+	cmd := exec.Command(os.Args[1], os.Args[2:]...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr // what is not sent to the terminal
+	screen, err := pty.Start(cmd)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	_, _ = io.Copy(os.Stdout, screen) // it ends with an error when nobody has the terminal any more
+	if err := cmd.Wait(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // leakChecked fails a run of tests that leaves goroutines behind.

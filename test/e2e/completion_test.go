@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,19 +62,12 @@ func requireShell(t *testing.T, name string) {
 // newTerminal returns the two ends of a terminal: ours, and that of programs.
 func newTerminal(t *testing.T) (ours, theirs *os.File) {
 	t.Helper()
-	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	ours, theirs, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ours.Close() })
-	fd := int(ours.Fd())
-	n, err := unix.IoctlGetUint32(fd, unix.TIOCGPTN)
-	err = errors.Join(err, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0), // unlocks it
-		unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 60, Col: 160}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if theirs, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+	if err := pty.Setsize(ours, &pty.Winsize{Rows: 60, Cols: 160}); err != nil {
 		t.Fatal(err)
 	}
 	return ours, theirs
