@@ -64,6 +64,7 @@ type HyperKube struct {
 	makeLinks bool
 	linkDir   string
 	calledAs  string // how a shell finds the binary, if that is not under its own name
+	exits     bool   // the process ends when Run has returned
 	started   bool   // Start has been called
 	out       io.Writer
 	theScreen *screen
@@ -176,6 +177,7 @@ func (hk *HyperKube) errOut() io.Writer {
 // RunToExit calls Run and exits with the code that its error asks for: 0 for none, 2 for wrong usage and whatever else
 // was found before anything was started, 1 for all others.
 func (hk *HyperKube) RunToExit(args []string) {
+	hk.exits = true
 	os.Exit(exitCode(hk.Run(args)))
 }
 

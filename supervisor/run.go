@@ -43,18 +43,21 @@ func (hk *HyperKube) runServers(composite *Server, args []string) error {
 // runPlan runs the planned servers until they have ended, or a command has that is run with them.
 func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 	caught := catchSignals()
-	defer stopSignals(caught)
 	var signals <-chan os.Signal
 	if p.job == nil {
 		signals = withoutCopies(caught)
 	} else {
 		signals = p.job.signals(caught)
 	}
-	defer outlive(func() {
+	restore := outlive(func() {
 		if p.job == nil { // otherwise it is told
 			p.logs.Program().Zap().Warn("the terminal was closed; the servers go on until SIGTERM", zap.Int("pid", os.Getpid()))
 		}
-	})()
+	})
+	if !hk.exits { // otherwise one more signal on the way to the exit would be what the process dies of
+		defer stopSignals(caught)
+		defer restore()
+	}
 	n := newNotifier(p)
 	p.logs.TakeDefaults()
 	ctx, cancel := context.WithCancel(context.Background())

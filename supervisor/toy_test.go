@@ -52,7 +52,7 @@ func toyBinary() *HyperKube {
 	hk.AddServer(&Server{SimpleUsage: "stubborn", Long: "It does not stop, and has the run ended by force.",
 		Run: func(ctx context.Context, _ *Server, _ []string) error {
 			<-ctx.Done()
-			for ; ; time.Sleep(10 * time.Millisecond) { // what comes within a second is the signal that it ends by
+			for ; ; time.Sleep(time.Millisecond) { // what comes within a second is the signal that it ends by
 				if err := signalSelf(syscall.SIGINT); err != nil {
 					panic(err)
 				}
