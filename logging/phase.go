@@ -20,6 +20,15 @@ func (l *Log) SetPhase(p Phase) {
 	l.onDisplay(func(*display) { l.phase = p })
 }
 
+// Advance changes the phase to another one if it is the first: somebody else may have set it meanwhile.
+func (l *Log) Advance(from, to Phase) {
+	l.onDisplay(func(*display) {
+		if l.phase == from {
+			l.phase = to
+		}
+	})
+}
+
 // Release shows the lines that are held, and those that follow: the server has failed.
 func (l *Log) Release() {
 	l.onDisplay(func(d *display) { l.release(d) })

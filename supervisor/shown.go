@@ -21,8 +21,6 @@ func (a *actor) showReady() {
 		return
 	}
 	for _, other := range a.group.actors {
-		if other.state == Ready {
-			other.log().SetPhase(logging.Running)
-		}
+		other.log().Advance(logging.Started, logging.Running) // one that lacks what it needs stays quiet
 	}
 }

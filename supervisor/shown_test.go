@@ -36,3 +36,22 @@ func TestShownWhileOthersStartSlowly(t *testing.T) {
 		l.stop()
 	}, db, api)
 }
+
+// That all are ready shows nothing of one that complains of what it lacks.
+func TestAllReadyLeavesQuiet(t *testing.T) {
+	api, last := newPart("api"), newPart("last")
+	brief := func(*group) {
+		api.logs = logging.New(logging.Config{Out: api.shown, Brief: true})
+		api.Server.log = api.logs.Server(api.Name())
+	}
+	inBubbleWith(t, brief, func(l *life) {
+		becomeReady(api)
+		synctest.Wait()
+		api.log.SetPhase(logging.Ending) // as it is while a server that it needs is away
+		becomeReady(last)
+		synctest.Wait()
+		api.Logger().Warn("where is db?")
+		lacks(t, api.said(), "where is db?")
+		l.stop()
+	}, api, last)
+}
