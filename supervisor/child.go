@@ -60,15 +60,16 @@ func (c *child) run(ctx context.Context, s *Server, _ []string) error {
 func (c *child) stop(p *childProcess) {
 	p.order(childOrder{Stop: true})
 	period := grace(c.s)
+	last := min(period/5, 2*time.Second) // for its stacks, most of it, and to kill it
 	select {
 	case <-p.exited:
 		return
-	case <-time.After(period - min(period/5, 2*time.Second)):
+	case <-time.After(period - last):
 	}
 	c.s.log.Release() // these lines are to be seen
 	c.s.Logger().Error("did not stop in its grace period, and its process is killed; its log has the stacks of its goroutines",
 		zap.Duration("grace period", period))
-	c.s.Logger().Info("its goroutines", zap.String("stacks", c.stacks(min(period/20, time.Second))))
+	c.s.Logger().Info("its goroutines", zap.String("stacks", c.stacks(last*3/4)))
 	_ = p.cmd.Process.Kill() // it has ended, if this fails
 	<-p.exited
 }

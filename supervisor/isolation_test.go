@@ -313,7 +313,7 @@ func TestIsolatedStopsWhilePreparing(t *testing.T) {
 
 // A process that does not stop is killed in the grace period. What it was doing is in the log, and it can be started again.
 func TestIsolatedOverstays(t *testing.T) {
-	r := isolate(t, "--remote.grace-period=2s")
+	r := isolate(t, "--remote.grace-period=5s") // a part of it is for the stacks
 	pid := r.pid()
 	r.tell("stay", "")
 	r.ask(askStop, "remote")
