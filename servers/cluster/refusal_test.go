@@ -42,7 +42,7 @@ func TestRefusal(t *testing.T) {
 		}
 	}
 	full := New().Refusal(t.Context(), errors.New("etcdserver: mvcc: database space exceeded"))
-	if full == nil || !strings.Contains(full.Error(), "--etcd.quota-backend-bytes") {
+	if full == nil || !strings.Contains(full.Error(), "--quota-backend-bytes") {
 		t.Error(full)
 	}
 	for _, other := range []error{nil, errors.New(`nodes is forbidden: User "x" cannot list resource "nodes"`)} {
