@@ -104,7 +104,7 @@ func (s *store) makeRoom(ctx context.Context) (*room, error) {
 
 // endAlarm ends the alarm that the database has reached its quota, if it is below that now, or can be: etcd keeps the alarm in the
 // database, and refuses all writes, however large the quota is with which it is started. The API server's own compaction is among these.
-// It returns nil if the alarm was not on.
+// Room is made where the next writes would raise it again. It returns nil if the alarm was not on.
 func (s *store) endAlarm(ctx context.Context) (*room, error) {
 	alarms, err := s.alarms(ctx)
 	if err != nil || len(alarms) == 0 {
@@ -115,8 +115,10 @@ func (s *store) endAlarm(ctx context.Context) (*room, error) {
 		return nil, err
 	}
 	r := &room{before: status.DbSize, after: status.DbSize, quota: status.DbSizeQuota, wasFull: true}
-	if r.full() {
-		return s.makeRoom(ctx)
+	if r.nearlyFull() {
+		if made, err := s.makeRoom(ctx); err == nil || r.full() {
+			return made, err
+		}
 	}
 	return r, s.disarm(ctx, alarms)
 }

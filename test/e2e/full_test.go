@@ -22,8 +22,8 @@ const (
 	isFull     = "etcd is ready, but: its database has reached its quota of "
 )
 
-// fill writes until etcd is full: always the same object, or always another one.
-func (h home) fill(t *testing.T, name func(n int) string) {
+// fill writes until etcd is full: always the same object, or always another one. It returns how often it has written.
+func (h home) fill(t *testing.T, name func(n int) string) (written int) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(h.config(t, "km"))
 	if err != nil {
@@ -31,8 +31,8 @@ func (h home) fill(t *testing.T, name func(n int) string) {
 	}
 	maps := client.CoreV1().ConfigMaps("default")
 	text := strings.Repeat("text ", 190_000)
-	for n := range 40 {
-		o := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name(n)}, Data: map[string]string{"x": fmt.Sprint(n, text)}}
+	for ; written < 40; written++ {
+		o := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name(written)}, Data: map[string]string{"x": fmt.Sprint(written, text)}}
 		if _, err = maps.Get(context.Background(), o.Name, metav1.GetOptions{}); err == nil {
 			_, err = maps.Update(context.Background(), o, metav1.UpdateOptions{})
 		} else {
@@ -45,6 +45,7 @@ func (h home) fill(t *testing.T, name func(n int) string) {
 	if err == nil || !strings.Contains(err.Error(), exceeded) {
 		t.Fatalf("it is not full: %v", err)
 	}
+	return written
 }
 
 // A store that has reached its quota is told of wherever people look, at once, and what they are told to type makes room, whether km runs
@@ -95,14 +96,14 @@ func TestFullStore(t *testing.T) {
 	p = h.run(t, smallQuota)
 	writable("after-a-start")
 
-	h.fill(t, func(n int) string { return fmt.Sprint("fill-", n) })
+	made := h.fill(t, func(n int) string { return fmt.Sprint("fill-", n) })
 	told(p)
 	snapshot := filepath.Join(t.TempDir(), "full.db")
 	h.must(t, "snapshot", "save", snapshot)
 	stop(p)
 
 	// It stays above its quota, and all that km needs is there.
-	p = h.run(t, "--etcd.quota-backend-bytes=8000000")
+	p = h.run(t, "--etcd.quota-backend-bytes=4000000")
 	told(p)
 	r := h.km(t, "repair")
 	if r.code != 1 || !strings.Contains(r.stderr, "it is still full, and all of it is in use") || !strings.Contains(r.stderr, "--etcd.quota-backend-bytes") {
@@ -112,7 +113,7 @@ func TestFullStore(t *testing.T) {
 	if len(typed) != 2 {
 		t.Fatalf("repair says to type %q", typed)
 	}
-	for n := range 8 {
+	for n := range made {
 		command := strings.NewReplacer("KIND", "configmap", "NAME", fmt.Sprint("fill-", n)).Replace(typed[0][1])
 		if r := h.do(t, "sh", "-c", command); r.code != 0 {
 			t.Errorf("%s: %s", command, r.stderr)
