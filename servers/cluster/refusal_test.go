@@ -45,6 +45,9 @@ func TestRefusal(t *testing.T) {
 	if full == nil || !strings.Contains(full.Error(), "--quota-backend-bytes") {
 		t.Error(full)
 	}
+	if got := (&Refusal{Err: errors.New("no"), Repair: "km repair"}).Error(); got != "no; make room in etcd with `km repair`" {
+		t.Error(got)
+	}
 	for _, other := range []error{nil, errors.New(`nodes is forbidden: User "x" cannot list resource "nodes"`)} {
 		if Refused(other) || New().Refusal(t.Context(), other) != nil {
 			t.Errorf("it is taken for a refusal: %v", other)

@@ -12,7 +12,7 @@ import (
 func RepairCommand() *supervisor.Command {
 	return &supervisor.Command{
 		Name:  "repair",
-		Short: "make room in the store of the cluster, so that it can be written to again",
+		Short: "make room in the store of the cluster when it is full",
 		Long: "Make room in the cluster's etcd, whether it runs or not: compact its database up to now, so that nothing is in it any more that was " +
 			"written over or deleted, defragment it, and end the alarm that it has reached its quota, if it is below that then.\n\n" +
 			"In a full store objects can be deleted, such as ConfigMaps, Secrets, Events and those of your own kinds, but not what the API server " +

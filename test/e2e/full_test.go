@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -155,10 +157,38 @@ func TestFullStore(t *testing.T) {
 		t.Errorf("the repaired store has %d alarms", n)
 	}
 
-	// As people are told, too.
+	// As people are told, too. Most of the database is free meanwhile, which a start gives back.
+	const much = 300 << 20
+	bloat(t, database, much)
 	p = h.run(t, "apiserver", "--etcd.quota-backend-bytes=8589934592")
 	writable("after-all")
+	if info, err := os.Stat(database); err != nil || info.Size() >= much {
+		t.Errorf("the database has %d bytes, %v", info.Size(), err)
+	}
 	stop(p)
+}
+
+// bloat makes a database larger, by free pages.
+func bloat(t *testing.T, database string, bytes int) {
+	t.Helper()
+	db, err := bbolt.Open(database, 0o600, &bbolt.Options{Timeout: patience, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, value := []byte("bloat"), make([]byte, 1<<20)
+	err = db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucket(bucket)
+		for n := 0; n < bytes>>20 && err == nil; n++ {
+			err = b.Put(fmt.Append(nil, n), value)
+		}
+		return err
+	})
+	if err == nil {
+		err = db.Update(func(tx *bbolt.Tx) error { return tx.DeleteBucket(bucket) })
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // alarms is how many are on in a database that nobody has open.
