@@ -32,7 +32,8 @@ type actor struct {
 	change    notice // of what this server waits for
 	state     State  // set by to alone
 	since     time.Time
-	err       error // why it is in Backoff or Failed
+	err       error // why it is in Backoff or Failed, what hinders its start, or what it lacks
+	lacks     error // what it has been Degraded by in this start; nil for nothing
 	ask       ask
 	failures  failures
 	pause     time.Duration   // until the next start, if it is in Backoff
@@ -65,7 +66,7 @@ func (a *actor) to(state State, err error, wait time.Duration) {
 	switch state {
 	case Starting:
 		a.starts++
-		a.start, a.left, a.byRequest = e.Time, nil, false
+		a.start, a.left, a.byRequest, a.lacks = e.Time, nil, false, nil
 		if a.first.started.IsZero() {
 			a.first.started = e.Time
 		}
@@ -80,6 +81,9 @@ func (a *actor) to(state State, err error, wait time.Duration) {
 		a.done = e.From == Ready
 	}
 	a.group.events.publish(e)
+	if state == Ready && a.lacks != nil {
+		a.tellDegraded()
+	}
 	a.changed()
 }
 

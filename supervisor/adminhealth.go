@@ -18,7 +18,10 @@ func (a *admin) getHealth(w http.ResponseWriter, r *http.Request) {
 
 func (a *admin) getReady(w http.ResponseWriter, r *http.Request) {
 	s := a.status()
-	all := []check{{"shutdown", !s.Stopping, errClosing.Error()}}
+	all := []check{{"shutdown", true, ""}}
+	if s.Stopping {
+		all[0] = check{"shutdown", false, errClosing.Error()}
+	}
 	for _, server := range s.Servers {
 		all = append(all, readyCheck(server))
 	}
@@ -38,22 +41,26 @@ func (a *admin) getReadyOne(w http.ResponseWriter, r *http.Request) {
 type check struct {
 	name string
 	ok   bool
-	why  string // if not ok
+	why  string // if not ok; or what it lacks all the same
 }
 
 func readyCheck(s ServerStatus) check {
+	if s.State == Ready {
+		return check{s.Name, true, s.Error}
+	}
 	why := "it is " + s.State.String()
 	if s.Error != "" {
 		why += ": " + s.Error
 	}
-	return check{s.Name, s.State == Ready, why}
+	return check{s.Name, false, why}
 }
 
 // checks answers as the health endpoints of Kubernetes do (k8s.io/apiserver/pkg/server/healthz): "ok" alone, or a line for each
-// check with ?verbose or where one of them fails. A check is left out with ?exclude=NAME.
+// check with ?verbose, where one of them fails, or where something is to be told of one that does not. A check is left out with
+// ?exclude=NAME.
 func checks(w http.ResponseWriter, r *http.Request, endpoint string, all []check) {
 	var text strings.Builder
-	ok := true
+	ok, told := true, false
 	_, verbose := r.URL.Query()["verbose"]
 	unknown := map[string]bool{}
 	for _, name := range r.URL.Query()["exclude"] {
@@ -64,6 +71,9 @@ func checks(w http.ResponseWriter, r *http.Request, endpoint string, all []check
 		case unknown[quoted]:
 			delete(unknown, quoted)
 			fmt.Fprintf(&text, "[+]%s excluded: ok\n", c.name)
+		case c.ok && c.why != "":
+			told = true
+			fmt.Fprintf(&text, "[+]%s ok, but: %s\n", c.name, strings.ReplaceAll(c.why, "\n", " "))
 		case c.ok:
 			fmt.Fprintf(&text, "[+]%s ok\n", c.name)
 		default:
@@ -80,7 +90,7 @@ func checks(w http.ResponseWriter, r *http.Request, endpoint string, all []check
 	case !ok:
 		w.WriteHeader(http.StatusInternalServerError)
 		fmt.Fprintf(w, "%s%s check failed\n", text.String(), endpoint)
-	case verbose:
+	case verbose || told:
 		fmt.Fprintf(w, "%s%s check passed\n", text.String(), endpoint)
 	default:
 		fmt.Fprint(w, "ok")

@@ -130,6 +130,10 @@ func (c *child) listen(p *childProcess) {
 		case r.CloseSockets:
 			c.s.closeSockets()
 			p.order(childOrder{SocketsClosed: true})
+		case r.Degraded != nil && *r.Degraded != "":
+			c.s.Degraded(errors.New(*r.Degraded))
+		case r.Degraded != nil:
+			c.s.Degraded(nil)
 		case r.Hindered != "":
 			c.s.Hindered(errors.New(r.Hindered))
 		default:

@@ -156,6 +156,10 @@ func (c *console) show(e Event) {
 	if c.quiet || r == nil {
 		return
 	}
+	if e.isDegradation() {
+		c.showDegraded(r, e)
+		return
+	}
 	r.state, r.took, r.err, r.wait = e.To, e.Time.Sub(c.begin), e.Err, e.Wait
 	last := false
 	if e.To == Ready {
@@ -181,6 +185,17 @@ func (c *console) show(e Event) {
 	if ends(e.To) {
 		c.live = false
 	}
+}
+
+// showDegraded shows that a server lacks something that is ready, or that it does not any more. The former is told in full as a line of
+// the log, and so only the table has it here.
+func (c *console) showDegraded(r *row, e Event) {
+	r.err = e.Err
+	if c.live && c.draw(false) || e.Err != nil {
+		return
+	}
+	r.took = e.Time.Sub(c.begin)
+	c.screen.print(c.line(r))
 }
 
 // ends reports whether from this state on lines tell more than a table, such as in which order the servers stop.
@@ -241,10 +256,10 @@ func (c *console) line(r *row) string {
 		text += fmt.Sprintf("  %6s", seconds(r.took))
 	}
 	switch {
-	case r.state == Ready && r.address != "":
-		text += "  " + visibleWord(r.address)
 	case r.err != nil:
 		text += "  " + oneLine(r.err)
+	case r.state == Ready && r.address != "":
+		text += "  " + visibleWord(r.address)
 	}
 	if r.state == Backoff {
 		text += fmt.Sprintf("  (starts again in %s)", seconds(r.wait))

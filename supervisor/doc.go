@@ -72,6 +72,9 @@
 //
 // The first signal stops all in order, and a second one ends the process at once. What comes within a second is a copy (stops.go).
 //
+// What keeps a start from going on, and people can remove, is told by Server.Hindered, and what a server lacks that is ready all the same
+// by Server.Degraded.
+//
 // A panic in the goroutine in which Run was called is that server's failure. A panic in another goroutine ends the process, as
 // it does in every Go program.
 package supervisor

@@ -22,5 +22,8 @@ func (a *actor) hindered(err error) {
 	a.group.events.publish(Event{Time: now(), Server: a.s.Name(), From: Starting, To: Starting, Err: err, Closing: a.group.closing})
 }
 
+// toldAs is how people are told in full what hinders a start, and what a server lacks that is ready, behind its name.
+var toldAs = map[State]string{Starting: "cannot start yet", Ready: "is ready, but"}
+
 // isHindrance reports whether the event tells what hinders a start, and not of a change.
 func (e Event) isHindrance() bool { return e.From == Starting && e.To == Starting }

@@ -99,7 +99,7 @@ func TestCallable(t *testing.T) {
 
 // written are commands of the binary in a text, with its name in it or with a place for that.
 var written = regexp.MustCompile("(^|[`'( ])km (run|version|help|logs|status|start|stop|restart|log-level|top|profile|analyze|config|completion|reset|" +
-	"kubeconfig|snapshot|kubectl|kubelet|proxy)\\b|[`']%(\\[\\d+\\])?s ([a-z-]|%)|  %(\\[\\d+\\])?s (run|logs|status|start|stop|restart)\\b")
+	"kubeconfig|snapshot|repair|kubectl|kubelet|proxy)\\b|[`']%(\\[\\d+\\])?s ([a-z-]|%)|  %(\\[\\d+\\])?s (run|logs|status|start|stop|restart)\\b")
 
 // notTyped are texts with such a command that tell what it is, and nobody to type it.
 var notTyped = []string{"no flag of `%s run`", "nor a flag of `%s run`", "`%s %s` is how `%[1]s run` calls itself", "# `%s run --config FILE` does"}

@@ -126,6 +126,12 @@ func (c *parent) run(hk *HyperKube, plan *childPlan) error {
 	go func() { _ = http.Serve(l, childHandler()) }() // it ends with the process
 	go g.events.read(context.Background(), 0, func(e Event) {
 		switch {
+		case e.isDegradation():
+			text := ""
+			if e.Err != nil {
+				text = e.Err.Error()
+			}
+			c.report(childReport{Degraded: &text})
 		case e.To == Ready:
 			c.report(childReport{Ready: true, Address: e.Address})
 		case e.isHindrance() && e.Err != nil:

@@ -144,6 +144,12 @@ func (r *remote) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		r.say(n)
 	case "/warn":
 		r.s.Logger().Warn(cmp.Or(text, "x"), zap.String("long", strings.Repeat("x", 1<<20)))
+	case "/lack":
+		var lacks error
+		if text != "" {
+			lacks = errors.New(text)
+		}
+		r.s.Degraded(lacks)
 	case "/v":
 		r.s.Logr().V(n).Info("verbose " + text)
 	case "/print":

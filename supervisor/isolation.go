@@ -108,14 +108,15 @@ type childOrder struct {
 }
 
 // childReport is what a child tells its parent. One field is set, but for Address beside Ready, and Code beside Failed; none if nothing
-// hinders the start any more.
+// hinders the start any more. Degraded is empty if nothing is lacking any more.
 type childReport struct {
-	Ready        bool   `json:"ready,omitempty"`
-	Address      string `json:"address,omitempty"`
-	Failed       string `json:"failed,omitempty"`
-	Code         int    `json:"code,omitempty"` // that of an ExitError
-	CloseSockets bool   `json:"closeSockets,omitempty"`
-	Hindered     string `json:"hindered,omitempty"`
+	Ready        bool    `json:"ready,omitempty"`
+	Address      string  `json:"address,omitempty"`
+	Failed       string  `json:"failed,omitempty"`
+	Code         int     `json:"code,omitempty"` // that of an ExitError
+	CloseSockets bool    `json:"closeSockets,omitempty"`
+	Hindered     string  `json:"hindered,omitempty"`
+	Degraded     *string `json:"degraded,omitempty"`
 }
 
 // isolate has those servers of the plan run in processes of their own for which the user wants it.

@@ -382,3 +382,15 @@ func TestIsolatedInALongFolder(t *testing.T) {
 		}
 	}
 }
+
+// What a server lacks that is ready in a process of its own is told as that of any other.
+func TestIsolatedDegraded(t *testing.T) {
+	r := isolate(t)
+	for _, text := range []string{"no paper", "", "no ink"} {
+		r.tell("lack", text)
+		eventually(t, "it is told: "+text, func() bool { return r.server("remote").Error == text })
+		if s := r.server("remote"); s.State != Ready {
+			t.Errorf("it is %v", s.State)
+		}
+	}
+}

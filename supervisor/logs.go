@@ -207,6 +207,10 @@ func (p *Plan) recordEvent(program string, e Event) {
 		entry.Message = "nothing hinders the start any more"
 	case e.isHindrance():
 		entry.Level, entry.Message = zapcore.WarnLevel, "something hinders the start"
+	case e.isDegradation() && e.Err == nil:
+		entry.Message = "nothing is lacking any more"
+	case e.isDegradation():
+		entry.Level, entry.Message = zapcore.WarnLevel, "something is lacking"
 	case e.Err != nil:
 		entry.Level = zapcore.ErrorLevel
 	}
@@ -216,10 +220,11 @@ func (p *Plan) recordEvent(program string, e Event) {
 	p.record(p.logs.Server(e.Server), entry, fields...)
 }
 
-// tellHindrance shows what hinders a start, whatever else is shown: people are to remove it. The table has no room for all of it.
+// tellHindrance shows what hinders a start, or what a server lacks that is ready, whatever else is shown: people are to remove it. The
+// table has no room for all of it.
 func (p *Plan) tellHindrance(e Event) {
-	if e.isHindrance() && e.Err != nil {
-		p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn(e.Server + " cannot start yet: " + e.Err.Error())
+	if (e.isHindrance() || e.isDegradation()) && e.Err != nil {
+		p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn(e.Server + " " + toldAs[e.To] + ": " + e.Err.Error())
 	}
 }
 

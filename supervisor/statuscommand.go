@@ -202,10 +202,12 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 		}
 	}
 	for _, server := range s.Servers {
-		if server.State == Starting && server.Error != "" { // all of it: there is something to be done
-			if _, err := fmt.Fprintf(w, "\n%s cannot start yet: %s\n", server.Name, server.Error); err != nil {
-				return err
-			}
+		lead := toldAs[server.State]
+		if lead == "" || server.Error == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "\n%s %s: %s\n", server.Name, lead, server.Error); err != nil { // all of it: there is something to be done
+			return err
 		}
 	}
 	return nil

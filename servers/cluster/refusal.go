@@ -23,13 +23,17 @@ import (
 type Refusal struct {
 	Err    error    // as the API server has it
 	Remove []string // the commands that remove it: if there are several, what is in the way of its removal comes first; none if etcd is full
+	Repair string   // the command that makes room if etcd is full; empty if that is elsewhere
 }
 
 func (r *Refusal) Error() string {
 	text := strings.TrimSpace(r.Err.Error())
 	switch len(r.Remove) {
 	case 0:
-		return text + "; stop km, and start it with a larger --etcd.quota-backend-bytes, such as 8589934592"
+		if r.Repair != "" {
+			return text + "; make room in etcd with `" + r.Repair + "`"
+		}
+		return text + "; make room in etcd: compact and defragment it, and end its alarm, or start it with a larger --quota-backend-bytes"
 	case 1:
 		return text + "; remove it with `" + r.Remove[0] + "`, or mend it"
 	}
@@ -48,8 +52,10 @@ var (
 	byQuota = regexp.MustCompile(`(?:exceeded|failed) quota: ([^ ,:]+)`)
 )
 
-// isFull reports whether etcd refuses to write, as it has reached its own quota (go.etcd.io/etcd/api/v3/v3rpc/rpctypes).
-func isFull(err error) bool { return strings.Contains(err.Error(), "mvcc: database space exceeded") }
+// Full reports whether etcd refuses to write, as it has reached its own quota (go.etcd.io/etcd/api/v3/v3rpc/rpctypes).
+func Full(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "mvcc: database space exceeded")
+}
 
 // Refused reports whether err is the refusal of a request by something that users have put into the API server.
 func Refused(err error) bool {
@@ -57,7 +63,7 @@ func Refused(err error) bool {
 		return false
 	}
 	text := err.Error()
-	return isFull(err) || byWebhook.MatchString(text) || byPolicy.MatchString(text) || byQuota.MatchString(text)
+	return Full(err) || byWebhook.MatchString(text) || byPolicy.MatchString(text) || byQuota.MatchString(text)
 }
 
 // Refusal returns err as a *Refusal, or nil if it is something else. It asks the API server what is to be removed.
@@ -65,15 +71,19 @@ func (c *Cluster) Refusal(ctx context.Context, err error) *Refusal {
 	if !Refused(err) {
 		return nil
 	}
-	if isFull(err) {
-		return &Refusal{Err: err}
+	if Full(err) {
+		r := &Refusal{Err: err}
+		if c.pki != nil {
+			r.Repair = c.command("repair")
+		}
+		return r
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	client := c.admin()
 	var commands []string
 	// A policy may be in the way of the removal of a webhook; nothing is in the way of the removal of a policy.
-	for next := err; Refused(next) && !isFull(next) && len(commands) < 3; {
+	for next := err; Refused(next) && !Full(next) && len(commands) < 3; {
 		o := find(ctx, client, next)
 		command := c.kubectl("delete " + o.String())
 		if slices.Contains(commands, command) {
@@ -85,7 +95,7 @@ func (c *Cluster) Refusal(ctx context.Context, err error) *Refusal {
 			next = o.tryRemove(ctx, client)
 		}
 	}
-	return &Refusal{err, commands}
+	return &Refusal{Err: err, Remove: commands}
 }
 
 // kubectl is how people call kubectl for this cluster.
@@ -212,6 +222,20 @@ func (c *Cluster) Insist(ctx context.Context, s *supervisor.Server, f func(conte
 				err, c.command("restart", "apiserver"), c.command("logs", "apiserver", "--level=warn")))
 		default:
 			s.Hindered(nil)
+			return err
+		}
+		select {
+		case <-time.After(insistPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// WhileFull calls f until that does not fail any more because etcd is full. It tells nobody: etcd does.
+func WhileFull(ctx context.Context, f func(context.Context) error) error {
+	for {
+		if err := f(ctx); !Full(err) {
 			return err
 		}
 		select {

@@ -42,8 +42,11 @@ func TestRefusal(t *testing.T) {
 		}
 	}
 	full := New().Refusal(t.Context(), errors.New("etcdserver: mvcc: database space exceeded"))
-	if full == nil || !strings.Contains(full.Error(), "--etcd.quota-backend-bytes") {
+	if full == nil || !strings.Contains(full.Error(), "--quota-backend-bytes") {
 		t.Error(full)
+	}
+	if got := (&Refusal{Err: errors.New("no"), Repair: "km repair"}).Error(); got != "no; make room in etcd with `km repair`" {
+		t.Error(got)
 	}
 	for _, other := range []error{nil, errors.New(`nodes is forbidden: User "x" cannot list resource "nodes"`)} {
 		if Refused(other) || New().Refusal(t.Context(), other) != nil {

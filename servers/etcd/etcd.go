@@ -75,6 +75,7 @@ type etcd struct {
 	cluster  *cluster.Cluster
 	starting *flock.Flock // is shared during a start
 	started  component.Handoff[*embed.Etcd]
+	full     fullness
 	broken   atomic.Pointer[string] // path of the database, if the last start was broken off and may hold it
 }
 
@@ -271,6 +272,7 @@ func (e *etcd) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 		return err
 	}
 	e.starting = startingLock(p)
+	e.full.server, e.full.repair = s, p.Command("repair")
 	return at.note(p)
 }
 
@@ -287,7 +289,8 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal), zap.WrapCore(forgive)))
 
 	var streams streams
-	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, streams.option())
+	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, streams.option(), e.full.option())
+	defragAtStart(c, s)
 
 	database := databaseIn(c.Dir)
 	e.broken.Store(nil)
@@ -302,6 +305,8 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	if err != nil || server == nil {
 		return err
 	}
+	e.full.of(server)
+	defer e.full.of(nil)
 	defer e.started.Put(server)()
 	select {
 	case <-ctx.Done():
@@ -354,7 +359,9 @@ func (e *etcd) ready(ctx context.Context, s *supervisor.Server) error {
 	}
 	select {
 	case <-server.Server.ReadyNotify():
-		return endAlarm(ctx, server, s.Logger())
+		endAlarm(ctx, server, s.Logger())
+		e.full.look()
+		return ctx.Err()
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -40,7 +40,7 @@ func TestEndpoint(t *testing.T) {
 		{supervisor.ServerStatus{Name: "etcd", State: supervisor.Failed}, "", "etcd is failed: start it with `km start etcd`, or stop km"},
 		{supervisor.ServerStatus{Name: "apiserver", State: supervisor.Ready}, "", "use `etcdctl snapshot save`"},
 	} {
-		got, err := s.endpoint(&supervisor.Status{Servers: []supervisor.ServerStatus{test.etcd}})
+		got, err := s.endpoint(&supervisor.Status{Servers: []supervisor.ServerStatus{test.etcd}}, saveElsewhere)
 		if got != test.want || (err != nil) != (test.fail != "") || err != nil && !strings.Contains(err.Error(), test.fail) {
 			t.Errorf("%+v: %q, %v", test.etcd, got, err)
 		}

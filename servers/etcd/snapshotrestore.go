@@ -140,7 +140,7 @@ func (r *restore) stage(ctx context.Context, status *supervisor.Status) (err err
 	if err != nil {
 		return err
 	}
-	if err := r.with(ctx, staged, func(string) error { return nil }); err != nil && ctx.Err() == nil {
+	if err := r.with(ctx, staged, func(endpoint string) error { return r.endAlarm(ctx, endpoint) }); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("etcd cannot be started with %s: %w", r.file.path, err)
 	}
 	if ctx.Err() != nil {
@@ -153,6 +153,24 @@ func (r *restore) stage(ctx context.Context, status *supervisor.Status) (err err
 		}
 		return syncFile(path)
 	})
+}
+
+// endAlarm ends the alarm that the snapshot's database had reached its quota: it is in there, and etcd would refuse all writes.
+func (r *restore) endAlarm(ctx context.Context, endpoint string) error {
+	s, err := storeAt(endpoint, databaseIn(r.staged()))
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	alarms, err := s.alarms(ctx)
+	if err != nil || len(alarms) == 0 {
+		return err
+	}
+	room, err := s.makeRoom(ctx) // the quota of the run that comes is not known
+	if err == nil && room.full() {
+		fmt.Fprintf(os.Stderr, "warning: %s is of a store that is full, and all of it is in use: %s\n", r.file.path, r.whatHelps())
+	}
+	return err
 }
 
 // swap has the restored data take the place of the other, in one step: whenever this process, or the machine, is stopped, one of them

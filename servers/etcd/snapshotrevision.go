@@ -43,7 +43,7 @@ func (r *restore) reached(ctx context.Context, status *supervisor.Status) (int64
 	if status == nil || find(status).State != supervisor.Ready {
 		return revisionIn(databaseIn(r.live))
 	}
-	endpoint, err := r.endpoint(status)
+	endpoint, err := r.endpoint(status, saveElsewhere)
 	if err != nil {
 		return 0, err
 	}

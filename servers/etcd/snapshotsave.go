@@ -32,7 +32,7 @@ func (s *snapshots) save(ctx context.Context, file string, force bool) error {
 	if err != nil {
 		return err
 	}
-	endpoint, err := s.endpoint(status)
+	endpoint, err := s.endpoint(status, saveElsewhere)
 	if err != nil {
 		return err
 	}
@@ -72,9 +72,18 @@ func (s *snapshots) print(ctx context.Context) (err error) {
 	return nil
 }
 
-// saveStopped saves the state of a cluster that does not run. It is etcd itself that does, and not a copy of the file: after a kill, its
-// log has more than the database.
-func (s *snapshots) saveStopped(ctx context.Context, file string, force bool) (err error) {
+// saveStopped saves the state of a cluster that does not run.
+func (s *snapshots) saveStopped(ctx context.Context, file string, force bool) error {
+	return s.whileStopped(ctx, "save", saveElsewhere, func(endpoint, _ string) error { return s.fetch(ctx, endpoint, file, force) })
+}
+
+// saveElsewhere is what to type where km has no etcd of its own.
+const saveElsewhere = "etcdctl snapshot save"
+
+// whileStopped calls f with the address of an etcd over the data of a cluster that does not run, and the folder with that. It is etcd
+// itself, and not a look at the file: after a kill, its log has more than the database. What f does is what, for people, and what they type
+// for an etcd elsewhere is instead.
+func (s *snapshots) whileStopped(ctx context.Context, what, instead string, f func(endpoint, dir string) error) (err error) {
 	dir, err := s.dir()
 	if err != nil {
 		return err
@@ -84,8 +93,8 @@ func (s *snapshots) saveStopped(ctx context.Context, file string, force bool) (e
 		return err
 	}
 	if !there {
-		return fmt.Errorf("there is nothing to save in %s: no cluster was started there, or its etcd is elsewhere; start one with `%s`, name another one "+
-			"with --name or --data-dir, or use `etcdctl snapshot save` with an etcd elsewhere", dir, s.plan.Command("run"))
+		return fmt.Errorf("there is nothing to %s in %s: no cluster was started there, or its etcd is elsewhere; start one with `%s`, name another one "+
+			"with --name or --data-dir, or use `%s` with an etcd elsewhere", what, dir, s.plan.Command("run"), instead)
 	}
 	release, err := s.hk.Hold(s.plan)
 	defer func() { err = errors.Join(err, release()) }()
@@ -95,22 +104,22 @@ func (s *snapshots) saveStopped(ctx context.Context, file string, force bool) (e
 	if err := cluster.New().Open(s.plan); err != nil {
 		return err
 	}
-	var fetchErr error
+	var errOf error
 	err = s.with(ctx, dir, func(endpoint string) error {
-		fetchErr = s.fetch(ctx, endpoint, file, force)
+		errOf = f(endpoint, dir)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("etcd cannot be started with the data in %s: %w", dir, err)
 	}
-	return fetchErr
+	return errOf
 }
 
-// endpoint is where the etcd of a run can be asked without TLS.
-func (s *snapshots) endpoint(status *supervisor.Status) (string, error) {
+// endpoint is where the etcd of a run can be asked without TLS. Where there is none, people are to type instead.
+func (s *snapshots) endpoint(status *supervisor.Status, instead string) (string, error) {
 	etcd := find(status)
 	if etcd == nil {
-		return "", fmt.Errorf("%s runs without an etcd of its own here: use `etcdctl snapshot save` with the --endpoints that --apiserver.etcd-servers names", s.hk.Name)
+		return "", fmt.Errorf("%s runs without an etcd of its own here: use `%s` with the --endpoints that --apiserver.etcd-servers names", s.hk.Name, instead)
 	}
 	switch etcd.State {
 	case supervisor.Ready:
@@ -127,7 +136,7 @@ func (s *snapshots) endpoint(status *supervisor.Status) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("etcd listens with TLS only: use `etcdctl snapshot save` with --endpoints=%s, --cacert, --cert and --key", etcd.Address)
+	return "", fmt.Errorf("etcd listens with TLS only: use `%s` with --endpoints=%s, --cacert, --cert and --key", instead, etcd.Address)
 }
 
 // notYet says what to do while etcd is about to be ready.

@@ -52,5 +52,6 @@ func New() *supervisor.HyperKube {
 	km.AddServer(kubectl.New(km.Location))
 	km.AddCommand(cluster.KubeconfigCommand())
 	km.AddCommand(etcd.SnapshotCommand())
+	km.AddCommand(etcd.RepairCommand())
 	return km
 }

@@ -40,7 +40,7 @@ func TestHintsWorkAsTheyStand(t *testing.T) {
 	}
 
 	// Before there is a cluster, all say how to start it.
-	for _, command := range []string{"status", "logs", "kubeconfig", "snapshot save x"} {
+	for _, command := range []string{"status", "logs", "kubeconfig", "snapshot save x", "repair"} {
 		hint(" run ", strings.Fields(command)...)
 	}
 	r := h.do(t, downloaded, append(state, "kubectl", "get", "pods")...)

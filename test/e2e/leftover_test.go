@@ -114,31 +114,3 @@ func TestWarmStart(t *testing.T) {
 		}
 	}
 }
-
-// When etcd has reached its quota, a larger one is enough: the alarm that etcd keeps in its data ends.
-func TestFullEtcd(t *testing.T) {
-	h := newHome(t)
-	p := h.run(t, "apiserver", "--etcd.quota-backend-bytes=16000000")
-	file := writeFile(t, filepath.Join(t.TempDir(), "blob"), strings.Repeat("text ", 190_000))
-	make := func(name string) result {
-		return h.km(t, "kubectl", "create", "configmap", name, "--from-file=x="+file)
-	}
-	full := false
-	for n := 0; n < 30 && !full; n++ {
-		r := make("fill-" + strings.Repeat("x", n+1))
-		full = strings.Contains(r.stderr, "database space exceeded")
-	}
-	if !full {
-		t.Fatal("it is not full")
-	}
-	if code := p.stop(syscall.SIGTERM); code != 0 {
-		t.Fatalf("exit code %d, want 0", code)
-	}
-	p = h.run(t, "apiserver", "--etcd.quota-backend-bytes=1000000000")
-	if r := make("more"); r.code != 0 {
-		t.Error(r.stderr)
-	}
-	if code := p.stop(syscall.SIGTERM); code != 0 {
-		t.Errorf("exit code %d, want 0", code)
-	}
-}

@@ -144,16 +144,31 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	if ns.Volumes {
 		go func() { class <- s.Guard(func() error { return storage.EnsureClass(ctx, client) }) }()
 	}
-	if err := ns.Cluster.Insist(ctx, s, func(ctx context.Context) error {
-		if err := makeStages(ctx, config); err != nil {
-			return fmt.Errorf("the Stages of kwok cannot be made: %w", err)
-		}
+	nodesFor := func(ctx context.Context) error {
 		if err := ns.tryBeat(ctx, client); err != nil {
 			return err
 		}
 		return ns.ensureNodes(ctx, client, port)
+	}
+	outdated := false // the nodes are those of before, as etcd is full
+	if err := ns.Cluster.Insist(ctx, s, func(ctx context.Context) error {
+		if err := makeStages(ctx, config); err != nil {
+			return fmt.Errorf("the Stages of kwok cannot be made: %w", err)
+		}
+		err := nodesFor(ctx)
+		if cluster.Full(err) {
+			if ready, errReady := ns.allReady(ctx, client); errReady == nil && ready {
+				outdated = true
+				return nil
+			}
+		}
+		return err
 	}); err != nil {
 		return err
+	}
+	if outdated {
+		s.Slog().Info("the nodes are brought up to date when etcd is not full any more")
+		beside(func(ctx context.Context) error { return cluster.WhileFull(ctx, nodesFor) })
 	}
 	recovery := newRecovery(s, client)
 	nodes := follow(ctx, client.CoreV1().Nodes(), recovery.changed, recovery.deleted)
@@ -218,22 +233,25 @@ func (ns *Nodes) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return waitFor(ctx, func(ctx context.Context) (bool, error) {
-		nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: ourLabel, ResourceVersion: "0"})
-		if err != nil {
-			return false, err
+	return waitFor(ctx, func(ctx context.Context) (bool, error) { return ns.allReady(ctx, client) })
+}
+
+// allReady reports whether all nodes are Ready.
+func (ns *Nodes) allReady(ctx context.Context, client kubernetes.Interface) (bool, error) {
+	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: ourLabel, ResourceVersion: "0"})
+	if err != nil {
+		return false, err
+	}
+	ready := map[string]bool{}
+	for _, n := range nodes.Items {
+		ready[n.Name] = isReady(&n)
+	}
+	for n := range ns.Count {
+		if !ready[ns.nodeName(n+1)] {
+			return false, nil
 		}
-		ready := map[string]bool{}
-		for _, n := range nodes.Items {
-			ready[n.Name] = isReady(&n)
-		}
-		for n := range ns.Count {
-			if !ready[ns.nodeName(n+1)] {
-				return false, nil
-			}
-		}
-		return true, nil
-	})
+	}
+	return true, nil
 }
 
 func isReady(n *corev1.Node) bool {

@@ -32,6 +32,7 @@ import (
 	"sigs.k8s.io/kwok/pkg/utils/gotpl"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/executor/simulated/pod"
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -116,13 +117,17 @@ func ensureStage(ctx context.Context, stages typed.StageInterface, stage *v1alph
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
+	isThere := err == nil
 	text, err := json.Marshal(stage)
 	if err != nil {
 		return err
 	}
 	_, err = stages.Patch(ctx, stage.Name, types.ApplyPatchType, text, metav1.PatchOptions{FieldManager: fieldManager})
-	if apierrors.IsConflict(err) {
+	switch {
+	case apierrors.IsConflict(err):
 		return nil // somebody else has made or changed it meanwhile
+	case isThere && cluster.Full(err):
+		return nil // that of before will do
 	}
 	return err
 }

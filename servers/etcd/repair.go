@@ -1,0 +1,91 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// RepairCommand is `km repair`. It is not `km etcd repair`, as what follows on `km etcd` is upstream's own command line.
+func RepairCommand() *supervisor.Command {
+	return &supervisor.Command{
+		Name:  "repair",
+		Short: "make room in the store of the cluster when it is full",
+		Long: "Make room in the cluster's etcd, whether it runs or not: compact its database up to now, so that nothing is in it any more that was " +
+			"written over or deleted, defragment it, and end the alarm that it has reached its quota, if it is below that then.\n\n" +
+			"In a full store objects can be deleted, such as ConfigMaps, Secrets, Events and those of your own kinds, but not what the API server " +
+			"marks first, which would write: pods, namespaces, and what has finalizers. etcd answers nobody while it is defragmented, which takes " +
+			"some seconds for each gigabyte.",
+		Complete: func(*supervisor.HyperKube, []string) []string { return []string{} },
+		Run: func(ctx context.Context, hk *supervisor.HyperKube, p *supervisor.Plan, args []string) error {
+			if len(args) > 0 {
+				return &supervisor.ExitError{Code: 2, Err: fmt.Errorf("repair takes no arguments, but there is %q; see `%s`", args[0], p.Command("repair", "--help"))}
+			}
+			return (&snapshots{hk: hk, plan: p}).repair(ctx)
+		},
+	}
+}
+
+// repair is `repair`.
+func (s *snapshots) repair(ctx context.Context) error {
+	const instead = "etcdctl compaction`, `etcdctl defrag` and `etcdctl alarm disarm"
+	status, err := s.hk.Status(ctx, s.plan)
+	if errors.Is(err, supervisor.ErrNotRunning) {
+		return s.whileStopped(ctx, "repair", instead, func(endpoint, dir string) error { return s.repairAt(ctx, endpoint, dir, false) })
+	}
+	if err != nil {
+		return err
+	}
+	endpoint, err := s.endpoint(status, instead)
+	if err != nil {
+		return err
+	}
+	at, err := lastPlace(s.plan)
+	if err != nil {
+		return err
+	}
+	return s.repairAt(ctx, endpoint, at.Data, true)
+}
+
+// repairAt makes room in the etcd that can be asked there, and whose data is in the folder.
+func (s *snapshots) repairAt(ctx context.Context, endpoint, dir string, running bool) error {
+	store, err := storeAt(endpoint, databaseIn(dir))
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	r, err := store.makeRoom(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("interrupted; nothing is lost")
+	case err != nil:
+		return fmt.Errorf("no room can be made in %s: %w", store.database, err)
+	}
+	unless := ""
+	if !running {
+		unless = " unless --etcd.quota-backend-bytes says otherwise"
+	}
+	fmt.Fprintf(s.hk.Out(), "%s: %s%s\n", store.database, r, unless)
+	switch {
+	case r.full():
+		return fmt.Errorf("it is still full, and all of it is in use: %s", s.whatHelps())
+	case r.wasFull:
+		fmt.Fprintln(s.hk.Out(), "it can be written to again")
+	}
+	if running && r.nearlyFull() {
+		fmt.Fprintf(s.hk.Out(), "it will soon be full again: %s\n", s.whatHelps())
+	}
+	return nil
+}
+
+// whatHelps is what to do where there is not enough that is not needed.
+func (s *snapshots) whatHelps() string {
+	return fmt.Sprintf("delete objects with `%s`, which pods and namespaces are too late for, and make room with `%s` then; or stop %s, and start it with "+
+		"a larger --etcd.quota-backend-bytes, such as %d",
+		s.plan.Command("kubectl", "delete", "KIND", "NAME"), s.plan.Command("repair"), s.hk.Name, largeQuota)
+}
+
+// largeQuota is the largest one that etcd recommends.
+const largeQuota = 8 << 30

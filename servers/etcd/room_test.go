@@ -1,0 +1,67 @@
+package etcd
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+)
+
+// A start defragments a database that is large, where half of it is free, and the file system has room for the rest.
+func TestDefragAtStart(t *testing.T) {
+	for _, test := range []struct {
+		megabytes int64
+		want      uint
+	}{{0, 0}, {100, 0}, {255, 0}, {256, 128}, {301, 150}, {1 << 33, 0}} {
+		c := &embed.Config{Dir: t.TempDir()}
+		database := databaseIn(c.Dir)
+		if test.megabytes > 0 {
+			if err := os.MkdirAll(filepath.Dir(database), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Create(database)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = f.Truncate(test.megabytes << 20) // nothing is written
+			f.Close()
+			if err != nil {
+				t.Logf("%d MB: %v", test.megabytes, err) // the file system has no files as large as that
+				continue
+			}
+		}
+		defragAtStart(c, New(cluster.New()))
+		if c.BootstrapDefragThresholdMegabytes != test.want {
+			t.Errorf("%d MB: defragmented from %d MB on, want %d", test.megabytes, c.BootstrapDefragThresholdMegabytes, test.want)
+		}
+	}
+	if err := roomFor(databaseIn(t.TempDir()+"/none"), 1); err != nil {
+		t.Errorf("what cannot be seen: %v", err)
+	}
+	dir := t.TempDir()
+	if err := roomFor(filepath.Join(dir, "db"), 1<<60); err == nil || !strings.Contains(err.Error(), "the file system of "+dir+" has ") {
+		t.Error(err)
+	}
+}
+
+// Whether a database is full, or nearly, goes by the quota, which may be none.
+func TestRoom(t *testing.T) {
+	for _, test := range []struct {
+		room         room
+		full, nearly bool
+	}{
+		{room{after: 5, quota: 100, wasFull: true}, false, false},
+		{room{after: 90, quota: 100, wasFull: true}, false, true},
+		{room{after: 100, quota: 100, wasFull: true}, true, true},
+		{room{after: 100, quota: 100}, false, true},
+		{room{after: 100, quota: -1, wasFull: true}, false, false},
+	} {
+		if full, nearly := test.room.full(), test.room.nearlyFull(); full != test.full || nearly != test.nearly {
+			t.Errorf("%+v: full %v, nearly %v", test.room, full, nearly)
+		}
+	}
+}
