@@ -177,7 +177,7 @@ func (q *queue) wrote(n int, err error, left int) bool {
 		q.lost = 0
 	}
 	q.changed()
-	giveUp := err != nil && q.closing
+	giveUp := err != nil && (q.closing || q.done)
 	if giveUp {
 		q.written = q.total
 		q.done, q.lines = true, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-200a7251/km/logging"
@@ -25,8 +26,9 @@ type actor struct {
 	group    *group
 	needs    []*actor
 	neededBy []*actor
-	fails    chan error // what Server.Fail was called with
-	next     *attempt   // that has begun while the server waits; nil if none has
+	fails    chan error           // what Server.Fail was called with
+	next     *attempt             // that has begun while the server waits; nil if none has
+	kept     atomic.Pointer[kept] // nil as long as it is not ready
 
 	// Guarded by the group's lock.
 	change    notice // of what this server waits for
@@ -59,6 +61,9 @@ func (a *actor) to(state State, err error, wait time.Duration) {
 	}
 	e := Event{Time: now(), Server: a.s.Name(), From: a.state, To: state, Err: err, Wait: wait, Closing: a.group.closing}
 	a.state, a.since, a.err = state, e.Time, err
+	if state != Ready && state != Stopping { // from now on others may move what it kept
+		a.kept.Swap(nil).close()
+	}
 	if err != nil {
 		a.lastErr, a.lastErrAt = err, e.Time
 	}
@@ -256,7 +261,12 @@ func (a *actor) live() {
 	for {
 		stop, change := a.stopNow()
 		if stop {
-			a.stopped(c, a.end(c))
+			overstays := a.end(c)
+			if lost := a.lost(); lost != nil {
+				a.failed(c, lost, overstays)
+			} else {
+				a.stopped(c, overstays)
+			}
 			return
 		}
 		select {
@@ -297,10 +307,23 @@ func (a *actor) live() {
 	}
 }
 
+// lost is why the run ends, if that is because of what servers keep, and this is one of them.
+func (a *actor) lost() error {
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	if a.s.Keeps == nil {
+		return nil
+	}
+	return a.group.lost
+}
+
 func (a *actor) becomeReady() {
 	address := ""
 	if a.s.Address != nil {
 		address = a.s.Address(a.s)
+	}
+	if a.s.Keeps != nil {
+		a.kept.Store(lookAfter(false, func() []string { return a.s.Keeps(a.s) }))
 	}
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
@@ -326,6 +349,9 @@ func (a *actor) stopNow() (bool, <-chan struct{}) {
 	defer a.group.mu.Unlock()
 	if !a.ending() {
 		return false, a.change.wait()
+	}
+	if a.group.lost != nil && a.s.Keeps != nil { // nobody is waited for
+		return true, nil
 	}
 	for _, needing := range a.neededBy {
 		if needing.ending() && !needing.state.Ended() {

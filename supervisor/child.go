@@ -52,7 +52,9 @@ func (c *child) run(ctx context.Context, s *Server, _ []string) error {
 	c.process = nil
 	c.used += p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 	c.mu.Unlock()
-	removeUnix(childSocketPath(c.plan, c.s)) // a killed one leaves it
+	if !c.plan.lost.Load() {
+		removeUnix(childSocketPath(c.plan, c.s)) // a killed one leaves it
+	}
 	return p.result()
 }
 

@@ -200,6 +200,9 @@ func forgetRun(p *Plan) error {
 	if err := debug.SetCrashOutput(nil, debug.CrashOptions{}); err != nil {
 		return err
 	}
+	if p.lost.Load() { // what is there now is another run's
+		return nil
+	}
 	path := p.Path(crashReport)
 	if info, err := os.Stat(path); err == nil {
 		if info.Size() > 0 {

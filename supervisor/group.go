@@ -27,6 +27,7 @@ type group struct {
 	mu      sync.Mutex // guards what follows, and the fields of each actor that say so
 	change  notice     // of what mu guards
 	closing bool       // all are asked to stop, for good
+	lost    error      // why that is, if what the servers keep is gone
 }
 
 func newGroup(servers []*Server) *group {
@@ -116,6 +117,9 @@ func (g *group) run(signals <-chan os.Signal) error {
 func (g *group) firstFailure(err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.lost != nil { // what else has failed comes of that
+		return g.lost
+	}
 	if err != nil {
 		return err
 	}

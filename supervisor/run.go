@@ -132,7 +132,7 @@ func (hk *HyperKube) serve(ctx context.Context, p *Plan, n *notifier, begin time
 		return nil
 	}
 	err = hk.report(err)
-	if !p.Ephemeral {
+	if !p.Ephemeral && !p.lost.Load() {
 		fmt.Fprintf(hk.errOut(), "See '%s'.\n", p.Command("logs"))
 	}
 	return err
