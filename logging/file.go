@@ -141,7 +141,7 @@ func (r *rotated) keep() error {
 
 func (r *rotated) Close() error { return r.file.Close() }
 
-// Discard says that this Log has no file.
+// Discard says that this Log has no file, or none any more.
 func (l *Log) Discard() {
 	if q := l.file.Swap(nil); q != nil {
 		q.discard()

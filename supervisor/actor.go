@@ -311,7 +311,7 @@ func (a *actor) live() {
 func (a *actor) lost() error {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
-	if a.s.Keeps == nil {
+	if !a.group.lostKept || a.s.Keeps == nil {
 		return nil
 	}
 	return a.group.lost
@@ -350,7 +350,7 @@ func (a *actor) stopNow() (bool, <-chan struct{}) {
 	if !a.ending() {
 		return false, a.change.wait()
 	}
-	if a.group.lost != nil && a.s.Keeps != nil { // nobody is waited for
+	if a.group.lostKept && a.s.Keeps != nil { // nobody is waited for
 		return true, nil
 	}
 	for _, needing := range a.neededBy {

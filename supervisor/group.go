@@ -24,10 +24,11 @@ type group struct {
 
 	checking sync.Mutex // is held while a server is checked once more
 
-	mu      sync.Mutex // guards what follows, and the fields of each actor that say so
-	change  notice     // of what mu guards
-	closing bool       // all are asked to stop, for good
-	lost    error      // why that is, if what the servers keep is gone
+	mu       sync.Mutex // guards what follows, and the fields of each actor that say so
+	change   notice     // of what mu guards
+	closing  bool       // all are asked to stop, for good
+	lost     error      // why that is, if it is because something is gone
+	lostKept bool       // which servers may keep
 }
 
 func newGroup(servers []*Server) *group {

@@ -109,7 +109,9 @@ func newRemote() *Server {
 		return nil
 	}
 	s.Address = func(s *Server) string { return placeOf(s, "127.0.0.1:0") }
-	s.Keeps = func(s *Server) []string { return slices.DeleteFunc([]string{s.Value("keeps")}, func(path string) bool { return path == "" }) }
+	s.Keeps = func(s *Server) []string {
+		return slices.DeleteFunc([]string{s.Value("keeps")}, func(path string) bool { return path == "" })
+	}
 	s.Run = r.run
 	s.Ready = func(context.Context, *Server) error { return nil }
 	r.s = s

@@ -27,20 +27,22 @@ func (s *Server) Lost() error {
 // look ends the run if what it needs to go on is gone.
 func (a *admin) look() (lost bool) {
 	if gone := a.plan.folder.lost(); gone != nil {
-		a.lose(a.plan.withoutFolder(gone), gone.path == a.plan.DataDir)
+		whole := gone.path == a.plan.DataDir
+		a.lose(a.plan.withoutFolder(gone), whole, whole)
 		return true
 	}
 	for _, actor := range a.group.actors {
 		if gone := actor.kept.Load().lost(); gone != nil {
-			a.lose(a.plan.without(gone, actor.s.Name()), false)
+			a.lose(a.plan.without(gone, actor.s.Name()), false, true)
 			return true
 		}
 	}
 	return false
 }
 
-// lose has the run fail. If the data folder is gone, nothing is written at its path any more.
-func (a *admin) lose(err error, folder bool) {
+// lose has the run fail. If the data folder is gone, nothing is written at its path any more; kept says that servers may have lost what they
+// keep.
+func (a *admin) lose(err error, folder, kept bool) {
 	if folder {
 		a.plan.lost.Store(true)
 		for _, f := range a.plan.logFiles {
@@ -49,16 +51,16 @@ func (a *admin) lose(err error, folder bool) {
 			}
 		}
 	}
-	a.group.lose(err)
+	a.group.lose(err, kept)
 	a.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Error("all servers are stopped: " + err.Error())
 }
 
-// lose stops all servers: those first that keep what may be gone, which are not to wait for others.
-func (g *group) lose(err error) {
+// lose stops all servers: those first that may have lost what they keep, if some have, which are not to wait for others.
+func (g *group) lose(err error, kept bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.lost == nil {
-		g.lost, g.closing = err, true
+		g.lost, g.lostKept, g.closing = err, kept, true
 	}
 	g.change.give()
 	for _, a := range g.actors {
