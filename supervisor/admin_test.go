@@ -164,6 +164,7 @@ func TestFieldsOfTheAPI(t *testing.T) {
 	want := strings.Fields(`
 		Status.program Status.version Status.name Status.pid Status.dataDir Status.began Status.ready Status.stopping Status.crash
 		Status.crash.time Status.crash.pid Status.crash.server Status.crash.reason Status.crash.file Status.crash.lastError
+		Status.crash.outOfMemory
 		Status.crash.lastError.time Status.crash.lastError.server Status.crash.lastError.message
 		Status.servers Status.servers.name Status.servers.state Status.servers.since Status.servers.error Status.servers.nextStart
 		Status.servers.restarts Status.servers.lastFailure Status.servers.lastFailure.time Status.servers.lastFailure.error

@@ -71,6 +71,7 @@ func (c *child) stop(p *childProcess) {
 	c.s.Logger().Error("did not stop in its grace period, and its process is killed; its log has the stacks of its goroutines",
 		zap.Duration("grace period", period))
 	c.s.Logger().Info("its goroutines", zap.String("stacks", c.stacks(min(period/20, time.Second))))
+	p.killed = true
 	_ = p.cmd.Process.Kill() // it has ended, if this fails
 	<-p.exited
 }

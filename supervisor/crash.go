@@ -33,6 +33,8 @@ type Crash struct {
 	File string `json:"file,omitempty"`
 	// LastError is the last error near the end of the logs, where nothing was said. It need not be the cause.
 	LastError *LoggedError `json:"lastError,omitempty"`
+	// OutOfMemory says why the process was probably killed, if the system has killed some because memory was short.
+	OutOfMemory string `json:"outOfMemory,omitempty"`
 }
 
 // LoggedError is a line of a log, of level error or above.
@@ -49,6 +51,9 @@ func (c *Crash) String() string {
 		text += fmt.Sprintf(" (process %d)", c.PID)
 	}
 	at := c.Time.Local().Format(time.DateTime)
+	if c.Reason == "" && c.File == "" && c.OutOfMemory != "" {
+		return text + fmt.Sprintf(" was killed some time after %s, %s", at, c.OutOfMemory)
+	}
 	if c.Reason == "" && c.File == "" {
 		text += fmt.Sprintf(" ended some time after %s without being stopped: it was killed, the machine went down, or code of a "+
 			"server called os.Exit", at)
@@ -91,6 +96,8 @@ const (
 type mark struct {
 	PID   int       `json:"pid"`
 	Began time.Time `json:"began"`
+	// Memory is how it was at the beginning.
+	Memory *memoryKills `json:"memory,omitempty"`
 }
 
 // keepCrash has the runtime keep the traceback of a crash of this process in the data folder, which is held, and notes that
@@ -131,6 +138,9 @@ func lastCrash(p *Plan) (*Crash, error) {
 		return nil, nil
 	}
 	c := &Crash{Time: m.Began, PID: m.PID}
+	if m.Memory != nil {
+		c.OutOfMemory = m.Memory.since(thisSystem())
+	}
 	last, at, err := lastLogged(p, m.Began)
 	if at.After(c.Time) {
 		c.Time = at
@@ -170,7 +180,8 @@ func openCrashReport(p *Plan, found *Crash) error {
 
 // markRun notes that a run goes on.
 func markRun(p *Plan) error {
-	text, err := json.Marshal(mark{PID: os.Getpid(), Began: now()})
+	kills := countKills(thisSystem())
+	text, err := json.Marshal(mark{PID: os.Getpid(), Began: now(), Memory: &kills})
 	if err == nil {
 		// It need not be written at once: if it is damaged, it is there, which tells most.
 		err = os.WriteFile(p.Path(runMark), append(text, '\n'), 0o600)

@@ -180,6 +180,8 @@ func (r *remote) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		}
 	case "/lost":
 		fmt.Fprint(w, r.s.Lost())
+	case "/grow":
+		outgrow()
 	case "/own": // it opens a port itself
 		address := placeOf(r.s, "localhost:0")
 		_, before := net.Listen("tcp", address)

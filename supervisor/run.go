@@ -57,6 +57,7 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 	})()
 	n := newNotifier(p)
 	p.logs.TakeDefaults()
+	limitMemory(p.logs.Program())
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	checked := make(chan error, 1)

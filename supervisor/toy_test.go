@@ -216,6 +216,7 @@ var crashes = map[string]func(){
 	"in a panic":  func() { defer func() { panic("second") }(); panic("first") },
 	"recovered":   func() { defer func() { panic(fmt.Sprint("behind the ", recover())) }(); panic("first") },
 	"again":       func() { defer func() { panic(recover()) }(); panic("first") },
+	"memory":      outgrow,
 	"unlabelled":  func() { pprof.SetGoroutineLabels(context.Background()); panic("out of ink") },
 	"map": func() {
 		shared := map[int]int{}
@@ -238,6 +239,17 @@ var crashes = map[string]func(){
 type word string
 
 // deeper ends when the stack does.
+// outgrow uses more memory than there is.
+func outgrow() {
+	for all := [][]byte{}; ; {
+		block := make([]byte, 1<<20)
+		for i := range block {
+			block[i] = byte(i)
+		}
+		all = append(all, block)
+	}
+}
+
 func deeper(n int) int {
 	if n < 0 { // never: the number does not get that far
 		return 0
