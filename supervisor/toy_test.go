@@ -238,7 +238,6 @@ var crashes = map[string]func(){
 
 type word string
 
-// deeper ends when the stack does.
 // outgrow uses more memory than there is.
 func outgrow() {
 	for all := [][]byte{}; ; {
@@ -250,6 +249,7 @@ func outgrow() {
 	}
 }
 
+// deeper ends when the stack does.
 func deeper(n int) int {
 	if n < 0 { // never: the number does not get that far
 		return 0
