@@ -262,6 +262,7 @@ func (a *actor) live() {
 		stop, change := a.stopNow()
 		if stop {
 			overstays := a.end(c)
+			a.look()
 			if lost := a.lost(); lost != nil {
 				a.failed(c, lost, overstays)
 			} else {
@@ -304,6 +305,13 @@ func (a *actor) live() {
 			}
 			return
 		}
+	}
+}
+
+// look looks whether all is there that the server keeps, before it may start again: it would begin anew.
+func (a *actor) look() {
+	if a.kept.Load() != nil && a.group.look != nil {
+		a.group.look()
 	}
 }
 
@@ -394,6 +402,7 @@ func (a *actor) returned() {
 // failed is what follows when the server has failed, for the reason err, or because it overstays after it has.
 func (a *actor) failed(c *attempt, err, overstays error) {
 	a.log().Release()
+	a.look()
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
 	if overstays != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -45,6 +46,7 @@ type admin struct {
 	listener net.Listener
 	own      os.FileInfo // the socket's file
 	server   *http.Server
+	losing   sync.Once
 }
 
 // adminSocket is the name of the socket in the data folder.

@@ -61,7 +61,7 @@ func serveArgs(t *testing.T, hk *HyperKube, set func(*group), args ...string) *s
 	s.g = newGroup(p.Servers)
 	set(s.g)
 	p.admin.group, p.admin.began = s.g, now()
-	s.g.beside = p.admin.serve
+	s.g.look, s.g.beside = p.admin.look, p.admin.serve
 	go func() { s.result <- s.g.run(s.signals) }()
 	s.http = hk.connect(p)
 	t.Cleanup(func() {

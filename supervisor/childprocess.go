@@ -154,7 +154,7 @@ func (p *childProcess) result() error {
 	}
 	if !p.killed && p.err.Error() == "signal: killed" {
 		if why := p.kills.since(thisSystem()); why != "" {
-			return fmt.Errorf("its process was killed, %s", why)
+			return fmt.Errorf("its process has ended: %w; %s", p.err, why)
 		}
 	}
 	return fmt.Errorf("its process has ended: %w", p.err)

@@ -2,12 +2,14 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -51,12 +53,9 @@ func (c *Crash) String() string {
 		text += fmt.Sprintf(" (process %d)", c.PID)
 	}
 	at := c.Time.Local().Format(time.DateTime)
-	if c.Reason == "" && c.File == "" && c.OutOfMemory != "" {
-		return text + fmt.Sprintf(" was killed some time after %s, %s", at, c.OutOfMemory)
-	}
 	if c.Reason == "" && c.File == "" {
-		text += fmt.Sprintf(" ended some time after %s without being stopped: it was killed, the machine went down, or code of a "+
-			"server called os.Exit", at)
+		why := cmp.Or(c.OutOfMemory, "it was killed, the machine went down, or code of a server called os.Exit")
+		text += fmt.Sprintf(" ended some time after %s without being stopped: %s", at, why)
 		if c.LastError != nil {
 			text += fmt.Sprintf("; the last error near the end of its logs is from %s: %q", c.LastError.Server, c.LastError.Message)
 		}
@@ -211,10 +210,13 @@ func forgetRun(p *Plan) error {
 	if err := debug.SetCrashOutput(nil, debug.CrashOptions{}); err != nil {
 		return err
 	}
+	dir := p.DataDir
 	if p.lost.Load() { // what is there now is another run's
-		return nil
+		if dir = p.moved; dir == "" {
+			return nil
+		}
 	}
-	path := p.Path(crashReport)
+	path := filepath.Join(dir, crashReport)
 	if info, err := os.Stat(path); err == nil {
 		if info.Size() > 0 {
 			return nil // another goroutine is crashing at this moment
@@ -222,7 +224,7 @@ func forgetRun(p *Plan) error {
 		// That an empty one stays does no harm.
 		_ = os.Remove(path)
 	}
-	if err := os.Remove(p.Path(runMark)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(dir, runMark)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the next run will take this one for killed: %w; remove the file", err)
 	}
 	return nil

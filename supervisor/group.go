@@ -19,6 +19,7 @@ type group struct {
 	actors    []*actor
 	byName    map[string]*actor // names and aliases
 	keepGoing bool              // a server that has failed for good is no reason for the others to stop
+	look      func() bool       // looks whether something is gone, which ends all; nil for nothing
 	beside    func() error      // an actor beside the servers', which ends when they have; nil for none
 	job       *job              // whose end stops the servers; nil for none
 

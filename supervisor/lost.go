@@ -27,30 +27,37 @@ func (s *Server) Lost() error {
 // look ends the run if what it needs to go on is gone.
 func (a *admin) look() (lost bool) {
 	if gone := a.plan.folder.lost(); gone != nil {
-		whole := gone.path == a.plan.DataDir
-		a.lose(a.plan.withoutFolder(gone), whole, whole)
+		a.losing.Do(func() {
+			whole := gone.path == a.plan.DataDir
+			if whole {
+				a.plan.leaveFolder(gone)
+			}
+			a.lose(a.plan.withoutFolder(gone), whole)
+		})
 		return true
 	}
 	for _, actor := range a.group.actors {
 		if gone := actor.kept.Load().lost(); gone != nil {
-			a.lose(a.plan.without(gone, actor.s.Name()), false, true)
+			a.losing.Do(func() { a.lose(a.plan.without(gone, actor.s.Name()), true) })
 			return true
 		}
 	}
 	return false
 }
 
-// lose has the run fail. If the data folder is gone, nothing is written at its path any more; kept says that servers may have lost what they
-// keep.
-func (a *admin) lose(err error, folder, kept bool) {
-	if folder {
-		a.plan.lost.Store(true)
-		for _, f := range a.plan.logFiles {
-			if rel, err := filepath.Rel(a.plan.DataDir, f.path); err == nil && filepath.IsLocal(rel) {
-				a.plan.logs.Server(f.log).Discard()
-			}
+// leaveFolder has nothing written any more at the path of the data folder, which is gone.
+func (p *Plan) leaveFolder(gone *lostError) {
+	p.moved = gone.moved
+	p.lost.Store(true)
+	for _, f := range p.logFiles {
+		if rel, err := filepath.Rel(p.DataDir, f.path); err == nil && filepath.IsLocal(rel) {
+			p.logs.Server(f.log).Discard()
 		}
 	}
+}
+
+// lose has the run fail. kept says that servers may have lost what they keep.
+func (a *admin) lose(err error, kept bool) {
 	a.group.lose(err, kept)
 	a.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Error("all servers are stopped: " + err.Error())
 }

@@ -116,6 +116,9 @@ func TestLostFolder(t *testing.T) {
 			if strings.Join(left, " ") != strings.Join(test.left, " ") {
 				t.Errorf("in the folder there is %q, want %q", left, test.left)
 			}
+			if _, err := os.Lstat(filepath.Join(dir+".moved", "running.json")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("where it is now the run seems to go on (%v)", err)
+			}
 			if name == "replaced by another run's" {
 				for _, e := range entries {
 					if text, err := os.ReadFile(filepath.Join(dir, e.Name())); !e.IsDir() && (err != nil || string(text) != "x") {
@@ -124,6 +127,34 @@ func TestLostFolder(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server that fails because of what is gone is not started again: it would begin anew, and nobody would know.
+func TestLostByAServerThatFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	ended, starts := make(chan struct{}), 0
+	db := keeper(ended)
+	run := db.Run
+	db.Run = func(ctx context.Context, s *Server, args []string) error {
+		if starts++; starts > 1 {
+			return errors.New("once more")
+		}
+		return run(ctx, s, args)
+	}
+	api := &Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}}, Run: func(ctx context.Context, _ *Server, _ []string) error {
+		if err := os.RemoveAll(filepath.Join(dir, "db")); err != nil {
+			return err
+		}
+		db.Fail(errors.New("no file"))
+		<-ctx.Done()
+		return nil
+	}}
+	out, err := call(newHyperKube(t, db, api), "hk", "run", "--data-dir="+dir)
+	wantCode(t, err, 1)
+	contains(t, out, "Error: db: "+filepath.Join(dir, "db")+" was deleted while it ran")
+	if starts != 1 {
+		t.Errorf("it was started %d times", starts)
 	}
 }
 

@@ -129,7 +129,7 @@ func (r *byItself) outgrow() {
 	http.DefaultClient.CloseIdleConnections()
 	var s ServerStatus
 	eventually(r.t, "remote has failed", func() bool { s = of(); return s.State == Failed })
-	contains(r.t, s.LastFailure.Error, "its process was killed, probably because the memory limit of its cgroup (800 MiB) was reached: give it more, or less to do")
+	contains(r.t, s.LastFailure.Error, "its process has ended: signal: killed; it was probably killed because the memory limit of its cgroup (800 MiB) was reached; give it more, or less to do")
 }
 
 // The next run says that the one before was killed for its memory.
@@ -144,8 +144,8 @@ func TestKilledForMemoryIsTold(t *testing.T) {
 	if err != nil || crash == nil {
 		t.Fatalf("%v, %v", crash, err)
 	}
-	contains(t, crash.String(), fmt.Sprintf("the previous run (process %d) was killed some time after ", self.Process.Pid),
-		", probably because the memory limit of its cgroup (200 MiB) was reached: give it more, or less to do")
+	contains(t, crash.String(), fmt.Sprintf("the previous run (process %d) ended some time after ", self.Process.Pid),
+		" without being stopped: it was probably killed because the memory limit of its cgroup (200 MiB) was reached; give it more, or less to do")
 }
 
 func linesOf(t *testing.T, path string) (all []*logging.Line) {

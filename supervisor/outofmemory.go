@@ -82,19 +82,23 @@ func (before memoryKills) since(system fs.FS) string {
 	if before.Limit > 0 {
 		limit = fmt.Sprintf(" (%d MiB)", before.Limit>>20)
 	}
-	const way = ": give it more, or less to do"
+	const way = "; give it more, or less to do"
 	if n, ok := counter(system, before.File); ok && before.File != "" && n > before.InCgroup {
 		if before.Limit == 0 {
-			return "probably because memory was short" + way
+			return "it was probably killed because memory was short" + way
 		}
-		return "probably because the memory limit of its cgroup" + limit + " was reached" + way
+		return "it was probably killed because the memory limit of its cgroup" + limit + " was reached" + way
 	}
 	if now.System <= before.System {
 		return ""
 	}
 	if before.Limit > 0 {
-		limit = "; the limit of its cgroup was " + strings.Trim(limit, " ()")
+		limit = ", and the limit of its cgroup was " + strings.Trim(limit, " ()")
 	}
-	return fmt.Sprintf("perhaps because memory was short, for which the system has killed %d since then%s%s",
-		now.System-before.System, limit, way)
+	killed := now.System - before.System
+	processes := "processes"
+	if killed == 1 {
+		processes = "process"
+	}
+	return fmt.Sprintf("it was perhaps killed because memory was short: the system has killed %d %s since then%s%s", killed, processes, limit, way)
 }

@@ -61,11 +61,11 @@ func TestKilledForMemory(t *testing.T) {
 		want                   string
 	}{
 		"nothing":              {before, "one", "5", "3", ""},
-		"in the cgroup":        {before, "one", "6", "4", "probably because the memory limit of its cgroup (300 MiB) was reached: give it more, or less to do"},
-		"in one without limit": {without, "one", "6", "4", "probably because memory was short: give it more, or less to do"},
+		"in the cgroup":        {before, "one", "6", "4", "it was probably killed because the memory limit of its cgroup (300 MiB) was reached; give it more, or less to do"},
+		"in one without limit": {without, "one", "6", "4", "it was probably killed because memory was short; give it more, or less to do"},
 		"in a new container": {before, "one", "7", "0",
-			"perhaps because memory was short, for which the system has killed 2 since then; the limit of its cgroup was 300 MiB: give it more, or less to do"},
-		"somewhere":              {without, "one", "6", "3", "perhaps because memory was short, for which the system has killed 1 since then: give it more, or less to do"},
+			"it was perhaps killed because memory was short: the system has killed 2 processes since then, and the limit of its cgroup was 300 MiB; give it more, or less to do"},
+		"somewhere":              {without, "one", "6", "3", "it was perhaps killed because memory was short: the system has killed 1 process since then; give it more, or less to do"},
 		"after a boot":           {before, "two", "9", "9", ""},
 		"a run of an older kind": {memoryKills{}, "one", "9", "9", ""},
 	} {

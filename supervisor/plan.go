@@ -49,6 +49,7 @@ type Plan struct {
 	sweeper  *sweep.Sweeper // nil if a killed process would leave nothing behind that has to be removed
 	folder   *kept          // the data folder and its lock, while they are held
 	lost     atomic.Bool    // the data folder is gone: nothing is written at its path, nor removed there
+	moved    string         // where it is then, if that is known
 	atEnd    []func()
 	crash    *Crash       // how the run before has ended, if that was not by a stop
 	forget   func() error // is to be called when this one has ended in an orderly way

@@ -108,7 +108,7 @@ func (hk *HyperKube) serve(ctx context.Context, p *Plan, n *notifier, begin time
 	g := newGroup(p.Servers)
 	g.keepGoing = hk.settings.keepGoing
 	p.admin.group, p.admin.began = g, begin
-	g.beside, g.job = p.admin.serve, p.job
+	g.look, g.beside, g.job = p.admin.look, p.admin.serve, p.job
 	shown := hk.tell(ctx, p, g, n, begin)
 	go n.watch(ctx, g)
 	go p.relax(ctx, g)
