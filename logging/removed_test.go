@@ -38,7 +38,7 @@ func TestRemovedFileIsMadeAnew(t *testing.T) {
 				}
 				for name, want := range map[string]os.FileMode{path: 0o600, dir: 0o700 | os.ModeDir} {
 					if info, err := os.Stat(name); err != nil || info.Mode() != want {
-						t.Errorf("%s: %v, want mode %v (%v)", name, info.Mode(), want, err)
+						t.Errorf("%s: %v, want mode %v (%v)", name, info, want, err)
 					}
 				}
 			}

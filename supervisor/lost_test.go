@@ -99,6 +99,7 @@ func TestLostFolder(t *testing.T) {
 			for _, want := range test.want {
 				contains(t, out, in(want))
 			}
+			lacks(t, out, "left behind")
 			if strings.HasPrefix(test.want[0], "the data folder") {
 				lacks(t, out, "See 'hk logs")
 			}
