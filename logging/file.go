@@ -104,9 +104,9 @@ func (r *rotated) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// there sees to it that the file is there, which somebody may have removed, or its folder. That is an error the first time: the caller waits
-// before it tries again, for it may be a folder above that is being removed, in which nothing is to be made anew. One above the file's
-// own is not made.
+// there sees to it that the file is there, which somebody may have removed, or its folder. That is an error the first
+// time: the caller waits before it tries again, for it may be a folder above that is being removed, in which nothing is
+// to be made anew. One above the file's own is not made.
 func (r *rotated) there() error {
 	_, err := os.Lstat(r.file.Filename)
 	if !errors.Is(err, fs.ErrNotExist) {

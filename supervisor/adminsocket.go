@@ -13,9 +13,9 @@ import (
 // lookEvery is how often it is looked whether what the run needs to go on is there, and the socket of the admin API.
 const lookEvery = time.Second / 2
 
-// keepSocket looks whether the data folder and what servers keep are there, until stop is called, and ends the run if not. The socket is
-// opened anew where somebody has removed it, such as one who tidies up temporary files: not at once, for it may be the whole folder that
-// is being deleted.
+// keepSocket looks whether the data folder and what servers keep are there, until stop is called, and ends the run if
+// not. The socket is opened anew where somebody has removed it, such as one who tidies up temporary files: not at once,
+// for it may be the whole folder that is being deleted.
 func (a *admin) keepSocket() (stop func()) {
 	own := a.own
 	logger := a.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false))

@@ -29,7 +29,8 @@ type keptFile struct {
 	info os.FileInfo // of what was there; nil likewise
 }
 
-// lookAfter begins to look after what paths returns. It is asked again where something is missing, which may have been replaced as it should.
+// lookAfter begins to look after what paths returns. It is asked again where something is missing, which may have been
+// replaced as it should.
 func lookAfter(strict bool, paths func() []string) *kept {
 	return &kept{paths: paths, strict: strict, all: take(paths())}
 }

@@ -7,12 +7,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// A run whose data folder is deleted, or what one of its servers keeps, must not go on as if nothing had happened: what is said to be done
-// would be lost. It is looked for twice a second (admin.keepSocket), and by servers, which can say so to their clients, before they answer
-// (Server.Lost).
+// A run whose data folder is deleted, or what one of its servers keeps, must not go on as if nothing had happened: what
+// is said to be done would be lost. It is looked for twice a second (admin.keepSocket), and by servers, which can say
+// so to their clients, before they answer (Server.Lost).
 
-// Lost is an error if something of what the server Keeps is gone, and it must not say of anything that it is done. It costs one stat for
-// each path. It is nil before the server is ready.
+// Lost is an error if something of what the server Keeps is gone, and it must not say of anything that it is done. It
+// costs one stat for each path. It is nil before the server is ready.
 func (s *Server) Lost() error {
 	a := s.actor.Load()
 	if a == nil {
@@ -62,7 +62,8 @@ func (a *admin) lose(err error, kept bool) {
 	a.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Error("all servers are stopped: " + err.Error())
 }
 
-// lose stops all servers: those first that may have lost what they keep, if some have, which are not to wait for others.
+// lose stops all servers: those first that may have lost what they keep, if some have, which are not to wait for
+// others.
 func (g *group) lose(err error, kept bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -85,10 +86,12 @@ func (p *Plan) withoutFolder(gone *lostError) error {
 		return fmt.Errorf("the data folder %w while %s ran; nothing is lost: move it back, or go on there with `%s`",
 			gone, p.hk.Name, p.CommandAt(gone.moved, "run"))
 	case gone.deleted:
-		return fmt.Errorf("the data folder %w while %s ran: all that was in it is lost; put a backup in its place, if there is one, or begin anew with `%s`",
+		return fmt.Errorf("the data folder %w while %s ran: all that was in it is lost; put a backup in its place, if there is one, "+
+			"or begin anew with `%s`",
 			gone, p.hk.Name, p.Command("run"))
 	}
-	return fmt.Errorf("the data folder %w, though %s ran: see whether it was deleted, or its file system unmounted, before `%s`, which would begin anew",
+	return fmt.Errorf("the data folder %w, though %s ran: see whether it was deleted, or its file system unmounted, "+
+		"before `%s`, which would begin anew",
 		gone, p.hk.Name, p.Command("run"))
 }
 
@@ -98,7 +101,8 @@ func (p *Plan) without(gone *lostError, server string) error {
 	case gone.moved != "":
 		return fmt.Errorf("%s: %w while it ran; nothing is lost: move it back, and go on with `%s`", server, gone, p.Command("run"))
 	case gone.deleted:
-		return fmt.Errorf("%s: %w while it ran, and what was in it is lost; put a backup in its place, if there is one, or begin anew with `%s` and `%s`",
+		return fmt.Errorf("%s: %w while it ran, and what was in it is lost; put a backup in its place, if there is one, "+
+			"or begin anew with `%s` and `%s`",
 			server, gone, p.Command("reset"), p.Command("run"))
 	}
 	return fmt.Errorf("%s: %w, though it ran: see whether it was deleted, or its file system unmounted, before `%s`",

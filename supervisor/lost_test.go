@@ -26,7 +26,8 @@ func keeper(ended chan<- struct{}) *Server {
 		}}
 }
 
-// When the data folder is gone, or what a server keeps, the run fails: that server first, and nothing is written where the folder was.
+// When the data folder is gone, or what a server keeps, the run fails: that server first, and nothing is written where
+// the folder was.
 func TestLostFolder(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(dir string) error
@@ -159,7 +160,8 @@ func TestLostByAServerThatFails(t *testing.T) {
 	}
 }
 
-// An orderly change is none: a file that is replaced in one step, other files than before, and anything while the server does not run.
+// An orderly change is none: a file that is replaced in one step, other files than before, and anything while the
+// server does not run.
 func TestNothingIsLost(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "1"), "x")
@@ -192,7 +194,8 @@ func TestNothingIsLost(t *testing.T) {
 	wantLost("at the end", false)
 }
 
-// What a server keeps is its own as long as it runs: while it is stopped it may be replaced, as a restore from a backup does.
+// What a server keeps is its own as long as it runs: while it is stopped it may be replaced, as a restore from a backup
+// does.
 func TestKeptWhileItRuns(t *testing.T) {
 	db := keeper(make(chan struct{}))
 	db.Run = idle

@@ -64,7 +64,8 @@ func (c memoryCgroup) start(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// A run in a cgroup with a limit keeps below it, as do its servers in processes of their own; one of these that is killed says why.
+// A run in a cgroup with a limit keeps below it, as do its servers in processes of their own; one of these that is
+// killed says why.
 func TestMemoryLimitOfACgroup(t *testing.T) {
 	const limit = 800 << 20
 	c := newMemoryCgroup(t, limit)

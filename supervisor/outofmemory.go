@@ -34,8 +34,8 @@ func countKills(system fs.FS) memoryKills {
 // thisSystem are the files of this machine.
 func thisSystem() fs.FS { return os.DirFS("/") }
 
-// killFiles are where it may stand how many processes of a cgroup were killed, in version 1 or 2 of cgroups. A container may see its own
-// as if it were the root.
+// killFiles are where it may stand how many processes of a cgroup were killed, in version 1 or 2 of cgroups. A
+// container may see its own as if it were the root.
 func killFiles(cgroups string) (files []string) {
 	const mounted = "sys/fs/cgroup"
 	for line := range strings.Lines(cgroups) {
@@ -72,7 +72,8 @@ func textOf(system fs.FS, file string) string {
 	return string(text)
 }
 
-// since says why a process was probably killed that has been since then; empty if it was not for its memory, as far as is known.
+// since says why a process was probably killed that has been since then; empty if it was not for its memory, as far as
+// is known.
 func (before memoryKills) since(system fs.FS) string {
 	now := countKills(system)
 	if now.Boot != before.Boot {
@@ -100,5 +101,6 @@ func (before memoryKills) since(system fs.FS) string {
 	if killed == 1 {
 		processes = "process"
 	}
-	return fmt.Sprintf("it was perhaps killed because memory was short: the system has killed %d %s since then%s%s", killed, processes, limit, way)
+	return fmt.Sprintf("it was perhaps killed because memory was short: the system has killed %d %s since then%s%s",
+		killed, processes, limit, way)
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// keeps are the paths without which what etcd acknowledges is lost: it goes on with the files that it has open, as if nothing were missing.
+// keeps are the paths without which what etcd acknowledges is lost: it goes on with the files that it has open, as if
+// nothing were missing.
 func keeps(s *supervisor.Server) []string {
 	c, err := load(s)
 	if err != nil { // it would not run
@@ -27,7 +28,8 @@ func keeps(s *supervisor.Server) []string {
 	return []string{c.Dir, wal, lastIn(wal), databaseIn(c.Dir)}
 }
 
-// lastIn is the file of a write-ahead log that is written to. When it is full another one follows, and old ones are removed.
+// lastIn is the file of a write-ahead log that is written to. When it is full another one follows, and old ones are
+// removed.
 func lastIn(wal string) string {
 	const suffix = ".wal"
 	entries, _ := os.ReadDir(wal) // that it is not there is seen anyway

@@ -16,8 +16,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// A cluster whose data folder is deleted, or etcd's moved away, acknowledges no write from then on, and ends with an error that says so.
-// Nothing is made anew where the folder was.
+// A cluster whose data folder is deleted, or etcd's moved away, acknowledges no write from then on, and ends with an
+// error that says so. Nothing is made anew where the folder was.
 func TestDataFolderIsGone(t *testing.T) {
 	for _, test := range []struct {
 		name   string
