@@ -45,6 +45,17 @@ func (a *admin) look() (lost bool) {
 	return false
 }
 
+// outcome is how the run has ended, with this error. It may have ended while the data folder was being deleted, because
+// of what went first.
+func (a *admin) outcome(err error) error {
+	gone := a.plan.folder.lost()
+	if !a.group.hasLost() || a.plan.lost.Load() || gone == nil || gone.path != a.plan.DataDir {
+		return err
+	}
+	a.plan.leaveFolder(gone)
+	return a.plan.withoutFolder(gone)
+}
+
 // leaveFolder has nothing written any more at the path of the data folder, which is gone.
 func (p *Plan) leaveFolder(gone *lostError) {
 	p.moved = gone.moved
@@ -76,11 +87,17 @@ func (g *group) lose(err error, kept bool) {
 	}
 }
 
+func (g *group) hasLost() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lost != nil
+}
+
 // withoutFolder says what is to be done when the data folder is gone, or its lock.
 func (p *Plan) withoutFolder(gone *lostError) error {
 	switch {
 	case gone.path != p.DataDir:
-		return fmt.Errorf("%w while %s ran: without it another process could use the data folder, too; nothing is lost, and `%s` goes on",
+		return fmt.Errorf("%w while %s ran: without it another process could use the data folder, too; `%s` goes on with what is there",
 			gone, p.hk.Name, p.Command("run"))
 	case gone.moved != "":
 		return fmt.Errorf("the data folder %w while %s ran; nothing is lost: move it back, or go on there with `%s`",

@@ -54,7 +54,7 @@ func TestLostFolder(t *testing.T) {
 		}, "DIR/db was moved to DIR.moved/db", []string{"the data folder DIR was moved to DIR.moved (another one is in its place)"},
 			[]string{"crash.log", "hk.lock", "hk.sock", "logs", "running.json"}},
 		"lock deleted": {func(dir string) error { return os.Remove(filepath.Join(dir, "hk.lock")) }, "", []string{
-			"DIR/hk.lock was deleted while hk ran: without it another process could use the data folder, too; nothing is lost, and `hk run --data-dir=DIR` goes on",
+			"DIR/hk.lock was deleted while hk ran: without it another process could use the data folder, too; `hk run --data-dir=DIR` goes on with what is there",
 			"See 'hk logs --data-dir=DIR'"}, []string{"db", "hk.sock", "logs"}},
 		"lock replaced": {func(dir string) error {
 			lock := filepath.Join(dir, "hk.lock")
@@ -157,6 +157,26 @@ func TestLostByAServerThatFails(t *testing.T) {
 	contains(t, out, "Error: db: "+filepath.Join(dir, "db")+" was deleted while it ran")
 	if starts != 1 {
 		t.Errorf("it was started %d times", starts)
+	}
+}
+
+// What goes first may be seen while the data folder is being deleted: that the folder is gone is what counts at the end.
+func TestLostWhileItIsDeleted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	ended := make(chan struct{})
+	db := keeper(ended)
+	api := &Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}}, Run: func(ctx context.Context, _ *Server, _ []string) error {
+		if err := os.RemoveAll(filepath.Join(dir, "db")); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return os.RemoveAll(dir)
+	}}
+	out, err := call(newHyperKube(t, db, api), "hk", "run", "--data-dir="+dir)
+	wantCode(t, err, 1)
+	contains(t, out, "Error: the data folder "+dir+" was deleted while hk ran")
+	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is there again (%v)", err)
 	}
 }
 

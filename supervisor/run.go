@@ -113,7 +113,7 @@ func (hk *HyperKube) serve(ctx context.Context, p *Plan, n *notifier, begin time
 	go n.watch(ctx, g)
 	go p.relax(ctx, g)
 	go p.giveBack(ctx)
-	err = g.run(signals)
+	err = p.admin.outcome(g.run(signals))
 	if p.job != nil {
 		p.job.kill()
 	}
