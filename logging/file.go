@@ -75,13 +75,17 @@ func (l *Log) Open(f File) error {
 type rotated struct {
 	file    *lumberjack.Logger // keeps all renamed files until the first one is renamed here: see keep
 	backups int
-	max     int // bytes in a file
-	since   int // bytes that were written since the last pause
+	max     int  // bytes in a file
+	since   int  // bytes that were written since the last pause
+	missed  bool // it was not there at the last write
 }
 
 // Write writes no faster than one file in two milliseconds: renamed files are named by the millisecond, and lumberjack would
 // write over one of the same name. What is longer than a file, which lumberjack refuses, is written in pieces.
 func (r *rotated) Write(p []byte) (int, error) {
+	if err := r.there(); err != nil {
+		return 0, err
+	}
 	written := 0
 	for piece := range slices.Chunk(p, r.max) {
 		if r.since += len(piece); r.since > r.max {
@@ -100,6 +104,30 @@ func (r *rotated) Write(p []byte) (int, error) {
 	return written, nil
 }
 
+// there sees to it that the file is there, which somebody may have removed, or its folder. That is an error the first
+// time: the caller waits before it tries again, for it may be a folder above that is being removed, in which nothing is
+// to be made anew. One above the file's own is not made.
+func (r *rotated) there() error {
+	_, err := os.Lstat(r.file.Filename)
+	if !errors.Is(err, fs.ErrNotExist) {
+		r.missed = false
+		return nil
+	}
+	if !r.missed {
+		r.missed = true
+		return errors.New("somebody has removed it; it is made anew")
+	}
+	if err := os.Mkdir(filepath.Dir(r.file.Filename), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.OpenFile(r.file.Filename, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	r.missed, r.since = false, 0
+	return errors.Join(f.Close(), r.file.Close()) // it is opened anew
+}
+
 // keep has no more renamed files kept than there may be, from now on. With such a limit lumberjack looks at all files of the folder as
 // soon as it opens one, which takes long where a folder has those of many servers.
 func (r *rotated) keep() error {
@@ -113,7 +141,7 @@ func (r *rotated) keep() error {
 
 func (r *rotated) Close() error { return r.file.Close() }
 
-// Discard says that this Log has no file.
+// Discard says that this Log has no file, or none any more.
 func (l *Log) Discard() {
 	if q := l.file.Swap(nil); q != nil {
 		q.discard()

@@ -102,6 +102,7 @@ func (q *queue) discard() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.done, q.lines = true, nil
+	q.hurry() // the goroutine ends
 }
 
 // write is the goroutine.
@@ -130,7 +131,7 @@ func (q *queue) write(w io.Writer) {
 	}
 }
 
-// take waits for lines and returns them; nil if there are none and the queue is closing. spare is memory to use again.
+// take waits for lines and returns them; nil if there are none and there will be none. spare is memory to use again.
 func (q *queue) take(spare []byte) []byte {
 	for {
 		q.mu.Lock()
@@ -142,7 +143,7 @@ func (q *queue) take(spare []byte) []byte {
 			q.mu.Unlock()
 			return lines
 		}
-		if q.closing {
+		if q.closing || q.done {
 			q.mu.Unlock()
 			return nil
 		}
@@ -177,7 +178,7 @@ func (q *queue) wrote(n int, err error, left int) bool {
 		q.lost = 0
 	}
 	q.changed()
-	giveUp := err != nil && q.closing
+	giveUp := err != nil && (q.closing || q.done)
 	if giveUp {
 		q.written = q.total
 		q.done, q.lines = true, nil
@@ -192,6 +193,9 @@ func (q *queue) wrote(n int, err error, left int) bool {
 	}
 	if err != nil && !giveUp {
 		q.rest(retry)
+		q.mu.Lock()
+		giveUp = q.done // meanwhile
+		q.mu.Unlock()
 	}
 	return !giveUp
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-200a7251/km/logging"
@@ -25,8 +26,9 @@ type actor struct {
 	group    *group
 	needs    []*actor
 	neededBy []*actor
-	fails    chan error // what Server.Fail was called with
-	next     *attempt   // that has begun while the server waits; nil if none has
+	fails    chan error           // what Server.Fail was called with
+	next     *attempt             // that has begun while the server waits; nil if none has
+	kept     atomic.Pointer[kept] // nil as long as it is not ready
 
 	// Guarded by the group's lock.
 	change    notice // of what this server waits for
@@ -60,6 +62,9 @@ func (a *actor) to(state State, err error, wait time.Duration) {
 	}
 	e := Event{Time: now(), Server: a.s.Name(), From: a.state, To: state, Err: err, Wait: wait, Closing: a.group.closing}
 	a.state, a.since, a.err = state, e.Time, err
+	if state != Ready && state != Stopping { // from now on others may move what it kept
+		a.kept.Swap(nil).close()
+	}
 	if err != nil {
 		a.lastErr, a.lastErrAt = err, e.Time
 	}
@@ -260,7 +265,13 @@ func (a *actor) live() {
 	for {
 		stop, change := a.stopNow()
 		if stop {
-			a.stopped(c, a.end(c))
+			overstays := a.end(c)
+			a.look()
+			if lost := a.lost(); lost != nil {
+				a.failed(c, lost, overstays)
+			} else {
+				a.stopped(c, overstays)
+			}
 			return
 		}
 		select {
@@ -301,10 +312,30 @@ func (a *actor) live() {
 	}
 }
 
+// look looks whether all is there that the server keeps, before it may start again: it would begin anew.
+func (a *actor) look() {
+	if a.kept.Load() != nil && a.group.look != nil {
+		a.group.look()
+	}
+}
+
+// lost is why the run ends, if that is because of what servers keep, and this is one of them.
+func (a *actor) lost() error {
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	if !a.group.lostKept || a.s.Keeps == nil {
+		return nil
+	}
+	return a.group.lost
+}
+
 func (a *actor) becomeReady() {
 	address := ""
 	if a.s.Address != nil {
 		address = a.s.Address(a.s)
+	}
+	if a.s.Keeps != nil {
+		a.kept.Store(lookAfter(false, func() []string { return a.s.Keeps(a.s) }))
 	}
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
@@ -330,6 +361,9 @@ func (a *actor) stopNow() (bool, <-chan struct{}) {
 	defer a.group.mu.Unlock()
 	if !a.ending() {
 		return false, a.change.wait()
+	}
+	if a.group.lostKept && a.s.Keeps != nil { // nobody is waited for
+		return true, nil
 	}
 	for _, needing := range a.neededBy {
 		if needing.ending() && !needing.state.Ended() {
@@ -372,6 +406,7 @@ func (a *actor) returned() {
 // failed is what follows when the server has failed, for the reason err, or because it overstays after it has.
 func (a *actor) failed(c *attempt, err, overstays error) {
 	a.log().Release()
+	a.look()
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
 	if overstays != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -44,8 +45,8 @@ type admin struct {
 	path     string // of the socket
 	listener net.Listener
 	own      os.FileInfo // the socket's file
-	lock     os.FileInfo // the file by which the data folder is held
 	server   *http.Server
+	losing   sync.Once
 }
 
 // adminSocket is the name of the socket in the data folder.
@@ -60,7 +61,6 @@ func (hk *HyperKube) openAdmin(p *Plan) (*admin, error) {
 	}
 	a := &admin{hk: hk, plan: p, path: path, listener: l}
 	a.own, _ = os.Stat(path) // what has gone already is like nothing that comes later
-	a.lock, _ = os.Stat(p.Path(hk.Name + ".lock"))
 	return a, nil
 }
 
@@ -101,7 +101,7 @@ func (a *admin) close() {
 		return
 	}
 	_ = a.listener.Close() // it is closed already, if anything was served
-	if a.inOwnFolder() {
+	if a.plan.folder.lost() == nil && !a.plan.lost.Load() {
 		removeUnix(a.path)
 	}
 }

@@ -61,7 +61,7 @@ func serveArgs(t *testing.T, hk *HyperKube, set func(*group), args ...string) *s
 	s.g = newGroup(p.Servers)
 	set(s.g)
 	p.admin.group, p.admin.began = s.g, now()
-	s.g.beside = p.admin.serve
+	s.g.look, s.g.beside = p.admin.look, p.admin.serve
 	go func() { s.result <- s.g.run(s.signals) }()
 	s.http = hk.connect(p)
 	t.Cleanup(func() {
@@ -164,6 +164,7 @@ func TestFieldsOfTheAPI(t *testing.T) {
 	want := strings.Fields(`
 		Status.program Status.version Status.name Status.pid Status.dataDir Status.began Status.ready Status.stopping Status.crash
 		Status.crash.time Status.crash.pid Status.crash.server Status.crash.reason Status.crash.file Status.crash.lastError
+		Status.crash.outOfMemory
 		Status.crash.lastError.time Status.crash.lastError.server Status.crash.lastError.message
 		Status.servers Status.servers.name Status.servers.state Status.servers.since Status.servers.error Status.servers.nextStart
 		Status.servers.restarts Status.servers.lastFailure Status.servers.lastFailure.time Status.servers.lastFailure.error

@@ -10,26 +10,25 @@ import (
 	"go.uber.org/zap"
 )
 
-// socketLook is how often it is looked whether the socket of the admin API is still there.
-const socketLook = time.Second
+// lookEvery is how often it is looked whether what the run needs to go on is there, and the socket of the admin API.
+const lookEvery = time.Second / 2
 
-// keepSocket opens the socket anew where somebody has removed it, such as one who tidies up temporary files, until stop is called. What
-// is in a data folder that is not this run's any more is left alone.
+// keepSocket looks whether the data folder and what servers keep are there, until stop is called, and ends the run if
+// not. The socket is opened anew where somebody has removed it, such as one who tidies up temporary files: not at once,
+// for it may be the whole folder that is being deleted.
 func (a *admin) keepSocket() (stop func()) {
 	own := a.own
 	logger := a.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false))
-	lost := sync.OnceFunc(func() {
-		logger.Warn("the data folder was removed, or another one has taken its place: commands do not find this run any more",
-			zap.String("folder", a.plan.DataDir), zap.Int("pid", os.Getpid()))
-	})
 	var blocked sync.Once // since the socket was last there
-	look := func() {
-		if there, err := os.Stat(a.path); err == nil && isSame(there, own) {
-			return
+	missed := false       // the last time
+	look := func() (goOn bool) {
+		if a.look() {
+			return false
 		}
-		if !a.inOwnFolder() {
-			lost()
-			return
+		there, err := os.Stat(a.path)
+		before := missed
+		if missed = err != nil || !isSame(there, own); !missed || !before {
+			return true
 		}
 		l, err := listenUnix(a.path)
 		if err != nil { // it may be possible the next time
@@ -37,7 +36,7 @@ func (a *admin) keepSocket() (stop func()) {
 				logger.Warn("the socket of the admin API is gone, and cannot be opened anew: commands do not find this run; remove what is in its place",
 					zap.String("file", a.path), zap.Error(err))
 			})
-			return
+			return true
 		}
 		blocked = sync.Once{}
 		own, _ = os.Stat(a.path)
@@ -47,16 +46,19 @@ func (a *admin) keepSocket() (stop func()) {
 				logger.Error("the admin API has failed", zap.Error(err))
 			}
 		}()
+		return true
 	}
 	ended := make(chan struct{})
 	var looking sync.WaitGroup
 	looking.Go(func() {
-		ticker := time.NewTicker(socketLook)
+		ticker := time.NewTicker(lookEvery)
 		defer ticker.Stop()
 		for {
 			select {
 			case <-ticker.C:
-				look()
+				if !look() {
+					return
+				}
 			case <-ended:
 				return
 			}
@@ -66,12 +68,6 @@ func (a *admin) keepSocket() (stop func()) {
 		close(ended)
 		looking.Wait()
 	}
-}
-
-// inOwnFolder reports whether the data folder is the one that this run holds, and no other one in its place.
-func (a *admin) inOwnFolder() bool {
-	there, err := os.Stat(a.plan.Path(a.hk.Name + ".lock"))
-	return err == nil && os.SameFile(there, a.lock)
 }
 
 // isSame reports whether a file is one that was there before. What takes the place of a file may get its number, too.

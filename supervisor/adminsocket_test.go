@@ -125,7 +125,7 @@ func TestRunWithoutSocket(t *testing.T) {
 	}
 }
 
-// What is in a folder that has taken the place of the run's own is another run's.
+// What is in a folder that has taken the place of the run's own is another run's. The run ends.
 func TestSocketOfAnotherRunIsLeftAlone(t *testing.T) {
 	hk := newHyperKube(t, steady("db"))
 	s := serveArgs(t, hk, func(*group) {})
@@ -141,11 +141,18 @@ func TestSocketOfAnotherRunIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(other, []byte("another one's"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.awaitScreen("another one has taken its place")
+	want := "the data folder " + s.p.DataDir + " was moved to " + moved + " (another one is in its place) while hk ran"
+	if err := <-s.result; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	s.stopped = true
+	close(s.signals)
+	s.p.logs.Close()
+	s.p.admin.close()
 	if text, err := os.ReadFile(other); err != nil || string(text) != "another one's" {
 		t.Errorf("%q, %v", text, err)
 	}
-	if err := errors.Join(os.RemoveAll(s.p.DataDir), os.Rename(moved, s.p.DataDir)); err != nil {
+	if err := errors.Join(os.RemoveAll(s.p.DataDir), os.Rename(moved, s.p.DataDir), s.p.forget(), s.release()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -52,7 +52,9 @@ func (c *child) run(ctx context.Context, s *Server, _ []string) error {
 	c.process = nil
 	c.used += p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 	c.mu.Unlock()
-	removeUnix(childSocketPath(c.plan, c.s)) // a killed one leaves it
+	if !c.plan.lost.Load() {
+		removeUnix(childSocketPath(c.plan, c.s)) // a killed one leaves it
+	}
 	return p.result()
 }
 
@@ -70,6 +72,7 @@ func (c *child) stop(p *childProcess) {
 	c.s.Logger().Error("did not stop in its grace period, and its process is killed; its log has the stacks of its goroutines",
 		zap.Duration("grace period", period))
 	c.s.Logger().Info("its goroutines", zap.String("stacks", c.stacks(last*3/4)))
+	p.killed = true
 	_ = p.cmd.Process.Kill() // it has ended, if this fails
 	<-p.exited
 }

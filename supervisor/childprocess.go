@@ -25,6 +25,8 @@ type childProcess struct {
 	crash   []byte        // what the runtime said, or seems to have; to be read when exited is closed
 	exited  chan struct{} // closed when it has ended, and all that it wrote has been read
 	err     error         // of cmd.Wait; to be read when exited is closed
+	kills   memoryKills   // before it was started
+	killed  bool          // by this process
 }
 
 // start starts a process.
@@ -61,7 +63,8 @@ func (c *child) start() (*childProcess, error) {
 	cmd.ExtraFiles = append([]*os.File{theirs, theirLines}, sockets...)
 	cmd.Stdout, cmd.Stderr = theirText, theirText
 	dieWithParent(cmd)
-	p := &childProcess{cmd: cmd, control: control, orders: json.NewEncoder(control), ready: make(chan struct{}), exited: make(chan struct{})}
+	p := &childProcess{cmd: cmd, control: control, orders: json.NewEncoder(control), ready: make(chan struct{}), exited: make(chan struct{}),
+		kills: countKills(thisSystem())}
 	if err == nil {
 		err = c.launch(p, lines, text)
 	}
@@ -152,6 +155,11 @@ func (p *childProcess) result() error {
 	}
 	if reason, _ := parseCrash(p.crash); reason != "" {
 		return errors.New(reason)
+	}
+	if !p.killed && p.err.Error() == "signal: killed" {
+		if why := p.kills.since(thisSystem()); why != "" {
+			return fmt.Errorf("its process has ended: %w; %s", p.err, why)
+		}
 	}
 	return fmt.Errorf("its process has ended: %w", p.err)
 }

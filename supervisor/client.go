@@ -77,7 +77,7 @@ func (c *client) do(ctx context.Context, method, path string, body any) (*http.R
 }
 
 // socketPatience is enough for a run that looks after its socket.
-const socketPatience = 5 * socketLook
+const socketPatience = 10 * lookEvery
 
 // unheard reports whether a request has reached nobody.
 func unheard(err error) bool {

@@ -2,12 +2,14 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -33,6 +35,8 @@ type Crash struct {
 	File string `json:"file,omitempty"`
 	// LastError is the last error near the end of the logs, where nothing was said. It need not be the cause.
 	LastError *LoggedError `json:"lastError,omitempty"`
+	// OutOfMemory says why the process was probably killed, if the system has killed some because memory was short.
+	OutOfMemory string `json:"outOfMemory,omitempty"`
 }
 
 // LoggedError is a line of a log, of level error or above.
@@ -50,8 +54,8 @@ func (c *Crash) String() string {
 	}
 	at := c.Time.Local().Format(time.DateTime)
 	if c.Reason == "" && c.File == "" {
-		text += fmt.Sprintf(" ended some time after %s without being stopped: it was killed, the machine went down, or code of a "+
-			"server called os.Exit", at)
+		why := cmp.Or(c.OutOfMemory, "it was killed, the machine went down, or code of a server called os.Exit")
+		text += fmt.Sprintf(" ended some time after %s without being stopped: %s", at, why)
 		if c.LastError != nil {
 			text += fmt.Sprintf("; the last error near the end of its logs is from %s: %q", c.LastError.Server, c.LastError.Message)
 		}
@@ -91,6 +95,8 @@ const (
 type mark struct {
 	PID   int       `json:"pid"`
 	Began time.Time `json:"began"`
+	// Memory is how it was at the beginning.
+	Memory *memoryKills `json:"memory,omitempty"`
 }
 
 // keepCrash has the runtime keep the traceback of a crash of this process in the data folder, which is held, and notes that
@@ -131,6 +137,9 @@ func lastCrash(p *Plan) (*Crash, error) {
 		return nil, nil
 	}
 	c := &Crash{Time: m.Began, PID: m.PID}
+	if m.Memory != nil {
+		c.OutOfMemory = m.Memory.since(thisSystem())
+	}
 	last, at, err := lastLogged(p, m.Began)
 	if at.After(c.Time) {
 		c.Time = at
@@ -170,7 +179,8 @@ func openCrashReport(p *Plan, found *Crash) error {
 
 // markRun notes that a run goes on.
 func markRun(p *Plan) error {
-	text, err := json.Marshal(mark{PID: os.Getpid(), Began: now()})
+	kills := countKills(thisSystem())
+	text, err := json.Marshal(mark{PID: os.Getpid(), Began: now(), Memory: &kills})
 	if err == nil {
 		// It need not be written at once: if it is damaged, it is there, which tells most.
 		err = os.WriteFile(p.Path(runMark), append(text, '\n'), 0o600)
@@ -200,7 +210,13 @@ func forgetRun(p *Plan) error {
 	if err := debug.SetCrashOutput(nil, debug.CrashOptions{}); err != nil {
 		return err
 	}
-	path := p.Path(crashReport)
+	dir := p.DataDir
+	if p.lost.Load() { // what is there now is another run's
+		if dir = p.moved; dir == "" {
+			return nil
+		}
+	}
+	path := filepath.Join(dir, crashReport)
 	if info, err := os.Stat(path); err == nil {
 		if info.Size() > 0 {
 			return nil // another goroutine is crashing at this moment
@@ -208,7 +224,7 @@ func forgetRun(p *Plan) error {
 		// That an empty one stays does no harm.
 		_ = os.Remove(path)
 	}
-	if err := os.Remove(p.Path(runMark)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(dir, runMark)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the next run will take this one for killed: %w; remove the file", err)
 	}
 	return nil

@@ -59,7 +59,11 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	if err := errors.Join(note(), p.forgetPaths(hk.Name)); err != nil {
 		return clean, errors.Join(cannotUse(p, err), lock.Unlock())
 	}
-	return func() error { return errors.Join(lock.Unlock(), clean()) }, nil
+	p.folder = lookAfter(true, func() []string { return []string{p.DataDir, file} })
+	return func() error {
+		p.folder.close()
+		return errors.Join(lock.Unlock(), clean())
+	}, nil
 }
 
 // lookLimit is more than a command takes that looks whether the data folder is held: meanwhile it has the lock itself, shared.

@@ -19,14 +19,17 @@ type group struct {
 	actors    []*actor
 	byName    map[string]*actor // names and aliases
 	keepGoing bool              // a server that has failed for good is no reason for the others to stop
+	look      func() bool       // looks whether something is gone, which ends all; nil for nothing
 	beside    func() error      // an actor beside the servers', which ends when they have; nil for none
 	job       *job              // whose end stops the servers; nil for none
 
 	checking sync.Mutex // is held while a server is checked once more
 
-	mu      sync.Mutex // guards what follows, and the fields of each actor that say so
-	change  notice     // of what mu guards
-	closing bool       // all are asked to stop, for good
+	mu       sync.Mutex // guards what follows, and the fields of each actor that say so
+	change   notice     // of what mu guards
+	closing  bool       // all are asked to stop, for good
+	lost     error      // why that is, if it is because something is gone
+	lostKept bool       // which servers may keep
 }
 
 func newGroup(servers []*Server) *group {
@@ -116,6 +119,9 @@ func (g *group) run(signals <-chan os.Signal) error {
 func (g *group) firstFailure(err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.lost != nil { // what else has failed comes of that
+		return g.lost
+	}
 	if err != nil {
 		return err
 	}

@@ -109,6 +109,7 @@ func (c *parent) run(hk *HyperKube, plan *childPlan) error {
 		return err
 	}
 	p.logs.TakeDefaults()
+	limitMemory(s.log)
 	g := newGroup([]*Server{s})
 	s.Restart = RestartNever // that is the parent's business
 	s.GracePeriod = 24 * time.Hour

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -89,6 +90,7 @@ func newRemote() *Server {
 	s.Flags().StringArray("list", nil, "")
 	s.Flags().String("text", "plain", "")
 	s.Flags().String("made", "", "")
+	s.Flags().String("keeps", "", "")
 	s.Flags().Int("v", 0, "")
 	s.Flags().String("vmodule", "", "")
 	s.Defaults = func(_ *Plan, s *Server) error {
@@ -107,6 +109,9 @@ func newRemote() *Server {
 		return nil
 	}
 	s.Address = func(s *Server) string { return placeOf(s, "127.0.0.1:0") }
+	s.Keeps = func(s *Server) []string {
+		return slices.DeleteFunc([]string{s.Value("keeps")}, func(path string) bool { return path == "" })
+	}
 	s.Run = r.run
 	s.Ready = func(context.Context, *Server) error { return nil }
 	r.s = s
@@ -179,6 +184,10 @@ func (r *remote) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 			name, _ := os.Readlink("/proc/self/fd/" + f.Name()) // that of the folder is gone
 			fmt.Fprintln(w, f.Name(), name)
 		}
+	case "/lost":
+		fmt.Fprint(w, r.s.Lost())
+	case "/grow":
+		outgrow()
 	case "/own": // it opens a port itself
 		address := placeOf(r.s, "localhost:0")
 		_, before := net.Listen("tcp", address)

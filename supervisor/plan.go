@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -46,6 +47,9 @@ type Plan struct {
 	began    *beginning
 	job      *job           // nil if no command is to be run
 	sweeper  *sweep.Sweeper // nil if a killed process would leave nothing behind that has to be removed
+	folder   *kept          // the data folder and its lock, while they are held
+	lost     atomic.Bool    // the data folder is gone: nothing is written at its path, nor removed there
+	moved    string         // where it is then, if that is known
 	atEnd    []func()
 	crash    *Crash       // how the run before has ended, if that was not by a stop
 	forget   func() error // is to be called when this one has ended in an orderly way

@@ -60,6 +60,7 @@ func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
 	}
 	n := newNotifier(p)
 	p.logs.TakeDefaults()
+	limitMemory(p.logs.Program())
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	checked := make(chan error, 1)
@@ -110,12 +111,12 @@ func (hk *HyperKube) serve(ctx context.Context, p *Plan, n *notifier, begin time
 	g := newGroup(p.Servers)
 	g.keepGoing = hk.settings.keepGoing
 	p.admin.group, p.admin.began = g, begin
-	g.beside, g.job = p.admin.serve, p.job
+	g.look, g.beside, g.job = p.admin.look, p.admin.serve, p.job
 	shown := hk.tell(ctx, p, g, n, begin)
 	go n.watch(ctx, g)
 	go p.relax(ctx, g)
 	go p.giveBack(ctx)
-	err = g.run(signals)
+	err = p.admin.outcome(g.run(signals))
 	if p.job != nil {
 		p.job.kill()
 	}
@@ -135,7 +136,7 @@ func (hk *HyperKube) serve(ctx context.Context, p *Plan, n *notifier, begin time
 		return nil
 	}
 	err = hk.report(err)
-	if !p.Ephemeral {
+	if !p.Ephemeral && !p.lost.Load() {
 		fmt.Fprintf(hk.errOut(), "See '%s'.\n", p.Command("logs"))
 	}
 	return err

@@ -133,6 +133,13 @@ type Server struct {
 	// Address says where the server listens, for people. It is asked when the server has become ready.
 	Address func(s *Server) string
 
+	// Keeps, if not nil, returns the paths of files and folders without which the server must not go on, such as those
+	// of a database: what it said to be done would be lost. It is asked when the server has become ready, and again when
+	// something is missing. If one of them goes before the server has ended, or another folder takes the place of one of
+	// these, the run has failed, and all servers are stopped, this one first. That is seen within a second; the server
+	// itself sees it at once by Lost. A file may be replaced in one step.
+	Keeps func(s *Server) []string
+
 	// GracePeriod is how long Run may take to return after ctx ended, before the server is left behind. Zero means
 	// DefaultGracePeriod; --NAME.grace-period overrides it.
 	GracePeriod time.Duration

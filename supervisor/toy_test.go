@@ -216,6 +216,7 @@ var crashes = map[string]func(){
 	"in a panic":  func() { defer func() { panic("second") }(); panic("first") },
 	"recovered":   func() { defer func() { panic(fmt.Sprint("behind the ", recover())) }(); panic("first") },
 	"again":       func() { defer func() { panic(recover()) }(); panic("first") },
+	"memory":      outgrow,
 	"unlabelled":  func() { pprof.SetGoroutineLabels(context.Background()); panic("out of ink") },
 	"map": func() {
 		shared := map[int]int{}
@@ -236,6 +237,17 @@ var crashes = map[string]func(){
 }
 
 type word string
+
+// outgrow uses more memory than there is.
+func outgrow() {
+	for all := [][]byte{}; ; {
+		block := make([]byte, 1<<20)
+		for i := range block {
+			block[i] = byte(i)
+		}
+		all = append(all, block)
+	}
+}
 
 // deeper ends when the stack does.
 func deeper(n int) int {

@@ -50,6 +50,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Run:        e.run,
 		Ready:      e.ready,
 		Address:    address,
+		Keeps:      keeps,
 		StartsOnce: func(*supervisor.Server) bool { return e.stuck() },
 		Main: func(_ context.Context, _ *supervisor.Server, args []string) error {
 			process.Become(Name, args)
@@ -289,7 +290,7 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal), zap.WrapCore(forgive)))
 
 	var streams streams
-	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, streams.option(), e.full.option())
+	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, streams.option(), e.full.option(), onlyKept(s))
 	defragAtStart(c, s)
 
 	database := databaseIn(c.Dir)

@@ -1,0 +1,272 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// keeper is a server with a folder, and a file in it, in its data folder, which are to stay where they are.
+func keeper(ended chan<- struct{}) *Server {
+	var dir string
+	return &Server{SimpleUsage: "db", State: []string{"db"},
+		Prepare: func(_ context.Context, p *Plan, _ *Server) error {
+			dir = p.Path("db")
+			return errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "data"), []byte("x"), 0o600))
+		},
+		Ready: func(context.Context, *Server) error { return nil },
+		Keeps: func(*Server) []string { return []string{dir, filepath.Join(dir, "data")} },
+		Run: func(ctx context.Context, _ *Server, _ []string) error {
+			<-ctx.Done()
+			close(ended)
+			return nil
+		}}
+}
+
+// When the data folder is gone, or what a server keeps, the run fails: that server first, and nothing is written where
+// the folder was.
+func TestLostFolder(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(dir string) error
+		lost   string   // what the server itself sees at once
+		want   []string // of the message
+		left   []string // where the folder was; nil if it is not looked at
+	}{
+		"deleted": {os.RemoveAll, "DIR/db was deleted", []string{
+			"the data folder DIR was deleted while hk ran: all that was in it is lost; put a backup in its place, if there is one, or begin anew with `hk run --data-dir=DIR`"},
+			[]string{}},
+		"moved": {func(dir string) error { return os.Rename(dir, dir+".moved") }, "DIR/db was moved to DIR.moved/db", []string{
+			"the data folder DIR was moved to DIR.moved while hk ran; nothing is lost: move it back, or go on there with `hk run --data-dir=DIR.moved`"},
+			[]string{}},
+		"replaced": {func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)) }, "DIR/db was deleted", []string{
+			"the data folder DIR was deleted (another one is in its place) while hk ran: "}, []string{}},
+		"replaced by a file": {func(dir string) error { return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)) },
+			"DIR/db was deleted", []string{"the data folder DIR was deleted (another one is in its place) while hk ran: "}, nil},
+		"replaced by another run's": {func(dir string) error {
+			err := errors.Join(os.Rename(dir, dir+".moved"), os.MkdirAll(filepath.Join(dir, "logs"), 0o700))
+			for _, file := range []string{"hk.lock", "hk.sock", "running.json", "crash.log"} {
+				err = errors.Join(err, os.WriteFile(filepath.Join(dir, file), []byte("x"), 0o600))
+			}
+			return err
+		}, "DIR/db was moved to DIR.moved/db", []string{"the data folder DIR was moved to DIR.moved (another one is in its place)"},
+			[]string{"crash.log", "hk.lock", "hk.sock", "logs", "running.json"}},
+		"lock deleted": {func(dir string) error { return os.Remove(filepath.Join(dir, "hk.lock")) }, "", []string{
+			"DIR/hk.lock was deleted while hk ran: without it another process could use the data folder, too; `hk run --data-dir=DIR` goes on with what is there",
+			"See 'hk logs --data-dir=DIR'"}, []string{"db", "hk.sock", "logs"}},
+		"lock replaced": {func(dir string) error {
+			lock := filepath.Join(dir, "hk.lock")
+			return errors.Join(os.WriteFile(lock+".new", nil, 0o600), os.Rename(lock+".new", lock))
+		}, "", []string{"DIR/hk.lock was deleted (another one is in its place) while hk ran: "}, []string{"db", "hk.lock", "hk.sock", "logs"}},
+		"a server's folder deleted": {func(dir string) error { return os.RemoveAll(filepath.Join(dir, "db")) }, "DIR/db was deleted", []string{
+			"db: DIR/db was deleted while it ran, and what was in it is lost; put a backup in its place, if there is one, " +
+				"or begin anew with `hk reset --data-dir=DIR` and `hk run --data-dir=DIR`", "See 'hk logs --data-dir=DIR'"}, []string{"hk.lock", "logs"}},
+		"a server's folder moved": {func(dir string) error { return os.Rename(filepath.Join(dir, "db"), filepath.Join(dir, "other")) }, "DIR/db was moved to DIR/other",
+			[]string{"db: DIR/db was moved to DIR/other while it ran; nothing is lost: move it back, and go on with `hk run --data-dir=DIR`"}, nil},
+		"a server's file deleted": {func(dir string) error { return os.Remove(filepath.Join(dir, "db", "data")) }, "DIR/db/data was deleted",
+			[]string{"db: DIR/db/data was deleted while it ran"}, []string{"db", "hk.lock", "logs"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			top, err := filepath.EvalSymlinks(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Join(top, "data")
+			in := func(text string) string { return strings.ReplaceAll(text, "DIR", dir) }
+			ended := make(chan struct{})
+			db := keeper(ended)
+			api := &Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}}, Run: func(ctx context.Context, s *Server, _ []string) error {
+				if err := test.change(dir); err != nil {
+					return err
+				}
+				lost := ""
+				if err := db.Lost(); err != nil {
+					lost = err.Error()
+				}
+				if lost != in(test.lost) {
+					t.Errorf("the server sees %q, want %q", lost, in(test.lost))
+				}
+				s.Logger().Info("a line")
+				if test.lost != "" {
+					<-ended // db waits for nobody
+				}
+				<-ctx.Done()
+				return nil
+			}}
+			out, err := call(newHyperKube(t, db, api), "hk", "run", "--data-dir="+dir)
+			wantCode(t, err, 1)
+			for _, want := range test.want {
+				contains(t, out, in(want))
+			}
+			lacks(t, out, "left behind")
+			if strings.HasPrefix(test.want[0], "the data folder") {
+				lacks(t, out, "See 'hk logs")
+			}
+			if test.left == nil {
+				return
+			}
+			entries, err := os.ReadDir(dir)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			left := []string{}
+			for _, e := range entries {
+				left = append(left, e.Name())
+			}
+			if strings.Join(left, " ") != strings.Join(test.left, " ") {
+				t.Errorf("in the folder there is %q, want %q", left, test.left)
+			}
+			if _, err := os.Lstat(filepath.Join(dir+".moved", "running.json")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("where it is now the run seems to go on (%v)", err)
+			}
+			if name == "replaced by another run's" {
+				for _, e := range entries {
+					if text, err := os.ReadFile(filepath.Join(dir, e.Name())); !e.IsDir() && (err != nil || string(text) != "x") {
+						t.Errorf("%s is written to: %q, %v", e.Name(), text, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A server that fails because of what is gone is not started again: it would begin anew, and nobody would know.
+func TestLostByAServerThatFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	ended, starts := make(chan struct{}), 0
+	db := keeper(ended)
+	run := db.Run
+	db.Run = func(ctx context.Context, s *Server, args []string) error {
+		if starts++; starts > 1 {
+			return errors.New("once more")
+		}
+		return run(ctx, s, args)
+	}
+	api := &Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}}, Run: func(ctx context.Context, _ *Server, _ []string) error {
+		if err := os.RemoveAll(filepath.Join(dir, "db")); err != nil {
+			return err
+		}
+		db.Fail(errors.New("no file"))
+		<-ctx.Done()
+		return nil
+	}}
+	out, err := call(newHyperKube(t, db, api), "hk", "run", "--data-dir="+dir)
+	wantCode(t, err, 1)
+	contains(t, out, "Error: db: "+filepath.Join(dir, "db")+" was deleted while it ran")
+	if starts != 1 {
+		t.Errorf("it was started %d times", starts)
+	}
+}
+
+// What goes first may be seen while the data folder is being deleted: that the folder is gone is what counts at the end.
+func TestLostWhileItIsDeleted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	ended := make(chan struct{})
+	db := keeper(ended)
+	api := &Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}}, Run: func(ctx context.Context, _ *Server, _ []string) error {
+		if err := os.RemoveAll(filepath.Join(dir, "db")); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return os.RemoveAll(dir)
+	}}
+	out, err := call(newHyperKube(t, db, api), "hk", "run", "--data-dir="+dir)
+	wantCode(t, err, 1)
+	contains(t, out, "Error: the data folder "+dir+" was deleted while hk ran")
+	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is there again (%v)", err)
+	}
+}
+
+// An orderly change is none: a file that is replaced in one step, other files than before, and anything while the
+// server does not run.
+func TestNothingIsLost(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "1"), "x")
+	paths := []string{dir, filepath.Join(dir, "1")}
+	k := lookAfter(false, func() []string { return paths })
+	wantLost := func(what string, want bool) {
+		t.Helper()
+		if lost := k.lost(); (lost != nil) != want {
+			t.Errorf("%s: %v", what, lost)
+		}
+	}
+	wantLost("as it was", false)
+	write(t, filepath.Join(dir, "new"), "y")
+	if err := os.Rename(filepath.Join(dir, "new"), paths[1]); err != nil {
+		t.Fatal(err)
+	}
+	wantLost("replaced in one step", false)
+	write(t, filepath.Join(dir, "2"), "z")
+	if err := os.Remove(paths[1]); err != nil {
+		t.Fatal(err)
+	}
+	wantLost("deleted", true)
+	paths = []string{dir, filepath.Join(dir, "2")}
+	wantLost("another one instead", false)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	wantLost("the folder deleted", true)
+	k.close()
+	wantLost("at the end", false)
+}
+
+// What a server keeps is its own as long as it runs: while it is stopped it may be replaced, as a restore from a backup
+// does.
+func TestKeptWhileItRuns(t *testing.T) {
+	db := keeper(make(chan struct{}))
+	db.Run = idle
+	s := serve(t, db)
+	s.await("db", Ready)
+	ask := func(what ask) {
+		t.Helper()
+		w, err := s.g.askFor(what, s.g.byName["db"])
+		if err == nil {
+			err = s.g.await(t.Context(), w)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantNone := func(when string) {
+		t.Helper()
+		if err := db.Lost(); err != nil || s.p.admin.look() {
+			t.Errorf("%s: it is said to be lost: %v", when, err)
+		}
+	}
+	wantNone("ready")
+	ask(askStop)
+	dir := s.p.Path("db")
+	if err := errors.Join(os.Rename(dir, dir+".aside"), os.Mkdir(dir, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "data"), "restored")
+	wantNone("stopped")
+	ask(askStart)
+	wantNone("started again")
+	if err := errors.Join(s.stop(), os.RemoveAll(dir+".aside")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A server in a process of its own sees by itself what is lost, and the run ends.
+func TestLostByAnIsolatedServer(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kept")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := isolate(t, "--remote.keeps="+dir)
+	if got := r.tell("lost", ""); got != "<nil>" {
+		t.Errorf("it sees %s", got)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-r.result; err == nil || !strings.Contains(err.Error(), "remote: "+dir+" was deleted while it ran") {
+		t.Errorf("error %v", err)
+	}
+	r.result <- nil
+}

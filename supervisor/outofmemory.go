@@ -1,0 +1,106 @@
+package supervisor
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// memoryKills is how many processes the system has killed because memory was short, up to a certain time.
+type memoryKills struct {
+	Boot     string `json:"boot,omitempty"` // of the system, which counts from there; empty if it does not tell
+	System   int    `json:"system"`         // all of them
+	InCgroup int    `json:"inCgroup"`       // those of the process's cgroup
+	File     string `json:"file,omitempty"` // that tells; empty if there is none
+	Limit    uint64 `json:"limit,omitempty"`
+}
+
+// countKills counts what there have been up to now. system are the files of the machine.
+func countKills(system fs.FS) memoryKills {
+	k := memoryKills{Boot: strings.TrimSpace(textOf(system, "proc/sys/kernel/random/boot_id")), Limit: memoryLimit()}
+	k.System, _ = counter(system, "proc/vmstat")
+	for _, file := range killFiles(textOf(system, "proc/self/cgroup")) {
+		if n, ok := counter(system, file); ok {
+			k.InCgroup, k.File = n, file
+			break
+		}
+	}
+	return k
+}
+
+// thisSystem are the files of this machine.
+func thisSystem() fs.FS { return os.DirFS("/") }
+
+// killFiles are where it may stand how many processes of a cgroup were killed, in version 1 or 2 of cgroups. A
+// container may see its own as if it were the root.
+func killFiles(cgroups string) (files []string) {
+	const mounted = "sys/fs/cgroup"
+	for line := range strings.Lines(cgroups) {
+		part := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(part) < 3 {
+			continue
+		}
+		switch {
+		case slices.Contains(strings.Split(part[1], ","), "memory"):
+			dir := mounted + "/memory"
+			files = append([]string{under(dir, part[2]) + "/memory.oom_control", dir + "/memory.oom_control"}, files...)
+		case part[0] == "0":
+			files = append(files, under(mounted, part[2])+"/memory.events", mounted+"/memory.events")
+		}
+	}
+	return files
+}
+
+func under(dir, path string) string { return strings.TrimSuffix(dir+"/"+strings.Trim(path, "/"), "/") }
+
+// counter is the number behind the word oom_kill in a file.
+func counter(system fs.FS, file string) (int, bool) {
+	for line := range strings.Lines(textOf(system, file)) {
+		if field := strings.Fields(line); len(field) == 2 && field[0] == "oom_kill" {
+			n, err := strconv.Atoi(field[1])
+			return n, err == nil
+		}
+	}
+	return 0, false
+}
+
+func textOf(system fs.FS, file string) string {
+	text, _ := fs.ReadFile(system, file) // without it nothing is known
+	return string(text)
+}
+
+// since says why a process was probably killed that has been since then; empty if it was not for its memory, as far as
+// is known.
+func (before memoryKills) since(system fs.FS) string {
+	now := countKills(system)
+	if now.Boot != before.Boot {
+		return ""
+	}
+	limit := ""
+	if before.Limit > 0 {
+		limit = fmt.Sprintf(" (%d MiB)", before.Limit>>20)
+	}
+	const way = "; give it more, or less to do"
+	if n, ok := counter(system, before.File); ok && before.File != "" && n > before.InCgroup {
+		if before.Limit == 0 {
+			return "it was probably killed because memory was short" + way
+		}
+		return "it was probably killed because the memory limit of its cgroup" + limit + " was reached" + way
+	}
+	if now.System <= before.System {
+		return ""
+	}
+	if before.Limit > 0 {
+		limit = ", and the limit of its cgroup was " + strings.Trim(limit, " ()")
+	}
+	killed := now.System - before.System
+	processes := "processes"
+	if killed == 1 {
+		processes = "process"
+	}
+	return fmt.Sprintf("it was perhaps killed because memory was short: the system has killed %d %s since then%s%s",
+		killed, processes, limit, way)
+}
