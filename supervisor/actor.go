@@ -141,6 +141,13 @@ func (a *actor) ending() bool {
 	return a.group.closing || a.ask == askStop || a.ask == askRestart
 }
 
+// isEnding is ending, for who does not hold the lock.
+func (a *actor) isEnding() bool {
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	return a.ending()
+}
+
 // startAsked reports whether somebody wants it to start, once it has ended. The lock is held.
 func (a *actor) startAsked() bool { return a.ask == askStart || a.ask == askRestart }
 
@@ -282,12 +289,14 @@ func (a *actor) live() {
 			case err == nil:
 				a.becomeReady()
 			case c.ctx.Err() == nil: // if it has ended, Run tells why
-				a.failed(c, err, a.end(c))
+				before := a.isEnding()
+				a.failed(c, err, a.end(c), before)
 				return
 			}
 		case err := <-a.fails:
 			// What it runs into now that its context ends is no news.
-			a.failed(c, err, a.end(c))
+			before := a.isEnding()
+			a.failed(c, err, a.end(c), before)
 			return
 		case err := <-c.ran:
 			select {
@@ -301,9 +310,10 @@ func (a *actor) live() {
 					err = errors.New("it ended before it was ready")
 				}
 			}
+			before := a.isEnding()
 			overstays := a.end(c)
 			if err != nil || overstays != nil {
-				a.failed(c, err, overstays)
+				a.failed(c, err, overstays, before)
 			} else {
 				a.returned()
 			}
@@ -403,8 +413,9 @@ func (a *actor) returned() {
 	a.to(Backoff, nil, wait)
 }
 
-// failed is what follows when the server has failed, for the reason err, or because it overstays after it has.
-func (a *actor) failed(c *attempt, err, overstays error) {
+// failed is what follows when the server has failed, for the reason err, or because it overstays after it has. That it was to end may have
+// been before that: then it has failed to. If not, it would start again, and is stopped instead, as it would be a moment later in Backoff.
+func (a *actor) failed(c *attempt, err, overstays error, before bool) {
 	a.log().Release()
 	a.look()
 	a.group.mu.Lock()
@@ -414,7 +425,8 @@ func (a *actor) failed(c *attempt, err, overstays error) {
 		return
 	}
 	a.byRequest = a.asked || a.ask == askStop
-	if a.group.closing || a.ask == askStop {
+	stop := a.group.closing || a.ask == askStop
+	if stop && before {
 		a.to(Failed, err, 0)
 		return
 	}
@@ -429,6 +441,10 @@ func (a *actor) failed(c *attempt, err, overstays error) {
 	wait, ok := a.failures.add(now())
 	if !ok {
 		a.to(Failed, fmt.Errorf("%w (it has failed %s)", err, a.failures.tooMany()), 0)
+		return
+	}
+	if stop {
+		a.to(Stopped, err, 0)
 		return
 	}
 	a.pause = wait

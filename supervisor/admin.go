@@ -233,19 +233,21 @@ func (a *admin) postServers(w http.ResponseWriter, r *http.Request, what ask) {
 
 // logLevel is the body of a request for another log level.
 type logLevel struct {
-	Level string `json:"level"`
+	Level   string `json:"level"`
+	Warning string `json:"warning,omitempty"` // in an answer
 }
 
 func (a *admin) putLogLevel(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	log := a.plan.logs.Program()
+	var s *Server
 	if name != a.hk.Name {
 		actor, err := a.group.findActor(name)
 		if err != nil {
 			refuse(w, http.StatusNotFound, err)
 			return
 		}
-		log = actor.log()
+		log, s = actor.log(), actor.s
 	}
 	var body logLevel
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&body); err != nil {
@@ -258,5 +260,5 @@ func (a *admin) putLogLevel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	log.SetLevel(level)
-	answer(w, logLevel{logging.FormatLevel(level)})
+	answer(w, logLevel{logging.FormatLevel(level), s.warning(level)})
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"go.uber.org/zap/zapcore"
 )
 
 // served is a run with its admin API, and a client of it. Where the test has no hand in it, it is as in runPlan.
@@ -309,10 +311,21 @@ func TestRefusals(t *testing.T) {
 
 func TestLogLevelOverTheAPI(t *testing.T) {
 	db := steady("db")
+	db.LevelWarning = func(level zapcore.Level) string {
+		if level == zapcore.Level(-4) {
+			return "secrets are in it"
+		}
+		return ""
+	}
 	s := serve(t, db, steady("api"))
 	var level logLevel
+	s.want(200, "PUT", "/v1/servers/db/log-level", `{"level": "v=4"}`, &level)
+	if level.Warning != "secrets are in it" {
+		t.Errorf("without a warning: %+v", level)
+	}
+	level = logLevel{}
 	s.want(200, "PUT", "/v1/servers/db/log-level", `{"level": "v=3"}`, &level)
-	if level.Level != "v=3" {
+	if level.Level != "v=3" || level.Warning != "" {
 		t.Errorf("the answer is %+v", level)
 	}
 	if !db.Logr().V(3).Enabled() || db.Logr().V(4).Enabled() {

@@ -45,8 +45,9 @@
 //	   │ needs not ready     │ ▼ fails                 │ fails
 //	   └──────────────────── Backoff ◀─────────────────┘
 //
-// Besides: a stop leads from Starting to Stopping, and to Stopped from Backoff at once, and from Waiting when Build has returned. A Run
-// that returns nil by itself leads from Ready to Stopped: the server is done. A start leads from Stopped and Failed to Waiting.
+// Besides: a stop leads from Starting to Stopping, and to Stopped from Backoff at once, and from Waiting when Build has returned. One that
+// comes while a server that would start again ends, as it has failed, leads to Stopped, too. A Run that returns nil by itself leads from
+// Ready to Stopped: the server is done. A start leads from Stopped and Failed to Waiting.
 //
 // A server starts when all servers that it needs are ready, or done, at once, not in a line of turns. While it is Waiting, its Build
 // makes what takes none of them. When a start has ended, what it has opened is released, also if Run was never called (Server.Cleanup).

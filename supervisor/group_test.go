@@ -405,6 +405,29 @@ func TestFailureWhileStopping(t *testing.T) {
 	}, db, api)
 }
 
+// One that has failed, and would start again, is stopped by a stop that comes before it has ended: its failure was none for good.
+func TestStopWhileAFailureEnds(t *testing.T) {
+	for _, ready := range []bool{false, true} {
+		db := newPart("db")
+		db.Restart, db.slow = RestartOnFailure, 5*time.Second
+		inBubble(t, func(l *life) {
+			want := []string{"db starting", "db stopped"}
+			if ready {
+				becomeReady(db)
+				want = slices.Insert(want, 1, "db ready")
+			}
+			synctest.Wait()
+			db.Fail(errors.New("out of ink"))
+			synctest.Wait() // it ends
+			l.signals <- syscall.SIGTERM
+			if err := l.end(); err != nil {
+				t.Errorf("ready %v: %v", ready, err)
+			}
+			l.want(want...)
+		}, db)
+	}
+}
+
 func TestTheFirstFailureIsReturned(t *testing.T) {
 	db, api := newPart("db"), newPart("api", "db")
 	api.slow = time.Minute

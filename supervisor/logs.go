@@ -77,6 +77,23 @@ func (r *runFlags) setLevels(s *Server) error {
 	return nil
 }
 
+// warning is what people are to know about a level; s may be nil.
+func (s *Server) warning(level zapcore.Level) string {
+	if s == nil || s.LevelWarning == nil {
+		return ""
+	}
+	return s.LevelWarning(level)
+}
+
+// warnOfLevels tells what people are to know about the levels at which servers log from the beginning.
+func (p *Plan) warnOfLevels() {
+	for _, s := range p.Servers {
+		if text := s.warning(s.log.Level()); text != "" {
+			s.log.Zap().WithOptions(zap.WithCaller(false)).Warn(text)
+		}
+	}
+}
+
 // newLogs is for a binary that is one server: lines go to standard error.
 func newLogs(hk *HyperKube) *logging.Logs {
 	return logging.New(logging.Config{Out: hk.errOut(), Color: colored(hk.errOut()), Program: hk.Name})

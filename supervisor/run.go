@@ -222,6 +222,7 @@ func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error
 	if err := hk.openLogs(p); err != nil {
 		return release, err
 	}
+	p.warnOfLevels()
 	if p.admin, err = hk.openAdmin(p); err != nil {
 		return release, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-200a7251/km/logging"
 )
@@ -97,6 +98,10 @@ type Server struct {
 
 	// VModuleFlag names the server's own flag, if there is one, for the verbosity of single source files, as klog's vmodule.
 	VModuleFlag string
+
+	// LevelWarning, if not nil, returns what people are to know about lines of a level, such as that secrets are in them, or "". It is told
+	// when a run begins at that level, and to whoever sets it with log-level.
+	LevelWarning func(level zapcore.Level) string
 
 	// FlagValues, if not nil, returns the values that a flag may have, where they can be counted: for completion in a shell and for
 	// the schema of config files. Each may have a description behind a tab.

@@ -47,7 +47,7 @@ func (s State) Ended() bool { return s == Stopped || s == Failed }
 // next are the states that may follow a state.
 var next = map[State][]State{
 	Waiting:  {Starting, Stopped},
-	Starting: {Ready, Stopping, Backoff, Failed},
+	Starting: {Ready, Stopping, Stopped, Backoff, Failed},
 	Ready:    {Stopping, Stopped, Backoff, Failed},
 	Stopping: {Stopped, Failed},
 	Backoff:  {Starting, Waiting, Stopped},

@@ -9,7 +9,7 @@ import (
 func TestFollows(t *testing.T) {
 	may := map[State][]State{
 		Waiting:  {Starting, Stopped},
-		Starting: {Ready, Stopping, Backoff, Failed},
+		Starting: {Ready, Stopping, Stopped, Backoff, Failed},
 		Ready:    {Stopping, Stopped, Backoff, Failed},
 		Stopping: {Stopped, Failed},
 		Stopped:  {Waiting},

@@ -166,11 +166,14 @@ func logLevelCommand() *Command {
 			if err != nil {
 				return usageError(err)
 			}
-			body := logLevel{logging.FormatLevel(level)}
+			body := logLevel{Level: logging.FormatLevel(level)}
 			if err := hk.connect(p).call(ctx, http.MethodPut, "/v1/servers/"+name+"/log-level", body, &body); err != nil {
 				return err
 			}
 			fmt.Fprintf(hk.Out(), "%s logs at %s\n", name, body.Level)
+			if body.Warning != "" {
+				fmt.Fprintf(hk.errOut(), "Warning: %s\n", body.Warning)
+			}
 			return nil
 		},
 	}

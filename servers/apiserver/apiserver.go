@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/server/flagz"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
@@ -46,6 +47,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
+		LevelWarning:  component.LevelWarning,
 		FlagValues:    component.FlagValues(values),
 		// Much of k8s.io/apiserver serves the other components, too.
 		Packages: []string{
@@ -147,6 +149,9 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if err := component.Defaults(s, pairs...); err != nil {
 		return err
 	}
+	if err := component.DefaultCipherSuites(s, "tls-cipher-suites", "tls-min-version"); err != nil {
+		return err
+	}
 	// The address that the certificate and other servers need is the one to listen on, if the user names one.
 	if s.Given("bind-address") && !s.Given("advertise-address") {
 		if ip := net.ParseIP(s.Value("bind-address")); ip != nil && !ip.IsUnspecified() {
@@ -182,6 +187,7 @@ const authentication = `{
 func newOptions(s *supervisor.Server) (*options.ServerRunOptions, error) {
 	o := options.NewServerRunOptions()
 	flags := o.Flags()
+	o.Flagz = flagz.NamedFlagSetsReader{FlagSets: flags}
 	return o, component.ReplayTo(flags, s)
 }
 

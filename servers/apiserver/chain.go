@@ -17,6 +17,7 @@ import (
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 	"k8s.io/kubernetes/pkg/controlplane/reconcilers"
+	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/process"
@@ -35,8 +36,9 @@ type chain struct {
 	server   *aggregatorserver.APIAggregator
 	prepared interface{ Run(context.Context) error }
 	hooks    *earlyHooks
-	releases []func() // what is to be called at the end
-	ran      bool     // it has destroyed itself then
+	known    func() bool // whether the authorizer knows all roles that a start makes
+	releases []func()    // what is to be called at the end
+	ran      bool        // it has destroyed itself then
 }
 
 func (c *chain) release() {
@@ -132,7 +134,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 		return err
 	}
 	c.loopback = rest.CopyConfig(config.KubeAPIs.ControlPlane.Generic.LoopbackClientConfig)
-	gate := &gate{usable: c.usable, ending: c.ctx.Done(), token: c.loopback.BearerToken}
+	gate := &gate{usable: c.usable, ctx: c.ctx, token: c.loopback.BearerToken}
 	// All requests come in through the aggregator's chain.
 	aggregator := &config.Aggregator.GenericConfig.Config
 	aggregator.BuildHandlerChainFunc = gate.wrap(aggregator.BuildHandlerChainFunc)
@@ -140,6 +142,9 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 		aggregator.BuildHandlerChainFunc = l.wrap(aggregator.BuildHandlerChainFunc)
 	}
 	c.hooks.takeFrom(config.KubeAPIs.ControlPlane.Generic)
+	if c.hooks.has(rbacrest.PostStartHookName) {
+		c.known = rolesSeen(config.KubeAPIs.ControlPlane.VersionedInformers.Rbac().V1())
+	}
 	if completed.EndpointReconcilerType == string(reconcilers.NoneEndpointReconcilerType) {
 		config.KubeAPIs.Extra.EndpointReconcilerConfig.Reconciler = &noEndpoints{EndpointReconciler: reconcilers.NewNoneEndpointReconciler()}
 	}

@@ -51,7 +51,7 @@ func (early *earlyHooks) start(name string, hook genericapiserver.PostStartHookF
 	go func() {
 		for { // each begins with a pause of a second
 			err := hook(genericapiserver.PostStartHookContext{LoopbackClientConfig: clientOf(early), Context: early.ctx})
-			if err == nil || early.ctx.Err() != nil || !early.isRefused() {
+			if err == nil || early.ctx.Err() != nil {
 				result <- err
 				return
 			}

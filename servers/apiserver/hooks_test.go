@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -65,6 +66,8 @@ func fakeServer(roles int, made *atomic.Int64) http.Handler {
 		case r.URL.Path == rolesPath+"roles":
 			_, _ = io.WriteString(w, `{"kind":"ClusterRoleList","apiVersion":"rbac.authorization.k8s.io/v1","items":[`+
 				strings.TrimSuffix(strings.Repeat(`{"metadata":{"name":"a"}},`, roles), ",")+`]}`)
+		case strings.HasPrefix(r.URL.Path, "/apis/scheduling.k8s.io/"):
+			_, _ = io.WriteString(w, `{}`)
 		default:
 			http.NotFound(w, r)
 		}
@@ -181,6 +184,23 @@ func TestRefusedHook(t *testing.T) {
 		answers <- ""
 		if err := <-early.results["roles"]; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A hook that gives up, as its server is slow, is called again: upstream's would end the process.
+func TestHookIsCalledAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		early := &earlyHooks{ctx: t.Context(), results: map[string]chan error{}, open: make(chan struct{}), refused: make(chan struct{})}
+		calls := 0
+		early.start("roles", func(genericapiserver.PostStartHookContext) error {
+			if calls++; calls < 3 {
+				return errors.New("timed out waiting for the condition")
+			}
+			return nil
+		})
+		if err := <-early.results["roles"]; err != nil || calls != 3 {
+			t.Errorf("after %d calls: %v", calls, err)
 		}
 	})
 }

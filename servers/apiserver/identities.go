@@ -12,27 +12,33 @@ import (
 	"github.com/seed-200a7251/km/servers/cluster"
 )
 
+// identityRoles are km's own roles.
+var identityRoles = []*rbacv1.ClusterRole{executorRole, dnsRole, storageRole}
+
+// identityBindings are what gives them, and Kubernetes' roles, to those who need them.
+var identityBindings = []struct {
+	name, role string
+	subject    rbacv1.Subject
+}{
+	// As kubeadm has it (cmd/kubeadm/app/phases/kubeconfig, EnsureAdminClusterRoleBindingImpl), which creates before it looks.
+	{constants.ClusterAdminsGroupAndClusterRoleBinding, "cluster-admin", group(constants.ClusterAdminsGroupAndClusterRoleBinding)},
+	{"km:apiserver-kubelet-client", "system:kubelet-api-admin", user(constants.APIServerKubeletClientCertCommonName)},
+	{"km:executor", executorRole.Name, user(cluster.ExecutorUser)},
+	{"km:dns", dnsRole.Name, user(cluster.DNSUser)},
+	{"km:storage", storageRole.Name, user(cluster.StorageUser)},
+	{"km:storage-provisioner", "system:persistent-volume-provisioner", user(cluster.StorageUser)},
+}
+
 // ensureIdentities gives the identities that RBAC's bootstrap roles do not know what they need. It writes only what is missing: others
 // may have put something in the way of writes. What users have added stays.
 func ensureIdentities(client kubernetes.Interface) error {
-	for _, role := range []*rbacv1.ClusterRole{executorRole, dnsRole, storageRole} {
+	for _, role := range identityRoles {
 		if err := ensureRole(reconciliation.ClusterRoleRuleOwner{ClusterRole: role},
 			reconciliation.ClusterRoleModifier{Client: client.RbacV1().ClusterRoles()}); err != nil {
 			return err
 		}
 	}
-	for _, b := range []struct {
-		name, role string
-		subject    rbacv1.Subject
-	}{
-		// As kubeadm has it (cmd/kubeadm/app/phases/kubeconfig, EnsureAdminClusterRoleBindingImpl), which creates before it looks.
-		{constants.ClusterAdminsGroupAndClusterRoleBinding, "cluster-admin", group(constants.ClusterAdminsGroupAndClusterRoleBinding)},
-		{"km:apiserver-kubelet-client", "system:kubelet-api-admin", user(constants.APIServerKubeletClientCertCommonName)},
-		{"km:executor", executorRole.Name, user(cluster.ExecutorUser)},
-		{"km:dns", dnsRole.Name, user(cluster.DNSUser)},
-		{"km:storage", storageRole.Name, user(cluster.StorageUser)},
-		{"km:storage-provisioner", "system:persistent-volume-provisioner", user(cluster.StorageUser)},
-	} {
+	for _, b := range identityBindings {
 		binding := &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: b.name},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: b.role},

@@ -14,32 +14,39 @@ import (
 
 // bindIdentities is a hook of the server's, and with it part of its /readyz: it gives the identities of km's servers their rights. Where
 // that is refused by what users have put in the way, such as a webhook that nothing serves any more, the server is ready without it,
-// as they could not remove that otherwise; and it is tried on.
+// as they could not remove that otherwise; and it is tried on. Where it is slow, the server is not ready: it would refuse the admin.
 func (c *chain) bindIdentities(config *rest.Config) error {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
 	}
-	var last error
-	// The hook's own context ends when all requests have been served, those of the hook included.
-	err = wait.PollUntilContextTimeout(c.ctx, readyPoll, startTime, true, func(context.Context) (bool, error) {
+	// A start may take long. The hook's own context ends when all requests have been served, those of the hook included.
+	refused := wait.PollUntilContextCancel(c.ctx, readyPoll, true, func(context.Context) (bool, error) {
 		// The loopback client may do everything, whatever RBAC has in store already.
-		if last = ensureIdentities(client); cluster.Refused(last) {
-			return false, last
+		err := ensureIdentities(client)
+		if cluster.Refused(err) {
+			return false, err
 		}
-		return last == nil, nil
+		return err == nil, nil
 	})
-	if err == nil || c.ctx.Err() != nil {
-		return err
+	if refused == nil {
+		// Its authorizer learns of them by a watch.
+		_ = wait.PollUntilContextCancel(c.ctx, readyPoll, true, func(context.Context) (bool, error) { return c.rolesSeen(), nil })
+	}
+	if refused == nil || c.ctx.Err() != nil {
+		return nil // with an error upstream would end the process
 	}
 	done := make(chan error)
 	go func() {
 		defer close(done)
 		_ = wait.PollUntilContextCancel(c.ctx, laterPoll, false, func(context.Context) (bool, error) { return ensureIdentities(client) == nil, nil })
 	}()
-	c.tellLater("km-bind-identities", last, done)
+	c.tellLater("km-bind-identities", refused, done)
 	return nil
 }
+
+// rolesSeen reports whether the authorizer knows the roles, as far as they are made.
+func (c *chain) rolesSeen() bool { return c.known == nil || c.hooks.isRefused() || c.known() }
 
 const (
 	// laterPoll is how often it is tried again to make what has been refused.

@@ -2,10 +2,12 @@ package apiserver
 
 import (
 	"context"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	rbacinformers "k8s.io/client-go/informers/rbac/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
@@ -66,6 +68,30 @@ func rolePolicies() [roleWorkers]rbacrest.PolicyData {
 		p.ClusterRoleBindings = append(p.ClusterRoleBindings, binding)
 	}
 	return parts
+}
+
+// rolesSeen returns what reports whether the server's authorizer knows all cluster roles and bindings that a start makes.
+func rolesSeen(informers rbacinformers.Interface) func() bool {
+	roles, bindings := informers.ClusterRoles().Lister(), informers.ClusterRoleBindings().Lister() // those of the authorizer
+	var roleNames, bindingNames []string
+	for _, policy := range rolePolicies() {
+		for i := range policy.ClusterRoles {
+			roleNames = append(roleNames, policy.ClusterRoles[i].Name)
+		}
+		for i := range policy.ClusterRoleBindings {
+			bindingNames = append(bindingNames, policy.ClusterRoleBindings[i].Name)
+		}
+	}
+	for _, role := range identityRoles {
+		roleNames = append(roleNames, role.Name)
+	}
+	for _, binding := range identityBindings {
+		bindingNames = append(bindingNames, binding.name)
+	}
+	return func() bool {
+		return !slices.ContainsFunc(roleNames, func(name string) bool { _, err := roles.Get(name); return err != nil }) &&
+			!slices.ContainsFunc(bindingNames, func(name string) bool { _, err := bindings.Get(name); return err != nil })
+	}
 }
 
 // makeRoles makes the cluster roles and bindings of Kubernetes in a new cluster, as they are: rolesHook, which would do so, is asleep

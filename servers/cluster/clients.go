@@ -14,7 +14,10 @@ import (
 // ClientDefaults are the defaults of a server that is a client of the apiserver and serves beside it. Against an apiserver
 // elsewhere only the address is set: that control plane has its own ways, leader election among them.
 func ClientDefaults(p *supervisor.Plan, s *supervisor.Server) error {
-	if err := s.Default("bind-address", "127.0.0.1"); err != nil || !p.Selected("apiserver") {
+	if err := s.Default("bind-address", "127.0.0.1"); err != nil {
+		return err
+	}
+	if err := component.DefaultCipherSuites(s, "tls-cipher-suites", "tls-min-version"); err != nil || !p.Selected("apiserver") {
 		return err
 	}
 	kubeconfig := KubeconfigPath(p, s.Name())

@@ -17,6 +17,7 @@ import (
 	kubeadmconstants "k8s.io/kubernetes/cmd/kubeadm/app/constants"
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
 
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -121,6 +122,7 @@ func (c *Cluster) NodeTLS() (*tls.Config, error) {
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 		ClientCAs:    ca,
 		MinVersion:   tls.VersionTLS12,
+		CipherSuites: component.CipherSuiteIDs(),
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if name := state.PeerCertificates[0].Subject.CommonName; name != kubeadmconstants.APIServerKubeletClientCertCommonName {
 				return fmt.Errorf("%s may not ask a node", name)

@@ -52,6 +52,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
+		LevelWarning:  component.LevelWarning,
 		FlagValues:    component.FlagValues(nil),
 		Packages:      []string{"k8s.io/controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", "k8s.io/kubernetes/pkg/controller"},
 		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},

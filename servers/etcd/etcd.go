@@ -218,11 +218,24 @@ func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		}
 		err = s.Default("initial-cluster", strings.Join(members, ","))
 	}
+	if err == nil && servesTLS(s) {
+		err = component.DefaultCipherSuites(s, "cipher-suites", "tls-min-version")
+	}
 	if err == nil && p.Ephemeral {
 		// What nobody will read after a crash need not survive one.
 		err = s.Default("unsafe-no-fsync", "true")
 	}
 	return err
+}
+
+// servesTLS reports whether the user has it serve TLS, to clients or to other members.
+func servesTLS(s *supervisor.Server) bool {
+	for _, flag := range []string{"cert-file", "auto-tls", "peer-cert-file", "peer-auto-tls"} {
+		if s.Given(flag) {
+			return true
+		}
+	}
+	return false
 }
 
 // alone reports whether there is no other member, nor will be, and the user leaves the times between members to km.
@@ -287,7 +300,7 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	}
 	fatal := make(fatalHook, 1)
 	// Upstream ends the process with a fatal line, or a panic in one of its goroutines, where its data cannot be read.
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal), zap.WrapCore(forgive)))
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal), zap.WrapCore(forgive), zap.WrapCore(redact)))
 
 	var streams streams
 	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, streams.option(), e.full.option(), onlyKept(s))

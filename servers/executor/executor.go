@@ -41,6 +41,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
+		LevelWarning:  component.LevelWarning,
 		FlagValues:    component.FlagValues(values),
 		Packages:      []string{"sigs.k8s.io/kwok", "k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/pkg/kubelet", "github.com/google/cadvisor"},
 		Needs: []supervisor.Need{

@@ -47,6 +47,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
+		LevelWarning:  component.LevelWarning,
 		FlagValues:    component.FlagValues(values),
 		Packages:      []string{"k8s.io/kubernetes/cmd/kube-proxy", "k8s.io/kubernetes/pkg/proxy", "sigs.k8s.io/knftables"},
 		Needs:         []supervisor.Need{{Server: cluster.APIServer, Unless: []string{"kubeconfig", "master"}}},

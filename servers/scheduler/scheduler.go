@@ -44,6 +44,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags:  process.Flags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
+		LevelWarning:  component.LevelWarning,
 		FlagValues:    component.FlagValues(nil),
 		Packages:      []string{"k8s.io/kubernetes/cmd/kube-scheduler", "k8s.io/kubernetes/pkg/scheduler"},
 		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},

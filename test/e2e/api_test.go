@@ -47,6 +47,9 @@ func TestAPI(t *testing.T) {
 	t.Run("server-side apply", func(t *testing.T) { testServerSideApply(t, client) })
 	t.Run("service account token", func(t *testing.T) { testToken(t, client, config) })
 	t.Run("anonymous", func(t *testing.T) { testAnonymous(t, config) })
+	t.Run("flags", func(t *testing.T) { testFlagz(t, client) })
+	t.Run("cipher suites", func(t *testing.T) { testCipherSuites(t, h) })
+	t.Run("secrets in logs", func(t *testing.T) { testSecretsInLogs(t, h) })
 	t.Run("identities", func(t *testing.T) { testIdentities(t, client) })
 	t.Run("kubectl", func(t *testing.T) { testKubectl(t, h) })
 	t.Run("version", func(t *testing.T) {

@@ -12,13 +12,16 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/server/flagz"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/klog/v2"
 	kubeletconfigv1beta1 "k8s.io/kubelet/config/v1beta1"
 	"k8s.io/kubernetes/cmd/kubelet/app"
@@ -77,9 +80,10 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 			Anonymous: kubeletconfigv1beta1.KubeletAnonymousAuthentication{Enabled: ptr.To(false)},
 			Webhook:   kubeletconfigv1beta1.KubeletWebhookAuthentication{Enabled: ptr.To(true)},
 		},
-		Authorization: kubeletconfigv1beta1.KubeletAuthorization{Mode: kubeletconfigv1beta1.KubeletAuthorizationModeWebhook},
-		Address:       n.address,
-		PodLogsDir:    p.Path("pod-logs"),
+		Authorization:   kubeletconfigv1beta1.KubeletAuthorization{Mode: kubeletconfigv1beta1.KubeletAuthorizationModeWebhook},
+		TLSCipherSuites: component.CipherSuites(),
+		Address:         n.address,
+		PodLogsDir:      p.Path("pod-logs"),
 		// Upstream's is made in /usr.
 		VolumePluginDir: p.Path("kubelet", "volume-plugins"),
 
@@ -227,6 +231,7 @@ func (n *Node) Run(ctx context.Context, s *supervisor.Server) error {
 	if err != nil {
 		return err
 	}
+	deps.Flagz = flagz.NamedFlagSetsReader{FlagSets: cliflag.NamedFlagSets{FlagSets: map[string]*pflag.FlagSet{"kubelet": Flags(o)}}}
 	link, err := connect(o, deps)
 	if err != nil {
 		return err
