@@ -30,6 +30,7 @@ type actor struct {
 
 	// Guarded by the group's lock.
 	change    notice // of what this server waits for
+	toEnd     ending // what Server.Ending returns
 	state     State  // set by to alone
 	since     time.Time
 	err       error // why it is in Backoff or Failed
@@ -327,6 +328,7 @@ func (a *actor) stopNow() (bool, <-chan struct{}) {
 	if !a.ending() {
 		return false, a.change.wait()
 	}
+	a.toEnd.tell()
 	for _, needing := range a.neededBy {
 		if needing.ending() && !needing.state.Ended() {
 			return false, a.change.wait()
@@ -379,7 +381,7 @@ func (a *actor) failed(c *attempt, err, overstays error) {
 		a.to(Failed, err, 0)
 		return
 	}
-	if a.s.Restart.policy() == RestartNever {
+	if a.s.Restart.policy() == RestartNever || isPermanent(err) {
 		a.to(Failed, err, 0)
 		return
 	}
