@@ -73,6 +73,7 @@ var state = append(cluster.Written(Name+".json"),
 
 type etcd struct {
 	cluster  *cluster.Cluster
+	plan     *supervisor.Plan
 	starting *flock.Flock // is shared during a start
 	started  component.Handoff[*embed.Etcd]
 	broken   atomic.Pointer[string] // path of the database, if the last start was broken off and may hold it
@@ -270,7 +271,7 @@ func (e *etcd) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if err := whole(at.Data); err != nil {
 		return err
 	}
-	e.starting = startingLock(p)
+	e.plan, e.starting = p, startingLock(p)
 	return at.note(p)
 }
 
@@ -282,9 +283,15 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	if err != nil {
 		return err
 	}
-	fatal := make(fatalHook, 1)
+	at, err := placeOf(c)
+	if err != nil {
+		return err
+	}
+	waitForSpace(ctx, s, at)
+	fatal, segmentMissing := make(fatalHook, 1), make(spaceHook, 1)
 	// Upstream ends the process with a fatal line, or a panic in one of its goroutines, where its data cannot be read.
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal), zap.WrapCore(forgive)))
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal),
+		zap.WrapCore(forgive), segmentMissing.option()))
 
 	var streams streams
 	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, streams.option())
@@ -294,17 +301,26 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	// It is not stopped before it has started: a start waits for nobody.
 	var server *embed.Etcd
 	err = whileNotReplaced(ctx, e.starting, func() (err error) {
+		if err := at.sound(); err != nil {
+			return err
+		}
 		if server, err = guarded(s, fatal, func() (*embed.Etcd, error) { return embed.StartEtcd(c) }); err != nil {
 			e.broken.Store(&database)
 		}
 		return err
 	})
 	if err != nil || server == nil {
-		return err
+		return e.explain(err, at)
 	}
 	defer e.started.Put(server)()
+	watched, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	low := make(chan error, 1)
+	go watchSpace(watched, at, segmentMissing, low)
+	var short error
 	select {
 	case <-ctx.Done():
+	case short = <-low:
 	case err = <-server.Err():
 	case err = <-fatal:
 	case <-server.Server.StopNotify():
@@ -314,8 +330,11 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	streams.end()
 	go func() { defer close(closed); server.Close() }()
 	if err == nil {
-		<-closed
-		return nil
+		select {
+		case <-closed:
+			return short
+		case err = <-fatal:
+		}
 	}
 	// The goroutine that a fatal line ended may hold locks that Close waits for.
 	select {
@@ -323,7 +342,7 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	case <-time.After(closeTime):
 		e.broken.Store(&database)
 	}
-	return err
+	return e.explain(err, at)
 }
 
 // stuck reports whether a start that was broken off, by a fatal line or a panic, still holds the database: another one would
@@ -389,17 +408,22 @@ func guarded[T any](s *supervisor.Server, fatal <-chan error, f func() (T, error
 type fatalHook chan error
 
 func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
-	m := zapcore.NewMapObjectEncoder()
-	for _, f := range fields {
-		f.AddTo(m)
-	}
 	err := errors.New(e.Message)
-	if why, ok := m.Fields["error"]; ok {
-		err = fmt.Errorf("%s: %v", e.Message, why)
+	for _, f := range fields {
+		if why, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType {
+			err = fmt.Errorf("%s: %w", e.Message, why)
+		}
 	}
 	select {
-	case h <- err:
+	case h <- &fatalError{err}:
 	default: // the first one counts
 	}
 	runtime.Goexit()
 }
+
+// fatalError is one after which upstream would end the process.
+type fatalError struct{ err error }
+
+func (e *fatalError) Error() string { return e.err.Error() }
+
+func (e *fatalError) Unwrap() error { return e.err }

@@ -179,7 +179,7 @@ func present(dir string) (bool, error) {
 	case err != nil:
 		return false, err
 	case !wal.Exist(walIn(dir)):
-		return false, fmt.Errorf("%s is missing beside the database: if it is elsewhere (--etcd.wal-dir), use etcdctl and etcdutl; if the log is lost, move %s away, and restore a snapshot", walIn(dir), dir)
+		return false, fmt.Errorf("%s is missing beside the database: if it is elsewhere (--etcd.wal-dir), use etcdctl and etcdutl; if the log is lost, there is nothing to save", walIn(dir))
 	}
 	return true, nil
 }
