@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,17 +131,14 @@ func watchSpace(ctx context.Context, at place, segmentMissing spaceHook, low cha
 			allocate(databaseIn(at.Data), ahead+aheadSpace)
 		}
 		if err := at.low(); err != nil {
-			low <- err
+			low <- cmp.Or(at.short(), err) // what the next start needs
 			return
 		}
 		select {
 		case <-ticker.C:
 		case <-segmentMissing:
-			if err := at.short(); err != nil {
-				low <- err
-				return
-			}
-			low <- fmt.Errorf("free space on the disk of %s: etcd could not allocate the next file of its log", at.log()) // it was short for a moment
+			// It may have been short for a moment.
+			low <- cmp.Or(at.short(), fmt.Errorf("free space on the disk of %s: etcd could not allocate the next file of its log", at.log()))
 			return
 		case <-ctx.Done():
 			return
