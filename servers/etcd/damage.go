@@ -170,27 +170,32 @@ func lastIndexIn(file string) (last uint64, err error) {
 	}
 }
 
-// explain adds to an error of a start, or of what ended a run, what can be done about it, and says where another try is pointless.
-func (e *etcd) explain(err error, at place) error {
+// explain adds to an error of a start, or of what has ended a run after it, what can be done about it, and says where another try is
+// pointless.
+func (e *etcd) explain(err error, at place, starting bool) error {
 	var fatal *fatalError
+	isFatal := errors.As(err, &fatal)
 	switch {
 	case err == nil:
 		return nil
 	case isFull(err):
-		return fmt.Errorf("%w: free space in %s, or raise the quota; nothing that was acknowledged is lost", err, strings.Join(at.folders(), " and "))
+		return fmt.Errorf("%w: free space in %s, or raise the quota; nothing that was acknowledged is lost", err,
+			strings.Join(at.folders(), " and "))
 	case errors.Is(err, syscall.EROFS):
-		return supervisor.Permanent(fmt.Errorf("%w: %s must be writable, but is on a file system that is mounted read-only, maybe since an error of the disk: "+
-			"look at the kernel's log (dmesg), and mount it again", err, at.Data))
-	case errors.Is(err, fs.ErrPermission):
-		return supervisor.Permanent(fmt.Errorf("%w: %s, and what is in it, must be readable and writable for the user that runs this: put back its owner and mode", err, at.Data))
+		return supervisor.Permanent(fmt.Errorf("%w: %s must be writable, but is on a file system that is mounted read-only, maybe since an "+
+			"error of the disk: look at the kernel's log (dmesg), and mount it again", err, at.Data))
+	case errors.Is(err, fs.ErrPermission) && (isFatal || at.has(err)):
+		return supervisor.Permanent(fmt.Errorf("%w: %s, and what is in it, must be readable and writable for the user that runs this: put "+
+			"back its owner and mode", err, at.Data))
 	case errors.Is(err, syscall.EIO):
-		return supervisor.Permanent(fmt.Errorf("%w: the disk under %s reports errors: look at the kernel's log (dmesg), and save what can be read", err, at.Data))
+		return supervisor.Permanent(fmt.Errorf("%w: the disk under %s reports errors: look at the kernel's log (dmesg), and save what can "+
+			"be read", err, at.Data))
 	case errors.Is(err, fileutil.ErrLocked) || strings.Contains(err.Error(), fileutil.ErrLocked.Error()):
 		return err // by somebody who may end
 	case errors.Is(err, errDamaged):
 	case strings.Contains(err.Error(), "use a newer km"):
 		return supervisor.Permanent(err)
-	case errors.As(err, &fatal), errors.Is(err, walpb.ErrCRCMismatch), ofData(err.Error()):
+	case starting && (isFatal || errors.Is(err, walpb.ErrCRCMismatch) || ofData(err.Error())):
 		// What upstream ends the process for at a start is about what it reads.
 		err = fmt.Errorf("%w: %w", errDamaged, err)
 	default:
@@ -211,6 +216,14 @@ func (e *etcd) explain(err error, at place) error {
 // ofData reports whether an error's text is about data that upstream, or what it reads with, could not make sense of.
 func ofData(text string) bool {
 	return strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "proto:") || strings.HasPrefix(text, "database file")
+}
+
+// has reports whether the error is about a file of etcd's data.
+func (at place) has(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path) && slices.ContainsFunc(at.folders(), func(dir string) bool {
+		return path.Path == dir || strings.HasPrefix(path.Path, dir+string(filepath.Separator))
+	})
 }
 
 // folders are those on whose disks etcd writes.

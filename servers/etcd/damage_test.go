@@ -225,6 +225,8 @@ func TestExplain(t *testing.T) {
 		{&fatalError{fmt.Errorf("x: %w", syscall.EDQUOT)}, "raise the quota", false},
 		{&fatalError{fmt.Errorf("x: %w", syscall.EROFS)}, "mounted read-only", true},
 		{&fatalError{fmt.Errorf("x: %w", syscall.EACCES)}, "owner and mode", true},
+		{&fs.PathError{Op: "open", Path: "/d/etcd/member", Err: syscall.EACCES}, "owner and mode", true},
+		{&fs.PathError{Op: "open", Path: "/elsewhere/tls.crt", Err: syscall.EACCES}, "tls.crt: permission denied", false},
 		{&fatalError{fmt.Errorf("x: %w", syscall.EIO)}, "reports errors", true},
 		{&fatalError{errors.New("failed to read WAL")}, "etcd's data is damaged: failed to read WAL. /d/etcd stays", true},
 		{errors.New("panic: x"), "etcd's data is damaged", true},
@@ -232,7 +234,7 @@ func TestExplain(t *testing.T) {
 		{&fatalError{fmt.Errorf("x: %w", fileutil.ErrLocked)}, "x: ", false},
 		{errors.New("listen: address in use"), "listen: address in use", false},
 	} {
-		err := e.explain(test.err, at)
+		err := e.explain(test.err, at, true)
 		if err == nil || !strings.Contains(err.Error(), test.want) || !errors.Is(err, test.err) {
 			t.Errorf("%v: %v", test.err, err)
 		}
@@ -240,7 +242,12 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%v: %T", test.err, err)
 		}
 	}
-	if err := e.explain(nil, at); err != nil {
+	if err := e.explain(nil, at, true); err != nil {
+		t.Error(err)
+	}
+	// While it runs, what is damaged is not known.
+	later := &fatalError{errors.New("failed to purge wal file")}
+	if err := e.explain(later, at, false); err != error(later) {
 		t.Error(err)
 	}
 }

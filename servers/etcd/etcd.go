@@ -310,7 +310,7 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 		return err
 	})
 	if err != nil || server == nil {
-		return e.explain(err, at)
+		return e.explain(err, at, true)
 	}
 	defer e.started.Put(server)()
 	watched, unwatch := context.WithCancel(ctx)
@@ -342,7 +342,7 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	case <-time.After(closeTime):
 		e.broken.Store(&database)
 	}
-	return e.explain(err, at)
+	return e.explain(err, at, false)
 }
 
 // stuck reports whether a start that was broken off, by a fatal line or a panic, still holds the database: another one would

@@ -137,6 +137,9 @@ func (s *snapshots) with(ctx context.Context, dir string, f func(endpoint string
 	if locked(databaseIn(dir)) {
 		return fmt.Errorf("another process has %s open: end that one", databaseIn(dir))
 	}
+	if err := (place{Data: dir}).sound(); err != nil {
+		return err
+	}
 	remove, err := s.plan.MakePaths()
 	if err != nil {
 		return err
