@@ -32,6 +32,7 @@ type actor struct {
 
 	// Guarded by the group's lock.
 	change    notice // of what this server waits for
+	toEnd     ending // what Server.Ending returns
 	state     State  // set by to alone
 	since     time.Time
 	err       error // why it is in Backoff or Failed, what hinders its start, or what it lacks
@@ -275,7 +276,7 @@ func (a *actor) live() {
 			overstays := a.end(c)
 			a.look()
 			if lost := a.lost(); lost != nil {
-				a.failed(c, lost, overstays)
+				a.failed(c, lost, overstays, true)
 			} else {
 				a.stopped(c, overstays)
 			}
@@ -372,6 +373,7 @@ func (a *actor) stopNow() (bool, <-chan struct{}) {
 	if !a.ending() {
 		return false, a.change.wait()
 	}
+	a.toEnd.tell()
 	if a.group.lostKept && a.s.Keeps != nil { // nobody is waited for
 		return true, nil
 	}
@@ -430,7 +432,7 @@ func (a *actor) failed(c *attempt, err, overstays error, before bool) {
 		a.to(Failed, err, 0)
 		return
 	}
-	if a.s.Restart.policy() == RestartNever {
+	if a.s.Restart.policy() == RestartNever || isPermanent(err) {
 		a.to(Failed, err, 0)
 		return
 	}

@@ -34,6 +34,7 @@ func (a *actor) attempt() *attempt {
 	}
 	c := &attempt{a: a, built: make(chan error, 1), ran: make(chan error, 1), ended: make(chan struct{})}
 	c.calls.Store(1)
+	a.renewEnding()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if a.s.Build == nil {
 		c.built <- nil

@@ -130,6 +130,9 @@ func (c *child) listen(p *childProcess) {
 			if r.Code != 0 {
 				p.failed = &ExitError{Code: r.Code, Err: p.failed}
 			}
+			if r.Permanent {
+				p.failed = Permanent(p.failed)
+			}
 		case r.CloseSockets:
 			c.s.closeSockets()
 			p.order(childOrder{SocketsClosed: true})

@@ -58,8 +58,8 @@
 //
 // One that has failed starts again after a pause, by its [RestartPolicy] (restart.go). The pause is 200 ms, twice as long with
 // each further failure within a minute, and by chance up to a fifth shorter or longer. It has failed for good with the
-// fifth failure within a minute, or with the fifth at all if it has never been ready, if it may not start again, or if it cannot
-// (Server.StartsOnce). With --keep-going that is no reason for the others to stop: the group ends when all have ended, or wait in
+// fifth failure within a minute, or with the fifth at all if it has never been ready, if it may not start again, if it cannot
+// (Server.StartsOnce), or if it says that this is pointless ([Permanent]). With --keep-going that is no reason for the others to stop: the group ends when all have ended, or wait in
 // vain for one that has.
 //
 // Those that need a server go on while it starts again, also in the pause: they are expected to connect again. What is

@@ -28,7 +28,7 @@ func (hk *HyperKube) runIsolated(args []string) error {
 	}
 	err = c.run(hk, plan)
 	if err != nil {
-		r := childReport{Failed: err.Error()}
+		r := childReport{Failed: err.Error(), Permanent: isPermanent(err)}
 		if exit, ok := errors.AsType[*ExitError](err); ok {
 			r.Code = exit.Code
 		}

@@ -38,7 +38,7 @@ func isolatedToy() *HyperKube {
 	return hk
 }
 
-// hooked has each function of the server log that it is called, and fail in a child if --fail-in names it. With --wait Prepare ends
+// hooked has each function of the server log that it is called, and fail in a child, for good, if --fail-in names it. With --wait Prepare ends
 // with its context there.
 func hooked(s *Server) *Server {
 	failIn, wait := s.Flags().String("fail-in", "", ""), s.Flags().Bool("wait", false, "")
@@ -46,7 +46,7 @@ func hooked(s *Server) *Server {
 	called := func(s *Server, what string) error {
 		s.Logger().Info("called", zap.String("what", what+" "+s.Name()), zap.Int("pid", os.Getpid()))
 		if isChild && *failIn == what {
-			return &ExitError{Code: 7, Err: errors.New("no " + what)}
+			return Permanent(&ExitError{Code: 7, Err: errors.New("no " + what)})
 		}
 		return nil
 	}

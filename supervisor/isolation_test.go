@@ -207,7 +207,8 @@ func TestIsolatedCalls(t *testing.T) {
 	}
 }
 
-// What fails there is the server's failure, in its own words and no others, and with its exit code.
+// What fails there is the server's failure, in its own words and no others, and with its exit code; it is not tried again where that is
+// pointless.
 func TestIsolatedFailures(t *testing.T) {
 	for _, test := range []struct{ flag, want string }{
 		{"--remote.fail-in=Check", "no Check"},
@@ -218,7 +219,7 @@ func TestIsolatedFailures(t *testing.T) {
 	} {
 		t.Run(test.flag, func(t *testing.T) {
 			// base's Prepare fails in remote's process.
-			r := isolateUnready(t, test.flag, "--remote.restart=never")
+			r := isolateUnready(t, test.flag, "--remote.restart=always")
 			err := <-r.result
 			r.stopped = true
 			if err == nil || err.Error() != "remote failed: "+test.want || exitCode(err) != 7 {

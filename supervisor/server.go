@@ -151,8 +151,8 @@ type Server struct {
 
 	// Restart says whether the server is started again when it has ended without being asked to. Empty means
 	// RestartOnFailure; --NAME.restart overrides it. It is started after a pause of 200 ms, which doubles with each failure, and
-	// not any more when it has failed five times within a minute, or five times without having been ready. Those that need it go on
-	// meanwhile.
+	// not any more when it has failed five times within a minute, or five times without having been ready, or with an error of Permanent.
+	// Those that need it go on meanwhile.
 	Restart RestartPolicy
 
 	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who has asked is

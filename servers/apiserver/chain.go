@@ -32,6 +32,8 @@ type chain struct {
 	ctx      context.Context // the server's
 	end      context.CancelFunc
 	usable   chan struct{} // closed when it can be used
+	requests *abandonable
+	stores   []string // where etcd is
 	loopback *rest.Config
 	server   *aggregatorserver.APIAggregator
 	prepared interface{ Run(context.Context) error }
@@ -43,6 +45,7 @@ type chain struct {
 
 func (c *chain) release() {
 	c.end()
+	c.requests.abandon()
 	for _, release := range c.releases {
 		release()
 	}
@@ -59,7 +62,7 @@ func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	c := &chain{cluster: a.cluster, log: s.Logger(), usable: make(chan struct{})}
+	c := &chain{cluster: a.cluster, log: s.Logger(), usable: make(chan struct{}), requests: newAbandonable()}
 	c.ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
 	release := func() {
 		c.release()
@@ -113,6 +116,7 @@ func (c *chain) make(s *supervisor.Server, socket net.Listener) error {
 		c.releases = append(c.releases, l.closeConns)
 		o.SecureServing.Listener = l
 	}
+	c.stores = o.Etcd.StorageConfig.Transport.ServerList
 	o.Metrics = process.Metrics(o.Metrics)
 	completed, err := o.Complete(c.ctx)
 	if err != nil {
@@ -137,7 +141,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 	gate := &gate{usable: c.usable, ctx: c.ctx, token: c.loopback.BearerToken}
 	// All requests come in through the aggregator's chain.
 	aggregator := &config.Aggregator.GenericConfig.Config
-	aggregator.BuildHandlerChainFunc = gate.wrap(aggregator.BuildHandlerChainFunc)
+	aggregator.BuildHandlerChainFunc = c.requests.wrap(gate.wrap(aggregator.BuildHandlerChainFunc))
 	if l, ok := completed.SecureServing.Listener.(*listener); ok {
 		aggregator.BuildHandlerChainFunc = l.wrap(aggregator.BuildHandlerChainFunc)
 	}
@@ -147,6 +151,12 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 	}
 	if completed.EndpointReconcilerType == string(reconcilers.NoneEndpointReconcilerType) {
 		config.KubeAPIs.Extra.EndpointReconcilerConfig.Reconciler = &noEndpoints{EndpointReconciler: reconcilers.NewNoneEndpointReconciler()}
+	}
+	if inner := config.KubeAPIs.Extra.EndpointReconcilerConfig.Reconciler; inner != nil {
+		config.KubeAPIs.Extra.EndpointReconcilerConfig.Reconciler = &endpoints{inner, c.requests}
+	}
+	if inner := config.KubeAPIs.ControlPlane.PeerEndpointLeaseReconciler; inner != nil {
+		config.KubeAPIs.ControlPlane.PeerEndpointLeaseReconciler = &peerLeases{inner, c.requests}
 	}
 	completedConfig, err := config.Complete()
 	if err != nil {
@@ -195,6 +205,9 @@ func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) e
 			close(c.usable)
 		}
 	}()
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	go c.abandonWithoutStore(running, s.Ending(), c.stores, clientOf(&c.hooks.server))
 	return c.prepared.Run(c.ctx)
 }
 
@@ -209,6 +222,7 @@ func (c *chain) endWith(ctx context.Context) (stop func() bool) {
 		select {
 		case <-c.usable:
 		case <-time.After(startTime):
+		case <-c.requests.ctx.Done():
 		case <-c.ctx.Done():
 		}
 		c.end()

@@ -74,6 +74,7 @@ var state = append(cluster.Written(Name+".json"),
 
 type etcd struct {
 	cluster  *cluster.Cluster
+	plan     *supervisor.Plan
 	starting *flock.Flock // is shared during a start
 	started  component.Handoff[*embed.Etcd]
 	full     fullness
@@ -285,7 +286,7 @@ func (e *etcd) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if err := whole(at.Data); err != nil {
 		return err
 	}
-	e.starting = startingLock(p)
+	e.plan, e.starting = p, startingLock(p)
 	e.full.server, e.full.repair = s, p.Command("repair")
 	return at.note(p)
 }
@@ -298,9 +299,15 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	if err != nil {
 		return err
 	}
-	fatal := make(fatalHook, 1)
+	at, err := placeOf(c)
+	if err != nil {
+		return err
+	}
+	waitForSpace(ctx, s, at)
+	fatal, segmentMissing := make(fatalHook, 1), make(spaceHook, 1)
 	// Upstream ends the process with a fatal line, or a panic in one of its goroutines, where its data cannot be read.
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal), zap.WrapCore(forgive), zap.WrapCore(redact)))
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal),
+		zap.WrapCore(forgive), zap.WrapCore(redact), segmentMissing.option()))
 
 	var streams streams
 	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, streams.option(), e.full.option(), onlyKept(s))
@@ -311,19 +318,28 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	// It is not stopped before it has started: a start waits for nobody.
 	var server *embed.Etcd
 	err = whileNotReplaced(ctx, e.starting, func() (err error) {
+		if err := at.sound(); err != nil {
+			return err
+		}
 		if server, err = guarded(s, fatal, func() (*embed.Etcd, error) { return embed.StartEtcd(c) }); err != nil {
 			e.broken.Store(&database)
 		}
 		return err
 	})
 	if err != nil || server == nil {
-		return err
+		return e.explain(err, at, true)
 	}
 	e.full.of(server)
 	defer e.full.of(nil)
 	defer e.started.Put(server)()
+	watched, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	low := make(chan error, 1)
+	go watchSpace(watched, at, segmentMissing, low)
+	var short error
 	select {
 	case <-ctx.Done():
+	case short = <-low:
 	case err = <-server.Err():
 	case err = <-fatal:
 	case <-server.Server.StopNotify():
@@ -333,8 +349,11 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	streams.end()
 	go func() { defer close(closed); server.Close() }()
 	if err == nil {
-		<-closed
-		return nil
+		select {
+		case <-closed:
+			return short
+		case err = <-fatal:
+		}
 	}
 	// The goroutine that a fatal line ended may hold locks that Close waits for.
 	select {
@@ -342,7 +361,7 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	case <-time.After(closeTime):
 		e.broken.Store(&database)
 	}
-	return err
+	return e.explain(err, at, false)
 }
 
 // stuck reports whether a start that was broken off, by a fatal line or a panic, still holds the database: another one would
@@ -410,17 +429,22 @@ func guarded[T any](s *supervisor.Server, fatal <-chan error, f func() (T, error
 type fatalHook chan error
 
 func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
-	m := zapcore.NewMapObjectEncoder()
-	for _, f := range fields {
-		f.AddTo(m)
-	}
 	err := errors.New(e.Message)
-	if why, ok := m.Fields["error"]; ok {
-		err = fmt.Errorf("%s: %v", e.Message, why)
+	for _, f := range fields {
+		if why, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType {
+			err = fmt.Errorf("%s: %w", e.Message, why)
+		}
 	}
 	select {
-	case h <- err:
+	case h <- &fatalError{err}:
 	default: // the first one counts
 	}
 	runtime.Goexit()
 }
+
+// fatalError is one after which upstream would end the process.
+type fatalError struct{ err error }
+
+func (e *fatalError) Error() string { return e.err.Error() }
+
+func (e *fatalError) Unwrap() error { return e.err }

@@ -137,6 +137,9 @@ func (s *snapshots) with(ctx context.Context, dir string, f func(endpoint string
 	if locked(databaseIn(dir)) {
 		return fmt.Errorf("another process has %s open: end that one", databaseIn(dir))
 	}
+	if err := (place{Data: dir}).sound(); err != nil {
+		return err
+	}
 	remove, err := s.plan.MakePaths()
 	if err != nil {
 		return err
@@ -179,7 +182,7 @@ func present(dir string) (bool, error) {
 	case err != nil:
 		return false, err
 	case !wal.Exist(walIn(dir)):
-		return false, fmt.Errorf("%s is missing beside the database: if it is elsewhere (--etcd.wal-dir), use etcdctl and etcdutl; if the log is lost, move %s away, and restore a snapshot", walIn(dir), dir)
+		return false, fmt.Errorf("%s is missing beside the database: if it is elsewhere (--etcd.wal-dir), use etcdctl and etcdutl; if the log is lost, there is nothing to save", walIn(dir))
 	}
 	return true, nil
 }

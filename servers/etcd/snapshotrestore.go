@@ -36,15 +36,14 @@ func (s *snapshots) restore(ctx context.Context, path string, yes bool) error {
 	if r.live, err = filepath.EvalSymlinks(dir); errors.Is(err, fs.ErrNotExist) {
 		r.live, err = dir, nil
 	}
-	if err == nil {
-		r.there, err = present(r.live)
-	}
 	switch {
 	case err != nil:
 		return err
 	case errStatus == nil:
 		return r.inRun(ctx, status)
 	}
+	r.there, err = present(r.live)
+	r.there = r.there || err != nil // damaged data is a reason for a restore
 	return r.stopped(ctx)
 }
 

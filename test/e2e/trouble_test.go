@@ -221,7 +221,7 @@ func TestServerFails(t *testing.T) {
 	if len(all) < 2 || !strings.HasPrefix(all[len(all)-2], "Error: etcd failed: ") || all[len(all)-1] != "See 'km logs'." {
 		t.Errorf("the last lines do not name the server, and where more is:\n%s", p.stderr)
 	}
-	if out := h.must(t, "logs", "etcd", "--level=error"); !strings.Contains(out, "failed to open database") || !strings.Contains(out, "km: failed") {
+	if out := h.must(t, "logs", "etcd", "--level=error"); !strings.Contains(out, "snap/db: invalid database") || !strings.Contains(out, "km: failed") {
 		t.Errorf("`km logs` does not tell why:\n%s", out)
 	}
 	if ready := states(p.stdout.String(), "ready"); len(ready) > 0 {

@@ -1,0 +1,76 @@
+package etcd
+
+import (
+	"context"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// That etcd could not allocate the next file of its log, which it logs and forgets, closes it before it needs the file.
+func TestSegmentMissing(t *testing.T) {
+	hook := make(spaceHook, 1)
+	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(io.Discard), zap.InfoLevel), hook.option())
+	log.Error("something else")
+	if len(hook) != 0 {
+		t.Error("any line counts")
+	}
+	for range 3 { // nobody waits for who hears of it
+		log.Error("failed to preallocate space when creating a new WAL")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	low := make(chan error, 1)
+	watchSpace(ctx, place{Data: t.TempDir()}, hook, low)
+	select {
+	case err := <-low:
+		if !strings.Contains(err.Error(), "free space on the disk of ") {
+			t.Error(err)
+		}
+	default:
+		t.Error("it is not noticed")
+	}
+}
+
+// The need of a start is what etcd allocates for its log and has not yet, and it is asked for where the log is.
+func TestSpaceNeeded(t *testing.T) {
+	dir := t.TempDir()
+	at := place{Data: filepath.Join(dir, "etcd")}
+	if got := missingSegments(at.log()); got != 2*segment() {
+		t.Errorf("a new log needs %d", got)
+	}
+	if err := os.MkdirAll(at.log(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	tail := filepath.Join(at.log(), "0000000000000000-0000000000000000.wal")
+	if err := os.WriteFile(tail, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	allocate(tail, 1<<20)
+	if got, info := missingSegments(at.log()), must(os.Stat(tail)); allocated(tail) >= 1<<20 && got != 2*segment()-allocated(tail) || info.Size() != 1 {
+		t.Errorf("%d are missing with %d allocated; the size is %d", got, allocated(tail), info.Size())
+	}
+	if err := at.short(); err != nil {
+		t.Skip(err) // this machine's disk
+	}
+	if err := shortOf(filepath.Join(dir, "not", "there"), math.MaxInt64); err == nil || !strings.Contains(err.Error(), "etcd needs ") {
+		t.Error(err)
+	}
+	if err := shortOf(dir, 0); err != nil {
+		t.Error(err)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
