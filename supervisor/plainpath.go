@@ -174,12 +174,3 @@ func removePlain(folder string) error {
 	}
 	return nil
 }
-
-// private reports whether the path is a folder of this user's, and not a link to one, that nobody else may enter.
-func private(path string) bool {
-	info, err := os.Lstat(path)
-	return err == nil && info.IsDir() && isOwn(info) && !isOpen(info)
-}
-
-// isOpen reports whether others than the owner may read, write or enter a folder, by its mode.
-func isOpen(info fs.FileInfo) bool { return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 }
