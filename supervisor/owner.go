@@ -33,8 +33,8 @@ func isTrusted(info fs.FileInfo) bool {
 	return !known || uid == 0 || uid == os.Geteuid()
 }
 
-// private reports whether the path is a folder of this user's, and not a link to one, that nobody else may enter.
-func private(path string) bool {
+// IsPrivate reports whether the path is a folder of this user's, and not a link to one, that nobody else may enter.
+func IsPrivate(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || !info.IsDir() || isOpen(info) {
 		return false

@@ -104,7 +104,7 @@ func unixTransport(path string) *http.Transport {
 func unixAddress(path string) (string, error) {
 	real, err := os.Readlink(path)
 	switch {
-	case err == nil && private(filepath.Dir(real)):
+	case err == nil && IsPrivate(filepath.Dir(real)):
 		return real, nil
 	case err == nil: // temporary folders are emptied, and others may have put something there since
 		return "", fmt.Errorf("%s: %w", real, fs.ErrNotExist)

@@ -302,6 +302,12 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	if err != nil || server == nil {
 		return err
 	}
+	if !s.Given("config-file") && !s.Given("listen-client-urls") { // where users have it elsewhere, the mode is theirs
+		if err := keepPrivate(c.ListenClientUrls); err != nil {
+			server.Close()
+			return err
+		}
+	}
 	defer e.started.Put(server)()
 	select {
 	case <-ctx.Done():
