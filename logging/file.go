@@ -148,9 +148,12 @@ func (l *Log) Discard() {
 	}
 }
 
-// try finds out whether the file can be used, and its size. It must be a regular one: what is rotated is renamed.
+// try finds out whether the file can be used, and its size. It must be a regular one, as what is rotated is renamed, and not another user's.
 func try(path string) (size int64, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return 0, err
+	}
+	if err := refuseOthers(path); err != nil {
 		return 0, err
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {

@@ -139,12 +139,8 @@ func (b *belongings) remove(p *Plan, lock string) error {
 // program's, which users may put there before the first run. note is to be called when the folder is held.
 func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
 	none := func() error { return nil }
-	info, err := os.Stat(p.DataDir)
-	if err != nil {
-		return none, cannotUse(p, err)
-	}
 	if lock, err := os.Lstat(p.Path(hk.Name + ".lock")); err == nil && lock.Mode().IsRegular() {
-		return none, hk.safe(p, info)
+		return none, hk.safe(p)
 	}
 	entries, err := os.ReadDir(p.DataDir)
 	if err != nil {
@@ -161,7 +157,7 @@ func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
 		return none, fmt.Errorf("the data folder %s is not empty, and no %s has made it: there is %s in it; "+
 			"name a new or empty one with --data-dir, such as --data-dir=%s", p.DataDir, hk.Name, few(others), ShellQuote(p.Path(hk.Name)))
 	}
-	if err := hk.safe(p, info); err != nil {
+	if err := hk.safe(p); err != nil {
 		return none, err
 	}
 	if _, err := os.Lstat(p.Path(foundList)); err == nil { // it has been noted
@@ -172,19 +168,6 @@ func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
 		return none, cannotUse(p, err)
 	}
 	return func() error { return os.WriteFile(p.Path(foundList), list, 0o600) }, nil
-}
-
-// safe refuses a folder in which others may change something, keys for one.
-func (hk *HyperKube) safe(p *Plan, info fs.FileInfo) error {
-	switch {
-	case !isOpen(info) || info.Mode().Perm()&0o022 == 0:
-		return nil
-	case info.Mode()&os.ModeSticky != 0: // it is for everybody
-		return fmt.Errorf("the data folder %s is not safe, as others may put something into it: "+
-			"name one in it with --data-dir, such as --data-dir=%s", p.DataDir, ShellQuote(p.Path(hk.Name)))
-	}
-	return fmt.Errorf("the data folder %s is not safe, as others may change what is in it: "+
-		"call `chmod go-w %s`, or name another one with --data-dir", p.DataDir, ShellQuote(p.DataDir))
 }
 
 // listFound lists what is in the data folder before the program puts something there.

@@ -79,7 +79,7 @@ func (p *Plan) RunningPath(elem ...string) (path string, ok bool) {
 		return path, true
 	}
 	folder, err := os.Readlink(p.Path(plainRecord))
-	if err != nil || !private(folder) {
+	if err != nil || !IsPrivate(folder) {
 		return "", false
 	}
 	path = filepath.Join(append([]string{folder, plainLink}, elem...)...)
@@ -95,7 +95,7 @@ func (p *Plan) MakePaths() (remove func() error, err error) {
 		if err := os.Mkdir(p.Path(socketDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return none, cannotUse(p, err)
 		}
-		if dir := p.Path(socketDir); !private(dir) {
+		if dir := p.Path(socketDir); !IsPrivate(dir) {
 			return none, fmt.Errorf("%s is not for you alone: remove it, or name another folder with --data-dir", dir)
 		}
 	}
@@ -158,7 +158,7 @@ func (p *Plan) forgetPaths(program string) error {
 		return nil // there is none, or something else of that name
 	}
 	// A temporary folder may have been emptied since, and others may have put something there.
-	if strings.HasPrefix(filepath.Base(folder), program+"-path-") && private(folder) {
+	if strings.HasPrefix(filepath.Base(folder), program+"-path-") && IsPrivate(folder) {
 		_ = removePlain(folder) // what somebody has put in it stays, and is in nobody's way
 	}
 	return os.Remove(record)
@@ -174,12 +174,3 @@ func removePlain(folder string) error {
 	}
 	return nil
 }
-
-// private reports whether the path is a folder of this user's, and not a link to one, that nobody else may enter.
-func private(path string) bool {
-	info, err := os.Lstat(path)
-	return err == nil && info.IsDir() && isOwn(info) && !isOpen(info)
-}
-
-// isOpen reports whether others than the owner may read, write or enter a folder, by its mode.
-func isOpen(info fs.FileInfo) bool { return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 }

@@ -128,6 +128,9 @@ func (hk *HyperKube) deletable(p *Plan) (*belongings, error) {
 		}
 		return nil, fmt.Errorf("the data folder %s is in use by %s: %s", p.DataDir, who, stop)
 	}
+	if err := hk.safe(p); err != nil { // others could have this delete something elsewhere
+		return nil, err
+	}
 	b, err := hk.survey(p)
 	if err != nil {
 		return nil, cannotDelete(p, err)

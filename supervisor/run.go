@@ -209,6 +209,7 @@ func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error
 	if release, err = hk.holdWithPaths(p); err != nil {
 		return release, err
 	}
+	p.warnAbove()
 	for _, s := range p.Servers {
 		if s.Listen != nil {
 			if err := s.Listen(p, s); err != nil {

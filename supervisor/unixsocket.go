@@ -41,15 +41,24 @@ func listenUnix(path string) (l net.Listener, err error) {
 			return nil, errors.Join(err, os.Remove(dir))
 		}
 	}
-	config := net.ListenConfig{Control: bindPrivately}
-	if l, err = config.Listen(context.Background(), "unix", real); err != nil {
+	if l, err = listenPrivately("unix", real); err != nil {
 		return nil, err
-	}
-	if err := os.Chmod(real, 0o600); err != nil {
-		return nil, errors.Join(err, l.Close())
 	}
 	if u, ok := l.(*net.UnixListener); ok && real == path {
 		u.SetUnlinkOnClose(false) // by then another run's may be there
+	}
+	return l, nil
+}
+
+// listenPrivately is net.Listen. The file of a unix socket is for its owner alone, whatever the umask, and not only after a moment.
+func listenPrivately(network, address string) (net.Listener, error) {
+	config := net.ListenConfig{Control: bindPrivately}
+	l, err := config.Listen(context.Background(), network, address)
+	if err != nil || network != "unix" || strings.HasPrefix(l.Addr().String(), "@") { // which has no file
+		return l, err
+	}
+	if err := os.Chmod(address, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
@@ -95,8 +104,10 @@ func unixTransport(path string) *http.Transport {
 func unixAddress(path string) (string, error) {
 	real, err := os.Readlink(path)
 	switch {
-	case err == nil:
+	case err == nil && IsPrivate(filepath.Dir(real)):
 		return real, nil
+	case err == nil: // temporary folders are emptied, and others may have put something there since
+		return "", fmt.Errorf("%s: %w", real, fs.ErrNotExist)
 	case errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}

@@ -100,10 +100,14 @@ func mergeIntoUsers(ctx context.Context, hk *supervisor.HyperKube, p *supervisor
 	if err := entriesOf(p, ours).merge(u); err != nil {
 		return err
 	}
-	if err := u.save(); err != nil {
+	done, err := u.save()
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(hk.Out(), "merged into %s; the current context is now %q\n", u.target.path, p.Name)
+	for _, note := range done {
+		fmt.Fprintln(hk.Out(), note)
+	}
 	return nil
 }
 
@@ -140,7 +144,8 @@ func removeEntries(ctx context.Context, p *supervisor.Plan, files []string) (rem
 		return nil, err
 	}
 	removed = entriesOf(p, ours).remove(u)
-	return removed, u.save()
+	_, err = u.save()
+	return removed, err
 }
 
 // Forget takes the cluster's entries out of the user's kubeconfig, as its data folder is about to be deleted: of what KUBECONFIG names,

@@ -99,6 +99,7 @@ func (e entries) merge(u *userKubeconfig) error {
 	cluster.Extensions, fresh.Extensions, context.Extensions = e.mark(cluster.Extensions), e.mark(fresh.Extensions), e.mark(context.Extensions)
 	inCluster.config.Clusters[e.name], inUser.config.AuthInfos[e.name], inContext.config.Contexts[e.name] = cluster, fresh, context
 	u.target.config.CurrentContext = e.name
+	inUser.keys = true
 	return nil
 }
 

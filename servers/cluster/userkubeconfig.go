@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -32,6 +33,8 @@ type userFile struct {
 	path   string
 	config *clientcmdapi.Config
 	before *clientcmdapi.Config
+	// keys says that the cluster's key is in it, from which others are to be kept.
+	keys bool
 }
 
 // userFiles are the files of the user's own kubeconfig: those of KUBECONFIG, or ~/.kube/config. A cluster's own file, as in `km run --
@@ -125,20 +128,55 @@ func (u *userKubeconfig) close() {
 	}
 }
 
-// save writes the files that have been changed.
-func (u *userKubeconfig) save() error {
+// save writes the files that have been changed. It returns what else was done, in sentences.
+func (u *userKubeconfig) save() (done []string, err error) {
 	for _, f := range u.files {
+		if f.keys {
+			note, err := f.protect()
+			if err != nil {
+				return done, fmt.Errorf("your kubeconfig %s cannot be written: %w", f.path, cause(err))
+			}
+			if note != "" {
+				done = append(done, note)
+			}
+		}
 		if reflect.DeepEqual(f.config, f.before) {
 			continue
 		}
 		if err := f.write(); err != nil {
-			return fmt.Errorf("your kubeconfig %s cannot be written: %w", f.path, cause(err))
+			return done, fmt.Errorf("your kubeconfig %s cannot be written: %w", f.path, cause(err))
 		}
 	}
-	return nil
+	return done, nil
 }
 
-// write replaces the file in one step, so that a full disk costs nothing. A link stays one, and the owner and the mode stay. A new file
+// protect takes from others than the owner what they may do with the file, if it is there, and says so. kubectl, kind and minikube make a
+// new file for its owner alone, too, but leave the mode of one that is there.
+func (f *userFile) protect() (note string, err error) {
+	file, err := os.OpenFile(f.path, os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", err
+	}
+	before := info.Mode().Perm()
+	after := before &^ 0o077
+	if runtime.GOOS == "windows" || before == after {
+		return "", nil
+	}
+	if err := file.Chmod(after); err != nil { // it may be somebody else's, or on a file system without modes
+		return fmt.Sprintf("%s may be read or changed by others (its mode is %04o), and there is a key in it: its mode cannot be changed: %v", f.path, before, cause(err)), nil
+	}
+	return fmt.Sprintf("%s is for its owner alone now, as there is a key in it: its mode was %04o, and is %04o", f.path, before, after), nil
+}
+
+// write replaces the file in one step, so that a full disk costs nothing. A link stays one, and the owner and the mode stay (see protect). A new file
 // is for its owner alone, as there are keys in it.
 func (f *userFile) write() error {
 	text, err := clientcmd.Write(*f.config)

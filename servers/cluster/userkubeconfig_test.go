@@ -500,7 +500,7 @@ func TestFilesThatCannotBeMergedInto(t *testing.T) {
 	u.isOf(file, p)
 }
 
-// A link stays one, and modes stay.
+// A link stays one. Who could read the file reads no key in it.
 func TestWriteKeeps(t *testing.T) {
 	u := newUser(t)
 	p := u.cluster("data")
@@ -516,13 +516,23 @@ func TestWriteKeeps(t *testing.T) {
 		if err := os.Symlink(dotfiles, u.own); err != nil {
 			t.Fatal(err)
 		}
-		u.must(p, "kubeconfig", "--merge")
+		_, statErr := os.Stat(dotfiles)
+		out := u.must(p, "kubeconfig", "--merge")
+		if note := u.own + " is for its owner alone now, as there is a key in it: its mode was 0640, and is 0600\n"; strings.Contains(out, note) != (statErr == nil) {
+			t.Error(out)
+		}
 		if link, err := os.Readlink(u.own); err != nil || link != dotfiles {
 			t.Errorf("%q, %v", link, err)
 		}
-		info, err := os.Stat(dotfiles)
-		if want := map[bool]os.FileMode{true: 0o640, false: 0o600}[strings.HasPrefix(u.shape(dotfiles), "km,work")]; err != nil || info.Mode().Perm() != want {
+		if info, err := os.Stat(dotfiles); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%v, %v", info.Mode(), err)
+		}
+		// One that is merged already is looked at, too.
+		if err := os.Chmod(dotfiles, 0o604); err != nil {
+			t.Fatal(err)
+		}
+		if out := u.must(p, "kubeconfig", "--merge"); !strings.Contains(out, "its mode was 0604, and is 0600") {
+			t.Error(out)
 		}
 		u.isOf(dotfiles, p)
 		// Then again, with a link to a file that is not there.

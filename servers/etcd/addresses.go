@@ -1,7 +1,9 @@
 package etcd
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"slices"
@@ -48,6 +50,20 @@ func checkSockets(c *embed.Config) error {
 			if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
 				return fmt.Errorf("etcd: %s is to be a socket, but is something else: remove it, or choose another address", path)
 			}
+		}
+	}
+	return nil
+}
+
+// keepPrivate has unix sockets that etcd has made in the data folder for this user alone: upstream leaves their modes to the umask, and who
+// gets through to one writes into the store. Until then the folder around keeps others away (supervisor.Plan.SocketPath).
+func keepPrivate(urls []url.URL) error {
+	for _, u := range urls {
+		if !isUnix(u.Scheme + ":") {
+			continue
+		}
+		if err := os.Chmod(u.Host+u.Path, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
 	return nil

@@ -329,6 +329,12 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	if err != nil || server == nil {
 		return e.explain(err, at, true)
 	}
+	if !s.Given("config-file") && !s.Given("listen-client-urls") { // where users have it elsewhere, the mode is theirs
+		if err := keepPrivate(c.ListenClientUrls); err != nil {
+			server.Close()
+			return err
+		}
+	}
 	e.full.of(server)
 	defer e.full.of(nil)
 	defer e.started.Put(server)()

@@ -158,6 +158,10 @@ func (s *snapshots) with(ctx context.Context, dir string, f func(endpoint string
 	if err != nil {
 		return err
 	}
+	if err := keepPrivate(o.config.ListenClientUrls); err != nil {
+		etcd.Close()
+		return err
+	}
 	select {
 	case err := <-o.fatal:
 		return err // what the goroutine that has ended had locked stays locked: Close would wait for it

@@ -111,6 +111,40 @@ func TestRemoveLeft(t *testing.T) {
 	}
 }
 
+// In a folder for everybody others put up traps: places of their own, and links. They are not entered.
+func TestRemoveLeftOfOthers(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	for _, place := range []string{elsewhere, filepath.Join(dir, ".snapshot-somebodys"), filepath.Join(dir, ".snapshot-open")} {
+		if err := os.MkdirAll(place, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{partLock, partFile} {
+			if err := os.WriteFile(filepath.Join(place, name), []byte("kept"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(os.Symlink(elsewhere, filepath.Join(dir, ".snapshot-link")), os.Chmod(filepath.Join(dir, ".snapshot-open"), 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	places := []string{".snapshot-open", ".snapshot-link"}
+	if os.Geteuid() == 0 { // who else cannot give files away
+		if err := os.Chown(filepath.Join(dir, ".snapshot-somebodys"), 12345, 12345); err != nil {
+			t.Fatal(err)
+		}
+		places = append(places, ".snapshot-somebodys")
+	}
+	// The link may have taken the place of a folder that was there a moment ago.
+	if err := errors.Join(removeLeft(dir), removePlace(filepath.Join(dir, ".snapshot-link"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, place := range places {
+		if _, err := os.Stat(filepath.Join(dir, place, partFile)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A database without its log names both ways out.
 func TestLostLog(t *testing.T) {
 	dir := t.TempDir()

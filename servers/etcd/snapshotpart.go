@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+
+	"github.com/seed-200a7251/km/supervisor"
 )
 
 // Names of the folder in which a snapshot is written, and of what is in it.
@@ -41,24 +43,41 @@ func removeLeft(folder string) error {
 		return err
 	}
 	for _, entry := range entries {
-		if name := entry.Name(); !entry.IsDir() || !strings.HasPrefix(name, partFolder) {
-			continue
-		}
-		place := filepath.Join(folder, entry.Name())
-		lock := flock.New(filepath.Join(place, partLock), flock.SetFlag(os.O_RDWR)) // one that is not there is not made
-		if mine, err := lock.TryLock(); err != nil || !mine {
-			_ = lock.Close()
-			continue
-		}
-		// The lock comes last: what is left if this process is killed is found again.
-		for _, name := range []string{partFile, partFile + ".part", partLock, ""} {
-			if err := os.Remove(filepath.Join(place, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				break
+		if name := entry.Name(); entry.IsDir() && strings.HasPrefix(name, partFolder) {
+			if err := removePlace(filepath.Join(folder, name)); err != nil {
+				return err
 			}
-		}
-		if err := lock.Close(); err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+// removePlace removes what beside has made, if nobody holds it. The folder around may be for everybody: somebody else's place is not
+// entered, and what is removed is in the folder that has been looked at, whatever has taken its name since.
+func removePlace(place string) error {
+	before, err := os.Lstat(place)
+	if err != nil || !supervisor.IsPrivate(place) {
+		return nil
+	}
+	opened, err := os.OpenRoot(place)
+	if err != nil {
+		return nil // it is gone
+	}
+	defer opened.Close()
+	if now, err := opened.Stat("."); err != nil || !os.SameFile(before, now) {
+		return nil
+	}
+	lock := flock.New(filepath.Join(place, partLock), flock.SetFlag(os.O_RDWR)) // one that is not there is not made
+	if mine, err := lock.TryLock(); err != nil || !mine {
+		_ = lock.Close() // it is not held
+		return nil
+	}
+	// The lock comes last: what is left if this process is killed is found again.
+	for _, name := range []string{partFile, partFile + ".part", partLock} {
+		if err := opened.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return lock.Close()
+		}
+	}
+	_ = os.Remove(place) // there is something else in it
+	return lock.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/supervisor"
+	"github.com/seed-200a7251/km/supervisor/sweep"
 )
 
 // Name of the server.
@@ -146,6 +148,9 @@ func (v *volumes) Provision(_ context.Context, o controller.ProvisionOptions) (*
 	if o.PVC.Spec.Selector != nil {
 		return nil, controller.ProvisioningFinished, errors.New("a folder has no properties that the claim's selector could choose by")
 	}
+	if !isFolderName(o.PVName) {
+		return nil, controller.ProvisioningFinished, fmt.Errorf("%q is no name for a folder", o.PVName)
+	}
 	path := filepath.Join(v.dir, o.PVName)
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, controller.ProvisioningNoChange, err
@@ -175,8 +180,29 @@ func (v *volumes) Delete(_ context.Context, pv *corev1.PersistentVolume) error {
 	if IsSimulated(pv) {
 		return nil // from when the nodes were
 	}
-	if pv.Spec.Local == nil || !strings.HasPrefix(pv.Spec.Local.Path, v.dir+string(filepath.Separator)) {
-		return &controller.IgnoredError{Reason: fmt.Sprintf("the volume %s is not in %s", pv.Name, v.dir)}
+	name := ""
+	if pv.Spec.Local != nil {
+		name, _ = strings.CutPrefix(pv.Spec.Local.Path, v.dir+string(filepath.Separator))
 	}
-	return os.RemoveAll(pv.Spec.Local.Path)
+	// Who may make a PersistentVolume may name any path in it, such as one with "..", and need not be root on this machine.
+	if name != pv.Name || !isFolderName(name) {
+		return &controller.IgnoredError{Reason: fmt.Sprintf("the volume %s is not the folder of its name in %s", pv.Name, v.dir)}
+	}
+	folder, err := os.OpenRoot(v.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if err := sweep.Check(pv.Spec.Local.Path); err != nil {
+		return err
+	}
+	return folder.RemoveAll(name) // links in it, which containers may make, are not followed
+}
+
+// isFolderName reports whether a name is that of something in a folder.
+func isFolderName(name string) bool {
+	return filepath.IsLocal(name) && filepath.Base(name) == name && name != "."
 }

@@ -70,9 +70,9 @@ func TestFolderOfTheUsers(t *testing.T) {
 	if err := os.Chmod(o.folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	script := `stat -c %a "$KM_DATA_DIR" "$KM_DATA_DIR/sockets" "$KM_DATA_DIR/km.sock" && stat -c %a "$KM_DATA_DIR/sockets/etcd.sock" >&2 && cp "$KM_DATA_DIR/pki/ca.crt" "$KM_DATA_DIR/pki/ca.key" "$1"`
+	script := `stat -c %a "$KM_DATA_DIR" "$KM_DATA_DIR/sockets" "$KM_DATA_DIR/km.sock" "$KM_DATA_DIR/sockets/etcd.sock" && cp "$KM_DATA_DIR/pki/ca.crt" "$KM_DATA_DIR/pki/ca.key" "$1"`
 	r := o.h.km(t, "run", "--free-ports", "--quiet", at, "--", "sh", "-c", script, "sh", string(o.h))
-	if r.code != 0 || r.stdout != "755\n700\n600\n" {
+	if r.code != 0 || r.stdout != "755\n700\n600\n600\n" {
 		t.Fatalf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	if got, want := o.h.must(t, "reset", "--yes", at), "all in "+o.folder+" is deleted; the folder itself stays\n"; got != want {

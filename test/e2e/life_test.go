@@ -192,23 +192,36 @@ func TestSelections(t *testing.T) {
 	}
 }
 
-// Only the owner may read what is in the data folder.
+// Only the owner may read what is in the data folder, and what is made for him elsewhere, whatever the umask.
 func TestFileModes(t *testing.T) {
 	h := newHome(t)
-	p := h.run(t)
+	open := []string{"-c", `umask 000 && exec "$0" "$@"`, binary}
+	p := h.start(t, "sh", append(open, "run", "--free-ports", "--scheduler.isolation=process", "--apiserver.isolation=process")...)
+	p.waitReady()
 	defer p.stop(syscall.SIGTERM)
-	err := filepath.WalkDir(h.dataDir("km"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
+	for _, args := range [][]string{{"kubeconfig", "--merge"}, {"snapshot", "save", filepath.Join(string(h), "saved.db")}} {
+		if r := h.do(t, "sh", append(open, args...)...); r.code != 0 {
+			t.Errorf("%v: exit code %d\n%s%s", args, r.code, r.stdout, r.stderr)
+		}
+	}
+	sockets := 0
+	err := filepath.WalkDir(string(h), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == string(h) {
 			return err
 		}
 		info, err := d.Info()
 		if err != nil {
 			return err
 		}
-		// etcd's files and socket have etcd's modes; nobody else gets past the folder around them.
-		inEtcd := strings.Contains(path, "/etcd")
-		switch mode := info.Mode(); {
+		// etcd's files have etcd's modes; nobody else gets past the folder around them.
+		inEtcd := strings.Contains(path, "/etcd/")
+		mode := info.Mode()
+		if mode.Type() == fs.ModeSocket {
+			sockets++
+		}
+		switch {
 		case d.IsDir() && mode.Perm() != 0o700,
+			mode.Type() == fs.ModeSocket && mode.Perm() != 0o600,
 			mode.IsRegular() && !inEtcd && mode.Perm() != 0o600:
 			t.Errorf("%s has mode %v", path, mode)
 		}
@@ -216,5 +229,8 @@ func TestFileModes(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+	if sockets < 4 { // km.sock, etcd.sock, and those of two children
+		t.Errorf("there are only %d sockets", sockets)
 	}
 }

@@ -1,0 +1,185 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strconv"
+
+	"go.uber.org/zap"
+)
+
+// The machine may have other users. Who owns a folder may rename what is in it and put something else there, and so may all who are allowed
+// to write into it: keys of their own, or a link by which this process writes into files that they may not touch. So the data
+// folder, and what is in it under names of the program's, must belong to this user or root, and be writable for nobody else.
+
+// isOpen reports whether others than the owner may read, write or enter a folder, by its mode.
+func isOpen(info fs.FileInfo) bool { return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 }
+
+// othersWrite reports whether others than the owner may write to a file or folder, by its mode. Nobody writes through a link's own mode,
+// and sockets and devices are nobody's data.
+func othersWrite(info fs.FileInfo) bool {
+	return runtime.GOOS != "windows" && (info.IsDir() || info.Mode().IsRegular()) && info.Mode().Perm()&0o022 != 0
+}
+
+// isTrusted reports whether a file belongs to this user, or to root, who may do everything anyway.
+func isTrusted(info fs.FileInfo) bool {
+	uid, known := ownerOf(info)
+	return !known || uid == 0 || uid == os.Geteuid()
+}
+
+// IsPrivate reports whether the path is a folder of this user's, and not a link to one, that nobody else may enter.
+func IsPrivate(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.IsDir() || isOpen(info) {
+		return false
+	}
+	uid, known := ownerOf(info)
+	return !known || uid == os.Geteuid()
+}
+
+// whose is the owner of a file, in a sentence.
+func whose(info fs.FileInfo) string {
+	uid, _ := ownerOf(info)
+	id := strconv.Itoa(uid)
+	if u, err := user.LookupId(id); err == nil {
+		return fmt.Sprintf("%s (user %s)", u.Username, id)
+	}
+	return "user " + id
+}
+
+// chown is the command that makes a file this user's, in a sentence, for one that is able to.
+func chown(file string) string {
+	if os.Geteuid() != 0 {
+		return ""
+	}
+	return fmt.Sprintf("call `chown -R 0 %s` if you trust what is in it, ", ShellQuote(file))
+}
+
+// safe refuses a data folder in which others may change something, keys for one, or have done so.
+func (hk *HyperKube) safe(p *Plan) error {
+	link, err := os.Lstat(p.DataDir)
+	if err != nil {
+		return cannotUse(p, err)
+	}
+	if !isTrusted(link) && link.Mode()&fs.ModeSymlink != 0 {
+		return fmt.Errorf("the data folder %s is not safe, as it is a link of %s, who may have it lead elsewhere: "+
+			"name the folder behind it, or another one, with --data-dir", p.DataDir, whose(link))
+	}
+	info, err := os.Stat(p.DataDir)
+	switch {
+	case err != nil:
+		return cannotUse(p, err)
+	case !isTrusted(info):
+		return fmt.Errorf("the data folder %s is not safe, as it belongs to %s, who may change what is in it: "+
+			"%sor name another one with --data-dir", p.DataDir, whose(info), chown(p.DataDir))
+	case !othersWrite(info):
+	case info.Mode()&os.ModeSticky != 0: // it is for everybody
+		return fmt.Errorf("the data folder %s is not safe, as others may put something into it: "+
+			"name one in it with --data-dir, such as --data-dir=%s", p.DataDir, ShellQuote(p.Path(hk.Name)))
+	default:
+		return fmt.Errorf("the data folder %s is not safe, as others may change what is in it: "+
+			"call `chmod go-w %s`, or name another one with --data-dir", p.DataDir, ShellQuote(p.DataDir))
+	}
+	return hk.safeInside(p, ".", enterable(info))
+}
+
+// enterable reports whether others may get to what is in a folder.
+func enterable(info fs.FileInfo) bool {
+	return runtime.GOOS != "windows" && info.Mode().Perm()&0o011 != 0
+}
+
+// safeInside is safe for what is in a folder in the data folder. Modes count only where others may get to what has them. What is in
+// the program's own folders further below is not looked at: containers have volumes there, whose owners are whoever they like, and
+// nobody else gets past a folder that has been looked at.
+func (hk *HyperKube) safeInside(p *Plan, dir string, reachable bool) error {
+	entries, err := os.ReadDir(p.Path(dir))
+	if err != nil {
+		return cannotUse(p, err)
+	}
+	names := hk.stateNames()
+	for _, e := range entries {
+		rel := path.Join(dir, e.Name())
+		whole, below := match(names, rel)
+		if !whole && !below || dir != "." && e.IsDir() {
+			continue
+		}
+		info, err := e.Info()
+		if err == nil {
+			err = hk.safeEntry(p, rel, info, reachable)
+		}
+		if err == nil && below && dir == "." {
+			if info, err = os.Stat(p.Path(rel)); err == nil && info.IsDir() {
+				err = hk.safeInside(p, rel, reachable && enterable(info))
+			}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// safeEntry is safe for a file or folder in the data folder.
+func (hk *HyperKube) safeEntry(p *Plan, rel string, info fs.FileInfo, reachable bool) error {
+	file := p.Path(rel)
+	if isTrusted(info) && info.Mode()&fs.ModeSymlink != 0 {
+		behind, err := os.Stat(file) // anywhere, so that no folder around it keeps others away
+		if err != nil {
+			return err
+		}
+		info, reachable = behind, true
+	}
+	switch {
+	case !isTrusted(info):
+		return fmt.Errorf("the data folder %s is not safe, as %s in it belongs to %s: %sremove it, or name another folder with --data-dir",
+			p.DataDir, rel, whose(info), chown(file))
+	case reachable && othersWrite(info):
+		return fmt.Errorf("the data folder %s is not safe, as others may change %s in it: call `chmod go-w %s`, or name another folder with --data-dir",
+			p.DataDir, rel, ShellQuote(file))
+	}
+	return nil
+}
+
+// warnAbove warns of a folder above the data folder in which others may give that another name, and put their own in its place. It is no
+// error: folders in containers are often somebody else's, or for everybody, and nobody else is there.
+func (p *Plan) warnAbove() {
+	if p.Ephemeral { // a new folder among the temporary ones, as other programs have it
+		return
+	}
+	above := replaceable(p.DataDir)
+	if above == "" {
+		return
+	}
+	p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("others may put another folder in the place of the data folder, as they may change a folder "+
+		"above it; if that is not as you want it, have nobody else change that one, or name a data folder elsewhere with --data-dir",
+		zap.String("folder", p.DataDir), zap.String("above", above))
+}
+
+// replaceable is the topmost of the folders above a path in which others may replace what leads to it; empty if there is none.
+func replaceable(path string) string {
+	paths := []string{path}
+	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+		paths = append(paths, real)
+	}
+	for _, path := range paths {
+		found := ""
+		for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+			if info, err := os.Stat(dir); err == nil && !isSafeAbove(info) {
+				found = dir
+			}
+			if dir == filepath.Dir(dir) {
+				break
+			}
+		}
+		if found != "" {
+			return found
+		}
+	}
+	return ""
+}

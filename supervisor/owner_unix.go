@@ -1,0 +1,43 @@
+//go:build unix
+
+package supervisor
+
+import (
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+)
+
+// ownerOf is the owner of a file.
+func ownerOf(info fs.FileInfo) (uid int, known bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(stat.Uid), true
+}
+
+// isSafeAbove reports whether nobody else replaces a folder of this user's in a folder above it. A group that is its owner's alone,
+// with the same number, as most Linux systems make one for each user, is nobody else, and neither is root's.
+func isSafeAbove(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return true
+	}
+	uid := int(stat.Uid)
+	if !isTrusted(info) && strconv.Itoa(uid) != os.Getenv("SUDO_UID") && !isUnmapped(uid) {
+		return false // sudo leaves the user who called it, who may become root anyway
+	}
+	mode := info.Mode()
+	return mode&os.ModeSticky != 0 || mode.Perm()&0o002 == 0 && (mode.Perm()&0o020 == 0 || stat.Gid == stat.Uid || stat.Gid == 0)
+}
+
+// bindPrivately has a unix socket made for its owner alone from the beginning, where the system can: a client that gets through before
+// its mode is changed stays.
+func bindPrivately(network, _ string, c syscall.RawConn) error {
+	if network != "unix" {
+		return nil
+	}
+	return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) }) // on others than Linux it is changed afterwards
+}
