@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,6 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
-	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -42,8 +42,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Aliases:     []string{upstream},
 		Long: "The Kubernetes API server: validates and stores the objects of the cluster, and serves them to everybody else. " +
 			"In `km run` it listens on loopback, and its keys are made when it starts for the first time.",
-		AddFlags:      func(s *supervisor.Server) { component.AddFlags(s, options.NewServerRunOptions().Flags()) },
-		ProcessFlags:  process.Flags,
+		AddFlags:      addFlags,
+		ProcessFlags:  component.ProcessFlags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
 		FlagValues:    component.FlagValues(values),
@@ -57,7 +57,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		},
 		Needs:    []supervisor.Need{{Server: "etcd", Unless: []string{"etcd-servers"}}},
 		Defaults: defaults,
-		State:    append(cluster.State(), cluster.Written("authentication.json")...),
+		State:    slices.Concat(cluster.State(), cluster.Written("authentication.json"), hardenedState()),
 		Check:    check,
 		Listen:   c.Listen,
 		Prepare:  a.prepare,
@@ -69,6 +69,11 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		GracePeriod: 20 * time.Second,
 		Main:        component.Main(upstream, app.NewAPIServerCommand),
 	}
+}
+
+func addFlags(s *supervisor.Server) {
+	component.AddFlags(s, options.NewServerRunOptions().Flags())
+	component.AddHardened(s)
 }
 
 // values are those of flags whose usage has no list of them.
@@ -145,6 +150,9 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		pairs = append(pairs, "anonymous-auth", "false")
 	}
 	if err := component.Defaults(s, pairs...); err != nil {
+		return err
+	}
+	if err := harden(p, s); err != nil {
 		return err
 	}
 	// The address that the certificate and other servers need is the one to listen on, if the user names one.
@@ -233,6 +241,9 @@ func throwAwayIssuer() (serviceaccount.TokenGenerator, error) {
 
 func (a *apiserver) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	if err := a.cluster.EnsureKeys(p, s); err != nil {
+		return err
+	}
+	if err := prepareHardened(p, s); err != nil {
 		return err
 	}
 	if anonymousGiven(s) {

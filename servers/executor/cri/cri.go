@@ -99,6 +99,11 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 		MaxOpenFiles: maxOpenFiles(),
 		OOMScoreAdj:  ptr.To(component.OOMScoreAdj()),
 	}
+	if component.Hardened(p.Server(cluster.Executor)) {
+		// The other handlers for debugging are what kubectl's logs and exec need.
+		c.EnableProfilingHandler = ptr.To(false)
+		c.TLSMinVersion, c.TLSCipherSuites = "VersionTLS12", component.CipherSuites
+	}
 	if p.FreePorts {
 		c.HealthzPort = ptr.To[int32](0)
 	}
