@@ -262,7 +262,7 @@ func waitUsable(ctx context.Context, s *supervisor.Server, loopback *rest.Config
 	if err != nil {
 		return err
 	}
-	late := time.Now().Add(startTime)
+	late, look := time.Now().Add(startTime), time.Now().Add(unreadableLook)
 	return wait.PollUntilContextCancel(ctx, readyPoll, true, func(ctx context.Context) (bool, error) {
 		text, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Raw()
 		if err == nil {
@@ -271,6 +271,10 @@ func waitUsable(ctx context.Context, s *supervisor.Server, loopback *rest.Config
 		if err != nil && time.Now().After(late) {
 			late = late.Add(time.Minute)
 			s.Logger().Warn("still not ready", zap.Error(err), zap.Strings("checks that fail", failing(string(text))))
+		}
+		if err != nil && time.Now().After(look) {
+			look = look.Add(unreadableLook)
+			s.Hindered(unreadable(ctx, client, s))
 		}
 		return err == nil, nil
 	})

@@ -1,6 +1,14 @@
 package apiserver
 
 import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
 	"github.com/seed-200a7251/km/servers/apiserver/encryption"
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
@@ -63,6 +71,25 @@ func prepareHardened(p *supervisor.Plan, s *supervisor.Server) error {
 		return nil
 	}
 	return cluster.Write(p.Path(auditPolicy), []byte(policy))
+}
+
+// unreadableLook is how often it is looked whether Secrets keep the server from becoming ready. Most starts are over before.
+const unreadableLook = 3 * time.Second
+
+// unreadable says which Secrets cannot be decrypted, and what to do, if that is so: the server is never ready then.
+func unreadable(ctx context.Context, client kubernetes.Interface, s *supervisor.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, unreadableLook)
+	defer cancel()
+	_, err := client.CoreV1().Secrets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if !apierrors.IsStoreReadError(err) {
+		return nil
+	}
+	keys := s.Value("encryption-provider-config")
+	if keys == "" {
+		keys = "any file: there is no " + encryption.File
+	}
+	return fmt.Errorf("Secrets in the store are encrypted with a key that is not in %s (%w); stop km, bring back pki/%s of the data folder in which they were encrypted, and start it again; "+
+		"if that is lost, so are the Secrets, and `%s` begins anew", keys, err, encryption.File, s.Command("reset"))
 }
 
 // policy says what is noted of a request: who asked for what, and how it ended, never what is in an object. What comes all the time, and tells

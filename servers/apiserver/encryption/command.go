@@ -22,7 +22,7 @@ func Command() *supervisor.Command {
 			"forget the keys of before. Nothing stops meanwhile. Secrets from before the cluster was hardened, which are not encrypted, are " +
 			"encrypted by it, too.\n\n" +
 			"If it is interrupted, or a Secret cannot be written, the keys of before stay, and nothing is lost: call it again.\n\n" +
-			"The keys are in pki/" + file + " in the data folder. A snapshot has the Secrets as they are stored, and not the keys: for a snapshot from " +
+			"The keys are in pki/" + File + " in the data folder. A snapshot has the Secrets as they are stored, and not the keys: for a snapshot from " +
 			"before, keep a copy of that file.",
 		Complete: func(_ *supervisor.HyperKube, args []string) []string {
 			if len(args) == 0 {

@@ -19,14 +19,14 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// file is the EncryptionConfiguration in pki/, with the keys in it.
-const file = "encryption.yaml"
+// File is the EncryptionConfiguration in pki/, with the keys in it.
+const File = "encryption.yaml"
 
 // Path is where it is.
-func Path(p *supervisor.Plan) string { return cluster.PKIPath(p, file) }
+func Path(p *supervisor.Plan) string { return cluster.PKIPath(p, File) }
 
 // State are the paths in the data folder of what this package writes, for supervisor.Server.State.
-func State() []string { return append(cluster.Written("pki/"+file), "pki/"+file+".lock") }
+func State() []string { return append(cluster.Written("pki/"+File), "pki/"+File+".lock") }
 
 // Exists reports whether Secrets have been encrypted in this data folder, and may be still.
 func Exists(p *supervisor.Plan) bool {
