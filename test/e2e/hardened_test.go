@@ -113,7 +113,7 @@ func TestHardened(t *testing.T) {
 	}
 
 	p.stop(syscall.SIGTERM)
-	h.run(t, "--hardened")
+	p = h.run(t, "--hardened")
 	readSecrets(t, h.client(t), "first", "clear")
 	h.must(t, "encryption", "rotate")
 	for name, value := range h.stored(t) {
@@ -122,6 +122,18 @@ func TestHardened(t *testing.T) {
 		}
 	}
 	readSecrets(t, h.client(t), "first", "clear")
+
+	p.stop(syscall.SIGTERM)
+	if err := os.Remove(filepath.Join(h.dataDir("km"), "pki", "encryption.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	p = h.start(t, binary, "run", "--free-ports")
+	if err := p.stderr.wait("bring back pki/encryption.yaml", p.done); err != nil {
+		t.Errorf("a run whose keys are missing does not say so: %v", err)
+	}
+	if told := h.server(t, "apiserver").Error; !strings.Contains(told, "bring back pki/encryption.yaml") {
+		t.Errorf("km status says of a run whose keys are missing: %q", told)
+	}
 }
 
 // auditTold looks for the request that has made a Secret, and for what is in that.
@@ -185,19 +197,32 @@ func (h home) portsClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	nobody, err := rest.HTTPClientFor(rest.AnonymousClientConfig(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func(client *http.Client, url string) int {
+		answer, err := client.Get(url)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+		return answer.StatusCode
+	}
 	for _, server := range []string{"apiserver", "controller-manager", "scheduler"} {
 		address := h.server(t, server).Address
 		for path, want := range map[string]int{"/healthz": http.StatusOK, "/debug/pprof/": http.StatusNotFound, "/debug/pprof/heap": http.StatusNotFound, "/debug/flags/v": http.StatusNotFound} {
-			answer, err := client.Get(address + path)
-			if err != nil {
-				t.Error(err)
-				continue
+			if got := status(client, address+path); got != want {
+				t.Errorf("%s answers %s with %d, want %d", server, path, got, want)
 			}
-			_, _ = io.Copy(io.Discard, answer.Body)
-			answer.Body.Close()
-			if answer.StatusCode != want {
-				t.Errorf("%s answers %s with %d, want %d", server, path, answer.StatusCode, want)
-			}
+		}
+		if got := status(nobody, address+"/healthz"); got != http.StatusOK {
+			t.Errorf("%s answers /healthz without credentials with %d", server, got)
+		}
+		if got := status(nobody, address+"/metrics"); got != http.StatusUnauthorized && got != http.StatusForbidden {
+			t.Errorf("%s answers /metrics without credentials with %d", server, got)
 		}
 		u, err := url.Parse(address)
 		if err != nil {
