@@ -7,7 +7,9 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/pager"
 
 	"github.com/seed-200a7251/km/servers/apiserver/encryption"
 	"github.com/seed-200a7251/km/servers/cluster"
@@ -80,16 +82,20 @@ const unreadableLook = 3 * time.Second
 func unreadable(ctx context.Context, client kubernetes.Interface, s *supervisor.Server) error {
 	ctx, cancel := context.WithTimeout(ctx, unreadableLook)
 	defer cancel()
-	_, err := client.CoreV1().Secrets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	// A list with a limit comes from etcd. Without one it comes from the cache, which is what cannot be filled.
+	list := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return client.CoreV1().Secrets(metav1.NamespaceAll).List(ctx, o)
+	})
+	err := list.EachListItem(ctx, metav1.ListOptions{}, func(runtime.Object) error { return nil })
 	if !apierrors.IsStoreReadError(err) {
 		return nil
 	}
-	keys := s.Value("encryption-provider-config")
-	if keys == "" {
-		keys = "any file: there is no " + encryption.File
+	missing := "not in " + s.Value("encryption-provider-config")
+	if s.Value("encryption-provider-config") == "" {
+		missing = "missing"
 	}
-	return fmt.Errorf("Secrets in the store are encrypted with a key that is not in %s (%w); stop km, bring back pki/%s of the data folder in which they were encrypted, and start it again; "+
-		"if that is lost, so are the Secrets, and `%s` begins anew", keys, err, encryption.File, s.Command("reset"))
+	return fmt.Errorf("Secrets in the store are encrypted with a key that is %s: stop km, bring back pki/%s of the data folder in which they were encrypted, and start it again; "+
+		"without that file they are lost (%w)", missing, encryption.File, err)
 }
 
 // policy says what is noted of a request: who asked for what, and how it ended, never what is in an object. What comes all the time, and tells

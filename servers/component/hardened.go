@@ -20,7 +20,8 @@ var ProcessFlags = append(slices.Clone(process.Flags), HardenedFlag)
 // AddHardened gives a server the flag, which its Defaults are to look at with Hardened.
 func AddHardened(s *supervisor.Server) {
 	fs := pflag.NewFlagSet(HardenedFlag, pflag.ContinueOnError)
-	fs.Bool(HardenedFlag, false, "encrypt Secrets in the store, audit, and close what the CIS benchmark wants closed")
+	fs.Bool(HardenedFlag, false, "encrypt Secrets, audit, as the CIS benchmark asks")
+	fs.Lookup(HardenedFlag).Annotations = map[string][]string{supervisor.AnnotationProminent: {"true"}}
 	s.AddFlagGroup("km", fs)
 }
 
