@@ -26,7 +26,8 @@ const (
 	manual = "manual" // for whoever runs the cluster to judge
 )
 
-// control is one control of the CIS Kubernetes benchmark, in km's words. look returns how it stands in a run, and what shows it.
+// control is one control of the CIS Kubernetes benchmark, in km's words. look returns how it stands in a run, and what
+// shows it.
 type control struct {
 	id, title string
 	look      func(r *planned) (state, shown string)
@@ -34,13 +35,17 @@ type control struct {
 	why string
 }
 
+// kc is the kubelet's configuration.
+type kc = kubeletconfig.KubeletConfiguration
+
 // planned is what a run would go by.
 type planned struct {
 	plan    *supervisor.Plan
-	kubelet *kubeletconfig.KubeletConfiguration
+	kubelet *kc
 }
 
-// planOf returns what `km run` with these arguments would go by, on this machine as a real node: simulated ones have no kubelet.
+// planOf returns what `km run` with these arguments would go by, on this machine as a real node: simulated ones have no
+// kubelet.
 func planOf(t *testing.T, args ...string) *planned {
 	t.Helper()
 	km, r := newKM(), &planned{}
@@ -86,7 +91,7 @@ func ofFlag(server, flag string, ok func(value string) bool) func(*planned) (str
 }
 
 // ofKubelet passes if a value of the kubelet's configuration is as it is to be.
-func ofKubelet(name string, value func(*kubeletconfig.KubeletConfiguration) any, ok func(value string) bool) func(*planned) (string, string) {
+func ofKubelet(name string, value func(*kc) any, ok func(value string) bool) func(*planned) (string, string) {
 	return func(r *planned) (string, string) {
 		text := fmt.Sprint(value(r.kubelet))
 		return verdict(ok(text)), name + " " + r.shown(text)
@@ -222,12 +227,14 @@ var controls = []control{
 	{"1.2.2", "no file of tokens", ofFlag("apiserver", "token-auth-file", isNot), ""},
 	{"1.2.3", "admission: DenyServiceExternalIPs", ofFlag("apiserver", "enable-admission-plugins", has("DenyServiceExternalIPs")),
 		"Services with external IPs may be what is developed. `--apiserver.enable-admission-plugins=NodeRestriction,DenyServiceExternalIPs` refuses them."},
-	{"1.2.4", "client certificate for kubelets", both(ofFlag("apiserver", "kubelet-client-certificate", is), ofFlag("apiserver", "kubelet-client-key", is)), ""},
+	{"1.2.4", "client certificate for kubelets",
+		both(ofFlag("apiserver", "kubelet-client-certificate", is), ofFlag("apiserver", "kubelet-client-key", is)), ""},
 	{"1.2.5", "kubelets' certificates are verified", ofFlag("apiserver", "kubelet-certificate-authority", is), ""},
 	{"1.2.6", "authorization: not AlwaysAllow", ofFlag("apiserver", "authorization-mode", lacks("AlwaysAllow")), ""},
 	{"1.2.7", "authorization: Node", ofFlag("apiserver", "authorization-mode", has("Node")), ""},
 	{"1.2.8", "authorization: RBAC", ofFlag("apiserver", "authorization-mode", has("RBAC")), ""},
-	{"1.2.9", "admission: EventRateLimit", ofFlag("apiserver", "enable-admission-plugins", has("EventRateLimit")), "Its limits depend on what the cluster is for."},
+	{"1.2.9", "admission: EventRateLimit",
+		ofFlag("apiserver", "enable-admission-plugins", has("EventRateLimit")), "Its limits depend on what the cluster is for."},
 	{"1.2.10", "admission: not AlwaysAdmit", ofFlag("apiserver", "enable-admission-plugins", lacks("AlwaysAdmit")), ""},
 	{"1.2.11", "admission: AlwaysPullImages", ofFlag("apiserver", "enable-admission-plugins", has("AlwaysPullImages")),
 		"Images that were built on the machine, and are in no registry, could not be used."},
@@ -243,7 +250,8 @@ var controls = []control{
 	{"1.2.21", "tokens of deleted accounts are refused", ofFlag("apiserver", "service-account-lookup", isOn), ""},
 	{"1.2.22", "key for tokens of service accounts", ofFlag("apiserver", "service-account-key-file", is), ""},
 	{"1.2.23", "client certificate for etcd", unlessSocket("apiserver", "etcd-certfile", is), ""},
-	{"1.2.24", "API server: certificate and key", both(ofFlag("apiserver", "tls-cert-file", is), ofFlag("apiserver", "tls-private-key-file", is)), ""},
+	{"1.2.24", "API server: certificate and key",
+		both(ofFlag("apiserver", "tls-cert-file", is), ofFlag("apiserver", "tls-private-key-file", is)), ""},
 	{"1.2.25", "API server: authority of clients", ofFlag("apiserver", "client-ca-file", is), ""},
 	{"1.2.26", "etcd's certificate is verified", unlessSocket("apiserver", "etcd-cafile", is), ""},
 	{"1.2.27", "encryption at rest", ofFlag("apiserver", "encryption-provider-config", is), ""},
@@ -274,7 +282,8 @@ var controls = []control{
 	{"2.6", "etcd: no self-signed certificate of peers", ofFlag("etcd", "peer-auto-tls", isOff), ""},
 	{"2.7", "etcd: an authority of its own", unlessSocket("etcd", "trusted-ca-file", is), ""},
 
-	{"3.1.1", "no client certificates for users", fixed(manual, "the admin has one; `--apiserver.authentication-config` brings in others' tokens"), ""},
+	{"3.1.1", "no client certificates for users",
+		fixed(manual, "the admin has one; `--apiserver.authentication-config` brings in others' tokens"), ""},
 	{"3.1.2", "no tokens of service accounts for users", fixed(manual, "km gives none"), ""},
 	{"3.1.3", "no bootstrap tokens for users", fixed(manual, "km gives none to users"), ""},
 	{"3.2.1", "audit policy", ofFlag("apiserver", "audit-policy-file", is), ""},
@@ -297,30 +306,33 @@ var controls = []control{
 	{"4.1.10", "kubelet's configuration file: owner", fixed(none, "there is none, but for one that `--executor.config` names"), ""},
 
 	{"4.2.1", "kubelet: no anonymous requests",
-		ofKubelet("authentication.anonymous.enabled", func(c *kubeletconfig.KubeletConfiguration) any { return c.Authentication.Anonymous.Enabled }, isOff), ""},
+		ofKubelet("authentication.anonymous.enabled", func(c *kc) any { return c.Authentication.Anonymous.Enabled }, isOff), ""},
 	{"4.2.2", "kubelet: authorization not AlwaysAllow",
-		ofKubelet("authorization.mode", func(c *kubeletconfig.KubeletConfiguration) any { return c.Authorization.Mode }, lacks("AlwaysAllow")), ""},
+		ofKubelet("authorization.mode", func(c *kc) any { return c.Authorization.Mode }, lacks("AlwaysAllow")), ""},
 	{"4.2.3", "kubelet: authority of clients",
-		ofKubelet("authentication.x509.clientCAFile", func(c *kubeletconfig.KubeletConfiguration) any { return c.Authentication.X509.ClientCAFile }, is), ""},
-	{"4.2.4", "kubelet: no read-only port", ofKubelet("readOnlyPort", func(c *kubeletconfig.KubeletConfiguration) any { return c.ReadOnlyPort }, equals("0")), ""},
+		ofKubelet("authentication.x509.clientCAFile", func(c *kc) any { return c.Authentication.X509.ClientCAFile }, is), ""},
+	{"4.2.4", "kubelet: no read-only port", ofKubelet("readOnlyPort", func(c *kc) any { return c.ReadOnlyPort }, equals("0")), ""},
 	{"4.2.5", "kubelet: streams end when idle",
-		ofKubelet("streamingConnectionIdleTimeout", func(c *kubeletconfig.KubeletConfiguration) any { return c.StreamingConnectionIdleTimeout.Duration }, lacks("0s")), ""},
-	{"4.2.6", "kubelet: its rules of iptables", ofKubelet("makeIPTablesUtilChains", func(c *kubeletconfig.KubeletConfiguration) any { return c.MakeIPTablesUtilChains }, isOn),
+		ofKubelet("streamingConnectionIdleTimeout", func(c *kc) any { return c.StreamingConnectionIdleTimeout.Duration }, lacks("0s")), ""},
+	{"4.2.6", "kubelet: its rules of iptables",
+		ofKubelet("makeIPTablesUtilChains", func(c *kc) any { return c.MakeIPTablesUtilChains }, isOn),
 		"The proxy uses nftables, and nothing asks for them; a machine may have no iptables."},
 	{"4.2.7", "kubelet: no other host name", ofFlag("executor", "hostname-override", isNot), ""},
-	{"4.2.8", "kubelet: events are not dropped", ofKubelet("eventRecordQPS", func(c *kubeletconfig.KubeletConfiguration) any { return c.EventRecordQPS }, is), ""},
-	{"4.2.9", "kubelet: certificate and key", ofKubelet("tlsCertFile", func(c *kubeletconfig.KubeletConfiguration) any { return c.TLSCertFile }, is), ""},
-	{"4.2.10", "kubelet: its certificate is renewed", ofKubelet("rotateCertificates", func(c *kubeletconfig.KubeletConfiguration) any { return c.RotateCertificates }, isOn),
+	{"4.2.8", "kubelet: events are not dropped", ofKubelet("eventRecordQPS", func(c *kc) any { return c.EventRecordQPS }, is), ""},
+	{"4.2.9", "kubelet: certificate and key", ofKubelet("tlsCertFile", func(c *kc) any { return c.TLSCertFile }, is), ""},
+	{"4.2.10", "kubelet: its certificate is renewed",
+		ofKubelet("rotateCertificates", func(c *kc) any { return c.RotateCertificates }, isOn),
 		"km makes the certificate anew at a start, before it expires, and needs no requests for that."},
 	{"4.2.11", "kubelet: RotateKubeletServerCertificate is on", rotatesServing("executor"), ""},
 	{"4.2.12", "kubelet: strong ciphers",
-		ciphers(ofKubelet("tlsCipherSuites", func(c *kubeletconfig.KubeletConfiguration) any { return c.TLSCipherSuites }, strong)), ""},
+		ciphers(ofKubelet("tlsCipherSuites", func(c *kc) any { return c.TLSCipherSuites }, strong)), ""},
 	{"4.2.13", "kubelet: limit of processes in a pod",
-		ofKubelet("podPidsLimit", func(c *kubeletconfig.KubeletConfiguration) any { return c.PodPidsLimit }, func(value string) bool { return value != "-1" }),
+		ofKubelet("podPidsLimit", func(c *kc) any { return c.PodPidsLimit }, func(value string) bool { return value != "-1" }),
 		"How many a pod needs depends on what runs. `--executor.pod-max-pids=4096` sets a limit."},
-	{"4.2.14", "kubelet: seccomp by default", ofKubelet("seccompDefault", func(c *kubeletconfig.KubeletConfiguration) any { return c.SeccompDefault }, isOn),
+	{"4.2.14", "kubelet: seccomp by default", ofKubelet("seccompDefault", func(c *kc) any { return c.SeccompDefault }, isOn),
 		"What runs may need more system calls. `--executor.seccomp-default` turns it on."},
-	{"4.3.1", "proxy: metrics on loopback", ofFlag("proxy", "metrics-bind-address", func(value string) bool { return strings.HasPrefix(value, "127.0.0.1") }), ""},
+	{"4.3.1", "proxy: metrics on loopback",
+		ofFlag("proxy", "metrics-bind-address", func(value string) bool { return strings.HasPrefix(value, "127.0.0.1") }), ""},
 }
 
 const hardeningHead = "# Hardening\n\n" +
@@ -362,7 +374,8 @@ func hardening(plain, hardened *planned) string {
 		n := count[run]
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d |\n", run, n[pass], n[fail], n[none], n[manual])
 	}
-	b.WriteString("\n## What fails when hardened, and why\n\n" + failures.String() + "\n## All\n\n| | control | plain | hardened | shown by |\n|---|---|---|---|---|\n" + table.String())
+	b.WriteString("\n## What fails when hardened, and why\n\n" + failures.String() + "\n## All\n\n" +
+		"| | control | plain | hardened | shown by |\n|---|---|---|---|---|\n" + table.String())
 	return b.String()
 }
 
@@ -410,8 +423,9 @@ func TestHardenedYields(t *testing.T) {
 			}
 		}
 	}
-	if got := planOf(t, "--hardened", "--apiserver.encryption-provider-config=/own.yaml"); got.value("apiserver", "encryption-provider-config") != "/own.yaml" ||
-		got.value("apiserver", "encryption-provider-config-automatic-reload") != "false" {
-		t.Errorf("with a file of the user's, it is %s", got.value("apiserver", "encryption-provider-config"))
+	own := planOf(t, "--hardened", "--apiserver.encryption-provider-config=/own.yaml")
+	keys, reload := own.value("apiserver", "encryption-provider-config"), own.value("apiserver", "encryption-provider-config-automatic-reload")
+	if keys != "/own.yaml" || reload != "false" {
+		t.Errorf("with a file of the user's, it is %s, and %s", keys, reload)
 	}
 }

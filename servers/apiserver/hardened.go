@@ -50,8 +50,8 @@ func harden(p *supervisor.Plan, s *supervisor.Server) error {
 	)
 }
 
-// encrypt names the file with the keys for Secrets, if there are any, or will be: Secrets that a hardened run has encrypted can be read in one
-// that is not, too.
+// encrypt names the file with the keys for Secrets, if there are any, or will be: Secrets that a hardened run has
+// encrypted can be read in one that is not, too.
 func encrypt(p *supervisor.Plan, s *supervisor.Server) error {
 	if s.Given("encryption-provider-config") || !component.Hardened(s) && !encryption.Exists(p) {
 		return nil
@@ -75,7 +75,8 @@ func prepareHardened(p *supervisor.Plan, s *supervisor.Server) error {
 	return cluster.Write(p.Path(auditPolicy), []byte(policy))
 }
 
-// unreadableLook is how often it is looked whether Secrets keep the server from becoming ready. Most starts are over before.
+// unreadableLook is how often it is looked whether Secrets keep the server from becoming ready. Most starts are over
+// before.
 const unreadableLook = 3 * time.Second
 
 // unreadable says which Secrets cannot be decrypted, and what to do, if that is so: the server is never ready then.
@@ -98,8 +99,9 @@ func unreadable(ctx context.Context, client kubernetes.Interface, s *supervisor.
 		"without that file they are lost (%w)", missing, encryption.File, err)
 }
 
-// policy says what is noted of a request: who asked for what, and how it ended, never what is in an object. What comes all the time, and tells
-// nothing, is left out: health, leases, events, and what the servers read to follow the cluster, other than Secrets and the like.
+// policy says what is noted of a request: who asked for what, and how it ended, never what is in an object. What comes
+// all the time, and tells nothing, is left out: health, leases, events, and what the servers read to follow the
+// cluster, other than Secrets and the like.
 const policy = `{
   "apiVersion": "audit.k8s.io/v1",
   "kind": "Policy",

@@ -10,8 +10,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// HardenedFlag asks for what a cluster needs that others may reach, and that one on a developer's machine does without. Each server that
-// has it gives its own flags other defaults then.
+// HardenedFlag asks for what a cluster needs that others may reach, and that one on a developer's machine does without.
+// Each server that has it gives its own flags other defaults then.
 const HardenedFlag = "hardened"
 
 // ProcessFlags are the flags of which one value is for all servers of a run, for supervisor.Server.ProcessFlags.
@@ -28,15 +28,16 @@ func AddHardened(s *supervisor.Server) {
 // Hardened reports whether the run is to be hardened.
 func Hardened(s *supervisor.Server) bool { return s.Value(HardenedFlag) == "true" }
 
-// CipherSuites are those of TLS 1.2 that the CIS Kubernetes benchmark has both for the control plane and for nodes. Those of TLS 1.3
-// cannot be chosen in Go, and are all on its list.
+// CipherSuites are those of TLS 1.2 that the CIS Kubernetes benchmark has both for the control plane and for nodes.
+// Those of TLS 1.3 cannot be chosen in Go, and are all on its list.
 var CipherSuites = []string{
 	"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
 	"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
 	"TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
 }
 
-// HardenServing gives the flags of a server that serves as Kubernetes' components do the defaults of a hardened run, if it is one.
+// HardenServing gives the flags of a server that serves as Kubernetes' components do the defaults of a hardened run, if
+// it is one.
 func HardenServing(s *supervisor.Server) error {
 	if !Hardened(s) {
 		return nil

@@ -89,7 +89,8 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// All Secrets are written, but for those that something refuses, which are named; one that somebody else changes is read again.
+// All Secrets are written, but for those that something refuses, which are named; one that somebody else changes is
+// read again.
 func TestRewrite(t *testing.T) {
 	secret := func(name string) *corev1.Secret {
 		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: "1"}}

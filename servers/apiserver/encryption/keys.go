@@ -34,16 +34,17 @@ func Exists(p *supervisor.Plan) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// config is an EncryptionConfiguration of km's: Secrets alone are encrypted, by secretbox. Of those that the CIS benchmark accepts, that
-// is the one to have: aescbc does not notice data that somebody has changed, and kms needs a server of its own.
+// config is an EncryptionConfiguration of km's: Secrets alone are encrypted, by secretbox. Of those that the CIS
+// benchmark accepts, that is the one to have: aescbc does not notice data that somebody has changed, and kms needs a
+// server of its own.
 type config struct {
 	keys []apiserverv1.Key // what has been written with any of them can be read; the first one writes
 	// encrypts says that Secrets are written with the first key. Otherwise they are written as they are.
 	encrypts bool
 }
 
-// Ensure has the file say what the apiserver needs in a run that encrypts Secrets, or in one that only reads those that others have
-// encrypted. The first key is made here.
+// Ensure has the file say what the apiserver needs in a run that encrypts Secrets, or in one that only reads those that
+// others have encrypted. The first key is made here.
 func Ensure(p *supervisor.Plan, encrypts bool) error {
 	c, err := load(Path(p))
 	switch {
@@ -67,7 +68,8 @@ func newKey() apiserverv1.Key {
 	return apiserverv1.Key{Name: "km-" + strings.ToLower(rand.Text()[:10]), Secret: base64.StdEncoding.EncodeToString(secret[:])}
 }
 
-// upstream is the configuration as the apiserver reads it. What is not encrypted can always be read: it may be from before.
+// upstream is the configuration as the apiserver reads it. What is not encrypted can always be read: it may be from
+// before.
 func (c *config) upstream() *apiserverv1.EncryptionConfiguration {
 	providers := []apiserverv1.ProviderConfiguration{
 		{Secretbox: &apiserverv1.SecretboxConfiguration{Keys: c.keys}},

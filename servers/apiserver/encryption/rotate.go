@@ -17,12 +17,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
+	apiserverv1 "k8s.io/apiserver/pkg/apis/apiserver/v1"
 	"k8s.io/apiserver/pkg/server/options/encryptionconfig"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/pager"
-
-	apiserverv1 "k8s.io/apiserver/pkg/apis/apiserver/v1"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/supervisor"
@@ -39,8 +38,8 @@ const (
 	abreast = 8
 )
 
-// rotation gives the apiserver's Secrets a new key. At each moment the file has all keys with which something is written: it may be broken
-// off, and done again from the beginning.
+// rotation gives the apiserver's Secrets a new key. At each moment the file has all keys with which something is
+// written: it may be broken off, and done again from the beginning.
 type rotation struct {
 	path    string
 	command func(words ...string) string // what to type
@@ -160,8 +159,8 @@ func shows(metrics, hash string) bool {
 	return false
 }
 
-// rewrite has the apiserver write each Secret, unchanged: it does so if that is not encrypted with the key that it uses, and only then. It
-// returns how many there are.
+// rewrite has the apiserver write each Secret, unchanged: it does so if that is not encrypted with the key that it
+// uses, and only then. It returns how many there are.
 func (r *rotation) rewrite(ctx context.Context, client kubernetes.Interface) (count int, err error) {
 	var mu sync.Mutex
 	var refused []error
