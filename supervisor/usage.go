@@ -9,6 +9,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// AnnotationProminent is the key of a flag's annotation (pflag.FlagSet.SetAnnotation), with any value: if the flag is one of
+// Server.ProcessFlags, it stands in the help of `run` with what it is for, as those of Server.JoinsWith do, and not only with its name.
+const AnnotationProminent = "supervisor.prominent"
+
 // flagGroup is a heading in a server's help, and the flags below it.
 type flagGroup struct {
 	heading string
@@ -155,14 +159,13 @@ func (hk *HyperKube) runUsage() {
 	fmt.Fprintf(out, "\nServers\n%s", wrap(fmt.Sprintf("%s. None named means %s.",
 		strings.Join(hk.runnable(), ", "), strings.Join(hk.defaultNames(), ",")), "  ", columns))
 	own, process := frameworkFlags(hk.Name), hk.processFlagNames()
-	for _, s := range hk.servers {
-		for _, name := range s.JoinsWith { // such a flag is what one would want to find here
-			if i := slices.Index(process, name); i >= 0 {
-				own.AddFlag(s.Flags().Lookup(name))
-				process = slices.Delete(process, i, i+1)
-			}
+	process = slices.DeleteFunc(process, func(name string) bool {
+		f := hk.prominent(name)
+		if f != nil {
+			own.AddFlag(f)
 		}
-	}
+		return f != nil
+	})
 	fmt.Fprintf(out, "\nFlags\n%s", marks{}.usages(own, columns))
 	fmt.Fprintf(out, "\nFlags of each server\n")
 	table(out, "      ", [][2]string{
@@ -179,6 +182,17 @@ func (hk *HyperKube) runUsage() {
 	fmt.Fprintf(out, "\n%s", wrap(fmt.Sprintf("A value is from the command line, else %sSERVER_FLAG, a file, or %s itself.",
 		hk.variablePrefix(), hk.Name), "", columns))
 	fmt.Fprint(out, wrap(fmt.Sprintf("More: %[1]s help SERVER, %[1]s help flag WORD, %[1]s config schema, %[1]s completion SHELL", program), "", columns))
+}
+
+// prominent is a flag of the whole process that one would want to find in the help of `run`, with what it is for, or nil.
+func (hk *HyperKube) prominent(name string) *pflag.Flag {
+	for _, s := range hk.servers {
+		f := s.Flags().Lookup(name)
+		if f != nil && (slices.Contains(s.JoinsWith, name) || len(f.Annotations[AnnotationProminent]) > 0) {
+			return f
+		}
+	}
+	return nil
 }
 
 // examples are calls of `run` with names of this binary's servers, and what they do.

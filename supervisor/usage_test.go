@@ -321,3 +321,26 @@ func TestFlagTable(t *testing.T) {
 		})
 	}
 }
+
+// A flag of the whole process that is marked stands in the help of `run` with what it is for.
+func TestProminentFlag(t *testing.T) {
+	s := &Server{SimpleUsage: "db", Run: idle, ProcessFlags: []string{"plain", "special"}}
+	s.Flags().Bool("plain", false, "as it comes")
+	s.Flags().Bool("special", false, "made for you")
+	if err := s.Flags().SetAnnotation("special", AnnotationProminent, []string{"true"}); err != nil {
+		t.Fatal(err)
+	}
+	hk := &HyperKube{Name: "shop"}
+	hk.AddServer(s)
+	out, err := call(hk, "shop", "run", "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, process, _ := strings.Cut(out, "Flags of the whole process")
+	if !strings.Contains(before, "made for you") || strings.Contains(process, "special") {
+		t.Errorf("the flag is not among those of `run`:\n%s", out)
+	}
+	if strings.Contains(before, "plain") || !strings.Contains(process, "--plain") {
+		t.Errorf("a flag that is not marked is among those of `run`:\n%s", out)
+	}
+}

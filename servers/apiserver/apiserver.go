@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,6 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
-	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -43,8 +43,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Aliases:     []string{upstream},
 		Long: "The Kubernetes API server: validates and stores the objects of the cluster, and serves them to everybody else. " +
 			"In `km run` it listens on loopback, and its keys are made when it starts for the first time.",
-		AddFlags:      func(s *supervisor.Server) { component.AddFlags(s, options.NewServerRunOptions().Flags()) },
-		ProcessFlags:  process.Flags,
+		AddFlags:      addFlags,
+		ProcessFlags:  component.ProcessFlags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
 		LevelWarning:  component.LevelWarning,
@@ -59,7 +59,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		},
 		Needs:    []supervisor.Need{{Server: "etcd", Unless: []string{"etcd-servers"}}},
 		Defaults: defaults,
-		State:    append(cluster.State(), cluster.Written("authentication.json")...),
+		State:    slices.Concat(cluster.State(), cluster.Written("authentication.json"), hardenedState()),
 		Check:    check,
 		Listen:   c.Listen,
 		Prepare:  a.prepare,
@@ -71,6 +71,11 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		GracePeriod: 20 * time.Second,
 		Main:        component.Main(upstream, app.NewAPIServerCommand),
 	}
+}
+
+func addFlags(s *supervisor.Server) {
+	component.AddFlags(s, options.NewServerRunOptions().Flags())
+	component.AddHardened(s)
 }
 
 // values are those of flags whose usage has no list of them.
@@ -150,6 +155,9 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		return err
 	}
 	if err := component.DefaultCipherSuites(s, "tls-cipher-suites", "tls-min-version"); err != nil {
+		return err
+	}
+	if err := harden(p, s); err != nil {
 		return err
 	}
 	// The address that the certificate and other servers need is the one to listen on, if the user names one.
@@ -241,6 +249,9 @@ func (a *apiserver) prepare(_ context.Context, p *supervisor.Plan, s *supervisor
 	if err := a.cluster.EnsureKeys(p, s); err != nil {
 		return err
 	}
+	if err := prepareHardened(p, s); err != nil {
+		return err
+	}
 	if anonymousGiven(s) {
 		return nil
 	}
@@ -257,7 +268,7 @@ func waitUsable(ctx context.Context, s *supervisor.Server, loopback *rest.Config
 	if err != nil {
 		return err
 	}
-	late := time.Now().Add(startTime)
+	late, look := time.Now().Add(startTime), time.Now().Add(unreadableLook)
 	return wait.PollUntilContextCancel(ctx, readyPoll, true, func(ctx context.Context) (bool, error) {
 		text, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Raw()
 		if err == nil {
@@ -266,6 +277,10 @@ func waitUsable(ctx context.Context, s *supervisor.Server, loopback *rest.Config
 		if err != nil && time.Now().After(late) {
 			late = late.Add(time.Minute)
 			s.Logger().Warn("still not ready", zap.Error(err), zap.Strings("checks that fail", failing(string(text))))
+		}
+		if err != nil && time.Now().After(look) {
+			look = look.Add(unreadableLook)
+			s.Hindered(unreadable(ctx, client, s))
 		}
 		return err == nil, nil
 	})

@@ -3,6 +3,7 @@ package controllermanager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -48,8 +49,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Aliases:     []string{upstream},
 		Long: "The controllers that bring the cluster to the state that its objects describe: deployments, service accounts, " +
 			"namespaces, garbage collection and many more.",
-		AddFlags:      func(s *supervisor.Server) { component.AddFlags(s, flagSets(newDefaultOptions())) },
-		ProcessFlags:  process.Flags,
+		AddFlags:      addFlags,
+		ProcessFlags:  component.ProcessFlags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
 		LevelWarning:  component.LevelWarning,
@@ -69,13 +70,18 @@ func New(c *cluster.Cluster) *supervisor.Server {
 	}
 }
 
+func addFlags(s *supervisor.Server) {
+	component.AddFlags(s, flagSets(newDefaultOptions()))
+	component.AddHardened(s)
+}
+
 type controllerManager struct {
 	cluster *cluster.Cluster
 	next    *config.CompletedConfig // made by build, for run
 }
 
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
-	if err := cluster.ClientDefaults(p, s); err != nil || !p.Selected("apiserver") {
+	if err := errors.Join(cluster.ClientDefaults(p, s), component.HardenServing(s)); err != nil || !p.Selected("apiserver") {
 		return err
 	}
 	pki := func(file string) string { return cluster.PKIPath(p, file) }

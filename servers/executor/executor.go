@@ -17,7 +17,6 @@ import (
 	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/executor/cri"
 	"github.com/seed-200a7251/km/servers/executor/simulated"
-	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -38,7 +37,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 			"that can be changed and added to. With --executor.runtime=cri this machine is the node: the kubelet runs the pods' " +
 			"containers with a container runtime such as containerd. Called by its name, it is the kubelet.",
 		AddFlags:      e.addFlags,
-		ProcessFlags:  process.Flags,
+		ProcessFlags:  component.ProcessFlags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
 		LevelWarning:  component.LevelWarning,
@@ -80,7 +79,7 @@ type executor struct {
 // Flags that say something about simulated nodes alone, and those of the kubelet's that say something about them, too.
 var (
 	simulatedFlags = []string{"nodes", "node-prefix", "node-capacity", "node-zones"}
-	sharedFlags    = []string{cluster.RuntimeFlag, "node-labels", "pod-cidr", "kubeconfig", "address", "port", "v", "vmodule", "feature-gates", "oom-score-adj"}
+	sharedFlags    = []string{cluster.RuntimeFlag, "node-labels", "pod-cidr", "kubeconfig", "address", "port", "v", "vmodule", "feature-gates", "oom-score-adj", component.HardenedFlag}
 )
 
 func (e *executor) addFlags(s *supervisor.Server) {
@@ -97,6 +96,7 @@ func (e *executor) addFlags(s *supervisor.Server) {
 		panic(err) // its own defaults are wrong
 	}
 	s.AddFlagGroup(upstream, cri.Flags(kubelet))
+	component.AddHardened(s)
 }
 
 // state is what a kubelet has in the data folder, and what containers write.

@@ -4,6 +4,7 @@ package km
 
 import (
 	"github.com/seed-200a7251/km/servers/apiserver"
+	"github.com/seed-200a7251/km/servers/apiserver/encryption"
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/controllermanager"
@@ -53,5 +54,6 @@ func New() *supervisor.HyperKube {
 	km.AddCommand(cluster.KubeconfigCommand())
 	km.AddCommand(etcd.SnapshotCommand())
 	km.AddCommand(etcd.RepairCommand())
+	km.AddCommand(encryption.Command())
 	return km
 }

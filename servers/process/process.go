@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/runtime"
+	encryptionconfig "k8s.io/apiserver/pkg/server/options/encryptionconfig/controller"
 	"k8s.io/apiserver/pkg/util/compatibility"
 	"k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/rest"
@@ -105,6 +107,9 @@ func setup(p *supervisor.Plan) {
 
 	// Without it the apiserver's etcd clients write to standard error by themselves.
 	placeEtcdClients(logs)
+
+	// Without it a new key for Secrets is taken up to a minute after it is there, and so is the end of an old one.
+	encryptionconfig.EncryptionConfigFileChangePollDuration = time.Second
 
 	// Without it each stop of the apiserver waits a second for idle connections.
 	hurryGoAway()

@@ -40,8 +40,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		SimpleUsage:   Name,
 		Aliases:       []string{upstream},
 		Long:          "The scheduler: finds a node for each pod.",
-		AddFlags:      func(s *supervisor.Server) { component.AddFlags(s, *options.NewOptions().Flags) },
-		ProcessFlags:  process.Flags,
+		AddFlags:      addFlags,
+		ProcessFlags:  component.ProcessFlags,
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
 		LevelWarning:  component.LevelWarning,
@@ -58,6 +58,11 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Address:       cluster.HTTPS,
 		Main:          component.Main(upstream, func() *cobra.Command { return app.NewSchedulerCommand() }),
 	}
+}
+
+func addFlags(s *supervisor.Server) {
+	component.AddFlags(s, *options.NewOptions().Flags)
+	component.AddHardened(s)
 }
 
 // configFile is the file in the data folder with what completeConfig makes.
@@ -77,7 +82,7 @@ type running struct {
 }
 
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
-	if err := cluster.ClientDefaults(p, s); err != nil {
+	if err := errors.Join(cluster.ClientDefaults(p, s), component.HardenServing(s)); err != nil {
 		return err
 	}
 	// Upstream's is to note each wait of each goroutine, which here are those of all servers.

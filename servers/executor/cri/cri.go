@@ -26,6 +26,7 @@ import (
 	kubeletconfigv1beta1 "k8s.io/kubelet/config/v1beta1"
 	"k8s.io/kubernetes/cmd/kubelet/app"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
+	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
 	kubeletconfigvalidation "k8s.io/kubernetes/pkg/kubelet/apis/config/validation"
 	"k8s.io/utils/ptr"
 
@@ -103,6 +104,11 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 		MaxOpenFiles: maxOpenFiles(),
 		OOMScoreAdj:  ptr.To(component.OOMScoreAdj()),
 	}
+	if component.Hardened(p.Server(cluster.Executor)) {
+		// The other handlers for debugging are what kubectl's logs and exec need.
+		c.EnableProfilingHandler = ptr.To(false)
+		c.TLSMinVersion = "VersionTLS12"
+	}
 	if p.FreePorts {
 		c.HealthzPort = ptr.To[int32](0)
 	}
@@ -122,6 +128,20 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 	// Elsewhere whoever signs for the apiserver signs for its clients, too, as a rule; the apiserver is one, of the kubelet.
 	c.Authentication.X509.ClientCAFile = clusterCA(p)
 	return c, nil
+}
+
+// Configuration returns by what the kubelet would go in this plan: flags, files, km's defaults and upstream's.
+func Configuration(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) (*kubeletconfig.KubeletConfiguration, error) {
+	n := &Node{}
+	defaults, err := n.configuration(p)
+	if err != nil {
+		return nil, err
+	}
+	o, err := newOptions(ctx, s, defaults)
+	if err != nil {
+		return nil, err
+	}
+	return &o.KubeletConfiguration, nil
 }
 
 // clusterCA is where the certificate is kept by which a cluster elsewhere is known.
