@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,13 +36,14 @@ func (p plan) play(t *testing.T, seed uint64) {
 			t.Error(err)
 		}
 	})
-	r := newRun(t, seed, append(p.args[:len(p.args):len(p.args)], uncompacted...)...)
+	r := newRun(t, seed, slices.Concat(p.args, uncompacted, strings.Fields(*with))...)
+	r.plan = "TestHistories/" + strings.ReplaceAll(p.name, " ", "_")
 	r.home = home(dir)
 	if p.disk {
 		r.disk = newDisk(t, dir)
 		r.home = home(r.disk.dir)
 	}
-	faults := append([]fault(nil), p.faults...)
+	faults := slices.Clone(p.faults)
 	r.random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
 	ctx := t.Context()
 	if deadline, ok := t.Deadline(); ok {
@@ -50,6 +53,25 @@ func (p plan) play(t *testing.T, seed uint64) {
 		defer cancel()
 	}
 	r.play(ctx, faults)
+}
+
+// Each fault that can be injected has its row in the table of faults.
+func TestEachFaultHasARow(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{scale}
+	for _, p := range plans {
+		for _, f := range p.faults {
+			names = append(names, f.name)
+		}
+	}
+	for _, name := range names {
+		if !strings.Contains(string(readme), "\n| "+name+" | ") {
+			t.Errorf("there is no row for %q", name)
+		}
+	}
 }
 
 // writeResults keeps what has been found, if all was as promised.

@@ -22,8 +22,9 @@ var (
 	seed       = flag.Uint64("seed", 0, "chooses the faults' order and moments, and what clients ask for; 0: another one each time")
 	rounds     = flag.Int("rounds", 1, "how often each plan of faults is gone through, with seeds that follow one another")
 	operations = flag.Int("operations", 60, "how many operations are answered between two faults at least; up to twice as many are")
-	nodes      = flag.Int("nodes", 100, "how many simulated nodes TestScale starts")
-	pods       = flag.Int("pods", 1000, "how many pods TestScale runs on them")
+	nodes      = flag.Int("nodes", 60, "how many simulated nodes TestScale starts")
+	pods       = flag.Int("pods", 600, "how many pods TestScale runs on them")
+	with       = flag.String("with", "", "further flags for km, separated by spaces, such as --etcd.unsafe-no-fsync, with which a power cut loses writes")
 	kept       = flag.String("kept", "", "folder for what explains a failure: histories, drawings, logs; a new one in the folder for temporary files without")
 	results    = flag.String("results", "", "file that counts how often each fault was injected and what was promised held")
 

@@ -28,6 +28,7 @@ type run struct {
 	t    *testing.T
 	home home
 	args []string
+	plan string // the test of its plan, as -run has it
 	seed uint64
 	// random chooses faults and moments. Only one goroutine asks it, so that the seed repeats what it says.
 	random *rand.Rand
@@ -245,10 +246,11 @@ func (r *run) mark(ctx context.Context, c *client, side rune) (int64, error) {
 func (r *run) play(ctx context.Context, faults []fault) {
 	t := r.t
 	t.Helper()
-	t.Logf("seed %d; the same faults at the same moments: make robustness SEED=%d", r.seed, r.seed)
+	again := fmt.Sprintf("make robustness SEED=%d ROUNDS=1 OPERATIONS=%d RUN='%s'", r.seed, *operations, r.plan)
+	t.Logf("seed %d; the same faults at the same moments: %s", r.seed, again)
 	defer r.end()
 	if err := r.drive(ctx, faults); err != nil {
-		t.Errorf("seed %d, after %s: %v", r.seed, strings.Join(r.injected, ", "), err)
+		t.Errorf("seed %d, after %s: %v\nagain: %s", r.seed, strings.Join(r.injected, ", "), err, again)
 	}
 }
 
