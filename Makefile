@@ -65,9 +65,9 @@ bench: build
 
 # The long form of test/robustness. SEED, ROUNDS, OPERATIONS and RUN repeat what a failure has printed; a whole run keeps its results for test/README.md.
 robustness: build
-	cd test/robustness && KM=$(CURDIR)/bin/km go test -count=1 -v -timeout 12h -run '$(RUN)' -seed $(or $(SEED),0) -rounds $(or $(ROUNDS),20) \
-		-operations $(or $(OPERATIONS),200) -nodes 500 -pods 5000 $(if $(SEED)$(RUN),,-results results.json) .
-	$(if $(SEED)$(RUN),,cd test/robustness && go test -count=1 -run '^TestTableOfFaults$$' -update .)
+	cd test/robustness && KM=$(CURDIR)/bin/km go test -count=1 -v -timeout 12h -run '$(RUN)' . -seed $(or $(SEED),0) -rounds $(or $(ROUNDS),20) \
+		-operations $(or $(OPERATIONS),200) -nodes 500 -pods 5000 $(if $(SEED)$(RUN),,-results results.json)
+	$(if $(SEED)$(RUN),,cd test/robustness && go test -count=1 -run '^TestTableOfFaults$$' . -update)
 
 clean:
 	rm -rf bin

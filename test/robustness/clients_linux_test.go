@@ -153,6 +153,9 @@ func (c *client) do(ctx context.Context, o operation) operation {
 	case absent, conflict:
 		delete(c.known, o.Key)
 	}
+	if apierrors.IsForbidden(err) {
+		c.run.broken(fmt.Errorf("who may do all is told that he may not, which clients take as final: %v: %w", o, err))
+	}
 	c.run.record(o, err)
 	return o
 }

@@ -26,6 +26,7 @@ type plan struct {
 	name   string
 	args   []string
 	disk   bool // the data folder is on a file system of its own
+	pods   bool // they come and go, before the faults and after them
 	faults []fault
 }
 
@@ -36,6 +37,7 @@ var plans = []plan{
 	{
 		name: "one process",
 		args: []string{"etcd,apiserver,controller-manager,scheduler,executor"},
+		pods: true,
 		faults: []fault{
 			restart("etcd"), restart("apiserver"), restart("controller-manager"), restart("scheduler"), restart("executor"),
 			{"kill -9 of km", killed}, {"km is stopped for a while (SIGSTOP)", stopped}, {"compaction, and watches and pages of before", compacted},

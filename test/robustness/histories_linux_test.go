@@ -38,7 +38,7 @@ func (p plan) play(t *testing.T, seed uint64) {
 	})
 	r := newRun(t, seed, slices.Concat(p.args, uncompacted, strings.Fields(*with))...)
 	r.plan = "TestHistories/" + strings.ReplaceAll(p.name, " ", "_")
-	r.home = home(dir)
+	r.home, r.pods = home(dir), p.pods
 	if p.disk {
 		r.disk = newDisk(t, dir)
 		r.home = home(r.disk.dir)

@@ -16,6 +16,9 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 )
@@ -33,6 +36,7 @@ type run struct {
 	// random chooses faults and moments. Only one goroutine asks it, so that the seed repeats what it says.
 	random *rand.Rand
 	disk   *disk // under home, where there is one
+	pods   bool
 	began  time.Time
 	// injected are the faults so far.
 	injected []string
@@ -258,6 +262,9 @@ func (r *run) drive(ctx context.Context, faults []fault) error {
 	if err := r.start(ctx); err != nil {
 		return err
 	}
+	if err := r.rollOut(ctx, 2); err != nil {
+		return err
+	}
 	going, stop := context.WithCancel(ctx)
 	defer stop()
 	watching, stopWatches := context.WithCancel(ctx)
@@ -294,7 +301,7 @@ func (r *run) drive(ctx context.Context, faults []fault) error {
 	r.changed()
 	r.mu.Unlock()
 	if failed == nil {
-		failed = r.settle(ctx)
+		failed = errors.Join(r.settle(ctx), r.rollOut(ctx, 5), r.rollOut(ctx, 1))
 	}
 	stopWatches()
 	watchers.Wait()
@@ -302,6 +309,40 @@ func (r *run) drive(ctx context.Context, faults []fault) error {
 		return failed
 	}
 	return r.judge()
+}
+
+// rollOut has as many pods come or go, which takes the controllers, the scheduler and the executor.
+func (r *run) rollOut(ctx context.Context, replicas int32) error {
+	if !r.pods {
+		return nil
+	}
+	_, config := r.current()
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	want := deployment("pods", replicas)
+	return poll(ctx, fmt.Sprintf("%d pods", replicas), func(ctx context.Context) (bool, error) {
+		_, err := client.AppsV1().Deployments(namespace).Update(ctx, want, metav1.UpdateOptions{})
+		if apierrors.IsNotFound(err) {
+			_, err = client.AppsV1().Deployments(namespace).Create(ctx, want, metav1.CreateOptions{})
+		}
+		if err != nil {
+			return false, err
+		}
+		pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=pods"})
+		if err != nil || len(pods.Items) != int(replicas) {
+			return false, err
+		}
+		for _, pod := range pods.Items {
+			if !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+				return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+			}) {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
 }
 
 // settle lets the watchers see all that there was, and reads etcd's history.

@@ -53,20 +53,7 @@ func TestScale(t *testing.T) {
 	const deployments = 5
 	each := *pods / deployments
 	for n := range deployments {
-		labels := map[string]string{"app": fmt.Sprint("load-", n)}
-		if _, err := client.AppsV1().Deployments(namespace).Create(t.Context(), &appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{Name: labels["app"]},
-			Spec: appsv1.DeploymentSpec{
-				Replicas: ptr.To(int32(each)),
-				Selector: &metav1.LabelSelector{MatchLabels: labels},
-				Template: corev1.PodTemplateSpec{
-					ObjectMeta: metav1.ObjectMeta{Labels: labels},
-					Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app"}}},
-				},
-				// How long it takes is not asked for.
-				ProgressDeadlineSeconds: ptr.To(int32(24 * 60 * 60)),
-			},
-		}, metav1.CreateOptions{}); err != nil {
+		if _, err := client.AppsV1().Deployments(namespace).Create(t.Context(), deployment(fmt.Sprint("load-", n), int32(each)), metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -102,6 +89,24 @@ func TestScale(t *testing.T) {
 	}
 	if !t.Failed() {
 		count([]string{scale}, 0, 0, 0)
+	}
+}
+
+// deployment has so many pods that do nothing.
+func deployment(name string, replicas int32) *appsv1.Deployment {
+	labels := map[string]string{"app": name}
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: ptr.To(replicas),
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app"}}},
+			},
+			// How long it takes is not asked for.
+			ProgressDeadlineSeconds: ptr.To(int32(24 * 60 * 60)),
+		},
 	}
 }
 
