@@ -16,8 +16,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Where the API server takes its time, as on a busy machine, the leases of many nodes are renewed at the same time, and not one after the
-// other until some are lost: it does not answer here before it has been asked for many.
+// Where the API server takes its time, as on a busy machine, the leases of many nodes are renewed at the same time,
+// and not one after the other until some are lost: it does not answer here before it has been asked for many.
 func TestLeasesAtTheSameTime(t *testing.T) {
 	const nodes, together = 40, 20
 	h := newHome(t)
@@ -59,7 +59,8 @@ users: [{name: nobody, user: {}}]
 current-context: slow
 `, slow.URL))
 	other := newHome(t)
-	beside := other.start(t, binary, "run", "executor", "--free-ports", "--executor.kubeconfig="+kubeconfig, fmt.Sprint("--executor.nodes=", nodes))
+	beside := other.start(t, binary, "run", "executor", "--free-ports",
+		"--executor.kubeconfig="+kubeconfig, fmt.Sprint("--executor.nodes=", nodes))
 	select {
 	case <-enough:
 		beside.waitReady()

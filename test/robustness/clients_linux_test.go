@@ -261,12 +261,14 @@ func (c *client) askList(ctx context.Context, o *operation, on func(*rest.Reques
 	}
 }
 
-// watcher watches, and goes on where it was when a watch has ended. Only when it is told that this is too old, it lists again.
+// watcher watches, and goes on where it was when a watch has ended. Only when it is told that this is too old, it
+// lists again.
 type watcher struct {
 	client
 	name string
 	side string
-	// rests is after how many events it ends a watch, and lets as many operations pass before the next one; 0: it does not.
+	// rests is after how many events it ends a watch, and lets as many operations pass before the next one; 0: it does
+	// not.
 	rests int
 	// last is up to where it has seen all.
 	last int64
@@ -325,7 +327,8 @@ func (w *watcher) watch(ctx context.Context, s *watched) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := w.rest.Get().Namespace(namespace).Resource(resource).MaxRetries(0).VersionedParams(&options, scheme.ParameterCodec).Watch(ctx)
+	stream, err := w.rest.Get().Namespace(namespace).Resource(resource).MaxRetries(0).
+		VersionedParams(&options, scheme.ParameterCodec).Watch(ctx)
 	if err != nil {
 		return err
 	}

@@ -68,8 +68,8 @@ func (d *disk) unmount(ctx context.Context) error {
 	})
 }
 
-// cut has the file system forget all that has not been written to the disk, at once, and fail from now on with EIO: FS_IOC_SHUTDOWN,
-// without the journal being flushed. It is what the kernel's own tests of power cuts do.
+// cut has the file system forget all that has not been written to the disk, at once, and fail from now on with EIO:
+// FS_IOC_SHUTDOWN, without the journal being flushed. It is what the kernel's own tests of power cuts do.
 func (d *disk) cut() error {
 	f, err := os.Open(d.dir)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package robustness drives the built binary through faults, with clients that record what they are answered, and judges what was
-// recorded: against porcupine's model of one object, and against the history that etcd has kept. KM names the binary; without it, it is
-// bin/km of this checkout, which `make build` makes.
+// Package robustness drives the built binary through faults, with clients that record what they are answered, and
+// judges what was recorded: against porcupine's model of one object, and against the history that etcd has kept. KM
+// names the binary; without it, it is bin/km of this checkout, which `make build` makes.
 //
 // It is a module of its own, so that km's does not have porcupine among its requirements.
 package robustness
@@ -30,7 +30,8 @@ const (
 	conflict answer = "conflict"
 	absent   answer = "not found"
 	expired  answer = "too old"
-	// open is a request that nobody has answered, or with an error of the server's: what it wrote may be there, or come to be there later.
+	// open is a request that nobody has answered, or with an error of the server's: what it wrote may be there, or
+	// come to be there later.
 	open answer = "open"
 )
 
@@ -42,7 +43,8 @@ type operation struct {
 	Value  string `json:",omitempty"` // what is written: no two requests write the same
 	// Expected is the resourceVersion that the object must have; 0 for any.
 	Expected int64 `json:",omitempty"`
-	// NotOlder is a read's resourceVersion: what is read may be of that time or later. 0 allows any time; -1 asks for what is now.
+	// NotOlder is a read's resourceVersion: what is read may be of that time or later. 0 allows any time; -1 asks for
+	// what is now.
 	NotOlder int64
 
 	Call, Return int64

@@ -48,7 +48,8 @@ func sound() *record {
 			}},
 			{Watcher: "all", From: 105, Events: []event{{"DELETED", "x", 107, ""}, {"MODIFIED", "y", 109, "7b"}}},
 			{Watcher: "of a", Side: "a", From: 100, Events: []event{
-				{"ADDED", "x", 101, "1a"}, {"DELETED", "x", 103, "1a"}, {"ADDED", "y", 105, "5a"}, {"BOOKMARK", "", 108, ""}, {"DELETED", "y", 109, "5a"},
+				{"ADDED", "x", 101, "1a"}, {"DELETED", "x", 103, "1a"}, {"ADDED", "y", 105, "5a"}, {"BOOKMARK", "", 108, ""},
+				{"DELETED", "y", 109, "5a"},
 			}},
 		},
 	}
@@ -79,13 +80,19 @@ func TestJudge(t *testing.T) {
 		}, "not linearizable"},
 		{"a lost deletion", func(r *record) { r.history = slices.Delete(r.history, 3, 4); r.sessions = nil }, "1 more deletions of x"},
 		{"a write at another revision", func(r *record) { alter(r, 14, func(o *operation) { o.RV = 108 }) }, "was acknowledged otherwise"},
-		{"a refused write that has happened", func(r *record) { alter(r, 14, func(o *operation) { o.Answer = conflict }) }, "what was refused"},
-		{"a write of nobody", func(r *record) { r.history = append(r.history, change{RV: 120, Key: "x", Value: "9a"}) }, "nobody has written"},
+		{"a refused write that has happened", func(r *record) {
+			alter(r, 14, func(o *operation) { o.Answer = conflict })
+		}, "what was refused"},
+		{"a write of nobody", func(r *record) {
+			r.history = append(r.history, change{RV: 120, Key: "x", Value: "9a"})
+		}, "nobody has written"},
 		{"a write that happened twice", func(r *record) { r.history = append(r.history, change{RV: 120, Key: "y", Value: "7b"}) }, "twice"},
 		{"a history out of order", func(r *record) { r.history[1].RV = 106 }, "out of order"},
 
 		{"two creations", func(r *record) { alter(r, 1, func(o *operation) { o.Answer, o.RV = done, 102 }) }, "not linearizable"},
-		{"two updates of one version", func(r *record) { alter(r, 3, func(o *operation) { o.Answer, o.RV = done, 104 }) }, "not linearizable"},
+		{"two updates of one version", func(r *record) {
+			alter(r, 3, func(o *operation) { o.Answer, o.RV = done, 104 })
+		}, "not linearizable"},
 		{"a conflict that was none", func(r *record) { alter(r, 14, func(o *operation) { o.Answer = conflict }) }, "not linearizable"},
 		{"a deletion of another version", func(r *record) { alter(r, 10, func(o *operation) { o.Expected = 101 }) }, "not linearizable"},
 		{"a stale quorum read", func(r *record) { alter(r, 4, func(o *operation) { o.RV, o.Read = 101, "1a" }) }, "not linearizable"},
@@ -95,8 +102,12 @@ func TestJudge(t *testing.T) {
 		{"a read of what is not there yet", func(r *record) {
 			alter(r, 5, func(o *operation) { o.RV, o.Read = 105, "3b" })
 		}, "it was not so"},
-		{"a read before the write", func(r *record) { alter(r, 5, func(o *operation) { o.RV, o.Read, o.Call, o.Return = 103, "3b", 1, 2 }) }, "not written yet"},
-		{"a read that is older than asked for", func(r *record) { alter(r, 6, func(o *operation) { o.RV, o.Read = 101, "1a" }) }, "it was not so at 103"},
+		{"a read before the write", func(r *record) {
+			alter(r, 5, func(o *operation) { o.RV, o.Read, o.Call, o.Return = 103, "3b", 1, 2 })
+		}, "not written yet"},
+		{"a read that is older than asked for", func(r *record) {
+			alter(r, 6, func(o *operation) { o.RV, o.Read = 101, "1a" })
+		}, "it was not so at 103"},
 		{"a stale quorum list", func(r *record) {
 			alter(r, 9, func(o *operation) { o.RV, o.Items = 101, map[string]object{"x": {101, "1a"}} })
 		}, "the list is older than 103"},
@@ -111,7 +122,9 @@ func TestJudge(t *testing.T) {
 			r.all[14].RV, r.history[4].RV = 102, 102
 			slices.SortFunc(r.history, func(a, b change) int { return int(a.RV - b.RV) })
 		}, "a resourceVersion falls"},
-		{"a resourceVersion twice", func(r *record) { alter(r, 14, func(o *operation) { o.RV = 103 }) }, "two writes have one resourceVersion"},
+		{"a resourceVersion twice", func(r *record) {
+			alter(r, 14, func(o *operation) { o.RV = 103 })
+		}, "two writes have one resourceVersion"},
 
 		{"an event twice", func(r *record) {
 			r.sessions[0].Events = slices.Insert(r.sessions[0].Events, 1, r.sessions[0].Events[0])
@@ -120,8 +133,12 @@ func TestJudge(t *testing.T) {
 			r.sessions[1].Events = slices.Insert(r.sessions[1].Events, 0, r.sessions[0].Events[3])
 		}, "an event is out of order"},
 		{"a missing event", func(r *record) { r.sessions[0].Events = slices.Delete(r.sessions[0].Events, 0, 1) }, "an event is missing"},
-		{"the first event of the next watch missing", func(r *record) { r.sessions[1].Events = r.sessions[1].Events[1:] }, "an event is missing"},
-		{"an event missing at a bookmark", func(r *record) { r.sessions[0].Events = slices.Delete(r.sessions[0].Events, 1, 2) }, "missing at the bookmark 104"},
+		{"the first event of the next watch missing", func(r *record) {
+			r.sessions[1].Events = r.sessions[1].Events[1:]
+		}, "an event is missing"},
+		{"an event missing at a bookmark", func(r *record) {
+			r.sessions[0].Events = slices.Delete(r.sessions[0].Events, 1, 2)
+		}, "missing at the bookmark 104"},
 		{"events out of order", func(r *record) { e := r.sessions[1].Events; e[0], e[1] = e[1], e[0] }, "an event is missing"},
 		{"an event before a bookmark", func(r *record) { r.sessions[0].Events[2].RV = 105 }, "missing at the bookmark 105"},
 		{"a bookmark that goes back", func(r *record) { r.sessions[0].Events[2].RV = 102 }, "a bookmark goes back"},

@@ -24,8 +24,8 @@ var (
 	operations = flag.Int("operations", 60, "how many operations are answered between two faults at least; up to twice as many are")
 	nodes      = flag.Int("nodes", 60, "how many simulated nodes TestScale starts")
 	pods       = flag.Int("pods", 600, "how many pods TestScale runs on them")
-	with       = flag.String("with", "", "further flags for km, separated by spaces, such as --etcd.unsafe-no-fsync, with which a power cut loses writes")
-	kept       = flag.String("kept", "", "folder for what explains a failure: histories, drawings, logs; a new one in the folder for temporary files without")
+	with       = flag.String("with", "", "further flags for km, separated by spaces")
+	kept       = flag.String("kept", "", "folder for what explains a failure: histories, drawings, logs; a new one without")
 	results    = flag.String("results", "", "file that counts how often each fault was injected and what was promised held")
 
 	binary string

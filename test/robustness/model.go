@@ -19,8 +19,8 @@ type state struct {
 
 func (s state) is(rv int64) bool { return s.rv == 0 || rv == 0 || s.rv == rv }
 
-// model is porcupine's of one object. A request that is open has its end at the end of all: that it never happened is the same as
-// that it happened last.
+// model is porcupine's of one object. A request that is open has its end at the end of all: that it never happened is
+// the same as that it happened last.
 var model = porcupine.Model{
 	Partition: func(all []porcupine.Operation) [][]porcupine.Operation {
 		keys := map[string][]porcupine.Operation{}
@@ -75,8 +75,8 @@ func (s state) step(o operation) (bool, state) {
 	return true, s
 }
 
-// ends makes of a run's operations those that porcupine judges. What etcd's history says of those that were not answered is used:
-// one whose value is in it has happened, at that revision, and one whose value is not has not.
+// ends makes of a run's operations those that porcupine judges. What etcd's history says of those that were not
+// answered is used: one whose value is in it has happened, at that revision, and one whose value is not has not.
 func ends(all []operation, h history) []porcupine.Operation {
 	deleted, acknowledged := map[string]int{}, map[string]int{}
 	for _, c := range h {
@@ -128,8 +128,8 @@ func ends(all []operation, h history) []porcupine.Operation {
 	return found
 }
 
-// linearizable judges whether the operations can have been done one after the other, each between its call and its return. What it
-// refuses is drawn into the file.
+// linearizable judges whether the operations can have been done one after the other, each between its call and its
+// return. What it refuses is drawn into the file.
 func linearizable(all []operation, h history, file string) error {
 	// It is no expectation of speed; porcupine takes milliseconds, unless it has to try very many orders.
 	const patience = 2 * time.Minute

@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// durable judges whether all that was acknowledged is in the history, as it was acknowledged, and nothing that was refused.
+// durable judges whether all that was acknowledged is in the history, as it was acknowledged, and nothing that was
+// refused.
 func durable(all []operation, h history) []error {
 	var found []error
 	fail := func(format string, args ...any) { found = append(found, fmt.Errorf(format, args...)) }
@@ -60,8 +61,8 @@ func durable(all []operation, h history) []error {
 	return found
 }
 
-// rising judges whether resourceVersions are unique, and rise with time: a write that was asked for when another was acknowledged has
-// a greater one, whatever their objects.
+// rising judges whether resourceVersions are unique, and rise with time: a write that was asked for when another was
+// acknowledged has a greater one, whatever their objects.
 func rising(all []operation) []error {
 	var found []error
 	byRV := map[int64]operation{}
@@ -108,8 +109,8 @@ func newest(ended []operation) func(time int64) (operation, bool) {
 	}
 }
 
-// reads judges what was read, against what was there at the times at which it may have been read: a list is what was there at its
-// resourceVersion, none is older than it may be, and none shows what nobody had asked for yet.
+// reads judges what was read, against what was there at the times at which it may have been read: a list is what was
+// there at its resourceVersion, none is older than it may be, and none shows what nobody had asked for yet.
 func reads(all []operation, h history) []error {
 	var found []error
 	fail := func(o operation, format string, args ...any) {
@@ -211,8 +212,8 @@ func seenBy(of string, h history) []event {
 	return found
 }
 
-// consistent judges a watch: no event twice, none missing, none out of order, none that was not, and at a bookmark all before it have
-// been shown.
+// consistent judges a watch: no event twice, none missing, none out of order, none that was not, and at a bookmark all
+// before it have been shown.
 func consistent(s watched, h history) []error {
 	fail := func(format string, args ...any) []error {
 		return []error{fmt.Errorf("watcher %s from %d: %s", s.Watcher, s.From, fmt.Sprintf(format, args...))}

@@ -30,8 +30,8 @@ var row = regexp.MustCompile(`(?m)^\| ([^|\n]+) \| ([^|\n]+) \| ([^|\n]+) \| ([^
 
 var named = regexp.MustCompile("`([a-z/]+): (Test\\w+)`")
 
-// Each row of the table of faults names a test that there is, and no result in it is typed in: those of `make robustness` are from
-// results.json, and all others are tests of the gate.
+// Each row of the table of faults names a test that there is, and no result in it is typed in: those of `make
+// robustness` are from results.json, and all others are tests of the gate.
 func TestTableOfFaults(t *testing.T) {
 	root := filepath.Join("..", "..")
 	file := filepath.Join(root, "test", "README.md")

@@ -9,18 +9,15 @@ import (
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/utils/ptr"
 )
 
 // scale is its name in the table of faults.
 const scale = "both cores busy, many simulated nodes and pods"
 
-// So many pods become Ready on so many simulated nodes, each with an address of its own, however busy the machine is: nothing but the
-// suite's own limit says how long that may take.
+// So many pods become Ready on so many simulated nodes, each with an address of its own, however busy the machine is:
+// nothing but the suite's own limit says how long that may take.
 func TestScale(t *testing.T) {
 	dir, err := os.MkdirTemp("", "km-r-")
 	if err != nil {
@@ -53,7 +50,8 @@ func TestScale(t *testing.T) {
 	const deployments = 5
 	each := *pods / deployments
 	for n := range deployments {
-		if _, err := client.AppsV1().Deployments(namespace).Create(t.Context(), deployment(fmt.Sprint("load-", n), int32(each)), metav1.CreateOptions{}); err != nil {
+		load := deployment(fmt.Sprint("load-", n), int32(each))
+		if _, err := client.AppsV1().Deployments(namespace).Create(t.Context(), load, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,24 +87,6 @@ func TestScale(t *testing.T) {
 	}
 	if !t.Failed() {
 		count([]string{scale}, 0, 0, 0)
-	}
-}
-
-// deployment has so many pods that do nothing.
-func deployment(name string, replicas int32) *appsv1.Deployment {
-	labels := map[string]string{"app": name}
-	return &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: appsv1.DeploymentSpec{
-			Replicas: ptr.To(replicas),
-			Selector: &metav1.LabelSelector{MatchLabels: labels},
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app"}}},
-			},
-			// How long it takes is not asked for.
-			ProgressDeadlineSeconds: ptr.To(int32(24 * 60 * 60)),
-		},
 	}
 }
 
