@@ -28,7 +28,7 @@ var rewrite = flag.Bool("update", false, "write the results into the table of fa
 // row of the table of faults: fault, what is promised, test, last result.
 var row = regexp.MustCompile(`(?m)^\| ([^|\n]+) \| ([^|\n]+) \| ([^|\n]+) \| ([^|\n]+) \|$`)
 
-var named = regexp.MustCompile("`([a-z/]+): (Test\\w+)`")
+var named = regexp.MustCompile("`([a-z0-9/]+): (Test\\w+)`")
 
 // Each row of the table of faults names a test that there is, and no result in it is typed in: those of `make
 // robustness` are from results.json, and all others are tests of the gate.
