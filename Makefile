@@ -20,7 +20,7 @@ LDFLAGS := -s -w \
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build run test check bench clean
+.PHONY: build run test check bench robustness clean
 
 build:
 	go build -ldflags="$(LDFLAGS)" -o bin/km ./cmd/km
@@ -45,6 +45,7 @@ test: check build
 	@rm -f bin/skipped
 	KM=$(CURDIR)/bin/km KM_SKIPPED=$(CURDIR)/bin/skipped go test -count=1 -timeout 60m ./test/...
 	cd test/envtest && KM=$(CURDIR)/bin/km go test -count=1 -timeout 8m ./...
+	cd test/robustness && KM=$(CURDIR)/bin/km KM_SKIPPED=$(CURDIR)/bin/skipped go test -count=1 -timeout 20m ./...
 	@if [ -s bin/skipped ]; then echo "make test: left out:" >&2; cat bin/skipped >&2; fi
 
 check:
@@ -52,13 +53,21 @@ check:
 	go vet ./...
 	cd test/envtest && go vet ./...
 	cd test/bench/peers && go vet ./...
+	cd test/robustness && go vet ./...
 	GOFLAGS="$(GOFLAGS) -mod=mod" go run $(STATICCHECK) ./...
 	cd test/envtest && GOFLAGS="$(GOFLAGS) -mod=mod" go run $(STATICCHECK) ./...
 	cd test/bench/peers && GOFLAGS="$(GOFLAGS) -mod=mod" go run $(STATICCHECK) ./...
+	cd test/robustness && GOFLAGS="$(GOFLAGS) -mod=mod" go run $(STATICCHECK) ./...
 
 # Measures; never part of a test. ROW=start measures one row, RUNS=9 takes more runs.
 bench: build
 	go run ./test/bench -km bin/km -row "$(ROW)" -runs $(or $(RUNS),5)
+
+# The long form of test/robustness. SEED, ROUNDS, OPERATIONS and RUN repeat what a failure has printed; a whole run keeps its results for test/README.md.
+robustness: build
+	cd test/robustness && KM=$(CURDIR)/bin/km go test -count=1 -v -timeout 12h -run '$(RUN)' . -seed $(or $(SEED),0) -rounds $(or $(ROUNDS),20) \
+		-operations $(or $(OPERATIONS),200) -nodes 500 -pods 5000 $(if $(SEED)$(RUN),,-results results.json)
+	$(if $(SEED)$(RUN),,cd test/robustness && go test -count=1 -run '^TestTableOfFaults$$' . -update)
 
 clean:
 	rm -rf bin

@@ -142,6 +142,11 @@ func isChanged(stage *v1alpha1.Stage) bool {
 	})
 }
 
+// workers is how many changes of each kind are under way at a time. kwok's own default is 4: where the API server takes half a second for
+// a change, on a busy machine, these renew the leases of no more than 80 nodes before the controller-manager counts them as lost, and
+// then their pods are not Ready any more.
+const workers = 64
+
 // play starts kwok's controllers. They end with ctx.
 func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl.FuncMap, port int) error {
 	kubeconfig := s.Value("kubeconfig")
@@ -192,12 +197,11 @@ func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl
 		NodeName:                          "localhost",
 		NodePort:                          port,
 		FuncMap:                           functions,
-		// As kwok's own defaults.
-		PodPlayStageParallelism:   4,
-		NodePlayStageParallelism:  4,
-		NodeLeaseDurationSeconds:  leaseSeconds,
-		NodeLeaseParallelism:      4,
-		PodsOnNodeSyncParallelism: 4,
+		PodPlayStageParallelism:           workers,
+		NodePlayStageParallelism:          workers,
+		NodeLeaseDurationSeconds:          leaseSeconds,
+		NodeLeaseParallelism:              workers,
+		PodsOnNodeSyncParallelism:         4, // as kwok's own default: each lists all pods of a node, once
 		// The same in each life: a lease that an earlier one held is taken up at once.
 		ID: "km-executor",
 	})
