@@ -202,9 +202,24 @@ func (w *world) checkReleased(name string) {
 	w.sockets[name] = nil
 }
 
+// checkEnding checks, when it returns that is called at the end of Build or Run, that a server knows of its end before its context ends.
+func (w *world) checkEnding(ctx context.Context, s *Server) (atEnd func()) {
+	ending := s.Ending()
+	return func() {
+		select {
+		case <-ending:
+		default:
+			if ctx.Err() != nil {
+				w.t.Errorf("the context of %s has ended, and nothing has told that it is to end", s.Name())
+			}
+		}
+	}
+}
+
 // build is the Build of some servers.
 func (w *world) build(ctx context.Context, s *Server) error {
 	defer w.enter(s)()
+	defer w.checkEnding(ctx, s)()
 	w.checkReleased(s.Name())
 	w.open(s)
 	select {
@@ -228,6 +243,7 @@ func (w *world) build(ctx context.Context, s *Server) error {
 // run is the Run of all servers.
 func (w *world) run(ctx context.Context, s *Server, _ []string) error {
 	defer w.enter(s)()
+	defer w.checkEnding(ctx, s)()
 	if s.Build == nil {
 		w.checkReleased(s.Name())
 	}
