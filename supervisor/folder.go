@@ -62,9 +62,10 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	if err := errors.Join(note(), p.forgetPaths(hk.Name)); err != nil {
 		return clean, errors.Join(cannotUse(p, err), lock.Unlock())
 	}
-	p.folder = lookAfter(true, func() []string { return []string{p.DataDir, file} })
+	folder := lookAfter(true, func() []string { return []string{p.DataDir, file} })
+	p.folder = folder
 	return func() error {
-		p.folder.close()
+		folder.close()
 		return errors.Join(lock.Unlock(), clean())
 	}, nil
 }
