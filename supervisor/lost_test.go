@@ -132,31 +132,50 @@ func TestLostFolder(t *testing.T) {
 	}
 }
 
-// A server that fails because of what is gone is not started again: it would begin anew, and nobody would know.
-func TestLostByAServerThatFails(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
-	ended, starts := make(chan struct{}), 0
-	db := keeper(ended)
-	run := db.Run
-	db.Run = func(ctx context.Context, s *Server, args []string) error {
-		if starts++; starts > 1 {
-			return errors.New("once more")
-		}
-		return run(ctx, s, args)
-	}
-	api := &Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}}, Run: func(ctx context.Context, _ *Server, _ []string) error {
-		if err := os.RemoveAll(filepath.Join(dir, "db")); err != nil {
-			return err
-		}
-		db.Fail(errors.New("no file"))
-		<-ctx.Done()
-		return nil
-	}}
-	out, err := call(newHyperKube(t, db, api), "hk", "run", "--data-dir="+dir)
-	wantCode(t, err, 1)
-	contains(t, out, "Error: db: "+filepath.Join(dir, "db")+" was deleted while it ran")
-	if starts != 1 {
-		t.Errorf("it was started %d times", starts)
+// A server that ends because of what is gone, in whatever way, is not started again, and not taken for done: it would begin anew, and
+// nobody would know.
+func TestLostByAServerThatEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		restart RestartPolicy
+		err     error // of Run
+	}{
+		"fails":              {RestartOnFailure, errors.New("no file")},
+		"fails for good":     {RestartOnFailure, Permanent(errors.New("no file"))},
+		"is done":            {RestartOnFailure, nil},
+		"would go on":        {RestartAlways, nil},
+		"fails, and stays":   {RestartNever, errors.New("no file")},
+		"is done, and stays": {RestartNever, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			gone, starts := make(chan struct{}), 0
+			db := keeper(nil)
+			db.Restart = test.restart
+			db.Run = func(ctx context.Context, s *Server, args []string) error {
+				if starts++; starts > 1 {
+					return errors.New("once more")
+				}
+				select {
+				case <-gone:
+				case <-ctx.Done():
+				}
+				return test.err
+			}
+			api := &Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}}, Run: func(ctx context.Context, _ *Server, _ []string) error {
+				if err := os.RemoveAll(filepath.Join(dir, "db")); err != nil {
+					return err
+				}
+				close(gone)
+				<-ctx.Done()
+				return nil
+			}}
+			out, err := call(newHyperKube(t, db, api), "hk", "run", "--data-dir="+dir)
+			wantCode(t, err, 1)
+			contains(t, out, "Error: db: "+filepath.Join(dir, "db")+" was deleted while it ran")
+			if starts != 1 {
+				t.Errorf("it was started %d times", starts)
+			}
+		})
 	}
 }
 
