@@ -94,6 +94,8 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 	clean = func() error {
 		if p.Ephemeral {
 			hk.forgetElsewhere(context.Background(), p, io.Discard) // standard output may be a command's
+		}
+		if p.Ephemeral && !p.lost.Load() {
 			return sweep.RemoveAll(p.DataDir)
 		}
 		return nil

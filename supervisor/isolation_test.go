@@ -395,3 +395,22 @@ func TestIsolatedDegraded(t *testing.T) {
 		}
 	}
 }
+
+// A server in a process of its own sees by itself what is lost, and the run ends.
+func TestLostByAnIsolatedServer(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kept")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := isolate(t, "--remote.keeps="+dir)
+	if got := r.tell("lost", ""); got != "<nil>" {
+		t.Errorf("it sees %s", got)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-r.result; err == nil || !strings.Contains(err.Error(), "remote: "+dir+" was deleted while it ran") {
+		t.Errorf("error %v", err)
+	}
+	r.result <- nil
+}

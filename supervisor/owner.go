@@ -53,12 +53,12 @@ func whose(info fs.FileInfo) string {
 	return "user " + id
 }
 
-// chown is the command that makes a file this user's, in a sentence, for one that is able to.
-func chown(file string) string {
-	if os.Geteuid() != 0 {
-		return ""
+// orChown is what is to be done, or else the command that makes a file this user's, for one that is able to.
+func orChown(user int, file, way string) string {
+	if user != 0 {
+		return way
 	}
-	return fmt.Sprintf("call `chown -R 0 %s` if you trust what is in it, ", ShellQuote(file))
+	return fmt.Sprintf("call `chown -R 0 %s` if you trust what is in it, or %s", ShellQuote(file), way)
 }
 
 // safe refuses a data folder in which others may change something, keys for one, or have done so.
@@ -77,7 +77,7 @@ func (hk *HyperKube) safe(p *Plan) error {
 		return cannotUse(p, err)
 	case !isTrusted(info):
 		return fmt.Errorf("the data folder %s is not safe, as it belongs to %s, who may change what is in it: "+
-			"%sor name another one with --data-dir", p.DataDir, whose(info), chown(p.DataDir))
+			"%s", p.DataDir, whose(info), orChown(os.Geteuid(), p.DataDir, "name another one with --data-dir"))
 	case !othersWrite(info):
 	case info.Mode()&os.ModeSticky != 0: // it is for everybody
 		return fmt.Errorf("the data folder %s is not safe, as others may put something into it: "+
@@ -137,8 +137,8 @@ func (hk *HyperKube) safeEntry(p *Plan, rel string, info fs.FileInfo, reachable 
 	}
 	switch {
 	case !isTrusted(info):
-		return fmt.Errorf("the data folder %s is not safe, as %s in it belongs to %s: %sremove it, or name another folder with --data-dir",
-			p.DataDir, rel, whose(info), chown(file))
+		return fmt.Errorf("the data folder %s is not safe, as %s in it belongs to %s: %s",
+			p.DataDir, rel, whose(info), orChown(os.Geteuid(), file, "remove it, or name another folder with --data-dir"))
 	case reachable && othersWrite(info):
 		return fmt.Errorf("the data folder %s is not safe, as others may change %s in it: call `chmod go-w %s`, or name another folder with --data-dir",
 			p.DataDir, rel, ShellQuote(file))

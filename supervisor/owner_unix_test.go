@@ -166,6 +166,15 @@ func TestFolderOfAnotherUser(t *testing.T) {
 	}
 }
 
+// What a user is told to do is one sentence, whoever he is.
+func TestOrChown(t *testing.T) {
+	for user, want := range map[int]string{0: "call `chown -R 0 '/a b'` if you trust what is in it, or remove it", somebody: "remove it"} {
+		if got := orChown(user, "/a b", "remove it"); got != want {
+			t.Errorf("user %d: %s, want %s", user, got, want)
+		}
+	}
+}
+
 // listing is what is in a data folder.
 func listing(t *testing.T, p *Plan) string {
 	t.Helper()

@@ -88,7 +88,7 @@ type world struct {
 	requests []noted
 	going    chan struct{} // closed when what servers keep goes
 	gone     time.Time     // when that was; zero if it has not
-	lost     time.Time // when that was seen at the latest
+	lost     time.Time     // when that was seen at the latest
 	signaled time.Time
 	ended    time.Time
 	err      error // of the group
