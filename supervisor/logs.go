@@ -148,7 +148,9 @@ func (hk *HyperKube) openLogs(p *Plan) error {
 			log.Discard()
 			continue
 		}
-		err := log.Open(logging.File{Path: f.path, MaxSize: hk.settings.logMaxSize, MaxBackups: hk.settings.logMaxBackups})
+		err := log.Open(logging.File{Path: f.path, MaxSize: hk.settings.logMaxSize, MaxBackups: hk.settings.logMaxBackups,
+			// What has taken the place of the data folder is another run's.
+			Renew: func() bool { return p.folder.lost() == nil }})
 		if err != nil {
 			err = fmt.Errorf("the log file of %s cannot be used: %w; %s names another place", f.log, err, f.flag)
 			if f.log != hk.Name { // it has one in any case
