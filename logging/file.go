@@ -22,8 +22,8 @@ type File struct {
 	MaxSize int
 	// MaxBackups is how many renamed files are kept; of more, the newest ones. Default: 4.
 	MaxBackups int
-	// Renew, if not nil, reports whether the file may be made anew when somebody has removed it, and its folder. Where another folder
-	// may be in the place of one above, that would be somebody else's. Default: it may.
+	// Renew, if not nil, reports whether the file may be made anew when somebody has removed it, and its folder. Where
+	// another folder may be in the place of one above, that would be somebody else's. Default: it may.
 	Renew func() bool
 }
 
@@ -156,8 +156,8 @@ func (l *Log) Discard() {
 	}
 }
 
-// try finds out whether the file can be used, and its size. It must be a regular one, as what is rotated is renamed, and
-// not another user's.
+// try finds out whether the file can be used, and its size. It must be a regular one, as what is rotated is renamed,
+// and not another user's.
 func try(path string) (size int64, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return 0, err

@@ -84,7 +84,7 @@ func (a *actor) to(state State, err error, wait time.Duration) {
 		}
 		e.Address = a.address
 	case Stopped:
-		a.done = e.From == Ready
+		a.done = e.From == Ready && err == nil
 	}
 	a.group.events.publish(e)
 	if state == Ready && a.lacks != nil {
@@ -418,8 +418,9 @@ func (a *actor) returned(c *attempt) {
 	a.to(Backoff, nil, wait)
 }
 
-// failed is what follows when the server has failed, for the reason err, or because it overstays after it has. That it was to end may have
-// been before that: then it has failed to. If not, it would start again, and is stopped instead, as it would be a moment later in Backoff.
+// failed is what follows when the server has failed, for the reason err, or because it overstays after it has. That it
+// was to end may have been before that: then it has failed to. If not, it would start again, and is stopped instead, as
+// it would be a moment later in Backoff.
 func (a *actor) failed(c *attempt, err, overstays error, before bool) {
 	a.log().Release()
 	a.look()

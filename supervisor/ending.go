@@ -1,8 +1,8 @@
 package supervisor
 
-// Ending returns what is closed when the server is to end, and before its context ends. Where somebody wants it to end, those that need
-// it end in between, and what it does then can make that easier; when it fails, and in a process of its own, the context ends at once. It
-// is for Build, Run and Ready, and another one with each start; nil outside of a run.
+// Ending returns what is closed when the server is to end, and before its context ends. Where somebody wants it to end,
+// those that need it end in between, and what it does then can make that easier; when it fails, and in a process of its
+// own, the context ends at once. It is for Build, Run and Ready, and another one with each start; nil outside of a run.
 func (s *Server) Ending() <-chan struct{} {
 	a := s.actor.Load()
 	if a == nil {

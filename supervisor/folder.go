@@ -23,7 +23,8 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	none := func() error { return nil }
 	note := none
 	if mask, known := umask(); known && mask&0o700 != 0 {
-		return none, fmt.Errorf("the umask is %04o, with which this user may not use the files that %s makes: call `umask 077` before", mask, hk.Name)
+		return none, fmt.Errorf("the umask is %04o, with which this user may not use the files that %s makes: call `umask 077` before",
+			mask, hk.Name)
 	}
 	if p.Ephemeral {
 		// Mkdir, not MkdirAll: a folder that is there already is not ours to remove.

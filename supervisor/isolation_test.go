@@ -207,8 +207,8 @@ func TestIsolatedCalls(t *testing.T) {
 	}
 }
 
-// What fails there is the server's failure, in its own words and no others, and with its exit code; it is not tried again where that is
-// pointless.
+// What fails there is the server's failure, in its own words and no others, and with its exit code; it is not tried
+// again where that is pointless.
 func TestIsolatedFailures(t *testing.T) {
 	for _, test := range []struct{ flag, want string }{
 		{"--remote.fail-in=Check", "no Check"},

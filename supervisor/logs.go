@@ -239,8 +239,8 @@ func (p *Plan) recordEvent(program string, e Event) {
 	p.record(p.logs.Server(e.Server), entry, fields...)
 }
 
-// tellHindrance shows what hinders a start, or what a server lacks that is ready, whatever else is shown: people are to remove it. The
-// table has no room for all of it.
+// tellHindrance shows what hinders a start, or what a server lacks that is ready, whatever else is shown: people are to
+// remove it. The table has no room for all of it.
 func (p *Plan) tellHindrance(e Event) {
 	if (e.isHindrance() || e.isDegradation()) && e.Err != nil {
 		p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn(e.Server + " " + toldAs[e.To] + ": " + e.Err.Error())

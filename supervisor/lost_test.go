@@ -132,8 +132,8 @@ func TestLostFolder(t *testing.T) {
 	}
 }
 
-// A server that ends because of what is gone, in whatever way, is not started again, and not taken for done: it would begin anew, and
-// nobody would know.
+// A server that ends because of what is gone, in whatever way, is not started again, and not taken for done: it would
+// begin anew, and nobody would know.
 func TestLostByAServerThatEnds(t *testing.T) {
 	for name, test := range map[string]struct {
 		restart RestartPolicy
@@ -179,7 +179,8 @@ func TestLostByAServerThatEnds(t *testing.T) {
 	}
 }
 
-// What goes first may be seen while the data folder is being deleted: that the folder is gone is what counts at the end.
+// What goes first may be seen while the data folder is being deleted: that the folder is gone is what counts at the
+// end.
 func TestLostWhileItIsDeleted(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	ended := make(chan struct{})
@@ -271,8 +272,8 @@ func TestKeptWhileItRuns(t *testing.T) {
 	}
 }
 
-// At the end of a run whose folder is gone, nothing is removed of another run's that is in its place: neither its second path, nor, of
-// an ephemeral folder, all of it.
+// At the end of a run whose folder is gone, nothing is removed of another run's that is in its place: neither its
+// second path, nor, of an ephemeral folder, all of it.
 func TestLostFolderEndsNoOtherRun(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a,b") // it needs a second path
 	hk, p := planAt(t, dir)

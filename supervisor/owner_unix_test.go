@@ -43,8 +43,8 @@ func noError(t *testing.T, errs ...error) {
 	}
 }
 
-// What others own, or may write to, is not used: they could put something else there, or have done so. Nothing is written then, and
-// nothing deleted.
+// What others own, or may write to, is not used: they could put something else there, or have done so. Nothing is
+// written then, and nothing deleted.
 func TestFolderOfAnotherUser(t *testing.T) {
 	requireRoot(t)
 	const belongs = "belongs to user 12345"

@@ -108,8 +108,9 @@ type noted struct {
 
 func newWorld(t *testing.T, r *rand.Rand) *world {
 	w := &world{t: t, r: r, logs: logging.New(logging.Config{Out: io.Discard}), signals: make(chan os.Signal, 2),
-		clients: r.IntN(3), patient: r.IntN(2) == 0, running: map[string]map[int]int{}, held: map[string]int{}, sockets: map[string][]net.Listener{},
-		going: make(chan struct{})}
+		clients: r.IntN(3), patient: r.IntN(2) == 0, running: map[string]map[int]int{}, held: map[string]int{},
+		sockets: map[string][]net.Listener{},
+		going:   make(chan struct{})}
 	var servers []*Server
 	for i := range 1 + r.IntN(6) {
 		s := &Server{
@@ -249,7 +250,8 @@ func (w *world) checkReleased(name string) {
 	w.sockets[name] = nil
 }
 
-// checkEnding checks, when it returns that is called at the end of Build or Run, that a server knows of its end before its context ends.
+// checkEnding checks, when it returns that is called at the end of Build or Run, that a server knows of its end before
+// its context ends.
 func (w *world) checkEnding(ctx context.Context, s *Server) (atEnd func()) {
 	ending := s.Ending()
 	return func() {
@@ -329,7 +331,8 @@ func (w *world) run(ctx context.Context, s *Server, _ []string) error {
 	return ctx.Err()
 }
 
-// wait waits until a server is to do something by itself, such as when what it keeps has just gone. It returns false if ctx ends before.
+// wait waits until a server is to do something by itself, such as when what it keeps has just gone. It returns false if
+// ctx ends before.
 func (w *world) wait(ctx context.Context, s *Server) bool {
 	going := w.going
 	if s.Keeps == nil {
