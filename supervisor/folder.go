@@ -23,7 +23,8 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	none := func() error { return nil }
 	note := none
 	if mask, known := umask(); known && mask&0o700 != 0 {
-		return none, fmt.Errorf("the umask is %04o, with which this user may not use the files that %s makes: call `umask 077` before", mask, hk.Name)
+		return none, fmt.Errorf("the umask is %04o, with which this user may not use the files that %s makes: call `umask 077` before",
+			mask, hk.Name)
 	}
 	if p.Ephemeral {
 		// Mkdir, not MkdirAll: a folder that is there already is not ours to remove.
@@ -62,9 +63,10 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	if err := errors.Join(note(), p.forgetPaths(hk.Name)); err != nil {
 		return clean, errors.Join(cannotUse(p, err), lock.Unlock())
 	}
-	p.folder = lookAfter(true, func() []string { return []string{p.DataDir, file} })
+	folder := lookAfter(true, func() []string { return []string{p.DataDir, file} })
+	p.folder = folder
 	return func() error {
-		p.folder.close()
+		folder.close()
 		return errors.Join(lock.Unlock(), clean())
 	}, nil
 }
@@ -93,6 +95,8 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 	clean = func() error {
 		if p.Ephemeral {
 			hk.forgetElsewhere(context.Background(), p, io.Discard) // standard output may be a command's
+		}
+		if p.Ephemeral && !p.lost.Load() {
 			return sweep.RemoveAll(p.DataDir)
 		}
 		return nil
