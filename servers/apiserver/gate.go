@@ -63,13 +63,12 @@ func (g *gate) guard(next http.Handler, late time.Time) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		ended := g.wait(r, max(time.Until(late), holdTime))
+		g.wait(ctx, max(time.Until(late), holdTime))
 		switch {
 		case g.isUsable():
 			next.ServeHTTP(w, r)
-		case ended || asksForRights(r):
+		case ctx.Err() != nil || asksForRights(r): // who is abandoned waits for an answer, and none means 200
 			g.later(w, r)
-		case ctx.Err() != nil: // nobody waits for an answer
 		default:
 			next.ServeHTTP(responsewriter.WrapForHTTP1Or2(&unsure{ResponseWriter: w, gate: g, r: r}), r)
 		}
@@ -101,16 +100,15 @@ func asksForRights(r *http.Request) bool {
 	return strings.HasPrefix(r.URL.Path, "/apis/authorization.k8s.io/") || strings.HasPrefix(r.URL.Path, "/apis/authentication.k8s.io/")
 }
 
-// wait waits until the server can be used, for some time at most, and reports whether it is being stopped instead.
-func (g *gate) wait(r *http.Request, atMost time.Duration) (ended bool) {
+// wait waits until the server can be used, for some time at most. It returns earlier when ctx ends.
+func (g *gate) wait(ctx context.Context, atMost time.Duration) {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
 	select {
 	case <-g.usable:
 	case <-timer.C:
-	case <-r.Context().Done():
+	case <-ctx.Done():
 	}
-	return g.ctx.Err() != nil
 }
 
 // later answers that the client is to try again.

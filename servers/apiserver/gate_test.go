@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
@@ -127,6 +128,21 @@ func TestGateEnds(t *testing.T) {
 		}
 		if got := <-own; got.code != http.StatusGatewayTimeout || got.after != 0 {
 			t.Errorf("the server's own is answered %+v", got)
+		}
+	})
+}
+
+// A request that is held when what waits for etcd is abandoned is not done, and its client is told so.
+func TestGateAbandons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, requests := newTestGate(t), newAbandonable()
+		inner := g.handler
+		g.handler = requests.wrap(func(http.Handler, *genericapiserver.Config) http.Handler { return inner })(nil, nil)
+		held := g.ask("/api/v1/pods", "")
+		synctest.Wait()
+		requests.abandon()
+		if got := <-held; got.code != http.StatusServiceUnavailable || got.again == "" || got.after != 0 {
+			t.Errorf("it is answered %+v", got)
 		}
 	})
 }
