@@ -170,16 +170,16 @@ func lastIndexIn(file string) (last uint64, err error) {
 	}
 }
 
-// explain adds to an error of a start, or of what has ended a run after it, what can be done about it, and says where another try is
-// pointless.
-func (e *etcd) explain(err error, at place, starting bool) error {
+// explain adds to an error of a start, or of what has ended a run after it, what can be done about it, and says where
+// another try is pointless.
+func (at place) explain(p *supervisor.Plan, err error, starting bool) error {
 	var fatal *fatalError
 	isFatal := errors.As(err, &fatal)
 	switch {
 	case err == nil:
 		return nil
 	case noSpace(err):
-		return fmt.Errorf("%w: free space in %s, or raise the quota; nothing that was acknowledged is lost", err,
+		return fmt.Errorf("%w: free space in %s, or raise the disk's quota; nothing that was acknowledged is lost", err,
 			strings.Join(at.folders(), " and "))
 	case errors.Is(err, syscall.EROFS):
 		return supervisor.Permanent(fmt.Errorf("%w: %s must be writable, but is on a file system that is mounted read-only, maybe since an "+
@@ -202,13 +202,13 @@ func (e *etcd) explain(err error, at place, starting bool) error {
 		return err
 	}
 	way := fmt.Sprintf("`%s` goes back to a snapshot and keeps what is there beside it; `%s` begins anew",
-		e.plan.Command("snapshot", "restore", "FILE"), e.plan.Command("reset"))
+		p.Command("snapshot", "restore", "FILE"), p.Command("reset"))
 	switch {
 	case at.Log != "":
 		way = fmt.Sprintf("move it and %s away, and begin anew, or restore a snapshot with etcdutl", at.Log)
-	case at.Data != e.plan.Path(Name):
+	case at.Data != p.Path(Name):
 		way = fmt.Sprintf("`%s` goes back to a snapshot and keeps what is there beside it; to begin anew, move it away",
-			e.plan.Command("snapshot", "restore", "FILE"))
+			p.Command("snapshot", "restore", "FILE"))
 	}
 	return supervisor.Permanent(fmt.Errorf("%w. %s stays as it is until you decide: %s", err, at.Data, way))
 }

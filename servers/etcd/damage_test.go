@@ -214,7 +214,7 @@ func runEtcd(t *testing.T, dir string, f func(context.Context, *clientv3.Client)
 
 // An error of the disk says what to do. Another try is made where it may help.
 func TestExplain(t *testing.T) {
-	e := &etcd{plan: &supervisor.Plan{DataDir: "/d"}}
+	p := &supervisor.Plan{DataDir: "/d"}
 	at := place{Data: "/d/etcd"}
 	for _, test := range []struct {
 		err  error
@@ -222,7 +222,7 @@ func TestExplain(t *testing.T) {
 		once bool
 	}{
 		{&fs.PathError{Op: "write", Path: "/d/etcd/x", Err: syscall.ENOSPC}, "free space in /d/etcd", false},
-		{&fatalError{fmt.Errorf("x: %w", syscall.EDQUOT)}, "raise the quota", false},
+		{&fatalError{fmt.Errorf("x: %w", syscall.EDQUOT)}, "raise the disk's quota", false},
 		{&fatalError{fmt.Errorf("x: %w", syscall.EROFS)}, "mounted read-only", true},
 		{&fatalError{fmt.Errorf("x: %w", syscall.EACCES)}, "owner and mode", true},
 		{&fs.PathError{Op: "open", Path: "/d/etcd/member", Err: syscall.EACCES}, "owner and mode", true},
@@ -234,7 +234,7 @@ func TestExplain(t *testing.T) {
 		{&fatalError{fmt.Errorf("x: %w", fileutil.ErrLocked)}, "x: ", false},
 		{errors.New("listen: address in use"), "listen: address in use", false},
 	} {
-		err := e.explain(test.err, at, true)
+		err := at.explain(p, test.err, true)
 		if err == nil || !strings.Contains(err.Error(), test.want) || !errors.Is(err, test.err) {
 			t.Errorf("%v: %v", test.err, err)
 		}
@@ -242,12 +242,12 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%v: %T", test.err, err)
 		}
 	}
-	if err := e.explain(nil, at, true); err != nil {
+	if err := at.explain(p, nil, true); err != nil {
 		t.Error(err)
 	}
 	// While it runs, what is damaged is not known.
 	later := &fatalError{errors.New("failed to purge wal file")}
-	if err := e.explain(later, at, false); err != error(later) {
+	if err := at.explain(p, later, false); err != error(later) {
 		t.Error(err)
 	}
 }
