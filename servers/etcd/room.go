@@ -14,7 +14,6 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.etcd.io/etcd/server/v3/storage"
 	"go.uber.org/zap"
-	"k8s.io/kubernetes/pkg/volume/util/fs"
 
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -169,24 +168,22 @@ func quotaOf(etcd *embed.Etcd) int64 {
 	return storage.DefaultQuotaBytes
 }
 
-// roomFor reports that there is no room for another database of that size beside this one, which a defragmentation makes: it would fill
-// the file system. Where that cannot be seen, it is tried.
+// roomFor reports that there is no room for another database of that size beside this one, which a defragmentation
+// makes. Where that cannot be seen, it is tried.
 func roomFor(database string, bytes int64) error {
-	free, _, _, _, _, _, err := fs.Info(filepath.Dir(database))
-	if needed := bytes + bytes/10 + leastFree; err == nil && free < needed {
-		return fmt.Errorf("to defragment it takes %s beside it, but the file system of %s has %s: free space there", size(needed), filepath.Dir(database), size(free))
+	// As much as a start wants to be left must be left, or an etcd that runs is closed meanwhile.
+	if err := shortOf(filepath.Dir(database), bytes+bytes/10+spareSpace); err != nil {
+		return fmt.Errorf("to defragment it, %w", err)
 	}
 	return nil
 }
 
-// leastFree is what a defragmentation must leave of the file system.
-const leastFree = 32 << 20
-
 // wasteful is from which size on a database is worth a defragmentation at a start, if less than half of it is in use.
 const wasteful = 256 << 20
 
-// defragAtStart has etcd defragment its database before it is ready, where more than half of a large one is free. etcd uses what is free
-// again, but gives nothing back. It takes as long as writing the rest, and as much space: where that is scarce, it is left out.
+// defragAtStart has etcd defragment its database before it is ready, where more than half of a large one is free. etcd
+// uses what is free again, but gives nothing back. It takes as long as writing the rest, and as much space: where that is
+// scarce, it is left out.
 func defragAtStart(c *embed.Config, s *supervisor.Server) {
 	const flag = "bootstrap-defrag-threshold-megabytes"
 	if s.Given(flag) || s.Given("config-file") {

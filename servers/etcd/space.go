@@ -46,6 +46,15 @@ func missingSegments(log string) int64 {
 	return missing + max(0, segment()-allocated(filepath.Join(log, files[len(files)-1])))
 }
 
+// orphaned is how much of the disk a defragmentation has that was killed. A start of etcd removes it first.
+func orphaned(data string) (bytes int64) {
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(databaseIn(data)), "db.tmp*")) // a pattern that is right is no error
+	for _, file := range files {
+		bytes += allocated(file)
+	}
+	return bytes
+}
+
 // existing is the folder, or that above it which is there.
 func existing(dir string) string {
 	for {
@@ -56,13 +65,23 @@ func existing(dir string) string {
 	}
 }
 
+// needs is how much must be free for a start, on the disks of at.folders.
+func (at place) needs() []int64 {
+	data, log := spareSpace-orphaned(at.Data), missingSegments(at.log())
+	if at.Log == "" {
+		return []int64{data + log}
+	}
+	return []int64{data, log + spareSpace}
+}
+
 // short returns why there is not enough space for a start, or nil.
 func (at place) short() error {
-	log := missingSegments(at.log())
-	if at.Log == "" {
-		return shortOf(at.Data, log+spareSpace)
+	var errs []error
+	needs := at.needs()
+	for i, dir := range at.folders() {
+		errs = append(errs, shortOf(dir, needs[i]))
 	}
-	return errors.Join(shortOf(at.Data, spareSpace), shortOf(at.Log, log+spareSpace))
+	return waiting(errors.Join(errs...))
 }
 
 // low returns why an etcd that runs is to be closed, or nil.
@@ -71,7 +90,15 @@ func (at place) low() error {
 	for _, dir := range at.folders() {
 		errs = append(errs, shortOf(dir, lowSpace))
 	}
-	return errors.Join(errs...)
+	return waiting(errors.Join(errs...))
+}
+
+// waiting says of space that is short that it is waited for.
+func waiting(short error) error {
+	if short == nil {
+		return nil
+	}
+	return fmt.Errorf("%w; it goes on by itself when there is enough", short)
 }
 
 // shortOf returns an error if the disk of the folder has less free than that. The number that it says is rounded, so that the text
@@ -86,7 +113,7 @@ func shortOf(dir string, needed int64) error {
 	if free >= step {
 		have = size(free/step*step) + " are"
 	}
-	return fmt.Errorf("free space on the disk of %s: etcd needs %s there, and %s free; it goes on by itself when there is enough", dir, size(needed), have)
+	return fmt.Errorf("free space on the disk of %s: etcd needs %s there, and %s free", dir, size(needed), have)
 }
 
 // waitForSpace waits until there is enough for a start, or ctx ends. Whoever can free some is told.
