@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -132,6 +133,37 @@ func TestDamage(t *testing.T) {
 				t.Errorf("the data has changed")
 			}
 		})
+	}
+}
+
+// What looks at the data of a cluster that does not run finds the same damage, and says the same ways out.
+func TestDamageWhileStopped(t *testing.T) {
+	dir := shortDir(t)
+	if out, err := runEtcd(t, dir, func(ctx context.Context, client *clientv3.Client) error {
+		_, err := client.Put(ctx, "key", "value")
+		return err
+	}); err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	member := filepath.Join(dir, "etcd", "member")
+	for _, spoil := range []func() error{
+		func() error { return os.Truncate(filepath.Join(member, "snap", "db"), 8192) },
+		func() error { return os.RemoveAll(filepath.Join(member, "wal")) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range [][]string{{"repair"}, {"snapshot", "save", filepath.Join(dir, "saved")}} {
+			hk := &supervisor.HyperKube{Name: "hk"}
+			hk.SetOut(io.Discard)
+			hk.AddCommand(SnapshotCommand())
+			hk.AddCommand(RepairCommand())
+			hk.AddServer(New(cluster.New()))
+			err := hk.Run(append(append([]string{"hk"}, command...), "--data-dir", dir))
+			if err == nil || !strings.Contains(err.Error(), "etcd's data is damaged: ") || !strings.Contains(err.Error(), "`hk snapshot restore FILE --data-dir="+dir+"`") {
+				t.Errorf("%s: %v", command[0], err)
+			}
+		}
 	}
 }
 

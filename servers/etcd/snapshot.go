@@ -97,7 +97,7 @@ func (s *snapshots) dir() (string, error) {
 	case err != nil:
 		return "", err
 	case at.Log != "":
-		return "", fmt.Errorf("etcd's log is in %s (--etcd.wal-dir), apart from its data: save while etcd runs; to restore, stop %s, move %s and %s away, and use "+
+		return "", fmt.Errorf("etcd's log is in %s (--etcd.wal-dir), apart from its data: save and repair while etcd runs; to restore, stop %s, move %s and %s away, and use "+
 			"`etcdutl snapshot restore FILE --data-dir=%s --wal-dir=%s --bump-revision=%d --mark-compacted`", at.Log, s.hk.Name, at.Data, at.Log,
 			supervisor.ShellQuote(at.Data), supervisor.ShellQuote(at.Log), revisionBump)
 	}
@@ -186,7 +186,8 @@ func present(dir string) (bool, error) {
 	case err != nil:
 		return false, err
 	case !wal.Exist(walIn(dir)):
-		return false, fmt.Errorf("%s is missing beside the database: if it is elsewhere (--etcd.wal-dir), use etcdctl and etcdutl; if the log is lost, there is nothing to save", walIn(dir))
+		return false, fmt.Errorf("%w: its log, %s, is missing beside the database; if that is elsewhere (--etcd.wal-dir), use etcdctl and etcdutl",
+			errDamaged, walIn(dir))
 	}
 	return true, nil
 }

@@ -88,9 +88,10 @@ func (s *snapshots) whileStopped(ctx context.Context, what, instead string, f fu
 	if err != nil {
 		return err
 	}
+	at := place{Data: dir}
 	there, err := present(dir)
 	if err != nil {
-		return err
+		return at.explain(s.plan, err, true)
 	}
 	if !there {
 		return fmt.Errorf("there is nothing to %s in %s: no cluster was started there, or its etcd is elsewhere; start one with `%s`, name another one "+
@@ -110,7 +111,7 @@ func (s *snapshots) whileStopped(ctx context.Context, what, instead string, f fu
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("etcd cannot be started with the data in %s: %w", dir, err)
+		return fmt.Errorf("etcd cannot be started with the data in %s: %w", dir, at.explain(s.plan, err, true))
 	}
 	return errOf
 }
