@@ -72,7 +72,8 @@ func (g *testGate) ask(path, token string) <-chan asked {
 	return answer
 }
 
-// A request waits until the server can be used, and for some time at most. Then what is allowed is done, and what is refused is not yet.
+// A request waits until the server can be used, and for some time at most. Then what is allowed is done, and what is
+// refused is not yet.
 func TestGate(t *testing.T) {
 	for _, test := range []struct {
 		name, path, token string
@@ -116,7 +117,8 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// A stop that comes before the server can be used waits for no request: neither for those that are held, nor for its own.
+// A stop that comes before the server can be used waits for no request: neither for those that are held, nor for its
+// own.
 func TestGateEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newTestGate(t)

@@ -150,8 +150,8 @@ func (u *userKubeconfig) save() (done []string, err error) {
 	return done, nil
 }
 
-// protect takes from others than the owner what they may do with the file, if it is there, and says so. kubectl, kind and minikube make a
-// new file for its owner alone, too, but leave the mode of one that is there.
+// protect takes from others than the owner what they may do with the file, if it is there, and says so. kubectl, kind
+// and minikube make a new file for its owner alone, too, but leave the mode of one that is there.
 func (f *userFile) protect() (note string, err error) {
 	file, err := os.OpenFile(f.path, os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -176,8 +176,8 @@ func (f *userFile) protect() (note string, err error) {
 	return fmt.Sprintf("%s is for its owner alone now, as there is a key in it: its mode was %04o, and is %04o", f.path, before, after), nil
 }
 
-// write replaces the file in one step, so that a full disk costs nothing. A link stays one, and the owner and the mode stay (see protect). A new file
-// is for its owner alone, as there are keys in it.
+// write replaces the file in one step, so that a full disk costs nothing. A link stays one, and the owner and the mode
+// stay (see protect). A new file is for its owner alone, as there are keys in it.
 func (f *userFile) write() error {
 	text, err := clientcmd.Write(*f.config)
 	if err != nil {

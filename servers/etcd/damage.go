@@ -36,9 +36,10 @@ func (at place) log() string {
 	return walIn(at.Data)
 }
 
-// sound looks for damage that etcd would make worse: with a log that is missing, or ends before what is in the database, it starts, and
-// takes no write any more; and a database that is cut off ends the process. All else it finds by itself, and heals what a power cut
-// leaves: the torn end of a log, or a missing database that the log has all of. Nothing is changed.
+// sound looks for damage that etcd would make worse: with a log that is missing, or ends before what is in the
+// database, it starts, and takes no write any more; and a database that is cut off ends the process. All else it finds
+// by itself, and heals what a power cut leaves: the torn end of a log, or a missing database that the log has all of.
+// Nothing is changed.
 func (at place) sound() error {
 	database := databaseIn(at.Data)
 	info, err := os.Stat(database)
@@ -121,8 +122,8 @@ func readStored(database string) (d stored, err error) {
 	return d, err
 }
 
-// lastIndex is that of the last entry of a log that can be read. It looks at the last files first, and not further when it has reached
-// enough. What etcd cuts off is left to it.
+// lastIndex is that of the last entry of a log that can be read. It looks at the last files first, and not further when
+// it has reached enough. What etcd cuts off is left to it.
 func lastIndex(log string, enough uint64) (last uint64, err error) {
 	files, err := fileutil.ReadDir(log, fileutil.WithExt(".wal")) // sorted, by their numbers
 	if err != nil {

@@ -26,8 +26,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// What is damaged is told once, with what can be done, and not tried again; what etcd heals is left to it; and where a start would make
-// it worse, nothing is changed.
+// What is damaged is told once, with what can be done, and not tried again; what etcd heals is left to it; and where a
+// start would make it worse, nothing is changed.
 func TestDamage(t *testing.T) {
 	prepared := shortDir(t)
 	const keys = 50

@@ -48,8 +48,8 @@ func (e *etcd) newLife(s *supervisor.Server) (*life, error) {
 	return l, nil
 }
 
-// withRightLines leaves out of etcd's lines what does not belong in a log, and has levels fit. What is around another core asks that one;
-// redact does not.
+// withRightLines leaves out of etcd's lines what does not belong in a log, and has levels fit. What is around another
+// core asks that one; redact does not.
 func withRightLines(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(redact), zap.WrapCore(forgive))
 }
@@ -74,7 +74,8 @@ func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error 
 	return l.at.explain(e.plan, err, false)
 }
 
-// start starts etcd, unless ctx ends before. It is not stopped before it has started: a start waits for nobody but the end of a restore.
+// start starts etcd, unless ctx ends before. It is not stopped before it has started: a start waits for nobody but the
+// end of a restore.
 func (l *life) start(ctx context.Context) (embedded *embed.Etcd, err error) {
 	l.broken.Store(nil)
 	err = whileNotReplaced(ctx, l.starting, func() error {
@@ -143,8 +144,8 @@ func (l *life) mayHold() {
 	l.broken.Store(&database)
 }
 
-// stuck reports whether a start that was broken off, by a fatal line or a panic, still holds the database: another one would
-// wait for its lock for ever.
+// stuck reports whether a start that was broken off, by a fatal line or a panic, still holds the database: another one
+// would wait for its lock for ever.
 func (e *etcd) stuck() bool {
 	path := e.broken.Load()
 	if path == nil {
@@ -179,8 +180,8 @@ func (e *etcd) ready(ctx context.Context, s *supervisor.Server) error {
 	}
 }
 
-// guarded calls f, which is code of etcd's that gets a logger with the hook. A fatal log line ends the goroutine that writes it, and
-// data that etcd cannot make sense of may have it panic: both become errors.
+// guarded calls f, which is code of etcd's that gets a logger with the hook. A fatal log line ends the goroutine that
+// writes it, and data that etcd cannot make sense of may have it panic: both become errors.
 func guarded[T any](s *supervisor.Server, fatal <-chan error, f func() (T, error)) (T, error) {
 	type result struct {
 		value T

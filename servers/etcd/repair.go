@@ -8,7 +8,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// RepairCommand is `km repair`. It is not `km etcd repair`, as what follows on `km etcd` is upstream's own command line.
+// RepairCommand is `km repair`. It is not `km etcd repair`, as what follows on `km etcd` is upstream's own command
+// line.
 func RepairCommand() *supervisor.Command {
 	return &supervisor.Command{
 		Name:  "repair",

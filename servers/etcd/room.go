@@ -18,8 +18,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// room is what has been done to make room in a database: nothing of what was written over or deleted is in it any more, and the space of
-// that is the file system's again.
+// room is what has been done to make room in a database: nothing of what was written over or deleted is in it any more,
+// and the space of that is the file system's again.
 type room struct {
 	revision      int64 // up to which it is compacted
 	before, after int64 // its size, as the quota counts it
@@ -101,9 +101,10 @@ func (s *store) makeRoom(ctx context.Context) (*room, error) {
 	return r, s.disarm(ctx, alarms)
 }
 
-// endAlarm ends the alarm that the database has reached its quota, if it is below that now, or can be: etcd keeps the alarm in the
-// database, and refuses all writes, however large the quota is with which it is started. The API server's own compaction is among these.
-// Room is made where the next writes would raise it again. It returns nil if the alarm was not on.
+// endAlarm ends the alarm that the database has reached its quota, if it is below that now, or can be: etcd keeps the
+// alarm in the database, and refuses all writes, however large the quota is with which it is started. The API server's
+// own compaction is among these. Room is made where the next writes would raise it again. It returns nil if the alarm
+// was not on.
 func (s *store) endAlarm(ctx context.Context) (*room, error) {
 	alarms, err := s.alarms(ctx)
 	if err != nil || len(alarms) == 0 {
@@ -182,8 +183,8 @@ func roomFor(database string, bytes int64) error {
 const wasteful = 256 << 20
 
 // defragAtStart has etcd defragment its database before it is ready, where more than half of a large one is free. etcd
-// uses what is free again, but gives nothing back. It takes as long as writing the rest, and as much space: where that is
-// scarce, it is left out.
+// uses what is free again, but gives nothing back. It takes as long as writing the rest, and as much space: where that
+// is scarce, it is left out.
 func defragAtStart(c *embed.Config, s *supervisor.Server) {
 	const flag = "bootstrap-defrag-threshold-megabytes"
 	if s.Given(flag) || s.Given("config-file") {

@@ -80,9 +80,9 @@ func (s *snapshots) saveStopped(ctx context.Context, file string, force bool) er
 // saveElsewhere is what to type where km has no etcd of its own.
 const saveElsewhere = "etcdctl snapshot save"
 
-// whileStopped calls f with the address of an etcd over the data of a cluster that does not run, and the folder with that. It is etcd
-// itself, and not a look at the file: after a kill, its log has more than the database. What f does is what, for people, and what they type
-// for an etcd elsewhere is instead.
+// whileStopped calls f with the address of an etcd over the data of a cluster that does not run, and the folder with
+// that. It is etcd itself, and not a look at the file: after a kill, its log has more than the database. What f does is
+// what, for people, and what they type for an etcd elsewhere is instead.
 func (s *snapshots) whileStopped(ctx context.Context, what, instead string, f func(endpoint, dir string) error) (err error) {
 	dir, err := s.dir()
 	if err != nil {

@@ -18,14 +18,15 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// An etcd that cannot write ends by a fatal line, whose goroutine keeps the locks that it has: it cannot be closed any more, nor another
-// one be started in the process. So it is closed while it can be, when space gets short, and started again when there is enough. What
-// it writes until then, and to close, has its place on the disk already: etcd allocates its log ahead, and km the database.
+// An etcd that cannot write ends by a fatal line, whose goroutine keeps the locks that it has: it cannot be closed any
+// more, nor another one be started in the process. So it is closed while it can be, when space gets short, and started
+// again when there is enough. What it writes until then, and to close, has its place on the disk already: etcd
+// allocates its log ahead, and km the database.
 const (
 	// lowSpace is how little free space is left when etcd is closed.
 	lowSpace = 16 << 20
-	// spareSpace is how much has to be left at a start, beyond what etcd allocates for its log: more than lowSpace, so that it does not
-	// start and stop again and again.
+	// spareSpace is how much has to be left at a start, beyond what etcd allocates for its log: more than lowSpace, so
+	// that it does not start and stop again and again.
 	spareSpace = 2 * lowSpace
 	// aheadSpace is how much is allocated for the database beyond its end. Within spacePoll etcd does not write more.
 	aheadSpace = 16 << 20
@@ -101,8 +102,8 @@ func waiting(short error) error {
 	return fmt.Errorf("%w; it goes on by itself when there is enough", short)
 }
 
-// shortOf returns an error if the disk of the folder has less free than that. The number that it says is rounded, so that the text
-// stays while little changes.
+// shortOf returns an error if the disk of the folder has less free than that. The number that it says is rounded, so
+// that the text stays while little changes.
 func shortOf(dir string, needed int64) error {
 	free, ok := freeIn(existing(dir))
 	if !ok || free >= needed {
@@ -132,7 +133,8 @@ func waitForSpace(ctx context.Context, s *supervisor.Server, at place) {
 	}
 }
 
-// spaceHook notes that etcd could not allocate the next file of its log: it logs that, goes on, and ends when it needs the file.
+// spaceHook notes that etcd could not allocate the next file of its log: it logs that, goes on, and ends when it needs
+// the file.
 type spaceHook chan struct{}
 
 func (h spaceHook) option() zap.Option {

@@ -93,7 +93,8 @@ func (c *config) save(path string) error {
 	if err := cluster.Write(path, text); err != nil {
 		return err
 	}
-	// What is written with a key that a power failure takes away is lost: etcd's data may be on another disk, and reach that first.
+	// What is written with a key that a power failure takes away is lost: etcd's data may be on another disk, and reach
+	// that first.
 	return errors.Join(syncFolder(filepath.Dir(path)), syncFolder(filepath.Dir(filepath.Dir(path))))
 }
 

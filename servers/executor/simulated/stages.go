@@ -142,9 +142,9 @@ func isChanged(stage *v1alpha1.Stage) bool {
 	})
 }
 
-// workers is how many changes of each kind are under way at a time. kwok's own default is 4: where the API server takes half a second for
-// a change, on a busy machine, these renew the leases of no more than 80 nodes before the controller-manager counts them as lost, and
-// then their pods are not Ready any more.
+// workers is how many changes of each kind are under way at a time. kwok's own default is 4: where the API server takes
+// half a second for a change, on a busy machine, these renew the leases of no more than 80 nodes before the
+// controller-manager counts them as lost, and then their pods are not Ready any more.
 const workers = 64
 
 // play starts kwok's controllers. They end with ctx.
