@@ -110,8 +110,8 @@ func unreadable(ctx context.Context, client kubernetes.Interface, s *supervisor.
 	if s.Value("encryption-provider-config") == "" {
 		missing = "missing"
 	}
-	return fmt.Errorf("Secrets in the store are encrypted with a key that is %s: stop km, bring back pki/%s of the data folder in which they were encrypted, and start it again; "+
-		"without that file they are lost (%w)", missing, encryption.File, err)
+	return fmt.Errorf("Secrets in the store are encrypted with a key that is %s: stop km, bring back pki/%s of the data folder "+
+		"in which they were encrypted, and start it again; without that file they are lost (%w)", missing, encryption.File, err)
 }
 
 // policy says what is noted of a request: who asked for what, and how it ended, never what is in an object. What comes

@@ -91,7 +91,8 @@ type hooked interface {
 // addTo gives the hooks to the server at the head of the chain, under their names: it is ready when they have ended, or are refused,
 // and fails if they do. Those that are refused go on; later is called with why, and what is closed when they have ended. The token is
 // the one by which the server knows its own requests.
-func (early *earlyHooks) addTo(server hooked, handler http.Handler, token string, later func(what string, err error, done <-chan error)) error {
+func (early *earlyHooks) addTo(server hooked, handler http.Handler, token string,
+	later func(what string, err error, done <-chan error)) error {
 	early.server = inProcess{handler: handler, token: token}
 	for name, result := range early.results {
 		hook := func(genericapiserver.PostStartHookContext) error {

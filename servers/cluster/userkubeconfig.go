@@ -171,7 +171,8 @@ func (f *userFile) protect() (note string, err error) {
 		return "", nil
 	}
 	if err := file.Chmod(after); err != nil { // it may be somebody else's, or on a file system without modes
-		return fmt.Sprintf("%s may be read or changed by others (its mode is %04o), and there is a key in it: its mode cannot be changed: %v", f.path, before, cause(err)), nil
+		return fmt.Sprintf("%s may be read or changed by others (its mode is %04o), and there is a key in it: its mode cannot be changed: %v",
+			f.path, before, cause(err)), nil
 	}
 	return fmt.Sprintf("%s is for its owner alone now, as there is a key in it: its mode was %04o, and is %04o", f.path, before, after), nil
 }

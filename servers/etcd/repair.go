@@ -22,7 +22,8 @@ func RepairCommand() *supervisor.Command {
 		Complete: func(*supervisor.HyperKube, []string) []string { return []string{} },
 		Run: func(ctx context.Context, hk *supervisor.HyperKube, p *supervisor.Plan, args []string) error {
 			if len(args) > 0 {
-				return &supervisor.ExitError{Code: 2, Err: fmt.Errorf("repair takes no arguments, but there is %q; see `%s`", args[0], p.Command("repair", "--help"))}
+				err := fmt.Errorf("repair takes no arguments, but there is %q; see `%s`", args[0], p.Command("repair", "--help"))
+				return &supervisor.ExitError{Code: 2, Err: err}
 			}
 			return (&snapshots{hk: hk, plan: p}).repair(ctx)
 		},

@@ -34,7 +34,8 @@ func SnapshotCommand() *supervisor.Command {
 			"that clients notice. What was there is kept in a folder beside the restored one, whose name is printed; remove it when you do not " +
 			"need it any more.\n\n" +
 			"FILE has the cluster's Secrets in it, so it is readable for you alone. The keys in pki/ of the data folder are not in it: in a cluster " +
-			"with other keys, tokens of service accounts from before are void. So are Secrets that a run with --hardened has encrypted, unless pki/encryption.yaml is brought along.",
+			"with other keys, tokens of service accounts from before are void. So are Secrets that a run with --hardened has encrypted, " +
+			"unless pki/encryption.yaml is brought along.",
 		Flags: flags,
 		Complete: func(_ *supervisor.HyperKube, args []string) []string {
 			switch len(args) {

@@ -117,7 +117,8 @@ func (r *rotation) changed() error {
 }
 
 func (r *rotation) interrupted() error {
-	return fmt.Errorf("interrupted; all Secrets can be read, and some may have the old key: call `%s` again", r.command("encryption", "rotate"))
+	return fmt.Errorf("interrupted; all Secrets can be read, and some may have the old key: call `%s` again",
+		r.command("encryption", "rotate"))
 }
 
 // named is a list of keys' names, as the beginning of a clause.
@@ -152,8 +153,9 @@ func (r *rotation) taken(ctx context.Context, client kubernetes.Interface) error
 	case last != nil:
 		return fmt.Errorf("the apiserver does not say which keys it uses: %w", last)
 	}
-	return fmt.Errorf("the apiserver has not taken the keys in %s within %v; all Secrets can be read. It does not take them where it is told otherwise "+
-		"(--apiserver.encryption-provider-config, --apiserver.encryption-provider-config-automatic-reload), or where the file is wrong: `%s` shows that",
+	return fmt.Errorf("the apiserver has not taken the keys in %s within %v; all Secrets can be read. It does not take them where it is told "+
+		"otherwise (--apiserver.encryption-provider-config, --apiserver.encryption-provider-config-automatic-reload), or where the file is "+
+		"wrong: `%s` shows that",
 		r.path, taking, r.command("logs", "apiserver", "--level=error"))
 }
 
