@@ -97,13 +97,17 @@ func (k *kept) lost() *lostError {
 
 // look is lost for what was taken.
 func (k *kept) look(all []keptFile) *lostError {
-	for _, f := range all {
+	for i := range all {
+		f := &all[i]
 		there, err := os.Stat(f.path)
 		missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 		switch {
 		case err != nil && !missing: // nobody can say: it may come back
 		case !missing && (f.info == nil || os.SameFile(there, f.info)):
 		case !missing && !k.strict && !f.info.IsDir(): // it was replaced in one step, as files are that are written anew
+			// What was there before would take its space for as long as it is open.
+			drop(all[i : i+1])
+			all[i] = take([]string{f.path})[0]
 		default:
 			lost := &lostError{path: f.path, replaced: !missing}
 			lost.deleted, lost.moved = f.fate()

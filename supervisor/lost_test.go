@@ -234,6 +234,34 @@ func TestNothingIsLost(t *testing.T) {
 	wantLost("at the end", false)
 }
 
+// A file that is replaced is let go, or its space would be gone for as long as the server runs.
+func TestReplacedFileIsLetGo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "data")
+	replace := func(path string) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(path, []byte("x"), 0o600), os.Rename(path, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace(file + ".first")
+	k := lookAfter(false, func() []string { return []string{file} })
+	defer k.close()
+	before := k.all[0].file
+	replace(file + ".second")
+	if lost := k.lost(); lost != nil {
+		t.Fatal(lost)
+	}
+	if _, err := before.Stat(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("what was there before is still open (%v)", err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if lost := k.lost(); lost == nil {
+		t.Error("that it is gone then is not seen")
+	}
+}
+
 // What a server keeps is its own as long as it runs: while it is stopped it may be replaced, as a restore from a backup
 // does.
 func TestKeptWhileItRuns(t *testing.T) {

@@ -20,8 +20,9 @@ import (
 	"k8s.io/kubernetes/pkg/controlplane/reconcilers"
 )
 
-// abandonable ends what waits for etcd when it is abandoned, and what would wait later. Upstream waits at a stop for requests in flight,
-// up to a minute, and for hooks that have requests of their own, or ask etcd: one that is gone answers none of them.
+// abandonable ends what waits for etcd when it is abandoned, and what would wait later. Upstream waits at a stop for
+// requests in flight, up to a minute, and for hooks that have requests of their own, or ask etcd: one that is gone
+// answers none of them.
 type abandonable struct {
 	ctx     context.Context
 	abandon context.CancelFunc
@@ -94,8 +95,8 @@ func (e *endpoints) RemoveEndpoints(service string, ip net.IP, ports []corev1.En
 // storePoll is how often it is asked, while the server is to end, whether etcd answers.
 const storePoll = time.Second
 
-// abandonWithoutStore abandons the requests if etcd does not answer, from the time when the server is to end until ctx ends. That is so
-// if nobody listens there, or /livez/etcd, which gives it two seconds, says so twice.
+// abandonWithoutStore abandons the requests if etcd does not answer, from the time when the server is to end until ctx
+// ends. That is so if nobody listens there, or /livez/etcd, which gives it two seconds, says so twice.
 func (c *chain) abandonWithoutStore(ctx context.Context, ending <-chan struct{}, stores []string, server *rest.Config) {
 	select {
 	case <-ending:

@@ -268,7 +268,10 @@ func waitUsable(ctx context.Context, s *supervisor.Server, loopback *rest.Config
 	if err != nil {
 		return err
 	}
-	late, look := time.Now().Add(startTime), time.Now().Add(unreadableLook)
+	looking, stop := context.WithCancel(ctx)
+	defer stop()
+	go tellUnreadable(looking, client, s)
+	late := time.Now().Add(startTime)
 	return wait.PollUntilContextCancel(ctx, readyPoll, true, func(ctx context.Context) (bool, error) {
 		text, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Raw()
 		if err == nil {
@@ -277,10 +280,6 @@ func waitUsable(ctx context.Context, s *supervisor.Server, loopback *rest.Config
 		if err != nil && time.Now().After(late) {
 			late = late.Add(time.Minute)
 			s.Logger().Warn("still not ready", zap.Error(err), zap.Strings("checks that fail", failing(string(text))))
-		}
-		if err != nil && time.Now().After(look) {
-			look = look.Add(unreadableLook)
-			s.Hindered(unreadable(ctx, client, s))
 		}
 		return err == nil, nil
 	})

@@ -186,7 +186,8 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 	}); err != nil {
 		return err
 	}
-	if err := c.hooks.addTo(c.server.GenericAPIServer, c.loopback.BearerToken, c.tellLater); err != nil {
+	head := c.server.GenericAPIServer
+	if err := c.hooks.addTo(head, head.Handler, c.loopback.BearerToken, c.tellLater); err != nil {
 		return err
 	}
 	c.prepared, err = c.server.PrepareRun()

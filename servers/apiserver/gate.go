@@ -16,12 +16,13 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 )
 
-// gate keeps requests waiting until the server can be used. Upstream answers as soon as it listens, and refuses what its
-// authorizer, who has not seen the roles yet, does not know to be allowed: a load balancer that asks /readyz is to keep clients
-// away until then. Here there is none, and clients are connected already when the server is restarted.
+// gate keeps requests waiting until the server can be used. Upstream answers as soon as it listens, and refuses what
+// its authorizer, who has not seen the roles yet, does not know to be allowed: a load balancer that asks /readyz is to
+// keep clients away until then. Here there is none, and clients are connected already when the server is restarted.
 //
-// A start may take long, and may be hindered by what only its users can remove: a request does not wait for ever. What is allowed as far as
-// the server knows is done then. What it refuses, it is not sure of yet, and its client is told to try again later.
+// A start may take long, and may be hindered by what only its users can remove: a request does not wait for ever. What
+// is allowed as far as the server knows is done then. What it refuses, it is not sure of yet, and its client is told to
+// try again later.
 type gate struct {
 	usable     <-chan struct{} // closed when it can be used
 	ctx        context.Context // ends when it is being stopped
@@ -30,7 +31,8 @@ type gate struct {
 }
 
 const (
-	// holdTime is how long a request waits once the start has taken startTime. Clients allow for more: a kubelet ten seconds.
+	// holdTime is how long a request waits once the start has taken startTime. Clients allow for more: a kubelet ten
+	// seconds.
 	holdTime = 5 * time.Second
 	// againSeconds is after how many seconds a client is told to try again. client-go does so ten times.
 	againSeconds = 2
@@ -63,13 +65,12 @@ func (g *gate) guard(next http.Handler, late time.Time) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		ended := g.wait(r, max(time.Until(late), holdTime))
+		g.wait(ctx, max(time.Until(late), holdTime))
 		switch {
 		case g.isUsable():
 			next.ServeHTTP(w, r)
-		case ended || asksForRights(r):
+		case ctx.Err() != nil || asksForRights(r): // who is abandoned waits for an answer, and none means 200
 			g.later(w, r)
-		case ctx.Err() != nil: // nobody waits for an answer
 		default:
 			next.ServeHTTP(responsewriter.WrapForHTTP1Or2(&unsure{ResponseWriter: w, gate: g, r: r}), r)
 		}
@@ -96,21 +97,21 @@ func (g *gate) mayPass(r *http.Request) bool {
 	return ok && subtle.ConstantTimeCompare([]byte(token), []byte(g.token)) == 1
 }
 
-// asksForRights reports whether a request asks what somebody may do, or who it is: the answer is one of success, whatever it says.
+// asksForRights reports whether a request asks what somebody may do, or who it is: the answer is one of success,
+// whatever it says.
 func asksForRights(r *http.Request) bool {
 	return strings.HasPrefix(r.URL.Path, "/apis/authorization.k8s.io/") || strings.HasPrefix(r.URL.Path, "/apis/authentication.k8s.io/")
 }
 
-// wait waits until the server can be used, for some time at most, and reports whether it is being stopped instead.
-func (g *gate) wait(r *http.Request, atMost time.Duration) (ended bool) {
+// wait waits until the server can be used, for some time at most. It returns earlier when ctx ends.
+func (g *gate) wait(ctx context.Context, atMost time.Duration) {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
 	select {
 	case <-g.usable:
 	case <-timer.C:
-	case <-r.Context().Done():
+	case <-ctx.Done():
 	}
-	return g.ctx.Err() != nil
 }
 
 // later answers that the client is to try again.
@@ -123,7 +124,8 @@ func (g *gate) later(w http.ResponseWriter, r *http.Request) {
 	responsewriters.ErrorNegotiated(&err, g.serializer, schema.GroupVersion{Version: "v1"}, w, r)
 }
 
-// unsure is where a server answers that may not have seen all roles, and all else that it starts with: a refusal is answered by later.
+// unsure is where a server answers that may not have seen all roles, and all else that it starts with: a refusal is
+// answered by later.
 type unsure struct {
 	http.ResponseWriter
 	gate    *gate
@@ -158,8 +160,8 @@ func (u *unsure) Write(text []byte) (int, error) {
 	return u.ResponseWriter.Write(text)
 }
 
-// mayChange reports whether an answer may be another one when the server has started: a token is unknown whose ServiceAccount has not been
-// read, what roles allow is forbidden, and the namespace "default" is not there yet.
+// mayChange reports whether an answer may be another one when the server has started: a token is unknown whose
+// ServiceAccount has not been read, what roles allow is forbidden, and the namespace "default" is not there yet.
 func mayChange(code int) bool {
 	return code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound
 }

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
@@ -71,7 +72,8 @@ func (g *testGate) ask(path, token string) <-chan asked {
 	return answer
 }
 
-// A request waits until the server can be used, and for some time at most. Then what is allowed is done, and what is refused is not yet.
+// A request waits until the server can be used, and for some time at most. Then what is allowed is done, and what is
+// refused is not yet.
 func TestGate(t *testing.T) {
 	for _, test := range []struct {
 		name, path, token string
@@ -115,7 +117,8 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// A stop that comes before the server can be used waits for no request: neither for those that are held, nor for its own.
+// A stop that comes before the server can be used waits for no request: neither for those that are held, nor for its
+// own.
 func TestGateEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newTestGate(t)
@@ -127,6 +130,21 @@ func TestGateEnds(t *testing.T) {
 		}
 		if got := <-own; got.code != http.StatusGatewayTimeout || got.after != 0 {
 			t.Errorf("the server's own is answered %+v", got)
+		}
+	})
+}
+
+// A request that is held when what waits for etcd is abandoned is not done, and its client is told so.
+func TestGateAbandons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, requests := newTestGate(t), newAbandonable()
+		inner := g.handler
+		g.handler = requests.wrap(func(http.Handler, *genericapiserver.Config) http.Handler { return inner })(nil, nil)
+		held := g.ask("/api/v1/pods", "")
+		synctest.Wait()
+		requests.abandon()
+		if got := <-held; got.code != http.StatusServiceUnavailable || got.again == "" || got.after != 0 {
+			t.Errorf("it is answered %+v", got)
 		}
 	})
 }

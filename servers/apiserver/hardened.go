@@ -79,6 +79,21 @@ func prepareHardened(p *supervisor.Plan, s *supervisor.Server) error {
 // before.
 const unreadableLook = 3 * time.Second
 
+// tellUnreadable tells of Secrets that keep the server from becoming ready, until ctx ends. It asks beside the start,
+// which does not wait for the answers.
+func tellUnreadable(ctx context.Context, client kubernetes.Interface, s *supervisor.Server) {
+	for {
+		select {
+		case <-time.After(unreadableLook):
+		case <-ctx.Done():
+			return
+		}
+		if err := unreadable(ctx, client, s); ctx.Err() == nil {
+			s.Hindered(err)
+		}
+	}
+}
+
 // unreadable says which Secrets cannot be decrypted, and what to do, if that is so: the server is never ready then.
 func unreadable(ctx context.Context, client kubernetes.Interface, s *supervisor.Server) error {
 	ctx, cancel := context.WithTimeout(ctx, unreadableLook)
@@ -95,8 +110,8 @@ func unreadable(ctx context.Context, client kubernetes.Interface, s *supervisor.
 	if s.Value("encryption-provider-config") == "" {
 		missing = "missing"
 	}
-	return fmt.Errorf("the Secrets in the store are encrypted with a key that is %s: stop km, bring back pki/%s of the data folder in which they were encrypted, and start it again; "+
-		"without that file they are lost (%w)", missing, encryption.File, err)
+	return fmt.Errorf("the Secrets in the store are encrypted with a key that is %s: stop km, bring back pki/%s of the data folder "+
+		"in which they were encrypted, and start it again; without that file they are lost (%w)", missing, encryption.File, err)
 }
 
 // policy says what is noted of a request: who asked for what, and how it ended, never what is in an object. What comes

@@ -83,31 +83,46 @@ func (early *earlyHooks) takeFrom(config *genericapiserver.Config) {
 
 func (early *earlyHooks) has(name string) bool { return early.results[name] != nil }
 
+// hooked is a *genericapiserver.GenericAPIServer.
+type hooked interface {
+	AddPostStartHook(name string, hook genericapiserver.PostStartHookFunc) error
+}
+
 // addTo gives the hooks to the server at the head of the chain, under their names: it is ready when they have ended, or are refused,
 // and fails if they do. Those that are refused go on; later is called with why, and what is closed when they have ended. The token is
 // the one by which the server knows its own requests.
-func (early *earlyHooks) addTo(server *genericapiserver.GenericAPIServer, token string, later func(what string, err error, done <-chan error)) error {
-	early.server = inProcess{handler: server.Handler, token: token}
+func (early *earlyHooks) addTo(server hooked, handler http.Handler, token string,
+	later func(what string, err error, done <-chan error)) error {
+	early.server = inProcess{handler: handler, token: token}
 	for name, result := range early.results {
 		hook := func(genericapiserver.PostStartHookContext) error {
-			select {
-			case err := <-result:
-				return err
-			case <-early.refused:
+			err := early.await(result, func() { later(name, early.refusal, result) })
+			if early.ctx.Err() != nil {
+				return nil // with an error upstream would end the process, in the middle of a stop
 			}
-			select {
-			case err := <-result:
-				return err
-			default: // it may be another one that is refused; that this one needs a moment more is no harm
-				later(name, early.refusal, result)
-				return nil
-			}
+			return err
 		}
 		if err := server.AddPostStartHook(name, hook); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// await waits for a hook, and returns how it has ended. It calls later instead if one is refused.
+func (early *earlyHooks) await(result <-chan error, later func()) error {
+	select {
+	case err := <-result:
+		return err
+	case <-early.refused:
+	}
+	select {
+	case err := <-result:
+		return err
+	default: // it may be another one that is refused; that this one needs a moment more is no harm
+		later()
+		return nil
+	}
 }
 
 // serve is called when the server takes requests. What can be made before the hooks wake up is made, and then their requests come

@@ -204,3 +204,30 @@ func TestHookIsCalledAgain(t *testing.T) {
 		}
 	})
 }
+
+// What ends a hook at a stop is no failure of the server's.
+func TestHookIsEnded(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	early := &earlyHooks{ctx: ctx, results: map[string]chan error{}, open: make(chan struct{}), refused: make(chan struct{})}
+	early.start("roles", func(genericapiserver.PostStartHookContext) error {
+		stop()
+		return errors.New("timed out waiting for the condition")
+	})
+	server := &fakeHooks{}
+	if err := early.addTo(server, nil, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.hook(genericapiserver.PostStartHookContext{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// fakeHooks is a server to which one hook is added.
+type fakeHooks struct {
+	hook genericapiserver.PostStartHookFunc
+}
+
+func (f *fakeHooks) AddPostStartHook(_ string, hook genericapiserver.PostStartHookFunc) error {
+	f.hook = hook
+	return nil
+}

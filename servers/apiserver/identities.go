@@ -20,7 +20,8 @@ var identityBindings = []struct {
 	name, role string
 	subject    rbacv1.Subject
 }{
-	// As kubeadm has it (cmd/kubeadm/app/phases/kubeconfig, EnsureAdminClusterRoleBindingImpl), which creates before it looks.
+	// As kubeadm has it (cmd/kubeadm/app/phases/kubeconfig, EnsureAdminClusterRoleBindingImpl), which creates before it
+	// looks.
 	{constants.ClusterAdminsGroupAndClusterRoleBinding, "cluster-admin", group(constants.ClusterAdminsGroupAndClusterRoleBinding)},
 	{"km:apiserver-kubelet-client", "system:kubelet-api-admin", user(constants.APIServerKubeletClientCertCommonName)},
 	{"km:executor", executorRole.Name, user(cluster.ExecutorUser)},

@@ -12,15 +12,17 @@ import (
 	"github.com/seed-200a7251/km/servers/cluster"
 )
 
-// bindIdentities is a hook of the server's, and with it part of its /readyz: it gives the identities of km's servers their rights. Where
-// that is refused by what users have put in the way, such as a webhook that nothing serves any more, the server is ready without it,
-// as they could not remove that otherwise; and it is tried on. Where it is slow, the server is not ready: it would refuse the admin.
+// bindIdentities is a hook of the server's, and with it part of its /readyz: it gives the identities of km's servers
+// their rights. Where that is refused by what users have put in the way, such as a webhook that nothing serves any
+// more, the server is ready without it, as they could not remove that otherwise; and it is tried on. Where it is slow,
+// the server is not ready: it would refuse the admin.
 func (c *chain) bindIdentities(config *rest.Config) error {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
 	}
-	// A start may take long. The hook's own context ends when all requests have been served, those of the hook included.
+	// A start may take long. The hook's own context ends when all requests have been served, those of the hook
+	// included.
 	refused := wait.PollUntilContextCancel(c.ctx, readyPoll, true, func(context.Context) (bool, error) {
 		// The loopback client may do everything, whatever RBAC has in store already.
 		err := ensureIdentities(client)

@@ -70,7 +70,8 @@ func rolePolicies() [roleWorkers]rbacrest.PolicyData {
 	return parts
 }
 
-// rolesSeen returns what reports whether the server's authorizer knows all cluster roles and bindings that a start makes.
+// rolesSeen returns what reports whether the server's authorizer knows all cluster roles and bindings that a start
+// makes.
 func rolesSeen(informers rbacinformers.Interface) func() bool {
 	roles, bindings := informers.ClusterRoles().Lister(), informers.ClusterRoleBindings().Lister() // those of the authorizer
 	var roleNames, bindingNames []string

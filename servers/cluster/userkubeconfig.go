@@ -150,8 +150,8 @@ func (u *userKubeconfig) save() (done []string, err error) {
 	return done, nil
 }
 
-// protect takes from others than the owner what they may do with the file, if it is there, and says so. kubectl, kind and minikube make a
-// new file for its owner alone, too, but leave the mode of one that is there.
+// protect takes from others than the owner what they may do with the file, if it is there, and says so. kubectl, kind
+// and minikube make a new file for its owner alone, too, but leave the mode of one that is there.
 func (f *userFile) protect() (note string, err error) {
 	file, err := os.OpenFile(f.path, os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -171,13 +171,14 @@ func (f *userFile) protect() (note string, err error) {
 		return "", nil
 	}
 	if err := file.Chmod(after); err != nil { // it may be somebody else's, or on a file system without modes
-		return fmt.Sprintf("%s may be read or changed by others (its mode is %04o), and there is a key in it: its mode cannot be changed: %v", f.path, before, cause(err)), nil
+		return fmt.Sprintf("%s may be read or changed by others (its mode is %04o), and there is a key in it: its mode cannot be changed: %v",
+			f.path, before, cause(err)), nil
 	}
 	return fmt.Sprintf("%s is for its owner alone now, as there is a key in it: its mode was %04o, and is %04o", f.path, before, after), nil
 }
 
-// write replaces the file in one step, so that a full disk costs nothing. A link stays one, and the owner and the mode stay (see protect). A new file
-// is for its owner alone, as there are keys in it.
+// write replaces the file in one step, so that a full disk costs nothing. A link stays one, and the owner and the mode
+// stay (see protect). A new file is for its owner alone, as there are keys in it.
 func (f *userFile) write() error {
 	text, err := clientcmd.Write(*f.config)
 	if err != nil {

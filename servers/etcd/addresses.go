@@ -55,8 +55,9 @@ func checkSockets(c *embed.Config) error {
 	return nil
 }
 
-// keepPrivate has unix sockets that etcd has made in the data folder for this user alone: upstream leaves their modes to the umask, and who
-// gets through to one writes into the store. Until then the folder around keeps others away (supervisor.Plan.SocketPath).
+// keepPrivate has unix sockets that etcd has made in the data folder for this user alone: upstream leaves their modes
+// to the umask, and who gets through to one writes into the store. Until then the folder around keeps others away
+// (supervisor.Plan.SocketPath).
 func keepPrivate(urls []url.URL) error {
 	for _, u := range urls {
 		if !isUnix(u.Scheme + ":") {

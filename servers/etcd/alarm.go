@@ -17,8 +17,9 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// fullness tells people that the database has reached its quota, as long as etcd's alarm of that is on: it refuses whatever writes then,
-// and goes on answering otherwise. The alarm is looked at when it is likely to have changed, and while it is on: another member may end it.
+// fullness tells people that the database has reached its quota, as long as etcd's alarm of that is on: it refuses
+// whatever writes then, and goes on answering otherwise. The alarm is looked at when it is likely to have changed, and
+// while it is on: another member may end it.
 type fullness struct {
 	server *supervisor.Server
 	repair string // what to type

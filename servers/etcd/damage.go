@@ -36,9 +36,10 @@ func (at place) log() string {
 	return walIn(at.Data)
 }
 
-// sound looks for damage that etcd would make worse: with a log that is missing, or ends before what is in the database, it starts, and
-// takes no write any more; and a database that is cut off ends the process. All else it finds by itself, and heals what a power cut
-// leaves: the torn end of a log, or a missing database that the log has all of. Nothing is changed.
+// sound looks for damage that etcd would make worse: with a log that is missing, or ends before what is in the
+// database, it starts, and takes no write any more; and a database that is cut off ends the process. All else it finds
+// by itself, and heals what a power cut leaves: the torn end of a log, or a missing database that the log has all of.
+// Nothing is changed.
 func (at place) sound() error {
 	database := databaseIn(at.Data)
 	info, err := os.Stat(database)
@@ -121,8 +122,8 @@ func readStored(database string) (d stored, err error) {
 	return d, err
 }
 
-// lastIndex is that of the last entry of a log that can be read. It looks at the last files first, and not further when it has reached
-// enough. What etcd cuts off is left to it.
+// lastIndex is that of the last entry of a log that can be read. It looks at the last files first, and not further when
+// it has reached enough. What etcd cuts off is left to it.
 func lastIndex(log string, enough uint64) (last uint64, err error) {
 	files, err := fileutil.ReadDir(log, fileutil.WithExt(".wal")) // sorted, by their numbers
 	if err != nil {
@@ -170,16 +171,16 @@ func lastIndexIn(file string) (last uint64, err error) {
 	}
 }
 
-// explain adds to an error of a start, or of what has ended a run after it, what can be done about it, and says where another try is
-// pointless.
-func (e *etcd) explain(err error, at place, starting bool) error {
+// explain adds to an error of a start, or of what has ended a run after it, what can be done about it, and says where
+// another try is pointless.
+func (at place) explain(p *supervisor.Plan, err error, starting bool) error {
 	var fatal *fatalError
 	isFatal := errors.As(err, &fatal)
 	switch {
 	case err == nil:
 		return nil
 	case noSpace(err):
-		return fmt.Errorf("%w: free space in %s, or raise the quota; nothing that was acknowledged is lost", err,
+		return fmt.Errorf("%w: free space in %s, or raise the disk's quota; nothing that was acknowledged is lost", err,
 			strings.Join(at.folders(), " and "))
 	case errors.Is(err, syscall.EROFS):
 		return supervisor.Permanent(fmt.Errorf("%w: %s must be writable, but is on a file system that is mounted read-only, maybe since an "+
@@ -202,13 +203,13 @@ func (e *etcd) explain(err error, at place, starting bool) error {
 		return err
 	}
 	way := fmt.Sprintf("`%s` goes back to a snapshot and keeps what is there beside it; `%s` begins anew",
-		e.plan.Command("snapshot", "restore", "FILE"), e.plan.Command("reset"))
+		p.Command("snapshot", "restore", "FILE"), p.Command("reset"))
 	switch {
 	case at.Log != "":
 		way = fmt.Sprintf("move it and %s away, and begin anew, or restore a snapshot with etcdutl", at.Log)
-	case at.Data != e.plan.Path(Name):
+	case at.Data != p.Path(Name):
 		way = fmt.Sprintf("`%s` goes back to a snapshot and keeps what is there beside it; to begin anew, move it away",
-			e.plan.Command("snapshot", "restore", "FILE"))
+			p.Command("snapshot", "restore", "FILE"))
 	}
 	return supervisor.Permanent(fmt.Errorf("%w. %s stays as it is until you decide: %s", err, at.Data, way))
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,8 +26,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// What is damaged is told once, with what can be done, and not tried again; what etcd heals is left to it; and where a start would make
-// it worse, nothing is changed.
+// What is damaged is told once, with what can be done, and not tried again; what etcd heals is left to it; and where a
+// start would make it worse, nothing is changed.
 func TestDamage(t *testing.T) {
 	prepared := shortDir(t)
 	const keys = 50
@@ -135,6 +136,37 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// What looks at the data of a cluster that does not run finds the same damage, and says the same ways out.
+func TestDamageWhileStopped(t *testing.T) {
+	dir := shortDir(t)
+	if out, err := runEtcd(t, dir, func(ctx context.Context, client *clientv3.Client) error {
+		_, err := client.Put(ctx, "key", "value")
+		return err
+	}); err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	member := filepath.Join(dir, "etcd", "member")
+	for _, spoil := range []func() error{
+		func() error { return os.Truncate(filepath.Join(member, "snap", "db"), 8192) },
+		func() error { return os.RemoveAll(filepath.Join(member, "wal")) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range [][]string{{"repair"}, {"snapshot", "save", filepath.Join(dir, "saved")}} {
+			hk := &supervisor.HyperKube{Name: "hk"}
+			hk.SetOut(io.Discard)
+			hk.AddCommand(SnapshotCommand())
+			hk.AddCommand(RepairCommand())
+			hk.AddServer(New(cluster.New()))
+			err := hk.Run(append(append([]string{"hk"}, command...), "--data-dir", dir))
+			if err == nil || !strings.Contains(err.Error(), "etcd's data is damaged: ") || !strings.Contains(err.Error(), "`hk snapshot restore FILE --data-dir="+dir+"`") {
+				t.Errorf("%s: %v", command[0], err)
+			}
+		}
+	}
+}
+
 // endOfLog is where the last record ends.
 func endOfLog(file string) (int64, error) {
 	text, err := os.ReadFile(file)
@@ -214,7 +246,7 @@ func runEtcd(t *testing.T, dir string, f func(context.Context, *clientv3.Client)
 
 // An error of the disk says what to do. Another try is made where it may help.
 func TestExplain(t *testing.T) {
-	e := &etcd{plan: &supervisor.Plan{DataDir: "/d"}}
+	p := &supervisor.Plan{DataDir: "/d"}
 	at := place{Data: "/d/etcd"}
 	for _, test := range []struct {
 		err  error
@@ -222,7 +254,7 @@ func TestExplain(t *testing.T) {
 		once bool
 	}{
 		{&fs.PathError{Op: "write", Path: "/d/etcd/x", Err: syscall.ENOSPC}, "free space in /d/etcd", false},
-		{&fatalError{fmt.Errorf("x: %w", syscall.EDQUOT)}, "raise the quota", false},
+		{&fatalError{fmt.Errorf("x: %w", syscall.EDQUOT)}, "raise the disk's quota", false},
 		{&fatalError{fmt.Errorf("x: %w", syscall.EROFS)}, "mounted read-only", true},
 		{&fatalError{fmt.Errorf("x: %w", syscall.EACCES)}, "owner and mode", true},
 		{&fs.PathError{Op: "open", Path: "/d/etcd/member", Err: syscall.EACCES}, "owner and mode", true},
@@ -234,7 +266,7 @@ func TestExplain(t *testing.T) {
 		{&fatalError{fmt.Errorf("x: %w", fileutil.ErrLocked)}, "x: ", false},
 		{errors.New("listen: address in use"), "listen: address in use", false},
 	} {
-		err := e.explain(test.err, at, true)
+		err := at.explain(p, test.err, true)
 		if err == nil || !strings.Contains(err.Error(), test.want) || !errors.Is(err, test.err) {
 			t.Errorf("%v: %v", test.err, err)
 		}
@@ -242,12 +274,12 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%v: %T", test.err, err)
 		}
 	}
-	if err := e.explain(nil, at, true); err != nil {
+	if err := at.explain(p, nil, true); err != nil {
 		t.Error(err)
 	}
 	// While it runs, what is damaged is not known.
 	later := &fatalError{errors.New("failed to purge wal file")}
-	if err := e.explain(later, at, false); err != error(later) {
+	if err := at.explain(p, later, false); err != error(later) {
 		t.Error(err)
 	}
 }

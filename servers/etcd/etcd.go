@@ -3,18 +3,14 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/spf13/pflag"
@@ -22,7 +18,6 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
@@ -290,167 +285,3 @@ func (e *etcd) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	e.full.server, e.full.repair = s, p.Command("repair")
 	return at.note(p)
 }
-
-func (e *etcd) run(ctx context.Context, s *supervisor.Server, _ []string) error {
-	c, err := load(s)
-	if err == nil {
-		err = checkSockets(c)
-	}
-	if err != nil {
-		return err
-	}
-	at, err := placeOf(c)
-	if err != nil {
-		return err
-	}
-	waitForSpace(ctx, s, at)
-	fatal, segmentMissing := make(fatalHook, 1), make(spaceHook, 1)
-	// Upstream ends the process with a fatal line, or a panic in one of its goroutines, where its data cannot be read.
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.Logger().WithOptions(zap.WithFatalHook(fatal), zap.WithPanicHook(fatal),
-		zap.WrapCore(forgive), zap.WrapCore(redact), segmentMissing.option()))
-
-	var streams streams
-	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, streams.option(), e.full.option(), onlyKept(s))
-	defragAtStart(c, s)
-
-	database := databaseIn(c.Dir)
-	e.broken.Store(nil)
-	// It is not stopped before it has started: a start waits for nobody.
-	var server *embed.Etcd
-	err = whileNotReplaced(ctx, e.starting, func() (err error) {
-		if err := at.sound(); err != nil {
-			return err
-		}
-		if server, err = guarded(s, fatal, func() (*embed.Etcd, error) { return embed.StartEtcd(c) }); err != nil {
-			e.broken.Store(&database)
-		}
-		return err
-	})
-	if err != nil || server == nil {
-		return e.explain(err, at, true)
-	}
-	if !s.Given("config-file") && !s.Given("listen-client-urls") { // where users have it elsewhere, the mode is theirs
-		if err := keepPrivate(c.ListenClientUrls); err != nil {
-			server.Close()
-			return err
-		}
-	}
-	e.full.of(server)
-	defer e.full.of(nil)
-	defer e.started.Put(server)()
-	watched, unwatch := context.WithCancel(ctx)
-	defer unwatch()
-	low := make(chan error, 1)
-	go watchSpace(watched, at, segmentMissing, low)
-	var short error
-	select {
-	case <-ctx.Done():
-	case short = <-low:
-	case err = <-server.Err():
-	case err = <-fatal:
-	case <-server.Server.StopNotify():
-		err = errors.New("etcd has stopped by itself")
-	}
-	closed := make(chan struct{})
-	streams.end()
-	go func() { defer close(closed); server.Close() }()
-	if err == nil {
-		select {
-		case <-closed:
-			return short
-		case err = <-fatal:
-		}
-	}
-	// The goroutine that a fatal line ended may hold locks that Close waits for.
-	select {
-	case <-closed:
-	case <-time.After(closeTime):
-		e.broken.Store(&database)
-	}
-	return e.explain(err, at, false)
-}
-
-// stuck reports whether a start that was broken off, by a fatal line or a panic, still holds the database: another one would
-// wait for its lock for ever.
-func (e *etcd) stuck() bool {
-	path := e.broken.Load()
-	if path == nil {
-		return false
-	}
-	return locked(*path)
-}
-
-// locked reports whether an etcd, or something else, has the database open. One that is not there is not locked.
-func locked(database string) bool {
-	lock := flock.New(database, flock.SetFlag(os.O_RDWR))
-	defer lock.Close() // unlocks it, too
-	mine, err := lock.TryLock()
-	return !mine && !errors.Is(err, fs.ErrNotExist)
-}
-
-// closeTime is how long a failed etcd may take to close before it is left as it is.
-const closeTime = 2 * time.Second
-
-func (e *etcd) ready(ctx context.Context, s *supervisor.Server) error {
-	server, err := e.started.Get(ctx)
-	if err != nil {
-		return err
-	}
-	select {
-	case <-server.Server.ReadyNotify():
-		endAlarm(ctx, server, s.Logger())
-		e.full.look()
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// guarded calls f, which is code of etcd's that gets a logger with the hook. A fatal log line ends the goroutine that writes it, and
-// data that etcd cannot make sense of may have it panic: both become errors.
-func guarded[T any](s *supervisor.Server, fatal <-chan error, f func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	returned := make(chan result, 1)
-	go func() {
-		var r result
-		r.err = s.Guard(func() (err error) {
-			r.value, err = f()
-			return err
-		})
-		returned <- r
-	}()
-	select {
-	case r := <-returned:
-		return r.value, r.err
-	case err := <-fatal:
-		var none T
-		return none, err
-	}
-}
-
-// fatalHook makes of a log line after which the process would end an error, and the end of the goroutine.
-type fatalHook chan error
-
-func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
-	err := errors.New(e.Message)
-	for _, f := range fields {
-		if why, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType {
-			err = fmt.Errorf("%s: %w", e.Message, why)
-		}
-	}
-	select {
-	case h <- &fatalError{err}:
-	default: // the first one counts
-	}
-	runtime.Goexit()
-}
-
-// fatalError is one after which upstream would end the process.
-type fatalError struct{ err error }
-
-func (e *fatalError) Error() string { return e.err.Error() }
-
-func (e *fatalError) Unwrap() error { return e.err }

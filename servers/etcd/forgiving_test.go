@@ -11,7 +11,7 @@ import (
 // Only the first complaint of a start is one for debugging, whatever logger it comes from; the warnings before it all are.
 func TestForgiving(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
-	lg := zap.New(core, zap.WrapCore(forgive))
+	lg := withRightLines(zap.New(core))
 	lg.With(zap.String("member", "km")).Error(versionNotUpdated)
 	lg.Error(versionNotUpdated)
 	lg.Warn(versionUnknown)

@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// redacting leaves values of keys, Secrets among them, out of lines for debugging. Upstream does so where it logs what clients ask, but not
-// where it logs what it applies (etcdserver/apply/apply.go).
+// redacting leaves values of keys, Secrets among them, out of lines for debugging. Upstream does so where it logs what
+// clients ask, but not where it logs what it applies (etcdserver/apply/apply.go).
 type redacting struct{ zapcore.Core }
 
 func redact(core zapcore.Core) zapcore.Core { return redacting{core} }

@@ -19,7 +19,7 @@ func TestNoValuesInLines(t *testing.T) {
 		"txn": {Header: &etcdserverpb.RequestHeader{ID: 1}, Txn: txn},
 	} {
 		core, lines := observer.New(zapcore.DebugLevel)
-		logger := zap.New(core).WithOptions(zap.WrapCore(redact))
+		logger := withRightLines(zap.New(core))
 		field := zap.Stringer("raftReq", request)
 		logger.Debug("Apply", zap.Int("n", 1), field)
 		logger.With(field).Debug("Apply", zap.Int("n", 1))

@@ -8,7 +8,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// RepairCommand is `km repair`. It is not `km etcd repair`, as what follows on `km etcd` is upstream's own command line.
+// RepairCommand is `km repair`. It is not `km etcd repair`, as what follows on `km etcd` is upstream's own command
+// line.
 func RepairCommand() *supervisor.Command {
 	return &supervisor.Command{
 		Name:  "repair",
@@ -21,7 +22,8 @@ func RepairCommand() *supervisor.Command {
 		Complete: func(*supervisor.HyperKube, []string) []string { return []string{} },
 		Run: func(ctx context.Context, hk *supervisor.HyperKube, p *supervisor.Plan, args []string) error {
 			if len(args) > 0 {
-				return &supervisor.ExitError{Code: 2, Err: fmt.Errorf("repair takes no arguments, but there is %q; see `%s`", args[0], p.Command("repair", "--help"))}
+				err := fmt.Errorf("repair takes no arguments, but there is %q; see `%s`", args[0], p.Command("repair", "--help"))
+				return &supervisor.ExitError{Code: 2, Err: err}
 			}
 			return (&snapshots{hk: hk, plan: p}).repair(ctx)
 		},
@@ -82,8 +84,8 @@ func (s *snapshots) repairAt(ctx context.Context, endpoint, dir string, running 
 
 // whatHelps is what to do where there is not enough that is not needed.
 func (s *snapshots) whatHelps() string {
-	return fmt.Sprintf("delete objects with `%s`, which pods and namespaces are too late for, and make room with `%s` then; or stop %s, and start it with "+
-		"a larger --etcd.quota-backend-bytes, such as %d",
+	return fmt.Sprintf("delete objects with `%s`, but not pods and namespaces, which would take a write, and call `%s` again; or stop %s, and start it "+
+		"with a larger --etcd.quota-backend-bytes, such as %d",
 		s.plan.Command("kubectl", "delete", "KIND", "NAME"), s.plan.Command("repair"), s.hk.Name, largeQuota)
 }
 

@@ -14,13 +14,12 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.etcd.io/etcd/server/v3/storage"
 	"go.uber.org/zap"
-	"k8s.io/kubernetes/pkg/volume/util/fs"
 
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// room is what has been done to make room in a database: nothing of what was written over or deleted is in it any more, and the space of
-// that is the file system's again.
+// room is what has been done to make room in a database: nothing of what was written over or deleted is in it any more,
+// and the space of that is the file system's again.
 type room struct {
 	revision      int64 // up to which it is compacted
 	before, after int64 // its size, as the quota counts it
@@ -102,9 +101,10 @@ func (s *store) makeRoom(ctx context.Context) (*room, error) {
 	return r, s.disarm(ctx, alarms)
 }
 
-// endAlarm ends the alarm that the database has reached its quota, if it is below that now, or can be: etcd keeps the alarm in the
-// database, and refuses all writes, however large the quota is with which it is started. The API server's own compaction is among these.
-// Room is made where the next writes would raise it again. It returns nil if the alarm was not on.
+// endAlarm ends the alarm that the database has reached its quota, if it is below that now, or can be: etcd keeps the
+// alarm in the database, and refuses all writes, however large the quota is with which it is started. The API server's
+// own compaction is among these. Room is made where the next writes would raise it again. It returns nil if the alarm
+// was not on.
 func (s *store) endAlarm(ctx context.Context) (*room, error) {
 	alarms, err := s.alarms(ctx)
 	if err != nil || len(alarms) == 0 {
@@ -169,24 +169,22 @@ func quotaOf(etcd *embed.Etcd) int64 {
 	return storage.DefaultQuotaBytes
 }
 
-// roomFor reports that there is no room for another database of that size beside this one, which a defragmentation makes: it would fill
-// the file system. Where that cannot be seen, it is tried.
+// roomFor reports that there is no room for another database of that size beside this one, which a defragmentation
+// makes. Where that cannot be seen, it is tried.
 func roomFor(database string, bytes int64) error {
-	free, _, _, _, _, _, err := fs.Info(filepath.Dir(database))
-	if needed := bytes + bytes/10 + leastFree; err == nil && free < needed {
-		return fmt.Errorf("to defragment it takes %s beside it, but the file system of %s has %s: free space there", size(needed), filepath.Dir(database), size(free))
+	// As much as a start wants to be left must be left, or an etcd that runs is closed meanwhile.
+	if err := shortOf(filepath.Dir(database), bytes+bytes/10+spareSpace); err != nil {
+		return fmt.Errorf("to defragment it, %w", err)
 	}
 	return nil
 }
 
-// leastFree is what a defragmentation must leave of the file system.
-const leastFree = 32 << 20
-
 // wasteful is from which size on a database is worth a defragmentation at a start, if less than half of it is in use.
 const wasteful = 256 << 20
 
-// defragAtStart has etcd defragment its database before it is ready, where more than half of a large one is free. etcd uses what is free
-// again, but gives nothing back. It takes as long as writing the rest, and as much space: where that is scarce, it is left out.
+// defragAtStart has etcd defragment its database before it is ready, where more than half of a large one is free. etcd
+// uses what is free again, but gives nothing back. It takes as long as writing the rest, and as much space: where that
+// is scarce, it is left out.
 func defragAtStart(c *embed.Config, s *supervisor.Server) {
 	const flag = "bootstrap-defrag-threshold-megabytes"
 	if s.Given(flag) || s.Given("config-file") {

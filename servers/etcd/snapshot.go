@@ -34,7 +34,8 @@ func SnapshotCommand() *supervisor.Command {
 			"that clients notice. What was there is kept in a folder beside the restored one, whose name is printed; remove it when you do not " +
 			"need it any more.\n\n" +
 			"FILE has the cluster's Secrets in it, so it is readable for you alone. The keys in pki/ of the data folder are not in it: in a cluster " +
-			"with other keys, tokens of service accounts from before are void. So are Secrets that a run with --hardened has encrypted, unless pki/encryption.yaml is brought along.",
+			"with other keys, tokens of service accounts from before are void. So are Secrets that a run with --hardened has encrypted, " +
+			"unless pki/encryption.yaml is brought along.",
 		Flags: flags,
 		Complete: func(_ *supervisor.HyperKube, args []string) []string {
 			switch len(args) {
@@ -97,7 +98,7 @@ func (s *snapshots) dir() (string, error) {
 	case err != nil:
 		return "", err
 	case at.Log != "":
-		return "", fmt.Errorf("etcd's log is in %s (--etcd.wal-dir), apart from its data: save while etcd runs; to restore, stop %s, move %s and %s away, and use "+
+		return "", fmt.Errorf("etcd's log is in %s (--etcd.wal-dir), apart from its data: save and repair while etcd runs; to restore, stop %s, move %s and %s away, and use "+
 			"`etcdutl snapshot restore FILE --data-dir=%s --wal-dir=%s --bump-revision=%d --mark-compacted`", at.Log, s.hk.Name, at.Data, at.Log,
 			supervisor.ShellQuote(at.Data), supervisor.ShellQuote(at.Log), revisionBump)
 	}
@@ -186,7 +187,8 @@ func present(dir string) (bool, error) {
 	case err != nil:
 		return false, err
 	case !wal.Exist(walIn(dir)):
-		return false, fmt.Errorf("%s is missing beside the database: if it is elsewhere (--etcd.wal-dir), use etcdctl and etcdutl; if the log is lost, there is nothing to save", walIn(dir))
+		return false, fmt.Errorf("%w: its log, %s, is missing beside the database; if that is elsewhere (--etcd.wal-dir), use etcdctl and etcdutl",
+			errDamaged, walIn(dir))
 	}
 	return true, nil
 }

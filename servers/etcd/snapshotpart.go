@@ -52,8 +52,9 @@ func removeLeft(folder string) error {
 	return nil
 }
 
-// removePlace removes what beside has made, if nobody holds it. The folder around may be for everybody: somebody else's place is not
-// entered, and what is removed is in the folder that has been looked at, whatever has taken its name since.
+// removePlace removes what beside has made, if nobody holds it. The folder around may be for everybody: somebody else's
+// place is not entered, and what is removed is in the folder that has been looked at, whatever has taken its name
+// since.
 func removePlace(place string) error {
 	before, err := os.Lstat(place)
 	if err != nil || !supervisor.IsPrivate(place) {

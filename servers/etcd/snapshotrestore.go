@@ -154,7 +154,8 @@ func (r *restore) stage(ctx context.Context, status *supervisor.Status) (err err
 	})
 }
 
-// endAlarm ends the alarm that the snapshot's database had reached its quota: it is in there, and etcd would refuse all writes.
+// endAlarm ends the alarm that the snapshot's database had reached its quota: it is in there, and etcd would refuse all
+// writes.
 func (r *restore) endAlarm(ctx context.Context, endpoint string) error {
 	s, err := storeAt(endpoint, databaseIn(r.staged()))
 	if err != nil {

@@ -80,17 +80,18 @@ func (s *snapshots) saveStopped(ctx context.Context, file string, force bool) er
 // saveElsewhere is what to type where km has no etcd of its own.
 const saveElsewhere = "etcdctl snapshot save"
 
-// whileStopped calls f with the address of an etcd over the data of a cluster that does not run, and the folder with that. It is etcd
-// itself, and not a look at the file: after a kill, its log has more than the database. What f does is what, for people, and what they type
-// for an etcd elsewhere is instead.
+// whileStopped calls f with the address of an etcd over the data of a cluster that does not run, and the folder with
+// that. It is etcd itself, and not a look at the file: after a kill, its log has more than the database. What f does is
+// what, for people, and what they type for an etcd elsewhere is instead.
 func (s *snapshots) whileStopped(ctx context.Context, what, instead string, f func(endpoint, dir string) error) (err error) {
 	dir, err := s.dir()
 	if err != nil {
 		return err
 	}
+	at := place{Data: dir}
 	there, err := present(dir)
 	if err != nil {
-		return err
+		return at.explain(s.plan, err, true)
 	}
 	if !there {
 		return fmt.Errorf("there is nothing to %s in %s: no cluster was started there, or its etcd is elsewhere; start one with `%s`, name another one "+
@@ -110,7 +111,7 @@ func (s *snapshots) whileStopped(ctx context.Context, what, instead string, f fu
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("etcd cannot be started with the data in %s: %w", dir, err)
+		return fmt.Errorf("etcd cannot be started with the data in %s: %w", dir, at.explain(s.plan, err, true))
 	}
 	return errOf
 }

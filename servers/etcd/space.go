@@ -18,14 +18,15 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// An etcd that cannot write ends by a fatal line, whose goroutine keeps the locks that it has: it cannot be closed any more, nor another
-// one be started in the process. So it is closed while it can be, when space gets short, and started again when there is enough. What
-// it writes until then, and to close, has its place on the disk already: etcd allocates its log ahead, and km the database.
+// An etcd that cannot write ends by a fatal line, whose goroutine keeps the locks that it has: it cannot be closed any
+// more, nor another one be started in the process. So it is closed while it can be, when space gets short, and started
+// again when there is enough. What it writes until then, and to close, has its place on the disk already: etcd
+// allocates its log ahead, and km the database.
 const (
 	// lowSpace is how little free space is left when etcd is closed.
 	lowSpace = 16 << 20
-	// spareSpace is how much has to be left at a start, beyond what etcd allocates for its log: more than lowSpace, so that it does not
-	// start and stop again and again.
+	// spareSpace is how much has to be left at a start, beyond what etcd allocates for its log: more than lowSpace, so
+	// that it does not start and stop again and again.
 	spareSpace = 2 * lowSpace
 	// aheadSpace is how much is allocated for the database beyond its end. Within spacePoll etcd does not write more.
 	aheadSpace = 16 << 20
@@ -46,6 +47,15 @@ func missingSegments(log string) int64 {
 	return missing + max(0, segment()-allocated(filepath.Join(log, files[len(files)-1])))
 }
 
+// orphaned is how much of the disk a defragmentation has that was killed. A start of etcd removes it first.
+func orphaned(data string) (bytes int64) {
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(databaseIn(data)), "db.tmp*")) // a pattern that is right is no error
+	for _, file := range files {
+		bytes += allocated(file)
+	}
+	return bytes
+}
+
 // existing is the folder, or that above it which is there.
 func existing(dir string) string {
 	for {
@@ -56,13 +66,23 @@ func existing(dir string) string {
 	}
 }
 
+// needs is how much must be free for a start, on the disks of at.folders.
+func (at place) needs() []int64 {
+	data, log := spareSpace-orphaned(at.Data), missingSegments(at.log())
+	if at.Log == "" {
+		return []int64{data + log}
+	}
+	return []int64{data, log + spareSpace}
+}
+
 // short returns why there is not enough space for a start, or nil.
 func (at place) short() error {
-	log := missingSegments(at.log())
-	if at.Log == "" {
-		return shortOf(at.Data, log+spareSpace)
+	var errs []error
+	needs := at.needs()
+	for i, dir := range at.folders() {
+		errs = append(errs, shortOf(dir, needs[i]))
 	}
-	return errors.Join(shortOf(at.Data, spareSpace), shortOf(at.Log, log+spareSpace))
+	return waiting(errors.Join(errs...))
 }
 
 // low returns why an etcd that runs is to be closed, or nil.
@@ -71,11 +91,19 @@ func (at place) low() error {
 	for _, dir := range at.folders() {
 		errs = append(errs, shortOf(dir, lowSpace))
 	}
-	return errors.Join(errs...)
+	return waiting(errors.Join(errs...))
 }
 
-// shortOf returns an error if the disk of the folder has less free than that. The number that it says is rounded, so that the text
-// stays while little changes.
+// waiting says of space that is short that it is waited for.
+func waiting(short error) error {
+	if short == nil {
+		return nil
+	}
+	return fmt.Errorf("%w; it goes on by itself when there is enough", short)
+}
+
+// shortOf returns an error if the disk of the folder has less free than that. The number that it says is rounded, so
+// that the text stays while little changes.
 func shortOf(dir string, needed int64) error {
 	free, ok := freeIn(existing(dir))
 	if !ok || free >= needed {
@@ -86,7 +114,7 @@ func shortOf(dir string, needed int64) error {
 	if free >= step {
 		have = size(free/step*step) + " are"
 	}
-	return fmt.Errorf("free space on the disk of %s: etcd needs %s there, and %s free; it goes on by itself when there is enough", dir, size(needed), have)
+	return fmt.Errorf("free space on the disk of %s: etcd needs %s there, and %s free", dir, size(needed), have)
 }
 
 // waitForSpace waits until there is enough for a start, or ctx ends. Whoever can free some is told.
@@ -105,7 +133,8 @@ func waitForSpace(ctx context.Context, s *supervisor.Server, at place) {
 	}
 }
 
-// spaceHook notes that etcd could not allocate the next file of its log: it logs that, goes on, and ends when it needs the file.
+// spaceHook notes that etcd could not allocate the next file of its log: it logs that, goes on, and ends when it needs
+// the file.
 type spaceHook chan struct{}
 
 func (h spaceHook) option() zap.Option {

@@ -60,11 +60,41 @@ func TestSpaceNeeded(t *testing.T) {
 	if err := at.short(); err != nil {
 		t.Skip(err) // this machine's disk
 	}
+	if err := roomFor(databaseIn(dir), 1); err != nil { // in a folder that is not there yet
+		t.Error(err)
+	}
+	if err := roomFor(databaseIn(dir), 1<<60); err == nil || !strings.HasPrefix(err.Error(), "to defragment it, free space on the disk of "+dir) {
+		t.Error(err)
+	}
 	if err := shortOf(filepath.Join(dir, "not", "there"), math.MaxInt64); err == nil || !strings.Contains(err.Error(), "etcd needs ") {
 		t.Error(err)
 	}
 	if err := shortOf(dir, 0); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a defragmentation has left that was killed is not in the way of the start that removes it.
+func TestSpaceOfAnOrphan(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Dir(databaseIn(dir)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	needed := func() int64 { return place{Data: dir}.needs()[0] }
+	before := needed()
+	for _, name := range []string{"db", "db.tmp.1", "db.tmp.2"} {
+		file := filepath.Join(filepath.Dir(databaseIn(dir)), name)
+		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		allocate(file, 1<<20)
+	}
+	each := allocated(databaseIn(dir))
+	if got, want := needed(), before-2*each; got != want || each == 0 {
+		t.Errorf("a start needs %d, want %d", got, want)
+	}
+	if got := (place{Data: dir, Log: t.TempDir()}).needs(); got[0] != spareSpace-2*each || got[1] != spareSpace+2*segment() {
+		t.Errorf("with the log elsewhere a start needs %d", got)
 	}
 }
 

@@ -184,7 +184,8 @@ func (v *volumes) Delete(_ context.Context, pv *corev1.PersistentVolume) error {
 	if pv.Spec.Local != nil {
 		name, _ = strings.CutPrefix(pv.Spec.Local.Path, v.dir+string(filepath.Separator))
 	}
-	// Who may make a PersistentVolume may name any path in it, such as one with "..", and need not be root on this machine.
+	// Who may make a PersistentVolume may name any path in it, such as one with "..", and need not be root on this
+	// machine.
 	if name != pv.Name || !isFolderName(name) {
 		return &controller.IgnoredError{Reason: fmt.Sprintf("the volume %s is not the folder of its name in %s", pv.Name, v.dir)}
 	}

@@ -11,7 +11,8 @@ import (
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
 
-// What is deleted with a volume is its own folder, and nothing else: neither what another path leads to, nor what links in it do.
+// What is deleted with a volume is its own folder, and nothing else: neither what another path leads to, nor what links
+// in it do.
 func TestDelete(t *testing.T) {
 	root := t.TempDir()
 	v := &volumes{dir: filepath.Join(root, "volumes")}

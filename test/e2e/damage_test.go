@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Where etcd's log is lost, km says so at once, and what it says to type works: a snapshot is restored, and what was there is kept.
+// Where etcd's log is lost, km says so at once, and what it says to type works: a snapshot is restored, and what was
+// there is kept.
 func TestLostLog(t *testing.T) {
 	h, files := newEtcdHome(t, "one", "two")
 	member := filepath.Join(h.dataDir("km"), "etcd", "member")

@@ -57,15 +57,16 @@ func TestLostLease(t *testing.T) {
 	}
 }
 
-// etcd cannot go on when its database is nonsense: it fails for good at once, and so does the run, without waiting for what etcd would
-// have to answer. With --keep-going the others go on.
+// etcd cannot go on when its database is nonsense: it fails for good at once, and so does the run, without waiting for
+// what etcd would have to answer. With --keep-going the others go on.
 func TestEtcdFails(t *testing.T) {
 	for _, keepGoing := range []bool{false, true} {
 		t.Run(fmt.Sprint("keep going: ", keepGoing), func(t *testing.T) {
 			h := newHome(t)
 			p := h.run(t, "etcd,apiserver,scheduler", fmt.Sprint("--keep-going=", keepGoing))
 			db := filepath.Join(h.dataDir("km"), "etcd", "member", "snap", "db")
-			// It finds nonsense when it is started again. That takes its place in one step: km ends when the database is missing.
+			// It finds nonsense when it is started again. That takes its place in one step: km ends when the database
+			// is missing.
 			if err := os.Link(db, db+".kept"); err != nil {
 				t.Fatal(err)
 			}

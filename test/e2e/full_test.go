@@ -50,10 +50,11 @@ func (h home) fill(t *testing.T, name func(n int) string) (written int) {
 	return written
 }
 
-// A store that has reached its quota is told of wherever people look, at once, and what they are told to type makes room, whether km runs
-// or not. A start makes room by itself where there is something that is not needed. Where there is not, all become ready all the same. A
-// snapshot of a full store is one of a store that can be written to.
+// A store that has reached its quota is told of wherever people look, at once, and what they are told to type makes
+// room, whether km runs or not. A start makes room by itself where there is something that is not needed. Where there
+// is not, all become ready all the same. A snapshot of a full store is one of a store that can be written to.
 func TestFullStore(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	write := func(name string) result { return h.km(t, "kubectl", "create", "configmap", name) }
 	told := func(p *process) {

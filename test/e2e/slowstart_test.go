@@ -22,8 +22,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// holdback is a proxy in front of an etcd that lets nothing through on a connection on which somebody asks for certain keys, as long as it
-// is told so: for who asks, etcd is slow.
+// holdback is a proxy in front of an etcd that lets nothing through on a connection on which somebody asks for certain
+// keys, as long as it is told so: for who asks, etcd is slow.
 type holdback struct {
 	keys []byte
 	mu   sync.Mutex
@@ -123,8 +123,8 @@ func (h *holdback) awaitHeld(t *testing.T) {
 	}
 }
 
-// However long the apiserver's start takes, nobody is told that he may not do what he may: a request waits, or is to be sent again. And a
-// stop that comes meanwhile is one.
+// However long the apiserver's start takes, nobody is told that he may not do what he may: a request waits, or is to be
+// sent again. And a stop that comes meanwhile is one.
 func TestSlowStart(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)

@@ -86,8 +86,8 @@ func startPutting(t *testing.T, socket string) *putting {
 	return p
 }
 
-// A disk that gets full while clients write stops etcd before it breaks, and km says what to free. When there is space again, it goes on
-// in the same process, and each write that was acknowledged is there. A start on a full disk waits.
+// A disk that gets full while clients write stops etcd before it breaks, and km says what to free. When there is space
+// again, it goes on in the same process, and each write that was acknowledged is there. A start on a full disk waits.
 func TestFullDisk(t *testing.T) {
 	disk := smallDisk(t, "256m")
 	data, ballast := filepath.Join(disk, "data"), filepath.Join(disk, "ballast")

@@ -3,6 +3,10 @@ package encryption
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/server/options/encryptionconfig"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/seed-200a7251/km/supervisor"
@@ -122,5 +127,44 @@ func TestRewrite(t *testing.T) {
 	}
 	if tries["plain"] != 1 || tries["changed"] != 2 || tries["gone"] != 1 || tries["refused"] != 1 {
 		t.Errorf("tries: %v", tries)
+	}
+}
+
+// An interruption says that nothing is lost, and what to do, and the keys of before are still there.
+func TestInterrupted(t *testing.T) {
+	p := &supervisor.Plan{DataDir: t.TempDir()}
+	if err := Ensure(p, true); err != nil {
+		t.Fatal(err)
+	}
+	before, err := load(Path(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := func() string {
+		h, err := encryptionconfig.GetEncryptionConfigHash(Path(p))
+		if err != nil {
+			t.Error(err)
+		}
+		return h
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/metrics" { // the Secrets
+			interrupt()
+			<-r.Context().Done()
+			return
+		}
+		_, _ = fmt.Fprintf(w, "apiserver_encryption_config_controller_last_config_info{hash=%q} 1\n", hash())
+	}))
+	defer server.Close()
+	r := &rotation{path: Path(p), command: func(words ...string) string { return strings.Join(words, " ") },
+		config: &rest.Config{Host: server.URL}, out: io.Discard}
+	if err := r.run(ctx); err == nil || !strings.HasPrefix(err.Error(), "interrupted; all Secrets can be read, ") ||
+		!strings.Contains(err.Error(), "call `encryption rotate` again") {
+		t.Error(err)
+	}
+	after, err := load(Path(p))
+	if err != nil || len(after.keys) != 2 || after.keys[1] != before.keys[0] {
+		t.Errorf("the keys are %+v, and were %+v: %v", after, before, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -89,7 +90,21 @@ func (c *config) save(path string) error {
 	if err != nil {
 		return err
 	}
-	return cluster.Write(path, text)
+	if err := cluster.Write(path, text); err != nil {
+		return err
+	}
+	// What is written with a key that a power failure takes away is lost: etcd's data may be on another disk, and reach
+	// that first.
+	return errors.Join(syncFolder(filepath.Dir(path)), syncFolder(filepath.Dir(filepath.Dir(path))))
+}
+
+// syncFolder has the names in a folder on the disk when it returns.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // load reads the file. There is nothing, and no error, if it is not there.

@@ -71,7 +71,7 @@ func (r *rotation) run(ctx context.Context) (err error) {
 		return errors.New("the keys are being rotated by another process: wait for its end")
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	if before, err = load(r.path); err != nil || before == nil { // another one may just have ended
+	if before, err = load(r.path); err != nil || before == nil || !before.encrypts { // another one, or the run, may just have ended
 		return errors.Join(err, r.changed())
 	}
 	// Otherwise it is not this file by which the apiserver writes, and what is done to it means nothing.
@@ -88,8 +88,12 @@ func (r *rotation) run(ctx context.Context) (err error) {
 	}
 	var count int
 	for range 2 { // a write that was under way when the apiserver took the new key may have come after the first time
-		if count, err = r.rewrite(ctx, client); err != nil {
-			return fmt.Errorf("%w\nthe keys of before are still there, and all Secrets can be read: call `%s` again when that is mended", err, r.command("encryption", "rotate"))
+		if count, err = r.rewrite(ctx, client); ctx.Err() != nil {
+			return r.interrupted()
+		}
+		if err != nil {
+			return fmt.Errorf("%w\nthe keys of before are still there, and all Secrets can be read: call `%s` again when that is mended",
+				err, r.command("encryption", "rotate"))
 		}
 	}
 	now, err := load(r.path)
@@ -108,7 +112,13 @@ func (r *rotation) run(ctx context.Context) (err error) {
 }
 
 func (r *rotation) changed() error {
-	return fmt.Errorf("%s was changed by somebody else meanwhile, for one by another run: call `%s` again", r.path, r.command("encryption", "rotate"))
+	return fmt.Errorf("%s was changed by somebody else meanwhile, perhaps by another run: call `%s` again",
+		r.path, r.command("encryption", "rotate"))
+}
+
+func (r *rotation) interrupted() error {
+	return fmt.Errorf("interrupted; all Secrets can be read, and some may have the old key: call `%s` again",
+		r.command("encryption", "rotate"))
 }
 
 // named is a list of keys' names, as the beginning of a clause.
@@ -139,12 +149,13 @@ func (r *rotation) taken(ctx context.Context, client kubernetes.Interface) error
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return errors.New("interrupted; all Secrets can be read")
+		return r.interrupted()
 	case last != nil:
 		return fmt.Errorf("the apiserver does not say which keys it uses: %w", last)
 	}
-	return fmt.Errorf("the apiserver has not taken the keys in %s within %v; all Secrets can be read. It does not take them where it is told otherwise "+
-		"(--apiserver.encryption-provider-config, --apiserver.encryption-provider-config-automatic-reload), or where the file is wrong: `%s` shows that",
+	return fmt.Errorf("the apiserver has not taken the keys in %s within %v; all Secrets can be read. It does not take them where it is told "+
+		"otherwise (--apiserver.encryption-provider-config, --apiserver.encryption-provider-config-automatic-reload), or where the file is "+
+		"wrong: `%s` shows that",
 		r.path, taking, r.command("logs", "apiserver", "--level=error"))
 }
 
