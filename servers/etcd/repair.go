@@ -82,7 +82,7 @@ func (s *snapshots) repairAt(ctx context.Context, endpoint, dir string, running 
 
 // whatHelps is what to do where there is not enough that is not needed.
 func (s *snapshots) whatHelps() string {
-	return fmt.Sprintf("delete objects with `%s`, which pods and namespaces are too late for, and make room with `%s` then; or stop %s, and start it with "+
+	return fmt.Sprintf("delete objects with `%s` (for pods and namespaces it is too late), and make room with `%s` then; or stop %s, and start it with "+
 		"a larger --etcd.quota-backend-bytes, such as %d",
 		s.plan.Command("kubectl", "delete", "KIND", "NAME"), s.plan.Command("repair"), s.hk.Name, largeQuota)
 }
