@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -120,8 +121,23 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 }
 
 func cannotUse(p *Plan, err error) error {
-	return fmt.Errorf("the data folder %s cannot be used: %w; name another one with --data-dir", p.DataDir, withoutPath(err))
+	helps := "name another one with --data-dir"
+	if noSpace(err) {
+		helps = "free space on its disk, or " + helps
+	}
+	return fmt.Errorf("the data folder %s cannot be used: %w; %s", p.DataDir, withoutPath(err), helps)
 }
+
+// withSpace adds to an error, which may be nil, what helps where the disk is full.
+func (p *Plan) withSpace(err error) error {
+	if !noSpace(err) {
+		return err
+	}
+	return fmt.Errorf("%w; free space on the disk of %s, and try again", err, p.DataDir)
+}
+
+// noSpace reports whether the error is that a disk, or a quota of it, is full.
+func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // withoutPath is an error about a file without the file's name, which the message around it has.
 func withoutPath(err error) error {

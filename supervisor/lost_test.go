@@ -60,6 +60,9 @@ func TestLostFolder(t *testing.T) {
 			lock := filepath.Join(dir, "hk.lock")
 			return errors.Join(os.WriteFile(lock+".new", nil, 0o600), os.Rename(lock+".new", lock))
 		}, "", []string{"DIR/hk.lock was deleted (another one is in its place) while hk ran: "}, []string{"db", "hk.lock", "hk.sock", "logs"}},
+		"emptied": {func(dir string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(dir, "db")), os.Remove(filepath.Join(dir, "hk.lock")))
+		}, "DIR/db was deleted", []string{"db: DIR/db was deleted while it ran, and what was in it is lost; "}, nil},
 		"a server's folder deleted": {func(dir string) error { return os.RemoveAll(filepath.Join(dir, "db")) }, "DIR/db was deleted", []string{
 			"db: DIR/db was deleted while it ran, and what was in it is lost; put a backup in its place, if there is one, " +
 				"or begin anew with `hk reset --data-dir=DIR` and `hk run --data-dir=DIR`", "See 'hk logs --data-dir=DIR'"}, []string{"hk.lock", "logs"}},
