@@ -56,7 +56,7 @@ func (c *Crash) String() string {
 	if c.Reason == "" && c.File == "" {
 		why := cmp.Or(c.OutOfMemory, "it was killed, the machine went down, or code of a server called os.Exit")
 		text += fmt.Sprintf(" ended some time after %s without being stopped: %s", at, why)
-		if c.LastError != nil {
+		if c.LastError != nil && c.OutOfMemory == "" { // where the cause is known, it would lead astray
 			text += fmt.Sprintf("; the last error near the end of its logs is from %s: %q", c.LastError.Server, c.LastError.Message)
 		}
 		return text

@@ -365,6 +365,8 @@ func TestCrashForPeople(t *testing.T) {
 		{Crash{Time: at.UTC(), LastError: &LoggedError{at, "api", `no "x"`}}, "the previous run ended some time after 2026-11-25 10:02:03 without " +
 			"being stopped: it was killed, the machine went down, or code of a server called os.Exit; the last error near the end " +
 			`of its logs is from api: "no \"x\""`},
+		{Crash{Time: at.UTC(), OutOfMemory: "memory was short", LastError: &LoggedError{at, "api", "no x"}}, "the previous run ended some time " +
+			"after 2026-11-25 10:02:03 without being stopped: memory was short"},
 	} {
 		if got := test.crash.String(); got != test.want {
 			t.Errorf("it is\n%s, want\n%s", got, test.want)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/versions"
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -34,7 +35,11 @@ func Banner(p *supervisor.Plan) string {
 	if p.Ephemeral {
 		fmt.Fprintf(&b, " All is removed then.")
 	} else {
-		fmt.Fprintf(&b, " `%s` goes on where it was.", p.Command("run"))
+		run := []string{"run"}
+		if component.Hardened(s) { // without it Secrets would be written as they are
+			run = append(run, "--"+component.HardenedFlag)
+		}
+		fmt.Fprintf(&b, " `%s` goes on where it was.", p.Command(run...))
 	}
 	return b.String()
 }

@@ -85,6 +85,9 @@ func TestHardened(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
 	p := h.run(t, "--hardened")
+	if err := p.stdout.wait("km run --hardened` goes on where it was.", p.done); err != nil {
+		t.Error(err)
+	}
 	client := h.client(t)
 	if err := makeSecret(client, "first"); err != nil {
 		t.Fatal(err)
