@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/process"
 )
 
@@ -225,6 +226,9 @@ func randomValue(random *rand.Rand, server, name string, namespaced bool, f *pfl
 	}
 	if name == "feature-gates" {
 		return "AllAlpha=false", true
+	}
+	if name == component.HardenedFlag { // there is one value for all servers
+		return "true", true
 	}
 	own := *f
 	own.Name = name
