@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
-	"github.com/seed-200a7251/km/servers/process"
+	"github.com/seed-200a7251/km/servers/component"
 )
 
 // What --print-config prints does the same as the call that has printed it: with it each flag of each server has the same value
@@ -238,7 +238,7 @@ func randomValue(random *rand.Rand, server, name string, namespaced bool, f *pfl
 		return "", false
 	}
 	value := values[random.IntN(len(values))]
-	if slices.Contains(process.Flags, name) {
+	if slices.Contains(component.ProcessFlags, name) {
 		value = values[0] // the same for all servers
 	}
 	value, _, _ = strings.Cut(value, "\t")  // a description may follow
