@@ -62,7 +62,7 @@ func (r *rotation) run(ctx context.Context) (err error) {
 	case err != nil:
 		return err
 	case before == nil || !before.encrypts:
-		return fmt.Errorf("Secrets are not encrypted in this run: stop it, and start it with `%s`", r.command("run", "--hardened"))
+		return fmt.Errorf("this run does not encrypt Secrets: stop it, and start it with `%s`", r.command("run", "--hardened"))
 	}
 	switch locked, err := lock.TryLock(); {
 	case err != nil:
