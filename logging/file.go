@@ -22,6 +22,9 @@ type File struct {
 	MaxSize int
 	// MaxBackups is how many renamed files are kept; of more, the newest ones. Default: 4.
 	MaxBackups int
+	// Renew, if not nil, reports whether the file may be made anew when somebody has removed it, and its folder. Where
+	// another folder may be in the place of one above, that would be somebody else's. Default: it may.
+	Renew func() bool
 }
 
 // Defaults of File.
@@ -66,6 +69,7 @@ func (l *Log) Open(f File) error {
 		backups: f.MaxBackups,
 		max:     f.MaxSize << 20,
 		since:   int(size),
+		renew:   f.Renew,
 	})
 	l.logs.files[path] = q
 	return nil
@@ -78,6 +82,7 @@ type rotated struct {
 	max     int  // bytes in a file
 	since   int  // bytes that were written since the last pause
 	missed  bool // it was not there at the last write
+	renew   func() bool
 }
 
 // Write writes no faster than one file in two milliseconds: renamed files are named by the millisecond, and lumberjack would
@@ -117,6 +122,9 @@ func (r *rotated) there() error {
 		r.missed = true
 		return errors.New("somebody has removed it; it is made anew")
 	}
+	if r.renew != nil && !r.renew() {
+		return errors.New("somebody has removed it")
+	}
 	if err := os.Mkdir(filepath.Dir(r.file.Filename), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -148,7 +156,8 @@ func (l *Log) Discard() {
 	}
 }
 
-// try finds out whether the file can be used, and its size. It must be a regular one, as what is rotated is renamed, and not another user's.
+// try finds out whether the file can be used, and its size. It must be a regular one, as what is rotated is renamed,
+// and not another user's.
 func try(path string) (size int64, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return 0, err

@@ -10,8 +10,9 @@ import (
 	"syscall"
 )
 
-// refuseOthers refuses a file, or a link, of another user's but root. In a folder for everybody, such as /tmp, it may be a trap: a link by
-// which this process writes into files that its owner may not touch, or a file in which he reads what is logged.
+// refuseOthers refuses a file, or a link, of another user's but root. In a folder for everybody, such as /tmp, it may
+// be a trap: a link by which this process writes into files that its owner may not touch, or a file in which he reads
+// what is logged.
 func refuseOthers(path string) error {
 	for _, look := range []func(string) (fs.FileInfo, error){os.Lstat, os.Stat} {
 		info, err := look(path)

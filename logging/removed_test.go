@@ -64,3 +64,27 @@ func TestRemovedFolderAboveIsNotMadeAnew(t *testing.T) {
 		t.Errorf("it is there again (%v)", err)
 	}
 }
+
+// Nothing is made anew where whoever has opened the file says so.
+func TestRemovedFileIsNotMadeAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "logs", "db.log")
+	asked := make(chan struct{}, 1)
+	ls, db := openLog(t, File{Path: path, Renew: func() bool {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		return false
+	}})
+	db.Zap().Info("before")
+	ls.Flush()
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	db.Zap().Info("after")
+	<-asked
+	ls.Close()
+	if _, err := os.Lstat(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is there again (%v)", err)
+	}
+}

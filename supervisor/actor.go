@@ -84,7 +84,7 @@ func (a *actor) to(state State, err error, wait time.Duration) {
 		}
 		e.Address = a.address
 	case Stopped:
-		a.done = e.From == Ready
+		a.done = e.From == Ready && err == nil
 	}
 	a.group.events.publish(e)
 	if state == Ready && a.lacks != nil {
@@ -273,13 +273,7 @@ func (a *actor) live() {
 	for {
 		stop, change := a.stopNow()
 		if stop {
-			overstays := a.end(c)
-			a.look()
-			if lost := a.lost(); lost != nil {
-				a.failed(c, lost, overstays, true)
-			} else {
-				a.stopped(c, overstays)
-			}
+			a.stopped(c, a.end(c))
 			return
 		}
 		select {
@@ -316,7 +310,7 @@ func (a *actor) live() {
 			if err != nil || overstays != nil {
 				a.failed(c, err, overstays, before)
 			} else {
-				a.returned()
+				a.returned(c)
 			}
 			return
 		}
@@ -330,8 +324,9 @@ func (a *actor) look() {
 	}
 }
 
-// lost is why the run ends, if that is because of what servers keep, and this is one of them.
+// lost looks, and is why the run ends, if that is because of what servers keep, and this is one of them.
 func (a *actor) lost() error {
+	a.look()
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
 	if !a.group.lostKept || a.s.Keeps == nil {
@@ -388,6 +383,10 @@ func (a *actor) stopNow() (bool, <-chan struct{}) {
 
 // stopped is what follows on Stopping.
 func (a *actor) stopped(c *attempt, overstays error) {
+	if lost := a.lost(); lost != nil {
+		a.failed(c, lost, overstays, true)
+		return
+	}
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
 	if overstays == nil {
@@ -399,7 +398,11 @@ func (a *actor) stopped(c *attempt, overstays error) {
 }
 
 // returned is what follows when Run has returned nil by itself.
-func (a *actor) returned() {
+func (a *actor) returned(c *attempt) {
+	if lost := a.lost(); lost != nil {
+		a.failed(c, lost, nil, true)
+		return
+	}
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
 	if a.s.Restart.policy() != RestartAlways || a.ending() || a.restartable() != nil {
@@ -415,8 +418,9 @@ func (a *actor) returned() {
 	a.to(Backoff, nil, wait)
 }
 
-// failed is what follows when the server has failed, for the reason err, or because it overstays after it has. That it was to end may have
-// been before that: then it has failed to. If not, it would start again, and is stopped instead, as it would be a moment later in Backoff.
+// failed is what follows when the server has failed, for the reason err, or because it overstays after it has. That it
+// was to end may have been before that: then it has failed to. If not, it would start again, and is stopped instead, as
+// it would be a moment later in Backoff.
 func (a *actor) failed(c *attempt, err, overstays error, before bool) {
 	a.log().Release()
 	a.look()

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
 	"go.uber.org/zap/zapcore"
 )
 
@@ -177,7 +176,7 @@ func TestFieldsOfTheAPI(t *testing.T) {
 		Usage.servers.lostLines Usage.error
 		EventLine.seq EventLine.time EventLine.server EventLine.from EventLine.to EventLine.error EventLine.waitSeconds
 		EventLine.address
-		logLevel.level
+		logLevel.level logLevel.warning
 		apiError.error`)
 	var got []string
 	for _, v := range []any{Status{}, Usage{}, EventLine{}, logLevel{}, apiError{}} {

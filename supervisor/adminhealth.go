@@ -55,9 +55,9 @@ func readyCheck(s ServerStatus) check {
 	return check{s.Name, false, why}
 }
 
-// checks answers as the health endpoints of Kubernetes do (k8s.io/apiserver/pkg/server/healthz): "ok" alone, or a line for each
-// check with ?verbose, where one of them fails, or where something is to be told of one that does not. A check is left out with
-// ?exclude=NAME.
+// checks answers as the health endpoints of Kubernetes do (k8s.io/apiserver/pkg/server/healthz): "ok" alone, or a line
+// for each check with ?verbose, where one of them fails, or where something is to be told of one that does not. A check
+// is left out with ?exclude=NAME.
 func checks(w http.ResponseWriter, r *http.Request, endpoint string, all []check) {
 	var text strings.Builder
 	ok, told := true, false

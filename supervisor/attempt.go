@@ -98,6 +98,7 @@ func (c *attempt) returned() {
 // has not: it is left behind.
 func (a *actor) end(c *attempt) error {
 	a.log().SetPhase(logging.Ending)
+	a.tellEnding()
 	c.cancel()
 	c.returned()
 	period := grace(a.s)

@@ -63,8 +63,8 @@ func (c *child) start() (*childProcess, error) {
 	cmd.ExtraFiles = append([]*os.File{theirs, theirLines}, sockets...)
 	cmd.Stdout, cmd.Stderr = theirText, theirText
 	dieWithParent(cmd)
-	p := &childProcess{cmd: cmd, control: control, orders: json.NewEncoder(control), ready: make(chan struct{}), exited: make(chan struct{}),
-		kills: countKills(thisSystem())}
+	p := &childProcess{cmd: cmd, control: control, orders: json.NewEncoder(control), kills: countKills(thisSystem()),
+		ready: make(chan struct{}), exited: make(chan struct{})}
 	if err == nil {
 		err = c.launch(p, lines, text)
 	}

@@ -187,8 +187,8 @@ func (c *console) show(e Event) {
 	}
 }
 
-// showDegraded shows that a server lacks something that is ready, or that it does not any more. The former is told in full as a line of
-// the log, and so only the table has it here.
+// showDegraded shows that a server lacks something that is ready, or that it does not any more. The former is told in
+// full as a line of the log, and so only the table has it here.
 func (c *console) showDegraded(r *row, e Event) {
 	r.err = e.Err
 	if c.live && c.draw(false) || e.Err != nil {

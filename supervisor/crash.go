@@ -186,7 +186,11 @@ func markRun(p *Plan) error {
 		err = os.WriteFile(p.Path(runMark), append(text, '\n'), 0o600)
 	}
 	if err != nil {
-		return fmt.Errorf("if this run is killed, the next one will not tell: %w; make the data folder writable", err)
+		helps := "make the data folder writable"
+		if noSpace(err) {
+			helps = "free space on its disk"
+		}
+		return fmt.Errorf("if this run is killed, the next one will not tell: %w; %s", err, helps)
 	}
 	return nil
 }

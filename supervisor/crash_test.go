@@ -234,6 +234,23 @@ func TestCrashThatCannotBeKept(t *testing.T) {
 	}
 }
 
+// On a disk that is full, it is space that helps.
+func TestMarkOnFullDisk(t *testing.T) {
+	const full = "/dev/full" // refuses each write as a full disk does
+	if _, err := os.Stat(full); err != nil {
+		t.Skip(err)
+	}
+	p := &Plan{DataDir: t.TempDir()}
+	if err := os.Symlink(full, p.Path("running.json")); err != nil {
+		t.Fatal(err)
+	}
+	err := markRun(p)
+	if err == nil {
+		t.Fatal("no error on a full disk")
+	}
+	contains(t, err.Error(), "no space left on device; free space on its disk")
+}
+
 // A report that cannot be read tells that there was a crash.
 func TestCrashReportThatCannotBeRead(t *testing.T) {
 	p := &Plan{DataDir: t.TempDir()}

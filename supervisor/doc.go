@@ -29,10 +29,12 @@
 // A server with [IsolationProcess] is a child process of the same binary (isolation.go is the parent's side, isolated.go the
 // child's). How a run has ended that was not stopped is told by the next one (crash.go).
 //
-// A command that is run with the servers, `run -- COMMAND`, is one more actor of the group, whose end stops the others (job.go). What a
-// killed process leaves behind, its folder or a command, is removed by a second one (package sweep). When all servers are ready,
-// the process keeps less memory (memory.go) and wakes less often (idle.go). Programs that are no command line,
-// such as tests, have the same run by [HyperKube.Start].
+// A command that is run with the servers, `run -- COMMAND`, is one more actor of the group, whose end stops the others
+// (job.go). What a killed process leaves behind, its folder or a command, is removed by a second one (package sweep).
+// When all servers are ready, the process keeps less memory (memory.go) and wakes less often (idle.go). It stays below
+// the memory limit of its cgroup (memorylimit.go), and what was killed for its memory is told of (outofmemory.go).
+// Whose the data folder must be is in owner.go. Programs that are no command line, such as tests, have the same run by
+// [HyperKube.Start].
 //
 // # A server's life
 //
@@ -45,22 +47,24 @@
 //	   │ needs not ready     │ ▼ fails                 │ fails
 //	   └──────────────────── Backoff ◀─────────────────┘
 //
-// Besides: a stop leads from Starting to Stopping, and to Stopped from Backoff at once, and from Waiting when Build has returned. One that
-// comes while a server that would start again ends, as it has failed, leads to Stopped, too. A Run that returns nil by itself leads from
-// Ready to Stopped: the server is done. A start leads from Stopped and Failed to Waiting.
+// Besides: a stop leads from Starting to Stopping, and to Stopped from Backoff at once, and from Waiting when Build has
+// returned. One that comes while a server that would start again ends, as it has failed, leads to Stopped, too. A Run
+// that returns nil by itself leads from Ready to Stopped: the server is done. A start leads from Stopped and Failed to
+// Waiting.
 //
 // A server starts when all servers that it needs are ready, or done, at once, not in a line of turns. While it is Waiting, its Build
 // makes what takes none of them. When a start has ended, what it has opened is released, also if Run was never called (Server.Cleanup).
 //
-// When a signal comes, or one server has failed for good, all are asked to stop; each waits until those that need it have ended, then
-// its context ends, and it has its grace period to return. One that overstays is reported, with the stacks of its goroutines in its
-// log, and left behind: it is Failed, and does not start again before its Run and Ready have returned after all.
+// When a signal comes, or one server has failed for good, all are asked to stop; each waits until those that need it
+// have ended (meanwhile Server.Ending tells it that), then its context ends, and it has its grace period to return. One
+// that overstays is reported, with the stacks of its goroutines in its log, and left behind: it is Failed, and does not
+// start again before its Run and Ready have returned after all.
 //
-// One that has failed starts again after a pause, by its [RestartPolicy] (restart.go). The pause is 200 ms, twice as long with
-// each further failure within a minute, and by chance up to a fifth shorter or longer. It has failed for good with the
-// fifth failure within a minute, or with the fifth at all if it has never been ready, if it may not start again, if it cannot
-// (Server.StartsOnce), or if it says that this is pointless ([Permanent]). With --keep-going that is no reason for the others to stop: the group ends when all have ended, or wait in
-// vain for one that has.
+// One that has failed starts again after a pause, by its [RestartPolicy] (restart.go). The pause is 200 ms, twice as
+// long with each further failure within a minute, and by chance up to a fifth shorter or longer. It has failed for good
+// with the fifth failure within a minute, or with the fifth at all if it has never been ready, if it may not start
+// again, if it cannot (Server.StartsOnce), or if it says that this is pointless ([Permanent]). With --keep-going that
+// is no reason for the others to stop: the group ends when all have ended, or wait in vain for one that has.
 //
 // Those that need a server go on while it starts again, also in the pause: they are expected to connect again. What is
 // to start meanwhile waits for it.
@@ -73,8 +77,11 @@
 //
 // The first signal stops all in order, and a second one ends the process at once. What comes within a second is a copy (stops.go).
 //
-// What keeps a start from going on, and people can remove, is told by Server.Hindered, and what a server lacks that is ready all the same
-// by Server.Degraded.
+// What keeps a start from going on, and people can remove, is told by Server.Hindered, and what a server lacks that is
+// ready all the same by Server.Degraded.
+//
+// A run fails whose data folder is gone, or something of what a server keeps in it or elsewhere (Server.Keeps): all are
+// stopped, those that keep something first, and nothing is written any more where the folder was (lost.go, kept.go).
 //
 // A panic in the goroutine in which Run was called is that server's failure. A panic in another goroutine ends the process, as
 // it does in every Go program.

@@ -1,8 +1,8 @@
 package supervisor
 
-// Ending returns what is closed when the server is to end: then those that need it end first, and its context, which says that it is its
-// turn, ends after them. It is for Build, Run and Ready, for what can make the end of the others easier, and is another one with each
-// start. Outside of a run, and in a process of its own, nothing tells of the end but the context.
+// Ending returns what is closed when the server is to end, and before its context ends. Where somebody wants it to end,
+// those that need it end in between, and what it does then can make that easier; when it fails, and in a process of its
+// own, the context ends at once. It is for Build, Run and Ready, and another one with each start; nil outside of a run.
 func (s *Server) Ending() <-chan struct{} {
 	a := s.actor.Load()
 	if a == nil {
@@ -24,6 +24,13 @@ func (e *ending) tell() {
 		close(e.told)
 		e.closed = true
 	}
+}
+
+// tellEnding tells, before the context ends, that this is about to happen, if nobody has.
+func (a *actor) tellEnding() {
+	a.group.mu.Lock()
+	defer a.group.mu.Unlock()
+	a.toEnd.tell()
 }
 
 // renewEnding begins an attempt whose end nobody has told of yet.

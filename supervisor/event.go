@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Event is one change of a server's state, or what hinders one, or what a server lacks that is ready. Log, table, admin API and tests all read events; nothing else tells of
-// changes.
+// Event is one change of a server's state, or what hinders one, or what a server lacks that is ready. Log, table, admin
+// API and tests all read events; nothing else tells of changes.
 type Event struct {
 	// Seq numbers the events of a run, from 1 on.
 	Seq    int64
@@ -15,9 +15,10 @@ type Event struct {
 	Server string
 	From   State
 	To     State
-	// Err says why, if To is Backoff or Failed. A server of RestartAlways that was done is in Backoff without one. Where From and To
-	// are both Starting, nothing has changed, and it is what hinders the start (Server.Hindered); where both are Ready, it is what the
-	// server lacks (Server.Degraded). There nil says that it is over.
+	// Err says why, if To is Backoff or Failed, or Stopped instead of a further start. A server of RestartAlways that
+	// was done is in Backoff without one. Where From and To are both Starting, nothing has changed, and it is what
+	// hinders the start (Server.Hindered); where both are Ready, it is what the server lacks (Server.Degraded). There
+	// nil says that it is over.
 	Err error
 	// Wait is how long it is until the next start, if To is Backoff.
 	Wait time.Duration

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -23,7 +24,8 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	none := func() error { return nil }
 	note := none
 	if mask, known := umask(); known && mask&0o700 != 0 {
-		return none, fmt.Errorf("the umask is %04o, with which this user may not use the files that %s makes: call `umask 077` before", mask, hk.Name)
+		return none, fmt.Errorf("the umask is %04o, with which this user may not use the files that %s makes: call `umask 077` before",
+			mask, hk.Name)
 	}
 	if p.Ephemeral {
 		// Mkdir, not MkdirAll: a folder that is there already is not ours to remove.
@@ -62,9 +64,10 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	if err := errors.Join(note(), p.forgetPaths(hk.Name)); err != nil {
 		return clean, errors.Join(cannotUse(p, err), lock.Unlock())
 	}
-	p.folder = lookAfter(true, func() []string { return []string{p.DataDir, file} })
+	folder := lookAfter(true, func() []string { return []string{p.DataDir, file} })
+	p.folder = folder
 	return func() error {
-		p.folder.close()
+		folder.close()
 		return errors.Join(lock.Unlock(), clean())
 	}, nil
 }
@@ -93,6 +96,8 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 	clean = func() error {
 		if p.Ephemeral {
 			hk.forgetElsewhere(context.Background(), p, io.Discard) // standard output may be a command's
+		}
+		if p.Ephemeral && !p.lost.Load() {
 			return sweep.RemoveAll(p.DataDir)
 		}
 		return nil
@@ -116,8 +121,23 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 }
 
 func cannotUse(p *Plan, err error) error {
-	return fmt.Errorf("the data folder %s cannot be used: %w; name another one with --data-dir", p.DataDir, withoutPath(err))
+	helps := "name another one with --data-dir"
+	if noSpace(err) {
+		helps = "free space on its disk, or " + helps
+	}
+	return fmt.Errorf("the data folder %s cannot be used: %w; %s", p.DataDir, withoutPath(err), helps)
 }
+
+// withSpace adds to an error, which may be nil, what helps where the disk is full.
+func (p *Plan) withSpace(err error) error {
+	if !noSpace(err) {
+		return err
+	}
+	return fmt.Errorf("%w; free space on the disk of %s, and try again", err, p.DataDir)
+}
+
+// noSpace reports whether the error is that a disk, or a quota of it, is full.
+func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // withoutPath is an error about a file without the file's name, which the message around it has.
 func withoutPath(err error) error {

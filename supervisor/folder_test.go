@@ -2,10 +2,12 @@ package supervisor
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gofrs/flock"
@@ -142,4 +144,20 @@ func TestEphemeralFolderIsRemoved(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where the disk is full it is said what helps, whoever has come upon it.
+func TestFullDisk(t *testing.T) {
+	full := &fs.PathError{Op: "write", Path: "/data/key", Err: syscall.ENOSPC}
+	p := &Plan{DataDir: "/data"}
+	contains(t, cannotUse(p, full).Error(), "the data folder /data cannot be used: "+syscall.ENOSPC.Error()+
+		"; free space on its disk, or name another one with --data-dir")
+	hk := newHyperKube(t, &Server{SimpleUsage: "db",
+		Prepare: func(context.Context, *Plan, *Server) error { return full },
+		Run:     func(context.Context, *Server, []string) error { return nil }})
+	_, err := call(hk, "hk", "run")
+	if err == nil {
+		t.Fatal("it has started")
+	}
+	contains(t, err.Error(), full.Error()+"; free space on the disk of ", ", and try again")
 }

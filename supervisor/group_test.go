@@ -405,7 +405,8 @@ func TestFailureWhileStopping(t *testing.T) {
 	}, db, api)
 }
 
-// One that has failed, and would start again, is stopped by a stop that comes before it has ended: its failure was none for good.
+// One that has failed, and would start again, is stopped by a stop that comes before it has ended: its failure was none
+// for good.
 func TestStopWhileAFailureEnds(t *testing.T) {
 	for _, ready := range []bool{false, true} {
 		db := newPart("db")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -69,5 +70,57 @@ func TestHindrance(t *testing.T) {
 			}
 			contains(t, string(text), "something hinders the start", "nothing hinders the start any more")
 		})
+	}
+}
+
+// Who waits for a start is told what hinders that, or the start of what it needs: once.
+func TestHindranceIsToldToWhoWaits(t *testing.T) {
+	const why = "the key is missing: bring it back"
+	var missing atomic.Bool
+	removed := make(chan struct{})
+	db := &Server{SimpleUsage: "db",
+		Run: func(ctx context.Context, s *Server, _ []string) error {
+			if missing.Load() {
+				s.Hindered(errors.New(why))
+			}
+			<-ctx.Done()
+			return nil
+		},
+		Ready: func(ctx context.Context, _ *Server) error {
+			if !missing.Load() {
+				return nil
+			}
+			select {
+			case <-removed:
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		}}
+	s := serve(t, db, steady("api", "db"))
+	s.await("api", Ready)
+	var out lockedBuffer
+	hk := &HyperKube{Name: s.hk.Name}
+	hk.SetOut(&out)
+	if err := hk.StopServers(t.Context(), s.p, "db"); err != nil {
+		t.Fatal(err)
+	}
+	missing.Store(true)
+	done := make(chan error, 1)
+	go func() { done <- hk.StartServers(t.Context(), s.p, "api") }()
+	for !strings.Contains(out.String(), "db cannot start yet: "+why+"\n") {
+		select {
+		case err := <-done:
+			t.Fatalf("it has not waited: %v", err)
+		case <-t.Context().Done():
+			t.Fatal("not told")
+		case <-time.After(time.Millisecond):
+		}
+	}
+	close(removed)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(out.String(), why); n != 1 {
+		t.Errorf("told %d times:\n%s", n, out.String())
 	}
 }

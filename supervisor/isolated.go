@@ -123,8 +123,7 @@ func (c *parent) run(hk *HyperKube, plan *childPlan) error {
 	if err != nil {
 		return err
 	}
-	defer removeUnix(childSocketPath(p, s))
-	go func() { _ = http.Serve(l, childHandler()) }() // it ends with the process
+	go func() { _ = http.Serve(l, childHandler()) }() // it ends with the process, and its parent removes the file
 	go g.events.read(context.Background(), 0, func(e Event) {
 		switch {
 		case e.isDegradation():

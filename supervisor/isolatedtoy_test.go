@@ -38,8 +38,8 @@ func isolatedToy() *HyperKube {
 	return hk
 }
 
-// hooked has each function of the server log that it is called, and fail in a child, for good, if --fail-in names it. With --wait Prepare ends
-// with its context there.
+// hooked has each function of the server log that it is called, and fail in a child, for good, if --fail-in names it.
+// With --wait Prepare ends with its context there.
 func hooked(s *Server) *Server {
 	failIn, wait := s.Flags().String("fail-in", "", ""), s.Flags().Bool("wait", false, "")
 	isChild := len(os.Args) > 1 && os.Args[1] == isolatedCommand

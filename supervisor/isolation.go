@@ -107,8 +107,8 @@ type childOrder struct {
 	SocketsClosed bool   `json:"socketsClosed,omitempty"`
 }
 
-// childReport is what a child tells its parent. One field is set, but for Address beside Ready, and Code and Permanent beside Failed; none
-// if nothing hinders the start any more. Degraded is empty if nothing is lacking any more.
+// childReport is what a child tells its parent. One field is set, but for Address beside Ready, and Code and Permanent
+// beside Failed; none if nothing hinders the start any more. Degraded is empty if nothing is lacking any more.
 type childReport struct {
 	Ready        bool    `json:"ready,omitempty"`
 	Address      string  `json:"address,omitempty"`

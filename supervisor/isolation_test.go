@@ -207,8 +207,8 @@ func TestIsolatedCalls(t *testing.T) {
 	}
 }
 
-// What fails there is the server's failure, in its own words and no others, and with its exit code; it is not tried again where that is
-// pointless.
+// What fails there is the server's failure, in its own words and no others, and with its exit code; it is not tried
+// again where that is pointless.
 func TestIsolatedFailures(t *testing.T) {
 	for _, test := range []struct{ flag, want string }{
 		{"--remote.fail-in=Check", "no Check"},
@@ -394,4 +394,23 @@ func TestIsolatedDegraded(t *testing.T) {
 			t.Errorf("it is %v", s.State)
 		}
 	}
+}
+
+// A server in a process of its own sees by itself what is lost, and the run ends.
+func TestLostByAnIsolatedServer(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kept")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := isolate(t, "--remote.keeps="+dir)
+	if got := r.tell("lost", ""); got != "<nil>" {
+		t.Errorf("it sees %s", got)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-r.result; err == nil || !strings.Contains(err.Error(), "remote: "+dir+" was deleted while it ran") {
+		t.Errorf("error %v", err)
+	}
+	r.result <- nil
 }

@@ -148,7 +148,9 @@ func (hk *HyperKube) openLogs(p *Plan) error {
 			log.Discard()
 			continue
 		}
-		err := log.Open(logging.File{Path: f.path, MaxSize: hk.settings.logMaxSize, MaxBackups: hk.settings.logMaxBackups})
+		err := log.Open(logging.File{Path: f.path, MaxSize: hk.settings.logMaxSize, MaxBackups: hk.settings.logMaxBackups,
+			// What has taken the place of the data folder is another run's.
+			Renew: func() bool { return p.folder.lost() == nil }})
 		if err != nil {
 			err = fmt.Errorf("the log file of %s cannot be used: %w; %s names another place", f.log, err, f.flag)
 			if f.log != hk.Name { // it has one in any case
@@ -237,8 +239,8 @@ func (p *Plan) recordEvent(program string, e Event) {
 	p.record(p.logs.Server(e.Server), entry, fields...)
 }
 
-// tellHindrance shows what hinders a start, or what a server lacks that is ready, whatever else is shown: people are to remove it. The
-// table has no room for all of it.
+// tellHindrance shows what hinders a start, or what a server lacks that is ready, whatever else is shown: people are to
+// remove it. The table has no room for all of it.
 func (p *Plan) tellHindrance(e Event) {
 	if (e.isHindrance() || e.isDegradation()) && e.Err != nil {
 		p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn(e.Server + " " + toldAs[e.To] + ": " + e.Err.Error())

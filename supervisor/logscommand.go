@@ -197,7 +197,8 @@ func there(r *logging.Reader, hk *HyperKube, p *Plan, wanted []string) error {
 		if r.Follow { // for what comes
 			return nil
 		}
-		return fmt.Errorf("there are no logs of %q in %s, though it runs: somebody has removed them, and nothing has been logged since", p.Name, logDir(p))
+		return fmt.Errorf("there are no logs of %q in %s, though it runs: somebody has removed them, and nothing has been logged since",
+			p.Name, logDir(p))
 	}
 	return fmt.Errorf("there are no logs of %q yet in %s; start it with `%s`", p.Name, logDir(p), p.Command("run"))
 }

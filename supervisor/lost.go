@@ -26,21 +26,23 @@ func (s *Server) Lost() error {
 
 // look ends the run if what it needs to go on is gone.
 func (a *admin) look() (lost bool) {
-	if gone := a.plan.folder.lost(); gone != nil {
+	folder := a.plan.folder.lost()
+	if folder != nil && folder.path == a.plan.DataDir {
 		a.losing.Do(func() {
-			whole := gone.path == a.plan.DataDir
-			if whole {
-				a.plan.leaveFolder(gone)
-			}
-			a.lose(a.plan.withoutFolder(gone), whole)
+			a.plan.leaveFolder(folder)
+			a.lose(a.plan.withoutFolder(folder), true)
 		})
 		return true
 	}
-	for _, actor := range a.group.actors {
+	for _, actor := range a.group.actors { // where the folder was emptied, this matters more than the lock
 		if gone := actor.kept.Load().lost(); gone != nil {
 			a.losing.Do(func() { a.lose(a.plan.without(gone, actor.s.Name()), true) })
 			return true
 		}
+	}
+	if folder != nil {
+		a.losing.Do(func() { a.lose(a.plan.withoutFolder(folder), false) })
+		return true
 	}
 	return false
 }

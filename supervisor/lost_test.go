@@ -60,6 +60,9 @@ func TestLostFolder(t *testing.T) {
 			lock := filepath.Join(dir, "hk.lock")
 			return errors.Join(os.WriteFile(lock+".new", nil, 0o600), os.Rename(lock+".new", lock))
 		}, "", []string{"DIR/hk.lock was deleted (another one is in its place) while hk ran: "}, []string{"db", "hk.lock", "hk.sock", "logs"}},
+		"emptied": {func(dir string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(dir, "db")), os.Remove(filepath.Join(dir, "hk.lock")))
+		}, "DIR/db was deleted", []string{"db: DIR/db was deleted while it ran, and what was in it is lost; "}, nil},
 		"a server's folder deleted": {func(dir string) error { return os.RemoveAll(filepath.Join(dir, "db")) }, "DIR/db was deleted", []string{
 			"db: DIR/db was deleted while it ran, and what was in it is lost; put a backup in its place, if there is one, " +
 				"or begin anew with `hk reset --data-dir=DIR` and `hk run --data-dir=DIR`", "See 'hk logs --data-dir=DIR'"}, []string{"hk.lock", "logs"}},
@@ -132,35 +135,55 @@ func TestLostFolder(t *testing.T) {
 	}
 }
 
-// A server that fails because of what is gone is not started again: it would begin anew, and nobody would know.
-func TestLostByAServerThatFails(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
-	ended, starts := make(chan struct{}), 0
-	db := keeper(ended)
-	run := db.Run
-	db.Run = func(ctx context.Context, s *Server, args []string) error {
-		if starts++; starts > 1 {
-			return errors.New("once more")
-		}
-		return run(ctx, s, args)
-	}
-	api := &Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}}, Run: func(ctx context.Context, _ *Server, _ []string) error {
-		if err := os.RemoveAll(filepath.Join(dir, "db")); err != nil {
-			return err
-		}
-		db.Fail(errors.New("no file"))
-		<-ctx.Done()
-		return nil
-	}}
-	out, err := call(newHyperKube(t, db, api), "hk", "run", "--data-dir="+dir)
-	wantCode(t, err, 1)
-	contains(t, out, "Error: db: "+filepath.Join(dir, "db")+" was deleted while it ran")
-	if starts != 1 {
-		t.Errorf("it was started %d times", starts)
+// A server that ends because of what is gone, in whatever way, is not started again, and not taken for done: it would
+// begin anew, and nobody would know.
+func TestLostByAServerThatEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		restart RestartPolicy
+		err     error // of Run
+	}{
+		"fails":              {RestartOnFailure, errors.New("no file")},
+		"fails for good":     {RestartOnFailure, Permanent(errors.New("no file"))},
+		"is done":            {RestartOnFailure, nil},
+		"would go on":        {RestartAlways, nil},
+		"fails, and stays":   {RestartNever, errors.New("no file")},
+		"is done, and stays": {RestartNever, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			gone, starts := make(chan struct{}), 0
+			db := keeper(nil)
+			db.Restart = test.restart
+			db.Run = func(ctx context.Context, s *Server, args []string) error {
+				if starts++; starts > 1 {
+					return errors.New("once more")
+				}
+				select {
+				case <-gone:
+				case <-ctx.Done():
+				}
+				return test.err
+			}
+			api := &Server{SimpleUsage: "api", Needs: []Need{{Server: "db"}}, Run: func(ctx context.Context, _ *Server, _ []string) error {
+				if err := os.RemoveAll(filepath.Join(dir, "db")); err != nil {
+					return err
+				}
+				close(gone)
+				<-ctx.Done()
+				return nil
+			}}
+			out, err := call(newHyperKube(t, db, api), "hk", "run", "--data-dir="+dir)
+			wantCode(t, err, 1)
+			contains(t, out, "Error: db: "+filepath.Join(dir, "db")+" was deleted while it ran")
+			if starts != 1 {
+				t.Errorf("it was started %d times", starts)
+			}
+		})
 	}
 }
 
-// What goes first may be seen while the data folder is being deleted: that the folder is gone is what counts at the end.
+// What goes first may be seen while the data folder is being deleted: that the folder is gone is what counts at the
+// end.
 func TestLostWhileItIsDeleted(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	ended := make(chan struct{})
@@ -280,21 +303,51 @@ func TestKeptWhileItRuns(t *testing.T) {
 	}
 }
 
-// A server in a process of its own sees by itself what is lost, and the run ends.
-func TestLostByAnIsolatedServer(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "kept")
-	if err := os.Mkdir(dir, 0o700); err != nil {
+// At the end of a run whose folder is gone, nothing is removed of another run's that is in its place: neither its
+// second path, nor, of an ephemeral folder, all of it.
+func TestLostFolderEndsNoOtherRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a,b") // it needs a second path
+	hk, p := planAt(t, dir)
+	release, err := hk.holdWithPaths(p)
+	if err != nil {
 		t.Fatal(err)
 	}
-	r := isolate(t, "--remote.keeps="+dir)
-	if got := r.tell("lost", ""); got != "<nil>" {
-		t.Errorf("it sees %s", got)
-	}
-	if err := os.Remove(dir); err != nil {
+	if err := os.Rename(dir, dir+".moved"); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-r.result; err == nil || !strings.Contains(err.Error(), "remote: "+dir+" was deleted while it ran") {
-		t.Errorf("error %v", err)
+	otherHK, other := planAt(t, dir)
+	releaseOther, err := otherHK.holdWithPaths(other)
+	if err != nil {
+		t.Fatal(err)
 	}
-	r.result <- nil
+	p.leaveFolder(p.folder.lost())
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+	write(t, other.Path("x"), "")
+	if path, ok := other.RunningPath("x"); !ok {
+		t.Errorf("the other run's second path is gone: %q", path)
+	}
+	if err := releaseOther(); err != nil {
+		t.Error(err)
+	}
+
+	var ephemeral string
+	db := &Server{SimpleUsage: "db", Run: func(ctx context.Context, _ *Server, _ []string) error {
+		err := errors.Join(os.Rename(ephemeral, ephemeral+".moved"), os.Mkdir(ephemeral, 0o700),
+			os.WriteFile(filepath.Join(ephemeral, "other"), nil, 0o600))
+		if err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	}}
+	db.Prepare = func(_ context.Context, p *Plan, _ *Server) error { ephemeral = p.DataDir; return nil }
+	t.Setenv("TMPDIR", t.TempDir())
+	out, err := call(newHyperKube(t, db), "hk", "run", "--ephemeral")
+	wantCode(t, err, 1)
+	contains(t, out, "was moved to "+ephemeral+".moved (another one is in its place)")
+	if _, err := os.Stat(filepath.Join(ephemeral, "other")); err != nil {
+		t.Error(err)
+	}
 }

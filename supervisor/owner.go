@@ -14,15 +14,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// The machine may have other users. Who owns a folder may rename what is in it and put something else there, and so may all who are allowed
-// to write into it: keys of their own, or a link by which this process writes into files that they may not touch. So the data
-// folder, and what is in it under names of the program's, must belong to this user or root, and be writable for nobody else.
+// The machine may have other users. Who owns a folder may rename what is in it and put something else there, and so may
+// all who are allowed to write into it: keys of their own, or a link by which this process writes into files that they
+// may not touch. So the data folder, and what is in it under names of the program's, must belong to this user or root,
+// and be writable for nobody else.
 
 // isOpen reports whether others than the owner may read, write or enter a folder, by its mode.
 func isOpen(info fs.FileInfo) bool { return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 }
 
-// othersWrite reports whether others than the owner may write to a file or folder, by its mode. Nobody writes through a link's own mode,
-// and sockets and devices are nobody's data.
+// othersWrite reports whether others than the owner may write to a file or folder, by its mode. Nobody writes through a
+// link's own mode, and sockets and devices are nobody's data.
 func othersWrite(info fs.FileInfo) bool {
 	return runtime.GOOS != "windows" && (info.IsDir() || info.Mode().IsRegular()) && info.Mode().Perm()&0o022 != 0
 }
@@ -53,12 +54,12 @@ func whose(info fs.FileInfo) string {
 	return "user " + id
 }
 
-// chown is the command that makes a file this user's, in a sentence, for one that is able to.
-func chown(file string) string {
-	if os.Geteuid() != 0 {
-		return ""
+// orChown is what is to be done, or else the command that makes a file this user's, for one that is able to.
+func orChown(user int, file, way string) string {
+	if user != 0 {
+		return way
 	}
-	return fmt.Sprintf("call `chown -R 0 %s` if you trust what is in it, ", ShellQuote(file))
+	return fmt.Sprintf("call `chown -R 0 %s` if you trust what is in it, or %s", ShellQuote(file), way)
 }
 
 // safe refuses a data folder in which others may change something, keys for one, or have done so.
@@ -77,7 +78,7 @@ func (hk *HyperKube) safe(p *Plan) error {
 		return cannotUse(p, err)
 	case !isTrusted(info):
 		return fmt.Errorf("the data folder %s is not safe, as it belongs to %s, who may change what is in it: "+
-			"%sor name another one with --data-dir", p.DataDir, whose(info), chown(p.DataDir))
+			"%s", p.DataDir, whose(info), orChown(os.Geteuid(), p.DataDir, "name another one with --data-dir"))
 	case !othersWrite(info):
 	case info.Mode()&os.ModeSticky != 0: // it is for everybody
 		return fmt.Errorf("the data folder %s is not safe, as others may put something into it: "+
@@ -94,9 +95,9 @@ func enterable(info fs.FileInfo) bool {
 	return runtime.GOOS != "windows" && info.Mode().Perm()&0o011 != 0
 }
 
-// safeInside is safe for what is in a folder in the data folder. Modes count only where others may get to what has them. What is in
-// the program's own folders further below is not looked at: containers have volumes there, whose owners are whoever they like, and
-// nobody else gets past a folder that has been looked at.
+// safeInside is safe for what is in a folder in the data folder. Modes count only where others may get to what has
+// them. What is in the program's own folders further below is not looked at: containers have volumes there, whose
+// owners are whoever they like, and nobody else gets past a folder that has been looked at.
 func (hk *HyperKube) safeInside(p *Plan, dir string, reachable bool) error {
 	entries, err := os.ReadDir(p.Path(dir))
 	if err != nil {
@@ -137,17 +138,18 @@ func (hk *HyperKube) safeEntry(p *Plan, rel string, info fs.FileInfo, reachable 
 	}
 	switch {
 	case !isTrusted(info):
-		return fmt.Errorf("the data folder %s is not safe, as %s in it belongs to %s: %sremove it, or name another folder with --data-dir",
-			p.DataDir, rel, whose(info), chown(file))
+		return fmt.Errorf("the data folder %s is not safe, as %s in it belongs to %s: %s",
+			p.DataDir, rel, whose(info), orChown(os.Geteuid(), file, "remove it, or name another folder with --data-dir"))
 	case reachable && othersWrite(info):
-		return fmt.Errorf("the data folder %s is not safe, as others may change %s in it: call `chmod go-w %s`, or name another folder with --data-dir",
-			p.DataDir, rel, ShellQuote(file))
+		return fmt.Errorf("the data folder %s is not safe, as others may change %s in it: call `chmod go-w %s`, "+
+			"or name another folder with --data-dir", p.DataDir, rel, ShellQuote(file))
 	}
 	return nil
 }
 
-// warnAbove warns of a folder above the data folder in which others may give that another name, and put their own in its place. It is no
-// error: folders in containers are often somebody else's, or for everybody, and nobody else is there.
+// warnAbove warns of a folder above the data folder in which others may give that another name, and put their own in
+// its place. It is no error: folders in containers are often somebody else's, or for everybody, and nobody else is
+// there.
 func (p *Plan) warnAbove() {
 	if p.Ephemeral { // a new folder among the temporary ones, as other programs have it
 		return
@@ -156,12 +158,14 @@ func (p *Plan) warnAbove() {
 	if above == "" {
 		return
 	}
-	p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("others may put another folder in the place of the data folder, as they may change a folder "+
-		"above it; if that is not as you want it, have nobody else change that one, or name a data folder elsewhere with --data-dir",
+	p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("others may put another folder in the place of the data folder, "+
+		"as they may change a folder above it; if that is not as you want it, have nobody else change that one, or name a data folder "+
+		"elsewhere with --data-dir",
 		zap.String("folder", p.DataDir), zap.String("above", above))
 }
 
-// replaceable is the topmost of the folders above a path in which others may replace what leads to it; empty if there is none.
+// replaceable is the topmost of the folders above a path in which others may replace what leads to it; empty if there
+// is none.
 func replaceable(path string) string {
 	paths := []string{path}
 	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {

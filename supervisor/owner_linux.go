@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// isUnmapped reports whether a number stands for all users who have none in the user namespace of this process, such as root of the
-// machine for a container without its rights: whom, cannot be told.
+// isUnmapped reports whether a number stands for all users who have none in the user namespace of this process, such as
+// root of the machine for a container without its rights: whom, cannot be told.
 func isUnmapped(uid int) bool {
 	users, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil || strings.Join(strings.Fields(string(users)), " ") == "0 0 4294967295" { // all have
@@ -17,7 +17,8 @@ func isUnmapped(uid int) bool {
 	return err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(uid)
 }
 
-// umask is the mode that is taken from what this process makes. It is read, and not set for a moment, as that would count for all goroutines.
+// umask is the mode that is taken from what this process makes. It is read, and not set for a moment, as that would
+// count for all goroutines.
 func umask() (mask os.FileMode, known bool) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -43,8 +43,8 @@ func noError(t *testing.T, errs ...error) {
 	}
 }
 
-// What others own, or may write to, is not used: they could put something else there, or have done so. Nothing is written then, and
-// nothing deleted.
+// What others own, or may write to, is not used: they could put something else there, or have done so. Nothing is
+// written then, and nothing deleted.
 func TestFolderOfAnotherUser(t *testing.T) {
 	requireRoot(t)
 	const belongs = "belongs to user 12345"
@@ -163,6 +163,15 @@ func TestFolderOfAnotherUser(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a user is told to do is one sentence, whoever he is.
+func TestOrChown(t *testing.T) {
+	for user, want := range map[int]string{0: "call `chown -R 0 '/a b'` if you trust what is in it, or remove it", somebody: "remove it"} {
+		if got := orChown(user, "/a b", "remove it"); got != want {
+			t.Errorf("user %d: %s, want %s", user, got, want)
+		}
 	}
 }
 

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A server that says that another try is pointless has failed at once, whatever its restart policy, and can be asked to start again.
+// A server that says that another try is pointless has failed at once, whatever its restart policy, and can be asked to
+// start again.
 func TestPermanent(t *testing.T) {
 	why := fmt.Errorf("over this data: %w", Permanent(fs.ErrInvalid))
 	ways := map[string]func(p *part){

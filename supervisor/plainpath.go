@@ -136,7 +136,13 @@ func (hk *HyperKube) holdWithPaths(p *Plan) (release func() error, err error) {
 	if err == nil {
 		err = p.recordPaths()
 	}
-	return func() error { return errors.Join(p.forgetPaths(hk.Name), remove(), leave()) }, err
+	return func() error {
+		var err error
+		if !p.lost.Load() { // or the record is another run's
+			err = p.forgetPaths(hk.Name)
+		}
+		return errors.Join(err, remove(), leave())
+	}, err
 }
 
 // recordPaths notes where the second path is, for RunningPath, and for the next run if this one is killed. The data folder is held.

@@ -25,7 +25,7 @@ import (
 
 var seed = flag.Uint64("seed", 0, "of TestRandomLives; 0 for a new one")
 
-// randomLives is how many groups TestRandomLives runs.
+// randomLives is how many groups TestRandomLives runs at least.
 const randomLives = 600
 
 // Groups of servers that do anything at any time, of which clients want anything at any time, keep what the package comment promises.
@@ -37,7 +37,8 @@ func TestRandomLives(t *testing.T) {
 	t.Logf("-seed=%d", seed)
 	arrows := map[[2]State]int{}
 	dir := t.TempDir()
-	for n := range uint64(randomLives) {
+	// It goes on until it has come everywhere: the test would be worth little if it did not.
+	for n := uint64(0); n < randomLives || n < 20*randomLives && len(unseen(arrows)) > 0; n++ {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, rand.New(rand.NewPCG(seed, n)))
 			w.dir = dir
@@ -51,15 +52,22 @@ func TestRandomLives(t *testing.T) {
 			return
 		}
 	}
-	// The test would be worth little if it did not come everywhere.
+	for _, arrow := range unseen(arrows) {
+		t.Errorf("no server has gone from %v to %v", arrow[0], arrow[1])
+	}
+	t.Log(arrows)
+}
+
+// unseen are the changes of a state that may be and have not been.
+func unseen(arrows map[[2]State]int) (all [][2]State) {
 	for from, states := range next {
 		for _, to := range states {
-			if arrows[[2]State{from, to}] == 0 {
-				t.Errorf("no server has gone from %v to %v", from, to)
+			if arrow := [2]State{from, to}; arrows[arrow] == 0 {
+				all = append(all, arrow)
 			}
 		}
 	}
-	t.Log(arrows)
+	return all
 }
 
 // world is one random group, and those who want something of it.
@@ -78,10 +86,16 @@ type world struct {
 	held     map[string]int         // what servers have opened, and is not released
 	sockets  map[string][]net.Listener
 	requests []noted
+	going    chan struct{} // closed when what servers keep goes
+	gone     time.Time     // when that was; zero if it has not
+	lost     time.Time     // when that was seen at the latest
 	signaled time.Time
 	ended    time.Time
 	err      error // of the group
 }
+
+// errMissing is why a run ends in which something is gone.
+var errMissing = errors.New("it is gone")
 
 // noted is what a client has asked for, and was told.
 type noted struct {
@@ -94,7 +108,9 @@ type noted struct {
 
 func newWorld(t *testing.T, r *rand.Rand) *world {
 	w := &world{t: t, r: r, logs: logging.New(logging.Config{Out: io.Discard}), signals: make(chan os.Signal, 2),
-		clients: r.IntN(3), patient: r.IntN(2) == 0, running: map[string]map[int]int{}, held: map[string]int{}, sockets: map[string][]net.Listener{}}
+		clients: r.IntN(3), patient: r.IntN(2) == 0, running: map[string]map[int]int{}, held: map[string]int{},
+		sockets: map[string][]net.Listener{},
+		going:   make(chan struct{})}
 	var servers []*Server
 	for i := range 1 + r.IntN(6) {
 		s := &Server{
@@ -110,6 +126,9 @@ func newWorld(t *testing.T, r *rand.Rand) *world {
 		if r.IntN(3) == 0 {
 			s.Build = w.build
 		}
+		if r.IntN(3) == 0 {
+			s.Keeps = func(*Server) []string { return nil }
+		}
 		if r.IntN(10) == 0 {
 			s.StartsOnce = func(*Server) bool { return true }
 		}
@@ -124,7 +143,36 @@ func newWorld(t *testing.T, r *rand.Rand) *world {
 	r.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
 	w.group = newGroup(servers)
 	w.group.keepGoing = r.IntN(2) == 0
+	w.group.look = w.look
 	return w
+}
+
+// look is the group's.
+func (w *world) look() bool {
+	w.mu.Lock()
+	gone := !w.gone.IsZero()
+	if gone && w.lost.IsZero() {
+		w.lost = time.Now()
+	}
+	w.mu.Unlock()
+	if gone {
+		w.group.lose(errMissing, true)
+	}
+	return gone
+}
+
+// lose has what servers keep go at some time, in some runs, which is seen a moment later.
+func (w *world) lose() {
+	if !w.chance(4) {
+		return
+	}
+	time.Sleep(w.some(2 * time.Minute))
+	w.mu.Lock()
+	w.gone = time.Now()
+	w.mu.Unlock()
+	close(w.going)
+	time.Sleep(w.some(time.Second))
+	w.look()
 }
 
 // chance is true once in n times.
@@ -202,9 +250,25 @@ func (w *world) checkReleased(name string) {
 	w.sockets[name] = nil
 }
 
+// checkEnding checks, when it returns that is called at the end of Build or Run, that a server knows of its end before
+// its context ends.
+func (w *world) checkEnding(ctx context.Context, s *Server) (atEnd func()) {
+	ending := s.Ending()
+	return func() {
+		select {
+		case <-ending:
+		default:
+			if ctx.Err() != nil {
+				w.t.Errorf("the context of %s has ended, and nothing has told that it is to end", s.Name())
+			}
+		}
+	}
+}
+
 // build is the Build of some servers.
 func (w *world) build(ctx context.Context, s *Server) error {
 	defer w.enter(s)()
+	defer w.checkEnding(ctx, s)()
 	w.checkReleased(s.Name())
 	w.open(s)
 	select {
@@ -228,28 +292,31 @@ func (w *world) build(ctx context.Context, s *Server) error {
 // run is the Run of all servers.
 func (w *world) run(ctx context.Context, s *Server, _ []string) error {
 	defer w.enter(s)()
+	defer w.checkEnding(ctx, s)()
 	if s.Build == nil {
 		w.checkReleased(s.Name())
 	}
 	if w.chance(3) {
 		w.open(s)
 	}
-	if !w.chance(3) {
-		select {
-		case <-ctx.Done():
-		case <-time.After(w.some(40 * time.Second)):
-			switch w.number(6) {
-			case 0:
-				return nil
-			case 1:
-				panic("at the disco")
-			case 2:
-				runtime.Goexit()
-			case 3:
-				s.Fail(errors.New("fatal"))
-			default:
-				return errors.New("boom")
-			}
+	w.lack(s)
+	if !w.chance(3) && w.wait(ctx, s) {
+		w.lack(s)
+		switch w.number(8) {
+		case 0:
+			return nil
+		case 1:
+			panic("at the disco")
+		case 2:
+			runtime.Goexit()
+		case 3:
+			s.Fail(errors.New("fatal"))
+		case 4:
+			s.Fail(Permanent(errors.New("fatal")))
+		case 5:
+			return fmt.Errorf("boom: %w", Permanent(errors.New("for good")))
+		default:
+			return errors.New("boom")
 		}
 	}
 	<-ctx.Done()
@@ -262,6 +329,30 @@ func (w *world) run(ctx context.Context, s *Server, _ []string) error {
 		time.Sleep(w.some(s.GracePeriod - 1))
 	}
 	return ctx.Err()
+}
+
+// wait waits until a server is to do something by itself, such as when what it keeps has just gone. It returns false if
+// ctx ends before.
+func (w *world) wait(ctx context.Context, s *Server) bool {
+	going := w.going
+	if s.Keeps == nil {
+		going = nil
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-going:
+		time.Sleep(time.Millisecond + w.some(100*time.Millisecond))
+	case <-time.After(w.some(40 * time.Second)):
+	}
+	return true
+}
+
+// lack has a server lack this or that, or nothing any more.
+func (w *world) lack(s *Server) {
+	for range w.number(3) {
+		s.Degraded([]error{nil, errors.New("no ink"), errors.New("no paper")}[w.number(3)])
+	}
 }
 
 // becomeReady is the Ready of all servers that have one.
@@ -330,6 +421,7 @@ func (w *world) live() {
 		ended <- err
 	}()
 	var clients sync.WaitGroup
+	clients.Go(w.lose)
 	for n := range w.clients {
 		clients.Go(func() { w.client(n) })
 	}
@@ -364,32 +456,47 @@ func (w *world) live() {
 
 // check checks what has happened.
 func (w *world) check(arrows map[[2]State]int) {
-	last := map[string]Event{}
-	closing := false // as far as it is known for sure
+	last, lacks := map[string]Event{}, map[string]error{}
+	closing, gone := false, false // as far as it is known for sure
 	fresh, _, _ := w.group.events.after(0)
 	for i, e := range fresh {
-		closing = closing || !w.signaled.IsZero() && e.Time.After(w.signaled)
-		arrows[[2]State{e.From, e.To}]++
-		if e.Seq != int64(i+1) || e.From != last[e.Server].To || !follows(e.From, e.To) {
+		closing = closing || e.Time.After(w.signaled) || !w.lost.IsZero() && e.Time.After(w.lost)
+		gone = gone || !w.gone.IsZero() && e.Time.After(w.gone)
+		if e.Seq != int64(i+1) || e.From != last[e.Server].To || !follows(e.From, e.To) && !e.isDegradation() {
 			w.t.Errorf("%s follows on %s", told(e), told(last[e.Server]))
 		}
 		a := w.group.byName[e.Server]
+		if e.isDegradation() {
+			if fmt.Sprint(e.Err) == fmt.Sprint(lacks[e.Server]) {
+				w.t.Errorf("%s is told again", told(e))
+			}
+			lacks[e.Server] = e.Err
+			continue
+		}
+		delete(lacks, e.Server)
+		arrows[[2]State{e.From, e.To}]++
+		if gone && e.From == Ready && a.s.Keeps != nil && (e.To == Backoff || e.To == Stopped && e.Err == nil) {
+			w.t.Errorf("%s, although what it keeps is gone", told(e))
+		}
 		switch e.To {
 		case Starting:
 			for _, needed := range a.needs {
 				was := last[needed.s.Name()]
-				if was.To != Ready && (was.To != Stopped || was.From != Ready) {
+				if was.To != Ready && (was.To != Stopped || was.From != Ready || was.Err != nil) {
 					w.t.Errorf("%s, but %s is not ready", told(e), needed.s.Name())
 				}
 			}
 		case Stopping:
-			w.checkStop(e, a, last, closing)
+			w.checkStop(e, a, last, closing && w.lost.IsZero())
 		case Backoff:
 			if e.Wait < 160*time.Millisecond || e.Wait > 1920*time.Millisecond {
 				w.t.Errorf("%s for %v", told(e), e.Wait)
 			}
 			if closing || a.s.Restart == RestartNever || a.s.Restart == RestartOnFailure && e.Err == nil || a.s.StartsOnce != nil {
 				w.t.Errorf("%s, with policy %s", told(e), a.s.Restart)
+			}
+			if isPermanent(e.Err) {
+				w.t.Errorf("%s, although that is pointless", told(e))
 			}
 		case Failed:
 			if e.Err == nil {
@@ -438,6 +545,12 @@ func (w *world) checkEnd(last map[string]Event) {
 	if took := w.ended.Sub(w.signaled); took > graces {
 		w.t.Errorf("the end took %v, and all grace periods together are %v", took, graces)
 	}
+	if !w.lost.IsZero() && !w.lost.After(w.ended) {
+		if w.err != errMissing && w.lost.Before(w.ended) {
+			w.t.Errorf("the error is %v, and what servers keep is gone", w.err)
+		}
+		return
+	}
 	name, _, _ := strings.Cut(fmt.Sprint(w.err), " failed: ")
 	if w.err != nil && !failed[name] || w.err == nil && slices.Contains(slices.Collect(maps.Values(failed)), true) {
 		w.t.Errorf("the error is %v; failed are %v", w.err, failed)
@@ -453,7 +566,9 @@ func (w *world) String() string {
 	for _, a := range w.group.actors {
 		fmt.Fprintf(&b, "%s needs %v, %s, grace period %v, ready %v, once %v\n", a.s.Name(), a.s.Needs, a.s.Restart, a.s.GracePeriod, a.s.Ready != nil, a.s.StartsOnce != nil)
 	}
-	fmt.Fprintf(&b, "keep going %v, signal %s, end %s, error %v\n", w.group.keepGoing, w.signaled.Format("15:04:05.000"), w.ended.Format("15:04:05.000"), w.err)
+	clock := func(at time.Time) string { return at.Format("15:04:05.000") }
+	fmt.Fprintf(&b, "keep going %v, gone %s, seen %s, signal %s, end %s, error %v\n",
+		w.group.keepGoing, clock(w.gone), clock(w.lost), clock(w.signaled), clock(w.ended), w.err)
 	for _, r := range w.requests {
 		fmt.Fprintf(&b, "client %d, behind %d to %d: %d %v: %v\n", r.client, r.begin, r.end, r.ask, r.names, r.err)
 	}

@@ -23,6 +23,7 @@ func TestResetAndHold(t *testing.T) {
 	var resets sync.WaitGroup
 	stop := make(chan struct{})
 	for range 2 {
+		p := locate(t, hk)
 		resets.Go(func() {
 			for {
 				select {

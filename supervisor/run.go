@@ -231,7 +231,7 @@ func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error
 		if s.Prepare != nil {
 			s.log.Do(func() { err = s.Prepare(s.context(ctx), p, s) })
 			if err != nil {
-				return release, err
+				return release, p.withSpace(err)
 			}
 		}
 	}

@@ -39,6 +39,8 @@ const DefaultGracePeriod = 10 * time.Second
 //	Build      as soon as the server is to start
 //	Run        when that has returned, and each server that it needs is ready
 //	Ready      beside Run
+//	Address    when that has returned
+//	Keeps      likewise, and again, maybe beside Run, when something is missing
 //	Cleanup    what was added with it, when all have returned
 type Server struct {
 	// SimpleUsage is one line: the server's name and, after a space, its arguments. The first word is its Name.
@@ -99,8 +101,8 @@ type Server struct {
 	// VModuleFlag names the server's own flag, if there is one, for the verbosity of single source files, as klog's vmodule.
 	VModuleFlag string
 
-	// LevelWarning, if not nil, returns what people are to know about lines of a level, such as that secrets are in them, or "". It is told
-	// when a run begins at that level, and to whoever sets it with log-level.
+	// LevelWarning, if not nil, returns what people are to know about lines of a level, such as that secrets are in
+	// them, or "". It is told when a run begins at that level, and to whoever sets it with log-level.
 	LevelWarning func(level zapcore.Level) string
 
 	// FlagValues, if not nil, returns the values that a flag may have, where they can be counted: for completion in a shell and for
@@ -139,10 +141,10 @@ type Server struct {
 	Address func(s *Server) string
 
 	// Keeps, if not nil, returns the paths of files and folders without which the server must not go on, such as those
-	// of a database: what it said to be done would be lost. It is asked when the server has become ready, and again when
-	// something is missing. If one of them goes before the server has ended, or another folder takes the place of one of
-	// these, the run has failed, and all servers are stopped, this one first. That is seen within a second; the server
-	// itself sees it at once by Lost. A file may be replaced in one step.
+	// of a database: what it said to be done would be lost. It is asked when the server has become ready, and again
+	// when something is missing; it may be called beside Run. If one of them goes before the server has ended, or
+	// another folder takes the place of one of these, the run has failed, and all servers are stopped, this one first.
+	// That is seen within a second; the server itself sees it at once by Lost. A file may be replaced in one step.
 	Keeps func(s *Server) []string
 
 	// GracePeriod is how long Run may take to return after ctx ended, before the server is left behind. Zero means
@@ -150,9 +152,9 @@ type Server struct {
 	GracePeriod time.Duration
 
 	// Restart says whether the server is started again when it has ended without being asked to. Empty means
-	// RestartOnFailure; --NAME.restart overrides it. It is started after a pause of 200 ms, which doubles with each failure, and
-	// not any more when it has failed five times within a minute, or five times without having been ready, or with an error of Permanent.
-	// Those that need it go on meanwhile.
+	// RestartOnFailure; --NAME.restart overrides it. It is started after a pause of 200 ms, which doubles with each
+	// failure, and not any more when it has failed five times within a minute, or five times without having been ready,
+	// or with an error of Permanent. Those that need it go on meanwhile.
 	Restart RestartPolicy
 
 	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who has asked is

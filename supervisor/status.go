@@ -28,8 +28,8 @@ type ServerStatus struct {
 	Name  string    `json:"name"`
 	State State     `json:"state"`
 	Since time.Time `json:"since"`
-	// Error says why it is in the state backoff or failed, what hinders its start in the state starting, or what it lacks in the state
-	// ready, and NextStart when it is started again.
+	// Error says why it is in the state backoff or failed, or stopped instead of started again, what hinders its start
+	// in the state starting, or what it lacks in the state ready, and NextStart when it is started again.
 	Error     string    `json:"error,omitempty"`
 	NextStart time.Time `json:"nextStart,omitzero"`
 	// Restarts is how often it was started after the first time.

@@ -206,7 +206,8 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 		if lead == "" || server.Error == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "\n%s %s: %s\n", server.Name, lead, server.Error); err != nil { // all of it: there is something to be done
+		// All of it: there is something to be done.
+		if _, err := fmt.Fprintf(w, "\n%s %s: %s\n", server.Name, lead, server.Error); err != nil {
 			return err
 		}
 	}

@@ -59,13 +59,13 @@ func (hk *HyperKube) steer(ctx context.Context, p *Plan, what string, args []str
 			return err
 		}
 	}
-	path := "/v1/servers/" + strings.Join(names, ",") + "/" + what
+	query := ""
 	if noWait {
-		path += "?wait=false"
+		query = "?wait=false"
 	}
 	began := now()
 	var all []ServerStatus
-	if err := c.call(ctx, http.MethodPost, path, nil, &all); err != nil {
+	if err := hk.steered(ctx, c, what, names, query, &all); err != nil {
 		return err
 	}
 	for _, s := range all {

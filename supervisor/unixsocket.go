@@ -50,7 +50,8 @@ func listenUnix(path string) (l net.Listener, err error) {
 	return l, nil
 }
 
-// listenPrivately is net.Listen. The file of a unix socket is for its owner alone, whatever the umask, and not only after a moment.
+// listenPrivately is net.Listen. The file of a unix socket is for its owner alone, whatever the umask, and not only
+// after a moment.
 func listenPrivately(network, address string) (net.Listener, error) {
 	config := net.ListenConfig{Control: bindPrivately}
 	l, err := config.Listen(context.Background(), network, address)

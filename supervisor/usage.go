@@ -9,8 +9,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// AnnotationProminent is the key of a flag's annotation (pflag.FlagSet.SetAnnotation), with any value: if the flag is one of
-// Server.ProcessFlags, it stands in the help of `run` with what it is for, as those of Server.JoinsWith do, and not only with its name.
+// AnnotationProminent is the key of a flag's annotation (pflag.FlagSet.SetAnnotation), with any value: if the flag is
+// one of Server.ProcessFlags, it stands in the help of `run` with what it is for, as those of Server.JoinsWith do, and
+// not only with its name.
 const AnnotationProminent = "supervisor.prominent"
 
 // flagGroup is a heading in a server's help, and the flags below it.
@@ -184,7 +185,8 @@ func (hk *HyperKube) runUsage() {
 	fmt.Fprint(out, wrap(fmt.Sprintf("More: %[1]s help SERVER, %[1]s help flag WORD, %[1]s config schema, %[1]s completion SHELL", program), "", columns))
 }
 
-// prominent is a flag of the whole process that one would want to find in the help of `run`, with what it is for, or nil.
+// prominent is a flag of the whole process that one would want to find in the help of `run`, with what it is for, or
+// nil.
 func (hk *HyperKube) prominent(name string) *pflag.Flag {
 	for _, s := range hk.servers {
 		f := s.Flags().Lookup(name)

@@ -110,7 +110,7 @@ func unreadable(ctx context.Context, client kubernetes.Interface, s *supervisor.
 	if s.Value("encryption-provider-config") == "" {
 		missing = "missing"
 	}
-	return fmt.Errorf("the store has Secrets that are encrypted with a key that is %s: stop km, bring back pki/%s of the data folder "+
+	return fmt.Errorf("the Secrets in the store are encrypted with a key that is %s: stop km, bring back pki/%s of the data folder "+
 		"in which they were encrypted, and start it again; without that file they are lost (%w)", missing, encryption.File, err)
 }
 

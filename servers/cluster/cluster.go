@@ -16,6 +16,7 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -165,8 +166,14 @@ func PlainKubeconfigPath(p *supervisor.Plan, identity string) string {
 // PKIPath is where a file of the cluster's keys is.
 func PKIPath(p *supervisor.Plan, file string) string { return p.Path("pki", file) }
 
-// Write replaces a file in one step, readable for its owner alone.
+// Write replaces a file in one step, readable for its owner alone. One that has these bytes already is left as it is: on a disk that is
+// full it could not be written, and need not be.
 func Write(path string, data []byte) error {
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, data) {
+			return nil
+		}
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (r *rotation) run(ctx context.Context) (err error) {
 	case err != nil:
 		return err
 	case before == nil || !before.encrypts:
-		return fmt.Errorf("this run does not encrypt Secrets: stop it, and start it with `%s`", r.command("run", "--hardened"))
+		return fmt.Errorf("the Secrets of this run are not encrypted: stop it, and start it with `%s`", r.command("run", "--hardened"))
 	}
 	switch locked, err := lock.TryLock(); {
 	case err != nil:
@@ -107,7 +107,11 @@ func (r *rotation) run(ctx context.Context) (err error) {
 	if err := r.taken(ctx, client); err != nil {
 		return err
 	}
-	fmt.Fprintf(r.out, "%d Secrets are encrypted with the new key %s; %s forgotten\n", count, both.keys[0].Name, named(before.keys))
+	secrets := fmt.Sprintf("%d Secrets are", count)
+	if count == 1 {
+		secrets = "1 Secret is"
+	}
+	fmt.Fprintf(r.out, "%s encrypted with the new key %s; %s forgotten\n", secrets, both.keys[0].Name, named(before.keys))
 	return nil
 }
 

@@ -142,10 +142,10 @@ func isChanged(stage *v1alpha1.Stage) bool {
 	})
 }
 
-// workers is how many changes of each kind are under way at a time. kwok's own default is 4: where the API server takes
-// half a second for a change, on a busy machine, these renew the leases of no more than 80 nodes before the
+// workers is how many changes of each kind are under way at a time. With kwok's own default of 4, where the API server
+// takes half a second for a change, on a busy machine, the leases of no more than 80 nodes are renewed before the
 // controller-manager counts them as lost, and then their pods are not Ready any more.
-const workers = 64
+func (ns *Nodes) workers() uint { return uint(min(64, max(4, ns.Count/2))) }
 
 // play starts kwok's controllers. They end with ctx.
 func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl.FuncMap, port int) error {
@@ -197,10 +197,10 @@ func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl
 		NodeName:                          "localhost",
 		NodePort:                          port,
 		FuncMap:                           functions,
-		PodPlayStageParallelism:           workers,
-		NodePlayStageParallelism:          workers,
+		PodPlayStageParallelism:           ns.workers(),
+		NodePlayStageParallelism:          ns.workers(),
 		NodeLeaseDurationSeconds:          leaseSeconds,
-		NodeLeaseParallelism:              workers,
+		NodeLeaseParallelism:              ns.workers(),
 		PodsOnNodeSyncParallelism:         4, // as kwok's own default: each lists all pods of a node, once
 		// The same in each life: a lease that an earlier one held is taken up at once.
 		ID: "km-executor",
