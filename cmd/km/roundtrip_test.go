@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-200a7251/km/servers/component"
-	"github.com/seed-200a7251/km/servers/process"
 )
 
 // What --print-config prints does the same as the call that has printed it: with it each flag of each server has the same value
@@ -227,9 +226,6 @@ func randomValue(random *rand.Rand, server, name string, namespaced bool, f *pfl
 	if name == "feature-gates" {
 		return "AllAlpha=false", true
 	}
-	if name == component.HardenedFlag { // there is one value for all servers
-		return "true", true
-	}
 	own := *f
 	own.Name = name
 	values := otherValues(server, &own)
@@ -242,7 +238,7 @@ func randomValue(random *rand.Rand, server, name string, namespaced bool, f *pfl
 		return "", false
 	}
 	value := values[random.IntN(len(values))]
-	if slices.Contains(process.Flags, name) {
+	if slices.Contains(component.ProcessFlags, name) {
 		value = values[0] // the same for all servers
 	}
 	value, _, _ = strings.Cut(value, "\t")  // a description may follow
