@@ -322,7 +322,7 @@ var controls = []control{
 	{"4.2.9", "kubelet: certificate and key", ofKubelet("tlsCertFile", func(c *kc) any { return c.TLSCertFile }, is), ""},
 	{"4.2.10", "kubelet: its certificate is renewed",
 		ofKubelet("rotateCertificates", func(c *kc) any { return c.RotateCertificates }, isOn),
-		"km makes the certificate anew at a start, before it expires, and needs no requests for that."},
+		"km makes the certificate anew before it expires, at a start and while it runs, and needs no requests for that."},
 	{"4.2.11", "kubelet: RotateKubeletServerCertificate is on", rotatesServing("executor"), ""},
 	{"4.2.12", "kubelet: strong ciphers",
 		ciphers(ofKubelet("tlsCipherSuites", func(c *kc) any { return c.TLSCipherSuites }, strong)), ""},

@@ -86,6 +86,7 @@ var values = map[string][]string{
 
 type apiserver struct {
 	cluster *cluster.Cluster
+	plan    *supervisor.Plan
 	started component.Handoff[chan struct{}] // closed when this start can be used
 	next    *chain                           // made by build, for run
 	making  chan struct{}                    // has something as long as there is a chain
@@ -246,6 +247,7 @@ func throwAwayIssuer() (serviceaccount.TokenGenerator, error) {
 }
 
 func (a *apiserver) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	a.plan = p
 	if err := a.cluster.EnsureKeys(p, s); err != nil {
 		return err
 	}

@@ -208,6 +208,12 @@ func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) e
 	}()
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	go func() {
+		_ = s.Guard(func() error { // it has logged a panic
+			a.cluster.Renew(running, a.plan, s.Logger())
+			return nil
+		})
+	}()
 	go c.abandonWithoutStore(running, s.Ending(), c.stores, clientOf(&c.hooks.server))
 	return c.prepared.Run(c.ctx)
 }

@@ -3,7 +3,7 @@
 //	DATA-DIR/            0700
 //	  state.json         which versions wrote the folder
 //	  pki/               keys and certificates, under kubeadm's names
-//	  kubeconfig/        admin.conf, and one for each server that is a client
+//	  kubeconfig/        admin.conf, and one for each server that is a client, whose certificate and key are in a .pem beside it
 //	  etcd/              etcd's data, and its socket
 //	  logs/              a file for each server, and km.log; as the following ones, see package supervisor
 //	  km.lock            held while km runs
@@ -191,5 +191,6 @@ func exists(path string) (bool, error) {
 	return false, err
 }
 
-// renewBefore is how long before its end a certificate is made anew. Certificates are looked at when a cluster starts.
+// renewBefore is how long before its end a certificate is made anew. Certificates are looked at when a cluster starts, and once a day while
+// it runs.
 const renewBefore = 30 * 24 * time.Hour

@@ -52,10 +52,13 @@ func (c *Cluster) EnsureKeys(p *supervisor.Plan, apiserver *supervisor.Server) e
 	if err := c.pki.ensure(); err != nil {
 		return err
 	}
+	for _, text := range c.pki.ending() {
+		apiserver.Logger().Warn(text)
+	}
 	if err := c.trustIn(p, apiserver); err != nil {
 		return err
 	}
-	return c.EnsureKubeconfig(p, "admin")
+	return c.EnsureKubeconfig(p, admin)
 }
 
 // trustIn finds out by which certificates clients know the apiserver: the cluster's CA and, if the user has it serve with a
@@ -109,8 +112,7 @@ func (c *Cluster) NodeTLS() (*tls.Config, error) {
 	if have, err := exists(cert); !have || err != nil {
 		return nil, err
 	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
+	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
 		return nil, err
 	}
 	ca, err := certutil.NewPool(filepath.Join(c.pki.dir, "ca.crt"))
@@ -118,7 +120,10 @@ func (c *Cluster) NodeTLS() (*tls.Config, error) {
 		return nil, err
 	}
 	return &tls.Config{
-		Certificates: []tls.Certificate{pair},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { // for each connection: it may have been renewed
+			pair, err := tls.LoadX509KeyPair(cert, key)
+			return &pair, err
+		},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 		ClientCAs:    ca,
 		MinVersion:   tls.VersionTLS12,

@@ -6,7 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,7 +58,71 @@ const NodeKubeconfig = "node"
 // EnsureNodeKubeconfig makes the kubeconfig of a real node: its identity has the node's name in it, so that the node
 // authorizer gives it what is about this node and nothing else.
 func (c *Cluster) EnsureNodeKubeconfig(p *supervisor.Plan, node string) error {
-	return c.ensureKubeconfig(p, NodeKubeconfig, identity{kubeadmconstants.NodesUserPrefix + node, []string{kubeadmconstants.NodesGroup}})
+	return c.ensureKubeconfig(p, NodeKubeconfig, nodeIdentity(node))
+}
+
+func nodeIdentity(node string) identity {
+	return identity{kubeadmconstants.NodesUserPrefix + node, []string{kubeadmconstants.NodesGroup}}
+}
+
+// admin is the identity of whoever uses the cluster.
+const admin = "admin"
+
+// apart is the file beside a server's kubeconfig that has its certificate and key: clients look at a file again while they run, and take
+// what is new there without a restart (k8s.io/client-go/transport). It is "" for the admin, whose kubeconfig is copied elsewhere.
+func apart(p *supervisor.Plan, name string) string {
+	if name == admin {
+		return ""
+	}
+	return p.Path(kubeconfigDir, name+".pem")
+}
+
+// keepsApart reports whether a user's certificate and key are, or are to be, in the file apart. They are not for a cluster in a process that
+// goes on after it: upstream's controllers keep their last client for ever, which would look at that file for as long
+// (k8s.io/kubernetes/pkg/volume/csi).
+func keepsApart(p *supervisor.Plan, apart string, user *clientcmdapi.AuthInfo) bool {
+	return isApart(apart, user) || apart != "" && !p.Embedded
+}
+
+// keepApart moves a certificate and its key to the file apart. The kubeconfig names that relative to itself, as the folder's own path may be
+// another one tomorrow.
+func keepApart(apart string, user *clientcmdapi.AuthInfo) error {
+	if err := Write(apart, slices.Concat(user.ClientCertificateData, []byte("\n"), user.ClientKeyData)); err != nil {
+		return err
+	}
+	user.ClientCertificate, user.ClientKey = filepath.Base(apart), filepath.Base(apart)
+	user.ClientCertificateData, user.ClientKeyData = nil, nil
+	return nil
+}
+
+// isApart reports whether a user's certificate and key are in the file apart.
+func isApart(apart string, user *clientcmdapi.AuthInfo) bool {
+	return apart != "" && len(user.ClientCertificateData) == 0 && user.ClientCertificate == filepath.Base(apart)
+}
+
+// certificate returns the certificate of a kubeconfig's user. It is nil if that has none, or its file is another one than apart, or is not there.
+func certificate(apart string, user *clientcmdapi.AuthInfo) (*x509.Certificate, error) {
+	cert, key, where := user.ClientCertificateData, user.ClientKeyData, ""
+	if isApart(apart, user) {
+		text, err := os.ReadFile(apart)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		cert, key, where = text, text, apart+": "
+	} else if len(cert) == 0 {
+		return nil, nil
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		return nil, fmt.Errorf("%s%w", where, err)
+	}
+	certs, err := certutil.ParseCertsPEM(cert)
+	if err != nil {
+		return nil, fmt.Errorf("%s%w", where, err)
+	}
+	return certs[0], nil
 }
 
 // EnsureKubeconfig makes the kubeconfig of an identity, whose name is a key of identities. One that is there stays, with
@@ -73,7 +140,7 @@ func (c *Cluster) ensureKubeconfig(p *supervisor.Plan, name string, id identity)
 	if c.pki == nil {
 		return fmt.Errorf("the cluster's keys have not been made: %s cannot have a kubeconfig", name)
 	}
-	file := KubeconfigPath(p, name)
+	file, pem := KubeconfigPath(p, name), apart(p, name)
 	have, err := exists(file)
 	if err != nil {
 		return err
@@ -83,13 +150,18 @@ func (c *Cluster) ensureKubeconfig(p *supervisor.Plan, name string, id identity)
 		if err != nil {
 			return fmt.Errorf("%s is missing: %w", file, err)
 		}
+		if _, user := current(fresh); keepsApart(p, pem, user) {
+			if err := keepApart(pem, user); err != nil {
+				return err
+			}
+		}
 		return writeKubeconfig(file, fresh)
 	}
-	current, err := clientcmd.LoadFromFile(file)
+	there, err := clientcmd.LoadFromFile(file)
 	if err != nil {
 		return damaged(file, cause(err), "remove it, and km makes a new one")
 	}
-	changed, err := c.refresh(current, id)
+	changed, err := c.refresh(p, there, id, pem)
 	switch {
 	case errors.Is(err, errNoSigner):
 		return fmt.Errorf("%s: %w", file, err)
@@ -99,7 +171,7 @@ func (c *Cluster) ensureKubeconfig(p *supervisor.Plan, name string, id identity)
 	if !changed {
 		return nil
 	}
-	return writeKubeconfig(file, current)
+	return writeKubeconfig(file, there)
 }
 
 // errNoSigner says that a certificate for a kubeconfig cannot be made.
@@ -127,9 +199,9 @@ func (c *Cluster) issue(id identity) (*clientcmdapi.Config, error) {
 	return config, nil
 }
 
-// refresh brings what its current context names up to date, and reports whether that changed anything. It returns an error
-// if that is not for this cluster.
-func (c *Cluster) refresh(config *clientcmdapi.Config, id identity) (changed bool, err error) {
+// refresh brings what its current context names up to date, and the file apart, and reports whether that changed anything in the kubeconfig.
+// It returns an error if that is not for this cluster.
+func (c *Cluster) refresh(p *supervisor.Plan, config *clientcmdapi.Config, id identity, apart string) (changed bool, err error) {
 	context := config.Contexts[config.CurrentContext]
 	if context == nil {
 		return false, errors.New("it has no current context")
@@ -149,32 +221,49 @@ func (c *Cluster) refresh(config *clientcmdapi.Config, id identity) (changed boo
 		cluster.Server, cluster.CertificateAuthorityData = c.endpoint, c.trust
 		changed = true
 	}
-	if len(user.ClientCertificateData) == 0 {
-		return changed, nil // the user authenticates in another way
-	}
-	if _, err := tls.X509KeyPair(user.ClientCertificateData, user.ClientKeyData); err != nil {
-		return false, err
-	}
-	certs, err := certutil.ParseCertsPEM(user.ClientCertificateData)
+	cert, err := certificate(apart, user)
 	if err != nil {
 		return false, err
 	}
-	// A machine may be given another name; then its node is another one.
-	renamed := certs[0].Subject.CommonName != id.user && strings.HasPrefix(certs[0].Subject.CommonName, kubeadmconstants.NodesUserPrefix)
-	untimely := c.pki.untimely(certs[0])
-	if untimely == "" && !endsSoon(certs[0], c.pki.now) && !renamed {
-		return changed, nil
+	if cert == nil && !isApart(apart, user) {
+		return changed, nil // the user authenticates in another way
+	}
+	untimely := "is missing"
+	if cert != nil {
+		untimely = c.pki.untimely(cert)
+		// A machine may be given another name; then its node is another one.
+		renamed := cert.Subject.CommonName != id.user && strings.HasPrefix(cert.Subject.CommonName, kubeadmconstants.NodesUserPrefix)
+		if untimely == "" && !endsSoon(cert, c.pki.now) && !renamed {
+			if !keepsApart(p, apart, user) || isApart(apart, user) || cert.Subject.CommonName != id.user {
+				return changed, nil
+			}
+			return true, keepApart(apart, user) // versions before this one have not
+		}
+		if renamed && untimely == "" {
+			untimely = "is for " + cert.Subject.CommonName
+		}
 	}
 	fresh, err := c.issue(id)
 	switch {
-	case errors.Is(err, errNoSigner) && untimely == "" && !renamed:
+	case errors.Is(err, errNoSigner) && untimely == "":
 		return changed, nil // it is good for a while
 	case err != nil && untimely != "":
 		return false, fmt.Errorf("its certificate %s: %w", untimely, err)
 	case err != nil:
 		return false, err
 	}
-	config.AuthInfos[context.AuthInfo] = fresh.AuthInfos[fresh.Contexts[fresh.CurrentContext].AuthInfo]
+	_, issued := current(fresh)
+	if !keepsApart(p, apart, user) {
+		config.AuthInfos[context.AuthInfo] = issued
+		return true, nil
+	}
+	if err := keepApart(apart, issued); err != nil {
+		return false, err
+	}
+	if isApart(apart, user) {
+		return changed, nil
+	}
+	config.AuthInfos[context.AuthInfo] = issued
 	return true, nil
 }
 

@@ -63,11 +63,10 @@ func (k *pki) ensure() error {
 			return err
 		}
 		for _, leaf := range leaves {
-			config, err := leaf.GetConfig(k.config)
+			config, err := k.leafConfig(leaf)
 			if err != nil {
 				return err
 			}
-			config.NotAfter = k.now.Add(year)
 			if err := k.ensureLeaf(leaf.BaseName, config, ca.BaseName, caCert, caKey); err != nil {
 				return err
 			}
@@ -80,6 +79,16 @@ func (k *pki) ensure() error {
 		}
 	}
 	return k.ensureServiceAccountKey()
+}
+
+// leafConfig is for a certificate that kubeadm knows of. kubeadm would have it begin when this process did.
+func (k *pki) leafConfig(leaf *certsphase.KubeadmCert) (*pkiutil.CertConfig, error) {
+	config, err := leaf.GetConfig(k.config)
+	if err != nil {
+		return nil, err
+	}
+	config.NotBefore, config.NotAfter = k.now.Add(-kubeadmconstants.CertificateBackdate), k.now.Add(year)
+	return config, nil
 }
 
 // kubeletCert is the name of the files of the certificate with which nodes on this machine answer the apiserver. kubeadm has
@@ -113,10 +122,14 @@ func (c *Cluster) EnsureNodeCert(names ...string) error {
 	return c.pki.ensureServing(kubeletCert, c.pki.servingConfig("km:kubelet", names...))
 }
 
-// ensureServing makes a certificate that the cluster's authority signs. It needs the authority's key only if there is something to
-// sign: whoever keeps that elsewhere has put a certificate there.
+// ensureServing makes a certificate that the cluster's authority signs.
 func (k *pki) ensureServing(name string, config *pkiutil.CertConfig) error {
-	authority := kubeadmconstants.CACertAndKeyBaseName
+	return k.ensureSigned(name, config, kubeadmconstants.CACertAndKeyBaseName)
+}
+
+// ensureSigned makes a certificate that an authority signs that is there. It needs the authority's key only if there is something to
+// sign: whoever keeps that elsewhere has put a certificate there.
+func (k *pki) ensureSigned(name string, config *pkiutil.CertConfig, authority string) error {
 	cert, err := pkiutil.TryLoadCertFromDisk(k.dir, authority)
 	if err != nil {
 		return err

@@ -49,6 +49,7 @@ func TestAPI(t *testing.T) {
 	t.Run("anonymous", func(t *testing.T) { testAnonymous(t, config) })
 	t.Run("flags", func(t *testing.T) { testFlagz(t, client) })
 	t.Run("cipher suites", func(t *testing.T) { testCipherSuites(t, h) })
+	t.Run("renewed certificates", func(t *testing.T) { testRenewedWhileRunning(t, h) })
 	t.Run("secrets in logs", func(t *testing.T) { testSecretsInLogs(t, h) })
 	t.Run("identities", func(t *testing.T) { testIdentities(t, client) })
 	t.Run("kubectl", func(t *testing.T) { testKubectl(t, h) })

@@ -169,7 +169,8 @@ func TestDataFolderRefused(t *testing.T) {
 		{"pki/sa.key", nonsense, []string{"pki/sa.key is damaged", "tokens of service accounts are void"}},
 		{"pki/sa.pub", nonsense, []string{"pki/sa.pub is damaged", "km makes it again"}},
 		{"kubeconfig/admin.conf", nonsense, []string{"kubeconfig/admin.conf is damaged", "km makes a new one"}},
-		{"kubeconfig/scheduler.conf", replace("client-certificate-data: ", "client-certificate-data: QUJD"), []string{"kubeconfig/scheduler.conf is damaged", "km makes a new one"}},
+		{"kubeconfig/admin.conf", replace("client-certificate-data: ", "client-certificate-data: QUJD"), []string{"kubeconfig/admin.conf is damaged", "km makes a new one"}},
+		{"kubeconfig/scheduler.pem", nonsense, []string{"kubeconfig/scheduler.conf is damaged", "scheduler.pem", "km makes a new one"}},
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			path := filepath.Join(h.dataDir("km"), test.file)
