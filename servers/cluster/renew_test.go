@@ -214,13 +214,13 @@ func TestClientsTakeRenewed(t *testing.T) {
 	defer func(d time.Duration) { transport.CertCallbackRefreshDuration = d }(transport.CertCallbackRefreshDuration)
 	transport.CertCallbackRefreshDuration = 10 * time.Millisecond
 	p, now := newPlan(t), time.Now()
-	c := newServers(t, p, now)
+	newServers(t, p, now)
 	from := p.DataDir
 	p.DataDir = filepath.Join(t.TempDir(), "moved, and odd: {$x} #1")
 	if err := os.Rename(from, p.DataDir); err != nil {
 		t.Fatal(err)
 	}
-	c = newServers(t, p, now)
+	c := newServers(t, p, now)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.TLS.PeerCertificates[0].SerialNumber)
 	}))
