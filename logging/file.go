@@ -63,9 +63,15 @@ func (l *Log) Open(f File) error {
 	if f.MaxBackups <= 0 {
 		f.MaxBackups = DefaultMaxBackups
 	}
+	file := &lumberjack.Logger{Filename: path, MaxSize: f.MaxSize}
+	// It is opened now: if that waited for the first line, which may be that all is being deleted, lumberjack would make
+	// the file anew, with all folders above it.
+	if _, err := file.Write(nil); err != nil {
+		return err
+	}
 	q.name = path
 	q.open(&rotated{
-		file:    &lumberjack.Logger{Filename: path, MaxSize: f.MaxSize},
+		file:    file,
 		backups: f.MaxBackups,
 		max:     f.MaxSize << 20,
 		since:   int(size),

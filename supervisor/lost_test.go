@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -199,7 +200,12 @@ func TestLostWhileItIsDeleted(t *testing.T) {
 	wantCode(t, err, 1)
 	contains(t, out, "Error: the data folder "+dir+" was deleted while hk ran")
 	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("it is there again (%v)", err)
+		var made []string
+		_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			made = append(made, path)
+			return err
+		})
+		t.Errorf("it is there again (%v), with %v\n%s", err, made, out)
 	}
 }
 
