@@ -115,6 +115,9 @@ func (r *rotated) Write(p []byte) (int, error) {
 	return written, nil
 }
 
+// errMissed is that somebody has removed the file, which is about to be made anew: that is no news yet.
+var errMissed = errors.New("somebody has removed it; it is made anew")
+
 // there sees to it that the file is there, which somebody may have removed, or its folder. That is an error the first
 // time: the caller waits before it tries again, for it may be a folder above that is being removed, in which nothing is
 // to be made anew. One above the file's own is not made.
@@ -126,7 +129,7 @@ func (r *rotated) there() error {
 	}
 	if !r.missed {
 		r.missed = true
-		return errors.New("somebody has removed it; it is made anew")
+		return errMissed
 	}
 	if r.renew != nil && !r.renew() {
 		return errors.New("somebody has removed it")

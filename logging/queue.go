@@ -2,6 +2,7 @@ package logging
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -169,10 +170,11 @@ func wholeLines(lines []byte) []byte {
 func (q *queue) wrote(n int, err error, left int) bool {
 	q.mu.Lock()
 	q.written += int64(n)
-	begins := err != nil && !q.failing
+	failed := err != nil && !errors.Is(err, errMissed)
+	begins := failed && !q.failing
 	caughtUp := left == 0 && len(q.lines) == 0
 	ends := err == nil && (q.failing || q.lost > 0 && caughtUp) // one that is slow has not failed, but lost lines, too
-	q.failing = err != nil
+	q.failing = failed || err != nil && q.failing
 	lost := q.lost
 	if ends {
 		q.lost = 0
