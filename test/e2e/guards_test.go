@@ -60,13 +60,13 @@ var maxGoroutines = map[string]int{
 	"etcd":               490,  // 424: six for each of the API server's 69 connections, one of which each kind of object has for its watch
 	"apiserver":          2900, // 2522: some twenty for each kind's connection and watch cache; four for each of 129 watches of clients
 	"controller-manager": 1700, // 1487: twelve for each of 63 informers, two for each of 171 who listen to them, and 449 workers
-	"scheduler":          265,  // 229: ten for each of 19 informers
-	"executor":           100,  // 86: four workers of each kind, and eight watches, however many nodes
-	"proxy":              26,   // 22: two informers
+	"scheduler":          265,  // 241: ten for each of 19 informers, and twelve that look for a renewed certificate of its clients
+	"executor":           100,  // 92: four workers of each kind, and eight watches, for up to eight nodes; and six for the certificate
+	"proxy":              32,   // 28: two informers, and six that look for a renewed certificate of its client
 	"km":                 40,   // 32: two for each server and its log, besides the admin API
 }
 
-// maxGoroutinesOfAll is less than the sum of the others, so that not all of these grow at once: there are 4802.
+// maxGoroutinesOfAll is less than the sum of the others, so that not all of these grow at once: there are 4855.
 const maxGoroutinesOfAll = 5300
 
 // An idle cluster sends no more requests, and has no more goroutines, than there are reasons for.
