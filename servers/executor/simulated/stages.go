@@ -189,7 +189,7 @@ func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl
 		RESTMapper:                        mapper,
 		ImpersonatingDynamicClient:        clients.ToImpersonatingDynamicClient(),
 		ImpersonatingTypedClient:          clients.ToImpersonatingTypedClient(),
-		TypedClient:                       core,
+		TypedClient:                       newHeld(core),
 		TypedKwokClient:                   kwok,
 		ManageNodesWithAnnotationSelector: fakeAnnotation + "=fake",
 		CIDR:                              ns.PodCIDR,
@@ -203,7 +203,7 @@ func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl
 		NodeLeaseParallelism:              ns.workers(),
 		PodsOnNodeSyncParallelism:         4, // as kwok's own default: each lists all pods of a node, once
 		// The same in each life: a lease that an earlier one held is taken up at once.
-		ID: "km-executor",
+		ID: manager,
 	})
 	if err != nil {
 		return err
