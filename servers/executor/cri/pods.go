@@ -1,6 +1,7 @@
 package cri
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,12 @@ func connect(o *options.KubeletServer, deps *kubelet.Dependencies) (*component.L
 	return link, nil
 }
 
+// Of the grace period, this is kept for what is left of pods that have ended.
+const (
+	removal     = 5 * time.Second
+	removeLimit = removal - time.Second
+)
+
 // stopPods has the kubelet stop the pods of this node, as if none were wanted here any more, and returns when they and their
 // volumes are gone. In the API they stay what they are: the next start starts them again, as after a restart of the machine.
 func stopPods(ctx context.Context, link *component.Link, deps *kubelet.Dependencies, o *options.KubeletServer) error {
@@ -76,7 +83,7 @@ func stopPods(ctx context.Context, link *component.Link, deps *kubelet.Dependenc
 		}
 	}
 	runtime := deps.RemoteRuntimeService
-	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, GracePeriod-5*time.Second, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, GracePeriod-removal, true, func(ctx context.Context) (bool, error) {
 		running, err := runtime.ListPodSandbox(ctx, &runtimeapi.PodSandboxFilter{
 			State: &runtimeapi.PodSandboxStateValue{State: runtimeapi.PodSandboxState_SANDBOX_READY},
 		})
@@ -90,17 +97,34 @@ func stopPods(ctx context.Context, link *component.Link, deps *kubelet.Dependenc
 		return fmt.Errorf("some pods may be running still: %w", err)
 	}
 	// All are this node's: it does not start beside others.
-	ended, err := runtime.ListPodSandbox(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("what is left of the pods cannot be removed: %w", err)
-	}
-	var left []error
-	for _, sandbox := range ended {
-		if err := runtime.RemovePodSandbox(ctx, sandbox.Id); err != nil {
-			left = append(left, fmt.Errorf("what is left of the pod %s/%s cannot be removed: %w", sandbox.Metadata.GetNamespace(), sandbox.Metadata.GetName(), err))
+	return errors.Join(removeSandboxes(ctx, runtime), unlinkLogs(o.PodLogsDir), unmountSelf(o.RootDirectory))
+}
+
+// sandboxes is what of the container runtime knows those of pods.
+type sandboxes interface {
+	ListPodSandbox(context.Context, *runtimeapi.PodSandboxFilter) ([]*runtimeapi.PodSandbox, error)
+	RemovePodSandbox(ctx context.Context, id string) error
+}
+
+// removeSandboxes removes what is left of pods that have ended. The kubelet may be removing some of it at the same time,
+// which the container runtime refuses to one of both: it is tried again.
+func removeSandboxes(ctx context.Context, runtime sandboxes) error {
+	var left error
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, removeLimit, true, func(ctx context.Context) (bool, error) {
+		ended, err := runtime.ListPodSandbox(ctx, nil)
+		if err != nil {
+			left = fmt.Errorf("what is left of the pods cannot be removed: %w", err)
+			return false, nil
 		}
-	}
-	return errors.Join(append(left, unlinkLogs(o.PodLogsDir), unmountSelf(o.RootDirectory))...)
+		left = nil
+		for _, sandbox := range ended {
+			if err := runtime.RemovePodSandbox(ctx, sandbox.Id); err != nil {
+				left = errors.Join(left, fmt.Errorf("what is left of the pod %s/%s cannot be removed: %w", sandbox.Metadata.GetNamespace(), sandbox.Metadata.GetName(), err))
+			}
+		}
+		return left == nil, nil
+	})
+	return cmp.Or(left, err)
 }
 
 // linksDir is where the kubelet makes a link to the log of each container (pkg/kubelet/kuberuntime/legacy.go).
