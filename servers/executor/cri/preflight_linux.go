@@ -64,6 +64,7 @@ func checkHost(l *lacks, o *options.KubeletServer) {
 	} else {
 		_ = f.Close()
 	}
+	checkWatchers(l)
 	warnings, _ := (kubeadm.SwapCheck{}).Check()
 	if o.FailSwapOn && len(warnings) > 0 {
 		l.add("turn it off with `swapoff -a`, or leave failSwapOn out: then pods do not use it", "swap is on, and the kubelet is told to refuse that")
@@ -81,6 +82,29 @@ func checkHost(l *lacks, o *options.KubeletServer) {
 			l.add("use a shorter one with --data-dir or --executor.root-dir", "the folder %s is too long for the kubelet's sockets in it", o.RootDirectory)
 			break
 		}
+	}
+}
+
+// watchers is how many instances of inotify the kubelet has: for cAdvisor, plugins, flexvolumes, static pods, its
+// certificate, and the authority of its clients.
+const watchers = 6
+
+// checkWatchers reports whether so many can be had. The kubelet ends the process if it gets none
+// (pkg/kubelet.initializeRuntimeDependentModules), and the limit of most machines is 128 for all that a user runs.
+func checkWatchers(l *lacks) {
+	for range watchers {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if err != nil {
+			limit, is := 0, ""
+			text, _ := os.ReadFile("/proc/sys/fs/inotify/max_user_instances")
+			if _, err := fmt.Sscan(string(text), &limit); err == nil {
+				is = fmt.Sprintf("the limit is %d: ", limit)
+			}
+			l.add(fmt.Sprintf("%ssysctl fs.inotify.max_user_instances=%d", is, max(1024, 2*limit)),
+				"the kernel lets this user have too few more instances of inotify; the kubelet watches files with them")
+			return
+		}
+		defer unix.Close(fd)
 	}
 }
 
