@@ -14,31 +14,35 @@ import (
 // inRun restores in a cluster that runs: all that can be done before is, then etcd and what needs it stop for as long as it takes to
 // rename a folder.
 func (r *restore) inRun(ctx context.Context, status *supervisor.Status) (err error) {
-	affected := affectedBy(status)
-	if err := r.restartable(status, affected); err != nil {
+	if err := r.ask(ctx, status); err != nil {
 		return err
 	}
-	names := namesOf(affected)
-	if !r.yes {
-		lines := []string{r.warning()}
-		if len(names) > 0 {
-			lines = append(lines, fmt.Sprintf("These servers are stopped for it, and started again: %s.", strings.Join(names, ", ")))
-		}
-		if err := r.hk.Confirm(ctx, lines, "restored"); err != nil {
-			return err
-		}
-	}
+	asked := namesOf(affectedBy(status))
 	unlock, err := r.lock()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	// Another restore may have had servers stopped when this one looked. From here on there is none.
+	pid := status.PID
+	if status, err = r.statusOf(ctx, pid); err != nil {
+		return fmt.Errorf("nothing was restored: %w", err)
+	}
+	affected := affectedBy(status)
+	if err := r.restartable(status, affected); err != nil {
+		return err
+	}
+	names := namesOf(affected)
+	untold := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(asked, name) })
+	if !r.yes && len(untold) > 0 {
+		return fmt.Errorf("nothing was restored: somebody has started %s meanwhile: try again", strings.Join(untold, ", "))
+	}
 	if err := r.stage(ctx, status); err != nil {
 		return err
 	}
 	// From here on, who interrupts waits for the end: the servers are to run again. (A second signal ends the process, and leaves
 	// them stopped, with the data of before or that of the snapshot.)
-	aside, errSync, err := r.swapStopped(context.WithoutCancel(ctx), ctx, status.PID)
+	aside, errSync, err := r.swapStopped(context.WithoutCancel(ctx), ctx, pid)
 	started := r.start(context.WithoutCancel(ctx), names)
 	if err != nil {
 		return errors.Join(fmt.Errorf("nothing was restored: %w", err), os.RemoveAll(r.staged()), started)
@@ -57,6 +61,23 @@ func (r *restore) inRun(ctx context.Context, status *supervisor.Status) (err err
 	}
 	fmt.Fprintf(r.hk.Out(), "ready again: %s\n", strings.Join(names, ", "))
 	return nil
+}
+
+// ask asks whether to go on, unless that was said already, and refuses before that what cannot be done.
+func (r *restore) ask(ctx context.Context, status *supervisor.Status) error {
+	if r.yes {
+		return nil
+	}
+	affected := affectedBy(status)
+	if err := r.restartable(status, affected); err != nil {
+		return err
+	}
+	lines := []string{r.warning()}
+	if names := namesOf(affected); len(names) > 0 {
+		all := strings.Join(names, ", ")
+		lines = append(lines, fmt.Sprintf("These servers are stopped for it, and started again: %s.", all))
+	}
+	return r.hk.Confirm(ctx, lines, "restored")
 }
 
 // wayBack says how to undo the restore by hand.
@@ -89,14 +110,12 @@ func (r *restore) swapStopped(ctx, interrupted context.Context, pid int) (aside 
 
 // swappable reports why the data cannot be swapped, after etcd was stopped.
 func (r *restore) swappable(ctx, interrupted context.Context, pid int) error {
-	status, err := r.hk.Status(ctx, r.plan)
+	status, err := r.statusOf(ctx, pid)
 	if err != nil {
 		return err
 	}
 	running := namesOf(affectedBy(status))
 	switch {
-	case status.PID != pid:
-		return fmt.Errorf("%s was started anew meanwhile: try again", r.hk.Name)
 	case len(running) > 0:
 		return fmt.Errorf("somebody else has started %s meanwhile: try again", strings.Join(running, ", "))
 	case locked(databaseIn(r.live)): // what was left behind at a stop
@@ -105,6 +124,15 @@ func (r *restore) swappable(ctx, interrupted context.Context, pid int) error {
 		return errors.New("interrupted")
 	}
 	return nil
+}
+
+// statusOf is the status of the run with that process, and an error if that is another one by now.
+func (r *restore) statusOf(ctx context.Context, pid int) (*supervisor.Status, error) {
+	status, err := r.hk.Status(ctx, r.plan)
+	if err == nil && status.PID != pid {
+		err = fmt.Errorf("%s was started anew meanwhile: try again", r.hk.Name)
+	}
+	return status, err
 }
 
 func (r *restore) inUse() error {

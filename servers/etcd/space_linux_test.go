@@ -25,7 +25,7 @@ func TestSegmentMissing(t *testing.T) {
 	for range 3 { // nobody waits for who hears of it
 		log.Error("failed to preallocate space when creating a new WAL")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	low := make(chan error, 1)
 	watchSpace(ctx, place{Data: t.TempDir()}, hook, low)
