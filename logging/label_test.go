@@ -32,7 +32,7 @@ func inGoroutine(f func()) {
 		defer close(done)
 		f()
 	}()
-	<-done
+	receive("the goroutine's end", done)
 }
 
 func TestOwnerIsTheServerThatStartedTheGoroutine(t *testing.T) {
@@ -51,12 +51,12 @@ func TestOwnerIsTheServerThatStartedTheGoroutine(t *testing.T) {
 			inGoroutine(func() {
 				go func() {
 					defer close(done)
-					<-childEnded
+					receive("the child's end", childEnded)
 					note()
 				}()
 			})
 			close(childEnded)
-			<-done
+			receive("the goroutine's end", done)
 		}, "db"},
 		{"errgroup", func(note func()) {
 			var g errgroup.Group
@@ -84,7 +84,7 @@ func TestOwnerIsTheServerThatStartedTheGoroutine(t *testing.T) {
 			start()
 			work <- note
 			close(work)
-			<-done
+			receive("the goroutine's end", done)
 		}, "db"},
 		{"finished and started again", func(note func()) { inGoroutine(func() {}); inGoroutine(note) }, "db"},
 		{"locked to its thread", func(note func()) {
@@ -98,7 +98,7 @@ func TestOwnerIsTheServerThatStartedTheGoroutine(t *testing.T) {
 				defer close(done)
 				note()
 			})
-			<-done
+			receive("the goroutine's end", done)
 		}, ""},
 		{"context's function", func(note func()) {
 			ctx, cancel := context.WithCancel(context.Background())
@@ -108,7 +108,7 @@ func TestOwnerIsTheServerThatStartedTheGoroutine(t *testing.T) {
 				note()
 			})
 			cancel()
-			<-done
+			receive("the goroutine's end", done)
 		}, "db"},
 		{"under a label of its own", func(note func()) {
 			pprof.Do(context.Background(), pprof.Labels("step", "one"), func(context.Context) { note() })
@@ -149,7 +149,7 @@ func TestGoroutineOfNobody(t *testing.T) {
 		ls.Place().Zap().Info("mine")
 	})
 	close(work)
-	<-done
+	receive("the goroutine's end", done)
 	text := written(ls, out)
 	if !strings.Contains(text, "I km  whose is this\n") || !strings.Contains(text, "I db  mine\n") {
 		t.Errorf("not placed right:\n%s", text)
@@ -223,13 +223,13 @@ func TestLabelIsThatOfProfiles(t *testing.T) {
 			defer close(gone)
 			waitForEnd(started, end)
 		}()
-		<-started
+		receive("the goroutine's start", started)
 		var profile bytes.Buffer
 		if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
 			t.Error(err)
 		}
 		close(end)
-		<-gone
+		receive("the goroutine's end", gone)
 		if !strings.Contains(profile.String(), `{"server":"db"}`) {
 			t.Errorf("no goroutine has it:\n%s", &profile)
 		}

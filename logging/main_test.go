@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"go.uber.org/goleak"
@@ -21,6 +23,21 @@ import (
 func TestMain(m *testing.M) {
 	// lumberjack starts one goroutine for each rotated file, and has no way to end it.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"))
+}
+
+// patience is how long anything may take before a test gives up. It is no expectation of speed: a busy machine is slow.
+const patience = 2 * time.Minute
+
+// receive waits for what comes from a channel, or for its end. If that does not come within patience, it ends the
+// process with the stacks of all goroutines: it may be called from any.
+func receive[T any](what string, c <-chan T) (value T) {
+	select {
+	case value = <-c:
+	case <-time.After(patience):
+		debug.SetTraceback("all")
+		panic(fmt.Sprintf("%s: not within %v", what, patience))
+	}
+	return value
 }
 
 // lines is where a test's log goes.

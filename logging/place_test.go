@@ -85,7 +85,7 @@ func inTimer(f func()) {
 		defer close(done)
 		f()
 	})
-	<-done
+	receive("the timer's function", done)
 }
 
 // below runs f with n functions between.

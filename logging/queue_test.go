@@ -708,7 +708,7 @@ func TestWriterIsNobodys(t *testing.T) {
 	ls := newLogs(t, Config{Out: d})
 	db := ls.Server("db")
 	db.Do(func() { db.Zap().Info("x") })
-	if got := <-whose; got != "" {
+	if got := receive("the line", whose); got != "" {
 		t.Errorf("it is %s's", got)
 	}
 }

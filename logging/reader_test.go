@@ -341,7 +341,7 @@ func follow(t *testing.T, r *Reader) *following {
 			return nil
 		})
 	}()
-	f.end = sync.OnceValue(func() error { cancel(); return <-ended })
+	f.end = sync.OnceValue(func() error { cancel(); return receive("the reader's end", ended) })
 	t.Cleanup(func() {
 		if err := f.end(); err != nil {
 			t.Error(err)

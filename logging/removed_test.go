@@ -27,7 +27,7 @@ func TestRemovedFileIsMadeAnew(t *testing.T) {
 					t.Fatal(err)
 				}
 				db.Zap().Info(message)
-				for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+				for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 					if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 						break
 					}
@@ -82,7 +82,7 @@ func TestRemovedFileIsNotMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	db.Zap().Info("after")
-	<-asked
+	receive("the question", asked)
 	ls.Close()
 	if _, err := os.Lstat(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it is there again (%v)", err)

@@ -24,7 +24,7 @@ func TestStacksAreThoseOfOneServer(t *testing.T) {
 			defer func() { gone <- struct{}{} }()
 			f(started, end)
 		}()
-		<-started
+		receive("the goroutine's start", started)
 	}
 	ls.Server("stacks-db").Do(func() {
 		start(waitForEnd)
@@ -45,6 +45,6 @@ func TestStacksAreThoseOfOneServer(t *testing.T) {
 	}
 	close(end)
 	for range cap(gone) {
-		<-gone
+		receive("the goroutine's end", gone)
 	}
 }

@@ -47,6 +47,7 @@ func serveWith(t *testing.T, set func(*group), servers ...*Server) *served {
 // serveArgs does so with these arguments of `run`.
 func serveArgs(t *testing.T, hk *HyperKube, set func(*group), args ...string) *served {
 	t.Helper()
+	guard(t)
 	hk.SetOut(&lockedBuffer{})
 	p, err := hk.plan(nil, args, nil)
 	if err != nil {
@@ -74,14 +75,19 @@ func serveArgs(t *testing.T, hk *HyperKube, set func(*group), args ...string) *s
 	return s
 }
 
-// stop ends the run, once.
+// stop ends the run, once. It may be called from any goroutine.
 func (s *served) stop() error {
 	if s.stopped {
 		return nil
 	}
 	s.stopped = true
 	s.signals <- syscall.SIGTERM
-	err := <-s.result
+	var err error
+	select {
+	case err = <-s.result:
+	case <-time.After(patience):
+		return overdue(s.t, "the end of the run")
+	}
 	close(s.signals)
 	s.p.logs.Close()
 	s.p.admin.close()
@@ -144,10 +150,10 @@ func (s *served) refused(code int, method, path, body string) string {
 // await waits until a server is in that state.
 func (s *served) await(server string, state State) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	if !s.g.until(ctx, func() bool { return s.g.byName[server].state == state }) {
-		s.t.Fatalf("%s does not become %v", server, state)
+		hang(s.t, fmt.Sprintf("%s becomes %v", server, state))
 	}
 }
 

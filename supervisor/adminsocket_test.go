@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -85,20 +86,19 @@ func TestSocketBehindAFile(t *testing.T) {
 func (s *served) awaitScreen(text string) {
 	s.t.Helper()
 	screen := s.hk.Out().(*lockedBuffer)
-	for deadline := time.Now().Add(ioLimit); time.Now().Before(deadline) && !strings.Contains(screen.String(), text); time.Sleep(time.Millisecond) {
+	eventually(s.t, fmt.Sprintf("%q on the screen", text), func() bool {
 		s.p.logs.Flush()
-	}
-	contains(s.t, screen.String(), text)
+		return strings.Contains(screen.String(), text)
+	})
 }
 
 // awaitSocket waits until there is a socket.
 func (s *served) awaitSocket() {
-	for deadline := time.Now().Add(ioLimit); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if info, err := os.Stat(s.p.admin.path); err == nil && info.Mode()&os.ModeSocket != 0 {
-			return
-		}
-	}
-	s.t.Fatal("there is no socket")
+	s.t.Helper()
+	eventually(s.t, "the socket", func() bool {
+		info, err := os.Stat(s.p.admin.path)
+		return err == nil && info.Mode()&os.ModeSocket != 0
+	})
 }
 
 // A run that cannot be asked is not said to be none: it is named.
@@ -142,7 +142,7 @@ func TestSocketOfAnotherRunIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "the data folder " + s.p.DataDir + " was moved to " + moved + " (another one is in its place) while hk ran"
-	if err := <-s.result; err == nil || !strings.HasPrefix(err.Error(), want) {
+	if err := receive(t, "the end of the run", s.result); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	s.stopped = true

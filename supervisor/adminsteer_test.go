@@ -77,23 +77,24 @@ func TestEndOfTheRunWhileClientsWait(t *testing.T) {
 			return nil
 		}
 		s := serve(t, db, slow)
-		<-starting
-		<-runs // before that, a stop would end it at once
+		receive(t, "the start of db", starting)
+		receive(t, "the start of slow", runs) // before that, a stop would end it at once
 		ask := func(path string) chan answered {
 			c := make(chan answered, 1)
 			go func() { c <- s.send("POST", path, "") }()
 			return c
 		}
 		restart := ask("/v1/servers/db/restart")
-		<-starting // again
+		receive(t, "the second start of db", starting)
 		start := ask("/v1/servers/db/start")
 		stopSlow := ask("/v1/servers/slow/stop")
-		<-stopping
+		receive(t, "the stop of slow", stopping)
 
 		ended := make(chan error, 1)
 		go func() { ended <- s.stop() }()
 		for _, c := range []chan answered{restart, start} {
-			if a := <-c; a.code != http.StatusConflict || !strings.Contains(a.text, "all servers are being stopped") {
+			a := receive(t, "an answer", c)
+			if a.code != http.StatusConflict || !strings.Contains(a.text, "all servers are being stopped") {
 				t.Errorf("code %d: %s", a.code, a.text)
 			}
 		}
@@ -111,14 +112,15 @@ func TestEndOfTheRunWhileClientsWait(t *testing.T) {
 		if a := s.send("GET", "/healthz", ""); a.code != 200 {
 			t.Errorf("it is not healthy while it stops: %s", a.text)
 		}
-		if a := s.send("GET", "/readyz?exclude=db&exclude=slow", ""); a.code != 500 || !strings.Contains(a.text, "[-]shutdown failed: all servers are being stopped\n") {
+		a := s.send("GET", "/readyz?exclude=db&exclude=slow", "")
+		if a.code != 500 || !strings.Contains(a.text, "[-]shutdown failed: all servers are being stopped\n") {
 			t.Errorf("it is ready while it stops: %s", a.text)
 		}
 		close(stop)
-		if a := <-stopSlow; a.code != 200 || !strings.Contains(a.text, `"stopped"`) {
+		if a := receive(t, "the answer", stopSlow); a.code != 200 || !strings.Contains(a.text, `"stopped"`) {
 			t.Errorf("code %d: %s", a.code, a.text)
 		}
-		if err := <-ended; err != nil {
+		if err := receive(t, "the end of the run", ended); err != nil {
 			t.Error(err)
 		}
 	}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,6 +22,10 @@ type child struct {
 	plan   *Plan
 	s      *Server
 	client http.Client // of what the child serves
+	// A test keeps more of the grace period than lastStacks, and does not wait for the rest. Without them it is the
+	// constant, and time.After.
+	lastStacks time.Duration
+	after      func(time.Duration) <-chan time.Time
 
 	mu       sync.Mutex
 	started  chan struct{} // closed, and replaced, when run has a new process
@@ -58,15 +63,22 @@ func (c *child) run(ctx context.Context, s *Server, _ []string) error {
 	return p.result()
 }
 
+// lastStacks is how much of the grace period is kept, at most, for the stacks of a process that overstays, and to kill
+// it.
+const lastStacks = 2 * time.Second
+
 // stop asks the process to end, and kills it shortly before the grace period is over.
 func (c *child) stop(p *childProcess) {
 	p.order(childOrder{Stop: true})
 	period := grace(c.s)
-	last := min(period/5, 2*time.Second) // for its stacks, most of it, and to kill it
+	last, after := min(period/5, cmp.Or(c.lastStacks, lastStacks)), c.after
+	if after == nil {
+		after = time.After
+	}
 	select {
 	case <-p.exited:
 		return
-	case <-time.After(period - last):
+	case <-after(period - last):
 	}
 	c.s.log.Release() // these lines are to be seen
 	c.s.Logger().Error("did not stop in its grace period, and its process is killed; its log has the stacks of its goroutines",

@@ -27,10 +27,10 @@ type byItself struct {
 
 func runByItself(t *testing.T) *byItself {
 	t.Helper()
+	guard(t)
 	r := &byItself{isolated: &isolated{served: &served{t: t, hk: &HyperKube{Name: "iso"}}}}
 	dir := t.TempDir()
 	r.cmd = isoCommand("run", "--data-dir="+dir, "--remote.isolation=process", "--ui.isolation=process")
-	r.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	if err := r.cmd.Start(); err != nil {
@@ -65,7 +65,9 @@ func (r *byItself) pidOf(name string) int {
 func (r *byItself) end(code int, children ...int) {
 	r.t.Helper()
 	var exit *exec.ExitError
-	if err := r.cmd.Wait(); err != nil && !errors.As(err, &exit) {
+	ended := make(chan error, 1)
+	go func() { ended <- r.cmd.Wait() }()
+	if err := receive(r.t, "the end of the run", ended); err != nil && !errors.As(err, &exit) {
 		r.t.Fatal(err)
 	}
 	if got := r.cmd.ProcessState.ExitCode(); got != code {
@@ -185,6 +187,7 @@ func TestIsolatedCannotStart(t *testing.T) {
 
 // Nobody calls it by hand, whatever is open there.
 func TestIsolatedCommandByHand(t *testing.T) {
+	guard(t)
 	pair := must(syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0))
 	socket, other := os.NewFile(uintptr(pair[0]), "socket"), os.NewFile(uintptr(pair[1]), "other")
 	must(other.WriteString("hello\n"))

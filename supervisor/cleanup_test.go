@@ -119,6 +119,7 @@ func TestReleaseTakesItsTime(t *testing.T) {
 		r.want("")
 		time.Sleep(time.Minute)
 		l.stop()
+		api.want(t, "build", "run", "released", "build", "run", "released") // each once
 	}, api.part)
 }
 

@@ -47,7 +47,7 @@ func TestCrashChild(t *testing.T) {
 		return
 	}
 	db.Do(func() { go crashes[how]() })
-	time.Sleep(time.Minute)
+	time.Sleep(patience)
 	t.Error("it has not crashed")
 }
 

@@ -107,17 +107,14 @@ func TestHindranceIsToldToWhoWaits(t *testing.T) {
 	missing.Store(true)
 	done := make(chan error, 1)
 	go func() { done <- hk.StartServers(t.Context(), s.p, "api") }()
-	for !strings.Contains(out.String(), "db cannot start yet: "+why+"\n") {
-		select {
-		case err := <-done:
-			t.Fatalf("it has not waited: %v", err)
-		case <-t.Context().Done():
-			t.Fatal("not told")
-		case <-time.After(time.Millisecond):
+	eventually(t, "what hinders is told", func() bool {
+		if len(done) > 0 {
+			t.Fatalf("it has not waited: %v", <-done)
 		}
-	}
+		return strings.Contains(out.String(), "db cannot start yet: "+why+"\n")
+	})
 	close(removed)
-	if err := <-done; err != nil {
+	if err := receive(t, "the start", done); err != nil {
 		t.Error(err)
 	}
 	if n := strings.Count(out.String(), why); n != 1 {

@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,7 +41,6 @@ func isolate(t *testing.T, args ...string) *isolated {
 func isolateUnready(t *testing.T, args ...string) *isolated {
 	t.Helper()
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	t.Setenv("GORACE", "atexit_sleep_ms=0") // as in TestScripts
 	hk := isolatedToy()
 	var p *Plan
 	setup := hk.Setup
@@ -52,7 +52,7 @@ func isolateUnready(t *testing.T, args ...string) *isolated {
 	r := &isolated{served: serveArgs(t, hk, func(*group) { hk.isolate(p) }, args...)}
 	r.screen = hk.out.(*lockedBuffer)
 	r.web.Transport = &http.Transport{DisableKeepAlives: true}
-	r.web.Timeout = ioLimit
+	r.web.Timeout = patience
 	return r
 }
 
@@ -78,16 +78,6 @@ func (r *isolated) server(name string) ServerStatus { return r.g.byName[name].st
 
 func (r *isolated) pid() int { return r.server("remote").PID }
 
-// eventually waits until ok.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-	}
-}
-
 // renewed waits until remote is ready with another process than this one.
 func (r *isolated) renewed(old int) ServerStatus {
 	r.t.Helper()
@@ -102,11 +92,16 @@ func (r *isolated) renewed(old int) ServerStatus {
 // ask asks for something, and waits until it has come to pass.
 func (r *isolated) ask(what ask, name string) {
 	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
 	w, err := r.g.askFor(what, r.g.byName[name])
 	if err == nil {
-		err = r.g.await(r.t.Context(), w)
+		err = r.g.await(ctx, w)
 	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		hang(r.t, fmt.Sprintf("%v of %s", what, name))
+	case err != nil:
 		r.t.Error(err)
 	}
 }
@@ -220,7 +215,7 @@ func TestIsolatedFailures(t *testing.T) {
 		t.Run(test.flag, func(t *testing.T) {
 			// base's Prepare fails in remote's process.
 			r := isolateUnready(t, test.flag, "--remote.restart=always")
-			err := <-r.result
+			err := receive(t, "the end of the run", r.result)
 			r.stopped = true
 			if err == nil || err.Error() != "remote failed: "+test.want || exitCode(err) != 7 {
 				t.Errorf("exit code %d, error %v", exitCode(err), err)
@@ -314,17 +309,25 @@ func TestIsolatedStopsWhilePreparing(t *testing.T) {
 
 // A process that does not stop is killed in the grace period. What it was doing is in the log, and it can be started again.
 func TestIsolatedOverstays(t *testing.T) {
-	r := isolate(t, "--remote.grace-period=5s") // a part of it is for the stacks
+	r := isolate(t, "--remote.grace-period=1h")
+	ended, periods := make(chan time.Time), make(chan time.Duration, 9) // only the first stop is looked at
+	close(ended)
+	c := r.p.Server("remote").child
+	c.lastStacks, c.after = patience, func(d time.Duration) <-chan time.Time { periods <- d; return ended }
 	pid := r.pid()
 	r.tell("stay", "")
 	r.ask(askStop, "remote")
 	if s := r.server("remote"); s.State != Stopped || alive(pid) {
 		t.Errorf("%+v; the process is there: %v", s, alive(pid))
 	}
+	if left := time.Hour - receive(t, "the stop", periods); left != patience {
+		t.Errorf("%v of the grace period are left for the stacks, want %v", left, patience)
+	}
 	contains(t, field(r.line("its goroutines"), "stacks"), "(*remote).run")
 	if l := r.line("did not stop in its grace period, and its process is killed; its log has the stacks of its goroutines"); l.Level != "error" {
 		t.Errorf("%+v", l)
 	}
+	c.lastStacks, c.after = 0, nil
 	r.ask(askStart, "ui")
 	r.renewed(pid)
 }
@@ -409,7 +412,8 @@ func TestLostByAnIsolatedServer(t *testing.T) {
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-r.result; err == nil || !strings.Contains(err.Error(), "remote: "+dir+" was deleted while it ran") {
+	err := receive(t, "the end of the run", r.result)
+	if err == nil || !strings.Contains(err.Error(), "remote: "+dir+" was deleted while it ran") {
 		t.Errorf("error %v", err)
 	}
 	r.result <- nil

@@ -511,7 +511,7 @@ func TestDamagedNoteOfLogFiles(t *testing.T) {
 // up. It is told of once, and again when it can be written to, and what was logged meanwhile is not lost.
 func TestLogFileBreaksDuringARun(t *testing.T) {
 	var aside string
-	hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: func(_ context.Context, s *Server, _ []string) error {
+	hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: func(ctx context.Context, s *Server, _ []string) error {
 		logs := filepath.Dir(logOf("db"))
 		aside = logs + ".aside"
 		s.Logger().Info("before")
@@ -527,12 +527,17 @@ func TestLogFileBreaksDuringARun(t *testing.T) {
 			s.Logger().Info(strings.Repeat("x", 1000), zap.Int("number", i))
 		}
 		out := s.hk.out.(*lockedBuffer)
-		wait(t, "the complaint", func() bool { return strings.Contains(out.String(), "not a directory") })
+		complains := func() bool { return strings.Contains(out.String(), "not a directory") }
+		if err := poll(ctx, "complaint", complains); err != nil {
+			return err
+		}
 		s.Logger().Info("meanwhile")
 		if err := os.Remove(logs); err != nil {
 			return err
 		}
-		wait(t, "the all-clear", func() bool { return strings.Count(out.String(), " W hk  ") == 2 })
+		if err := poll(ctx, "all-clear", func() bool { return strings.Count(out.String(), " W hk  ") == 2 }); err != nil {
+			return err
+		}
 		s.Logger().Info("afterwards")
 		return nil
 	}})
@@ -598,20 +603,10 @@ func TestSizeAndNumberOfLogFiles(t *testing.T) {
 			t.Fatal(err, out)
 		}
 		// What is too much is removed by a goroutine.
-		wait(t, fmt.Sprintf("%d files with %q", test.want, test.args), func() bool {
+		eventually(t, fmt.Sprintf("%d files with %q", test.want, test.args), func() bool {
 			files, err := filepath.Glob(filepath.Join(filepath.Dir(logOf("db")), "db*.log"))
 			return err == nil && len(files) == test.want
 		})
-	}
-}
-
-// wait waits until f says so.
-func wait(t *testing.T, what string, f func() bool) {
-	for deadline := time.Now().Add(time.Minute); !f(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Error("not seen: " + what)
-			return
-		}
 	}
 }
 

@@ -226,14 +226,7 @@ func followed(t *testing.T, hk *HyperKube, then func(text string), args ...strin
 	hk.SetOut(out)
 	ended := make(chan error, 1)
 	go func() { ended <- hk.Run(append([]string{"hk", "logs"}, args...)) }()
-	select {
-	case err := <-ended:
-		wantCode(t, err, 0)
-	case <-time.After(time.Minute):
-		t.Error("it does not end")
-		_ = signalSelf(syscall.SIGINT) // the test has failed already
-		<-ended
-	}
+	wantCode(t, receive(t, "the end of the command", ended), 0)
 	return out.String()
 }
 

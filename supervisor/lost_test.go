@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // keeper is a server with a folder, and a file in it, in its data folder, which are to stay where they are.
@@ -94,7 +95,12 @@ func TestLostFolder(t *testing.T) {
 				}
 				s.Logger().Info("a line")
 				if test.lost != "" {
-					<-ended // db waits for nobody
+					// db waits for nobody.
+					select {
+					case <-ended:
+					case <-time.After(patience):
+						return overdue(t, "the end of db")
+					}
 				}
 				<-ctx.Done()
 				return nil

@@ -21,6 +21,10 @@ import (
 // TestMain runs the tests, or, where a script calls this binary as one of the names below, the toy binary.
 func TestMain(m *testing.M) {
 	time.Local = time.FixedZone("east", 3600) // where the machine is does not matter
+	// The race detector has each process wait for a second at its end: those that tests start need not.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		panic(err)
+	}
 	toy := func() { toyBinary().RunToExit(os.Args) }
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"hk":          toy,
@@ -84,6 +88,7 @@ func done(context.Context, *Server, []string) error { return nil }
 
 // newHyperKube returns a HyperKube with these servers. Its state goes to a folder of the test's.
 func newHyperKube(t testing.TB, servers ...*Server) *HyperKube {
+	guard(t)
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	hk := &HyperKube{Name: "hk"}
 	for _, s := range servers {

@@ -71,10 +71,11 @@ func TestMemoryLimitOfACgroup(t *testing.T) {
 	c := newMemoryCgroup(t, limit)
 	for _, user := range []string{"", "off", "700MiB"} {
 		t.Run("GOMEMLIMIT="+user, func(t *testing.T) {
+			guard(t)
 			r := &byItself{isolated: &isolated{served: &served{t: t, hk: &HyperKube{Name: "iso"}}}}
 			dir := t.TempDir()
 			r.cmd = isoCommand("run", "--data-dir="+dir, "--remote.isolation=process", "--remote.restart=never", "--keep-going")
-			r.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "GOMEMLIMIT="+user)
+			r.cmd.Env = append(os.Environ(), "GOMEMLIMIT="+user)
 			r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 			c.start(t, r.cmd)
 			ended := false
@@ -141,10 +142,11 @@ func (r *byItself) outgrow() {
 
 // The next run says that the one before was killed for its memory.
 func TestKilledForMemoryIsTold(t *testing.T) {
+	guard(t)
 	c := newMemoryCgroup(t, 200<<20)
 	p := &Plan{DataDir: t.TempDir()}
 	self := exec.Command("/proc/self/exe", "-test.run=^TestCrashChild$")
-	self.Env = append(os.Environ(), crashing+"=memory="+p.DataDir, "GORACE=atexit_sleep_ms=0", "GOMEMLIMIT=off")
+	self.Env = append(os.Environ(), crashing+"=memory="+p.DataDir, "GOMEMLIMIT=off")
 	c.start(t, self)
 	_ = self.Wait()
 	crash, err := lastCrash(p)

@@ -47,12 +47,15 @@ func TestProfilesOverTheAPI(t *testing.T) {
 		}
 		return profileOf(t, a.text)
 	}
-	if all := take("seconds=0.3"); all["busy"] == 0 {
-		t.Errorf("busy is not in the profile of all: %v", all)
-	}
-	if busy := take("seconds=0.3&server=busy"); busy["busy"] == 0 || len(busy) != 1 {
-		t.Errorf("a profile of busy has %v", busy)
-	}
+	// Where others keep the machine busy there may be no sample in that time.
+	eventually(t, "busy is in a profile of all", func() bool { return take("seconds=0.1")["busy"] > 0 })
+	eventually(t, "busy is in a profile of its own", func() bool {
+		busy := take("seconds=0.1&server=busy")
+		if len(busy) > 1 || len(busy) == 1 && busy["busy"] == 0 {
+			t.Fatalf("a profile of busy has %v", busy)
+		}
+		return len(busy) > 0
+	})
 	if db := take("seconds=0.1&server=db"); db["busy"] != 0 {
 		t.Errorf("a profile of db has %v", db)
 	}
@@ -108,7 +111,7 @@ func TestProfileAtTheEnd(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
-	if a := <-long; a.code != 200 || profileOf(t, a.text)["busy"] == 0 {
+	if a := receive(t, "the profile", long); a.code != 200 || profileOf(t, a.text)["busy"] == 0 {
 		t.Errorf("code %d: %.100q", a.code, a.text)
 	}
 }

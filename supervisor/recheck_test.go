@@ -104,7 +104,11 @@ func TestCheckIsForRequestsAlone(t *testing.T) {
 	s.await("db", Ready)
 	db.says(errors.New("no such file"))
 	fail <- errors.New("boom")
-	s.g.until(t.Context(), func() bool { return s.g.actors[0].starts == 2 && s.g.actors[0].state == Ready })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if !s.g.until(ctx, func() bool { return s.g.actors[0].starts == 2 && s.g.actors[0].state == Ready }) {
+		hang(t, "the second start")
+	}
 	if db.checks != 1 {
 		t.Errorf("it was checked %d times", db.checks)
 	}

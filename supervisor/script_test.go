@@ -13,8 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// Each script reads like what is typed in a terminal. They call the toy binary. With UPDATE_SCRIPTS=1 what they compare with is written
-// anew.
+// Each script reads like what is typed in a terminal. They call the toy binary. With UPDATE_SCRIPTS=1 what they compare
+// with is written anew.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -24,11 +24,14 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_STATE_HOME", e.WorkDir+"/state")
 			e.Setenv("NO_COLOR", "1")
-			// The race detector has each process wait for a second at its end.
-			e.Setenv("GORACE", "atexit_sleep_ms=0")
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "isprofile": isProfile, "await": await},
+		// What hangs is sent SIGQUIT then, and prints its stacks. The deadline is one for all scripts.
+		Deadline: time.Now().Add(10 * patience),
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "isprofile": isProfile, "await": await,
+		},
 	})
 }
 
@@ -71,7 +74,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	what, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		text, err := os.ReadFile(ts.MkAbs(args[1]))
 		if what.Match(text) {
 			return

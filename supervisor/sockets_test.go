@@ -14,9 +14,6 @@ import (
 	"time"
 )
 
-// ioLimit is how long a test waits for the network of this machine before it fails.
-const ioLimit = time.Minute
-
 // open opens a socket of the server, or fails the test.
 func open(t *testing.T, s *Server, network, address string) net.Listener {
 	t.Helper()
@@ -31,7 +28,7 @@ func open(t *testing.T, s *Server, network, address string) net.Listener {
 // dial connects to where a listener is, and says something.
 func dial(t *testing.T, a net.Addr, text string) net.Conn {
 	t.Helper()
-	c, err := net.DialTimeout(a.Network(), a.String(), ioLimit)
+	c, err := net.DialTimeout(a.Network(), a.String(), patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +42,7 @@ func dial(t *testing.T, a net.Addr, text string) net.Conn {
 // heard accepts a client, and checks what it says.
 func heard(t *testing.T, l net.Listener, want string) {
 	t.Helper()
-	_ = l.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(ioLimit))
+	_ = l.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(patience))
 	c, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +57,7 @@ func heard(t *testing.T, l net.Listener, want string) {
 // refused checks that nobody listens there.
 func refused(t *testing.T, a net.Addr) {
 	t.Helper()
-	c, err := net.DialTimeout(a.Network(), a.String(), ioLimit)
+	c, err := net.DialTimeout(a.Network(), a.String(), patience)
 	if err == nil {
 		_ = c.Close()
 		t.Errorf("somebody listens at %v", a)
@@ -153,16 +150,11 @@ func TestListenerCanBeClosedBesideOthers(t *testing.T) {
 					_, err := l.Accept()
 					accepted <- err
 				}()
-				<-begun
+				receive(t, "the goroutine that accepts", begun)
 				runtime.Gosched()
 				go l.Close()
-				select {
-				case err := <-accepted:
-					if !errors.Is(err, net.ErrClosed) {
-						t.Fatalf("error %v", err)
-					}
-				case <-time.After(ioLimit):
-					t.Fatal("it still accepts")
+				if err := receive(t, "the end of Accept", accepted); !errors.Is(err, net.ErrClosed) {
+					t.Fatalf("error %v", err)
 				}
 			}
 		})
@@ -328,12 +320,12 @@ func TestSocketOfARunningServer(t *testing.T) {
 	_ = l.Close()
 	hello := func(c net.Conn) {
 		t.Helper()
-		_ = c.SetDeadline(time.Now().Add(ioLimit))
+		_ = c.SetDeadline(time.Now().Add(patience))
 		if text, err := io.ReadAll(c); err != nil || string(text) != "hello" {
 			t.Errorf("the server says %q, %v", text, err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), ioLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	g := newGroup([]*Server{db})
 	signals, ended := make(chan os.Signal, 1), make(chan error, 1)
@@ -367,11 +359,63 @@ func TestSocketOfARunningServer(t *testing.T) {
 	request(askStart)
 	hello(dial(t, addr, ""))
 	signals <- syscall.SIGTERM
-	if err := <-ended; err != nil {
+	if err := receive(t, "the end of the run", ended); err != nil {
 		t.Error(err)
 	}
 	refused(t, addr)
 	close(signals)
+}
+
+// A client that connects during a restart that somebody has asked for is served by the next Run. It is not refused.
+func TestClientDuringARestart(t *testing.T) {
+	places(t)
+	var addr net.Addr
+	db := &Server{SimpleUsage: "db"}
+	db.Listen = func(_ *Plan, s *Server) error {
+		l, err := s.Socket("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		addr = l.Addr()
+		return l.Close()
+	}
+	builds, between := 0, make(chan net.Conn, 1)
+	db.Build = func(context.Context, *Server) error {
+		if builds++; builds != 2 {
+			return nil
+		}
+		c, err := net.Dial(addr.Network(), addr.String())
+		if err == nil {
+			between <- c
+		}
+		return err
+	}
+	db.Run = func(ctx context.Context, s *Server, _ []string) error {
+		l, err := s.Socket("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return nil
+			}
+			_, _ = io.WriteString(c, "hello")
+			_ = c.Close()
+		}
+	}
+	s := serve(t, db)
+	s.await("db", Ready)
+	if a := s.send("POST", "/v1/servers/db/restart", ""); a.code != 200 {
+		t.Fatalf("code %d: %s", a.code, a.text)
+	}
+	c := receive(t, "the client", between)
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if text, err := io.ReadAll(c); err != nil || string(text) != "hello" {
+		t.Errorf("the server says %q, %v", text, err)
+	}
 }
 
 // listens reports whether a socket of the server is open.

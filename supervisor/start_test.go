@@ -49,7 +49,7 @@ func TestStart(t *testing.T) {
 			t.Errorf("it runs: %v (%v)", runs, err)
 		}
 	}
-	<-r.Done()
+	receive(t, "the end of the servers", r.Done())
 	if _, err := os.Stat(r.Plan().DataDir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the folder is still there (%v)", err)
 	}
@@ -65,7 +65,7 @@ func TestStartContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	<-r.Done()
+	receive(t, "the end of the servers", r.Done())
 	if err := r.Stop(); err != nil {
 		t.Error(err)
 	}
@@ -120,7 +120,7 @@ func TestStartedFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	fail <- errors.New("out of ink")
-	<-r.Done()
+	receive(t, "the end of the servers", r.Done())
 	if err := r.Stop(); err == nil || err.Error() != "db failed: out of ink" {
 		t.Error(err)
 	}
@@ -151,7 +151,7 @@ func TestStartLeavesTheProcessAlone(t *testing.T) {
 	if err := signalSelf(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	<-signals
+	receive(t, "the signal", signals)
 	select {
 	case <-r.Done():
 		t.Error("a signal of the process's has ended it")

@@ -115,7 +115,7 @@ func deaf(t *testing.T, p *Plan, bytes, times int) {
 		}
 		_ = l.Close()
 	}()
-	t.Cleanup(func() { <-done; removeUnix(adminSocket(p, "hk")) })
+	t.Cleanup(func() { receive(t, "the last question", done); removeUnix(adminSocket(p, "hk")) })
 }
 
 func locate(t *testing.T, hk *HyperKube) *Plan {
@@ -191,7 +191,7 @@ func TestWaitInVain(t *testing.T) {
 		t.Error(out)
 	}
 	close(slow)
-	if err := <-ended; err != nil {
+	if err := receive(t, "the end of the run", ended); err != nil {
 		t.Error(err)
 	}
 }

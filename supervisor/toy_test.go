@@ -197,7 +197,7 @@ func isThere(file string) bool {
 
 // poll waits until ok returns true, or the server is to stop.
 func poll(ctx context.Context, what string, ok func() bool) error {
-	for deadline := time.Now().Add(time.Minute); !ok() && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok() && ctx.Err() == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("no %s", what)
 		}

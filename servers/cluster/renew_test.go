@@ -263,7 +263,7 @@ func TestClientsTakeRenewed(t *testing.T) {
 	if second == first {
 		t.Fatal("it was not renewed")
 	}
-	for deadline := time.Now().Add(time.Minute); comesWith() != second; {
+	for deadline := time.Now().Add(2 * time.Minute); comesWith() != second; {
 		if time.Now().After(deadline) {
 			t.Fatal("it still comes with the certificate that was replaced")
 		}

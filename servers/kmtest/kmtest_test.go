@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -329,9 +330,12 @@ func TestKilledTest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		victim.Stderr = os.Stderr
 		if err := victim.Start(); err != nil {
 			t.Fatal(err)
 		}
+		// What hangs prints its stacks, and then nothing more.
+		quit := time.AfterFunc(patience, func() { _ = victim.Process.Signal(syscall.SIGQUIT) })
 		var dir string
 		for dir == "" {
 			var word string
@@ -344,6 +348,7 @@ func TestKilledTest(t *testing.T) {
 				}
 			}
 		}
+		quit.Stop()
 		if err := victim.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}

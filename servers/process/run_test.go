@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,8 +20,33 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// patience is for what happens in the end, on a busy machine.
-const patience = time.Minute
+// patience is how long anything may take before a test gives up. It is no expectation of speed: a busy machine is slow.
+const patience = 2 * time.Minute
+
+// quitLimit is how long a process that has been told to print its stacks has for it.
+const quitLimit = 20 * time.Second
+
+// hang ends a test in which something has not come within patience, with the stacks of the process, and of those of its
+// servers.
+func (r *run) hang(what string) {
+	r.t.Helper()
+	// Go's runtime prints the stacks, which are on the screen. What a server's process prints, the run's own passes on.
+	for _, s := range r.last.Servers {
+		if s.PID == 0 || s.PID == r.cmd.Process.Pid {
+			continue
+		}
+		deadline := time.Now().Add(quitLimit)
+		for syscall.Kill(s.PID, syscall.SIGQUIT) == nil && time.Now().Before(deadline) {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	_ = r.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-r.ended:
+	case <-time.After(quitLimit):
+	}
+	r.t.Fatalf("%s: not within %v\n%s", what, patience, &r.screen)
+}
 
 // run is a process of faultyBinary that runs all three servers.
 type run struct {
@@ -29,6 +55,7 @@ type run struct {
 	cmd    *exec.Cmd
 	screen screen
 	ended  chan struct{}
+	last   supervisor.Status // that was answered
 }
 
 // screen is what a process has printed so far.
@@ -123,6 +150,9 @@ func (r *run) until(what string, wanted func(*supervisor.Status) bool) *supervis
 	r.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		s, err := r.status()
+		if err == nil {
+			r.last = *s
+		}
 		if err == nil && wanted(s) {
 			return s
 		}
@@ -132,7 +162,7 @@ func (r *run) until(what string, wanted func(*supervisor.Status) bool) *supervis
 		default:
 		}
 		if time.Now().After(deadline) {
-			r.t.Fatalf("it is not so that %s: %+v (%v)\n%s", what, s, err, &r.screen)
+			r.hang(fmt.Sprintf("%s: %+v (%v)", what, s, err))
 		}
 	}
 }
@@ -151,7 +181,7 @@ func (r *run) end() int {
 	select {
 	case <-r.ended:
 	case <-time.After(patience):
-		r.t.Fatalf("it does not end:\n%s", &r.screen)
+		r.hang("its end")
 	}
 	return r.cmd.ProcessState.ExitCode()
 }

@@ -2,7 +2,9 @@ package meter
 
 import (
 	"context"
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"sync"
 	"testing"
@@ -19,8 +21,22 @@ func TestMain(m *testing.M) {
 
 // The tests are not parallel: there is one CPU profile in a process.
 
+// limit is how long a test may take at most. It is no expectation of speed: a busy machine is slow, and gives little
+// CPU time to measure.
+const limit = 4 * time.Minute
+
+// guard ends the process, with the stacks of all goroutines, if the test does not end.
+func guard(t *testing.T) {
+	timer := time.AfterFunc(limit, func() {
+		debug.SetTraceback("all")
+		panic(fmt.Sprintf("%s does not end: not within %v", t.Name(), limit))
+	})
+	t.Cleanup(func() { timer.Stop() })
+}
+
 // newCPU makes one that reads profiles more often than usual.
 func newCPU(t *testing.T) *CPU {
+	guard(t)
 	c := &CPU{shortest: 50 * time.Millisecond}
 	t.Cleanup(c.Close)
 	return c
@@ -28,6 +44,7 @@ func newCPU(t *testing.T) *CPU {
 
 // servers makes Logs for servers whose names no other test has.
 func servers(t *testing.T, names ...string) (all []*logging.Log) {
+	guard(t)
 	ls := logging.New(logging.Config{})
 	t.Cleanup(ls.Close)
 	for _, name := range names {
@@ -54,7 +71,8 @@ func burn(t *testing.T, l *logging.Log, n int) (stop func()) {
 	return stop
 }
 
-// spin does what takes some CPU time, without memory that is shared: the race detector would spend it in code that has no name.
+// spin does what takes some CPU time, without memory that is shared: the race detector would spend it in code that has
+// no name.
 //
 //go:noinline
 func spin() (x uint64) {
