@@ -3,14 +3,15 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 )
 
 // status is what the admin API tells of a run.
@@ -48,22 +49,31 @@ func (h home) status(t testing.TB) *status {
 	return &s
 }
 
-// server is what is known of a server.
-func (h home) server(t testing.TB, name string) serverStatus {
+// server is what is known of a server. It is asked for often, of the API itself: a command would cost a process each
+// time.
+func (h home) server(t testing.TB, name string) (s serverStatus) {
 	t.Helper()
-	for _, s := range h.status(t).Servers {
-		if s.Name == name {
-			return s
-		}
+	if err := json.Unmarshal([]byte(h.ask(t, "/v1/servers/"+name)), &s); err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("km does not run %s", name)
-	return serverStatus{}
+	return s
+}
+
+// kill sends a signal to the process of an isolated server.
+func (s serverStatus) kill(t testing.TB, signal syscall.Signal) {
+	t.Helper()
+	if s.PID <= 0 { // kill(2) has another meaning for it
+		t.Fatalf("%s has no process: %+v", s.Name, s)
+	}
+	if err := syscall.Kill(s.PID, signal); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // ask asks the admin API of the cluster "km".
 func (h home) ask(t testing.TB, path string) string {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		socket := filepath.Join(h.dataDir("km"), "km.sock")
 		if real, err := os.Readlink(socket); err == nil {
 			socket = real
@@ -71,13 +81,19 @@ func (h home) ask(t testing.TB, path string) string {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}}
 	answer, err := client.Get("http://km" + path)
+	var text []byte
+	if err == nil {
+		defer answer.Body.Close()
+		text, err = io.ReadAll(answer.Body)
+	}
+	if late := (net.Error)(nil); errors.As(err, &late) && late.Timeout() {
+		hang(t, "the answer to "+path)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s %s (%v)", path, answer.Status, text, err)
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s %s", path, answer.Status, text)
 	}
 	return string(text)
 }
@@ -85,17 +101,15 @@ func (h home) ask(t testing.TB, path string) string {
 // eventually waits until f is true, which something that has been caused already will make it.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !f(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
+	poll(t, what, func(context.Context) (bool, error) { return f(), nil })
 }
 
 // A run is looked at and steered by commands while kubectl works.
 func TestSteer(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	p := h.start(t, binary, "run", "--free-ports")
+	at := ownLoopback() // a port that has been given back is to be there again
+	p := h.start(t, binary, "run", "--free-ports", "--apiserver.bind-address="+at, "--controller-manager.bind-address="+at, "--scheduler.bind-address="+at)
 	if out := h.must(t, "status", "--wait=ready"); strings.Count(out, " ready ") != 6 {
 		t.Errorf("km status:\n%s", out)
 	}

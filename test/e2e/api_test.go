@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,39 +30,48 @@ import (
 // poll waits until f says so. Its error is one of f's, or that patience is over.
 func poll(t testing.TB, what string, f func(ctx context.Context) (bool, error)) {
 	t.Helper()
-	if err := wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, patience, true, f); err != nil {
+	switch err := wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, patience, true, f); {
+	case wait.Interrupted(err):
+		hang(t, what)
+	case err != nil:
 		t.Fatalf("%s: %v", what, err)
 	}
 }
 
 // What a plain client-go does against a real control plane, it does here.
 func TestAPI(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	p := h.run(t)
 	config := h.config(t, "km")
 	client := kubernetes.NewForConfigOrDie(config)
 
-	t.Run("namespace and its service account", func(t *testing.T) { testNamespace(t, client) })
-	t.Run("deployment", func(t *testing.T) { testDeployment(t, client) })
-	t.Run("custom resource", func(t *testing.T) { testCustomResource(t, config) })
-	t.Run("server-side apply", func(t *testing.T) { testServerSideApply(t, client) })
-	t.Run("service account token", func(t *testing.T) { testToken(t, client, config) })
-	t.Run("anonymous", func(t *testing.T) { testAnonymous(t, config) })
-	t.Run("flags", func(t *testing.T) { testFlagz(t, client) })
-	t.Run("cipher suites", func(t *testing.T) { testCipherSuites(t, h) })
-	t.Run("renewed certificates", func(t *testing.T) { testRenewedWhileRunning(t, h) })
-	t.Run("secrets in logs", func(t *testing.T) { testSecretsInLogs(t, h) })
-	t.Run("identities", func(t *testing.T) { testIdentities(t, client) })
-	t.Run("kubectl", func(t *testing.T) { testKubectl(t, h) })
-	t.Run("version", func(t *testing.T) {
-		v, err := client.Discovery().ServerVersion()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if out := h.must(t, "version"); !strings.Contains(out, "Kubernetes "+v.GitVersion+"\n") {
-			t.Errorf("the server says it is %s, `km version` says\n%s", v.GitVersion, out)
-		}
-	})
+	sideBySide(t, unlimited,
+		// Upstream waits in both: for five seconds before it ends a namespace, and for two before it serves a new definition.
+		subtest{"namespace and its service account", func(t *testing.T) { testNamespace(t, client) }},
+		subtest{"custom resource", func(t *testing.T) { testCustomResource(t, config) }},
+		subtest{"one after the other", func(t *testing.T) {
+			t.Run("deployment", func(t *testing.T) { testDeployment(t, client) })
+			t.Run("server-side apply", func(t *testing.T) { testServerSideApply(t, client) })
+			t.Run("service account token", func(t *testing.T) { testToken(t, client, config) })
+			t.Run("anonymous", func(t *testing.T) { testAnonymous(t, config) })
+			t.Run("flags", func(t *testing.T) { testFlagz(t, client) })
+			t.Run("cipher suites", func(t *testing.T) { testCipherSuites(t, h) })
+			t.Run("renewed certificates", func(t *testing.T) { testRenewedWhileRunning(t, h) })
+			t.Run("secrets in logs", func(t *testing.T) { testSecretsInLogs(t, h) })
+			t.Run("identities", func(t *testing.T) { testIdentities(t, client) })
+			t.Run("kubectl", func(t *testing.T) { testKubectl(t, h) })
+			t.Run("version", func(t *testing.T) {
+				v, err := client.Discovery().ServerVersion()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if out := h.must(t, "version"); !strings.Contains(out, "Kubernetes "+v.GitVersion+"\n") {
+					t.Errorf("the server says it is %s, `km version` says\n%s", v.GitVersion, out)
+				}
+			})
+		}},
+	)
 
 	// Open watches do not hold the exit for the minute that upstream's default gives them.
 	w, err := client.CoreV1().Pods("").Watch(context.Background(), metav1.ListOptions{})
@@ -124,22 +134,13 @@ func testDeployment(t *testing.T, client kubernetes.Interface) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := map[string]bool{}
-	deadline := time.After(patience)
-	for len(seen) < 2 {
-		select {
-		case e := <-pods.ResultChan():
-			pod, ok := e.Object.(*corev1.Pod)
-			if !ok {
-				t.Fatalf("watch: %v %v", e.Type, e.Object)
-			}
-			if e.Type == watch.Modified && pod.Status.Phase == corev1.PodRunning {
-				seen[pod.Name] = true
-			}
-		case <-deadline:
-			t.Fatalf("%d of 2 pods run", len(seen))
+	run := map[string]bool{}
+	awaitEvent(t, "2 pods run", pods, func(e watch.Event) bool {
+		if pod := e.Object.(*corev1.Pod); e.Type == watch.Modified && pod.Status.Phase == corev1.PodRunning {
+			run[pod.Name] = true
 		}
-	}
+		return len(run) == 2
+	})
 	background := metav1.DeletePropagationBackground
 	if err := client.AppsV1().Deployments("default").Delete(ctx, "web", metav1.DeleteOptions{PropagationPolicy: &background}); err != nil {
 		t.Fatal(err)
@@ -174,14 +175,12 @@ func testCustomResource(t *testing.T, config *rest.Config) {
 	if _, err := teas.Create(ctx, parse(t, `{"apiVersion": "example.com/v1", "kind": "Tea", "metadata": {"name": "green"}, "spec": {"minutes": 3}}`), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case e := <-w.ResultChan():
+	awaitEvent(t, "the new object in the watch", w, func(e watch.Event) bool {
 		if e.Type != watch.Added {
 			t.Errorf("watch: %v, want %v", e.Type, watch.Added)
 		}
-	case <-time.After(patience):
-		t.Error("the watch shows nothing")
-	}
+		return true
+	})
 	_, err = teas.Create(ctx, parse(t, `{"apiVersion": "example.com/v1", "kind": "Tea", "metadata": {"name": "cold"}, "spec": {"minutes": "many"}}`), metav1.CreateOptions{})
 	if !apierrors.IsInvalid(err) {
 		t.Errorf("an object against its schema: %v, want an error that says it is invalid", err)
@@ -239,7 +238,7 @@ func testToken(t *testing.T, client kubernetes.Interface, config *rest.Config) {
 }
 
 func testAnonymous(t *testing.T, config *rest.Config) {
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer client.CloseIdleConnections()
 	for path, want := range map[string]int{
 		"/livez": 200, "/readyz": 200, "/healthz": 200,
@@ -274,6 +273,18 @@ func testKubectl(t *testing.T, h home) {
 		t.Errorf("kubectl get: %q", out)
 	}
 	h.must(t, "kubectl", "wait", "--for=create", "pod", "-l", "app=hello", patient)
+	// Of what is applied by the client, the API server keeps the last version, as the annotation tells it.
+	file := filepath.Join(t.TempDir(), "map.yaml")
+	for _, test := range []struct{ value, does string }{{"first", "created"}, {"second", "configured"}} {
+		writeFile(t, file, configMap("client-side", test.value))
+		if out := h.must(t, "kubectl", "apply", "-f", file); out != "configmap/client-side "+test.does+"\n" {
+			t.Errorf("kubectl apply: %q", out)
+		}
+		got := h.shows(t, "configmap/client-side", `{.data.value} {.metadata.annotations.kubectl\.kubernetes\.io/last-applied-configuration}`)
+		if !strings.HasPrefix(got, test.value+" {") || !strings.Contains(got, `"data":{"value":"`+test.value+`"}`) {
+			t.Errorf("applied: %s", got)
+		}
+	}
 	if out := h.must(t, "kubectl", "explain", "deployment.spec.replicas"); !strings.Contains(out, "integer") {
 		t.Errorf("kubectl explain: %s", out)
 	}

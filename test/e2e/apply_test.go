@@ -76,7 +76,7 @@ func configMap(name, value string) string {
 // applied checks that an object is there, and what is in it.
 func (h home) applied(t *testing.T, kind, name, path, want string) {
 	t.Helper()
-	if got := h.must(t, "kubectl", "get", kind, name, "-o", "jsonpath={"+path+"}"); got != want {
+	if got := h.shows(t, kind+"/"+name, "{"+path+"}"); got != want {
 		t.Errorf("%s of %s %s is %q, want %q", path, kind, name, got, want)
 	}
 }
@@ -84,8 +84,9 @@ func (h home) applied(t *testing.T, kind, name, path, want string) {
 // Manifests from a folder, a file, a kustomization, standard input and a config file are there when km says that it is ready; a restart
 // applies what has changed, and a second run applies them again.
 func TestApply(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	at := func(path string) string { return filepath.Join(string(h), path) }
+	at := func(path string) string { return filepath.Join(h.dir, path) }
 	writeFile(t, at("config/a.yaml"), widgets)
 	writeFile(t, at("config/b.yml"), shop)
 	writeFile(t, at("config/README.md"), "no manifest")
@@ -115,9 +116,7 @@ func TestApply(t *testing.T) {
 		h.applied(t, "configmap", "built-two", ".data.value", "x")
 		h.applied(t, "configmap", "three", ".data.value", "x")
 		h.applied(t, "configmap", "four", ".data.value", "x")
-		for _, kind := range []string{"pod/bare", "deployment/web", "role/web", "rolebinding/web", "serviceaccount/web"} {
-			h.must(t, "kubectl", "get", "--namespace=shop", kind)
-		}
+		h.must(t, "kubectl", "get", "--namespace=shop", "pod/bare", "deployment/web", "role/web", "rolebinding/web", "serviceaccount/web")
 	}
 	check("before")
 	h.applied(t, "configmap", "one", ".metadata.managedFields[0].manager", "km")
@@ -159,12 +158,13 @@ func TestApply(t *testing.T) {
 
 // When km says that it is ready, all is there: also with more objects than a moment is enough for.
 func TestApplyComesBeforeReady(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	var text strings.Builder
 	for i := range 300 {
 		fmt.Fprintf(&text, "---\n%s", configMap(fmt.Sprintf("many-%d", i), "x"))
 	}
-	many := writeFile(t, filepath.Join(string(h), "many.yaml"), text.String())
+	many := writeFile(t, filepath.Join(h.dir, "many.yaml"), text.String())
 	p := h.start(t, binary, "run", "apiserver", "--free-ports", "--apply", many)
 	p.waitReady()
 	if got := lines(h.must(t, "kubectl", "get", "configmaps", "-o", "name")); len(got) < 300 {
@@ -180,8 +180,9 @@ func TestApplyComesBeforeReady(t *testing.T) {
 
 // What the API refuses ends the run, with all reasons and their places; what can be applied is.
 func TestApplyRefused(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	at := func(path string) string { return filepath.Join(string(h), path) }
+	at := func(path string) string { return filepath.Join(h.dir, path) }
 	writeFile(t, at("bad/a.yaml"), configMap("fine", "x")+"---\n"+configMap("field", "x")+"dada: {}\n---\n"+
 		"apiVersion: v1\nkind: Widgit\nmetadata: {name: kind}\n---\n"+configMap("nowhere", "x")+"---\n"+
 		strings.ReplaceAll(widgets, "size: 3", "size: 30"))
@@ -227,10 +228,11 @@ webhooks:
 // What a run leaves does not keep the next one from applying the same: a webhook whose server is not there any more, an old
 // definition, a namespace that ends.
 func TestApplyAgain(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	labelled := strings.NewReplacer("name: first", "name: first, labels: {hooked: 'yes'}", "name: web, namespace: shop}\nspec",
 		"name: web, namespace: shop, labels: {hooked: 'yes'}}\nspec")
-	file := writeFile(t, filepath.Join(string(h), "all.yaml"), labelled.Replace(widgets)+"---\n"+labelled.Replace(shop)+hook)
+	file := writeFile(t, filepath.Join(h.dir, "all.yaml"), labelled.Replace(widgets)+"---\n"+labelled.Replace(shop)+hook)
 	p := h.run(t, "apiserver,controller-manager", "--apply", file)
 	h.must(t, "restart", "manifests")
 	log := h.must(t, "logs", "manifests")
@@ -270,10 +272,11 @@ func TestApplyAgain(t *testing.T) {
 
 // What an APIService announces is waited for, and found when it comes: here with a definition instead of that server, which is not there.
 func TestApplyAwaitsKind(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	object, definition, _ := strings.Cut(widgets, "---\n")
-	crd := writeFile(t, filepath.Join(string(h), "crd.yaml"), definition)
-	file := writeFile(t, filepath.Join(string(h), "all.yaml"), object+`---
+	crd := writeFile(t, filepath.Join(h.dir, "crd.yaml"), definition)
+	file := writeFile(t, filepath.Join(h.dir, "all.yaml"), object+`---
 apiVersion: apiregistration.k8s.io/v1
 kind: APIService
 metadata: {name: v1.example.com}
@@ -300,9 +303,10 @@ spec:
 
 // What can be seen in the files is told before anything starts, all at once, and is no wrong usage.
 func TestApplyUnreadable(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	bad := writeFile(t, filepath.Join(string(h), "bad.yaml"), configMap("fine", "x")+"---\nkind: A\n---\na: 1\n b: 2\n")
-	file := writeFile(t, filepath.Join(string(h), "km.yaml"), "\napply: [none]\n")
+	bad := writeFile(t, filepath.Join(h.dir, "bad.yaml"), configMap("fine", "x")+"---\nkind: A\n---\na: 1\n b: 2\n")
+	file := writeFile(t, filepath.Join(h.dir, "km.yaml"), "\napply: [none]\n")
 	r := h.km(t, "run", "--free-ports", "--config", file, "--apply", bad)
 	if r.code != 1 || r.stdout != "" {
 		t.Errorf("exit code %d, printed %q", r.code, r.stdout)
@@ -337,20 +341,19 @@ func TestApplyUnreadable(t *testing.T) {
 
 // Without a cluster of its own it applies to one elsewhere, beside others and by itself.
 func TestApplyElsewhere(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	control := h.run(t, "apiserver")
 	kubeconfig := filepath.Join(h.dataDir("km"), "kubeconfig", "admin.conf")
-	one := writeFile(t, filepath.Join(string(h), "one.yaml"), configMap("one", "x"))
-	two := writeFile(t, filepath.Join(string(h), "two.yaml"), configMap("two", "x"))
+	one := writeFile(t, filepath.Join(h.dir, "one.yaml"), configMap("one", "x"))
+	two := writeFile(t, filepath.Join(h.dir, "two.yaml"), configMap("two", "x"))
 	beside := h.run(t, "manifests", "--name=other", "--manifests.kubeconfig="+kubeconfig, "--apply="+one)
 	if ready := states(beside.stdout.String(), "ready"); len(ready) != 1 || ready[0] != "manifests" {
 		t.Errorf("ready: %v", ready)
 	}
 	h.applied(t, "configmap", "one", ".data.value", "x")
 	alone := h.start(t, binary, "manifests", "--kubeconfig="+kubeconfig, "--apply="+two)
-	if err := alone.stderr.wait("all manifests are applied", alone.done); err != nil {
-		t.Fatal(err)
-	}
+	alone.await(alone.stderr, "all manifests are applied")
 	h.applied(t, "configmap", "two", ".data.value", "x")
 	for _, p := range []*process{alone, beside, control} {
 		if code := p.stop(syscall.SIGTERM); code != 0 {

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -76,12 +77,12 @@ func newTerminal(t *testing.T) (ours, theirs *os.File) {
 // open starts the shell in a terminal and waits for its prompt. What is written to the file is typed.
 func (sh shell) open(t *testing.T, h home) (keys *os.File, screen *output, ended <-chan struct{}) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(string(h), sh.file), []byte(sh.text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(h.dir, sh.file), []byte(sh.text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ours, theirs := newTerminal(t)
 	cmd := exec.Command(sh.name, sh.args...)
-	cmd.Dir, cmd.Env = string(h), append(h.env(), "TERM=xterm")
+	cmd.Dir, cmd.Env = h.dir, append(h.env(), "TERM=xterm")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
 	err := cmd.Start()
@@ -104,15 +105,13 @@ func (sh shell) open(t *testing.T, h home) (keys *os.File, screen *output, ended
 	}()
 	t.Cleanup(func() {
 		killSession(t, cmd.Process.Pid)
-		_ = cmd.Wait()
-		<-done // when nobody has the terminal any more
+		_ = cmd.Wait() // it has been killed
+		await(t, "that nobody has the terminal any more", done)
 		if t.Failed() {
-			t.Logf("%s has shown:\n%q", sh.name, end(screen))
+			t.Logf("%s has shown:\n%q", sh.name, tail(screen.String()))
 		}
 	})
-	if err := screen.wait("READY> ", done); err != nil {
-		t.Fatalf("no prompt of %s: %v", sh.name, err)
-	}
+	awaitText(t, screen, "READY> ", done)
 	return ours, screen, done
 }
 
@@ -134,25 +133,25 @@ func killSession(t *testing.T, session int) {
 	}
 }
 
-// line waits until that line of the file ~/lines is there.
-func (h home) line(t *testing.T, n int, ended <-chan struct{}) string {
+// lines makes the file ~/lines, a pipe, and returns what is written there, line by line.
+func (h home) lines(t *testing.T) <-chan string {
 	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		text, err := os.ReadFile(filepath.Join(string(h), "lines"))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			t.Fatal(err)
-		}
-		if all := strings.Split(string(text), "\n"); len(all) > n+1 { // behind the last one is nothing
-			return all[n]
-		}
-		select {
-		case <-ended:
-			t.Fatal("the shell has ended")
-		default:
-		}
+	path := filepath.Join(h.dir, "lines")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("the shell did not react within %v", patience)
-	return ""
+	file, err := os.OpenFile(path, os.O_RDWR, 0) // also to write: it has no end then
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	written := make(chan string, len(completed))
+	go func() {
+		for s := bufio.NewScanner(file); s.Scan(); {
+			written <- s.Text()
+		}
+	}()
+	return written
 }
 
 // What is typed in front of Tab, and what is on the line then. A space behind a word that is done, and none behind one that may
@@ -183,23 +182,32 @@ var completed = []struct{ typed, want string }{
 }
 
 func TestCompletionAtTheKeyboard(t *testing.T) {
+	t.Parallel()
 	for _, sh := range shells {
 		t.Run(sh.name, func(t *testing.T) {
 			t.Parallel()
 			requireShell(t, sh.name)
 			h := newHome(t)
-			if err := errors.Join(os.Mkdir(filepath.Join(string(h), "folder"), 0o755),
-				os.WriteFile(filepath.Join(string(h), "cluster.yaml"), nil, 0o644)); err != nil {
+			if err := errors.Join(os.Mkdir(filepath.Join(h.dir, "folder"), 0o755),
+				os.WriteFile(filepath.Join(h.dir, "cluster.yaml"), nil, 0o644)); err != nil {
 				t.Fatal(err)
 			}
+			written := h.lines(t)
 			keys, _, ended := sh.open(t, h)
-			for i, test := range completed {
+			for _, test := range completed {
 				const clear, tab, add = "\x15", "\t", "\x07"
 				if _, err := keys.WriteString(clear + test.typed + tab + add); err != nil {
 					t.Fatal(err)
 				}
-				if got := h.line(t, i, ended); got != test.want+"|" {
-					t.Errorf("%q and Tab: the line is %q, want %q", test.typed, got, test.want+"|")
+				select {
+				case got := <-written:
+					if got != test.want+"|" {
+						t.Errorf("%q and Tab: the line is %q, want %q", test.typed, got, test.want+"|")
+					}
+				case <-ended:
+					t.Fatal("the shell has ended")
+				case <-time.After(patience):
+					hang(t, fmt.Sprintf("what the shell makes of %q and Tab", test.typed))
 				}
 			}
 		})
@@ -219,6 +227,7 @@ var offered = []struct {
 }
 
 func TestCompletionShowsDescriptions(t *testing.T) {
+	t.Parallel()
 	for _, sh := range shells {
 		for _, test := range offered {
 			t.Run(sh.name+" "+test.typed, func(t *testing.T) {
@@ -233,9 +242,7 @@ func TestCompletionShowsDescriptions(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, want := range test.want {
-					if err := screen.wait(want, ended); err != nil {
-						t.Errorf("%q and Tab: there is no %q: %v", test.typed, want, err)
-					}
+					awaitText(t, screen, want, ended)
 				}
 			})
 		}
@@ -244,6 +251,7 @@ func TestCompletionShowsDescriptions(t *testing.T) {
 
 // fish tells by itself what it would offer.
 func TestCompletionInFish(t *testing.T) {
+	t.Parallel()
 	requireShell(t, "fish")
 	h := newHome(t)
 	for _, test := range []struct {

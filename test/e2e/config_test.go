@@ -11,8 +11,9 @@ import (
 
 // Values from files, the environment and the arguments reach the servers, and the file that --print-config writes does the same.
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	base := writeFile(t, filepath.Join(string(h), "base.yaml"), `
+	base := writeFile(t, filepath.Join(h.dir, "base.yaml"), `
 servers: [minion, controller-manager, scheduler]
 feature-gates:
   kube:APIServingWithRoutine: true
@@ -28,7 +29,7 @@ scheduler:
 etcd:
   feature-gates: {StopGRPCServiceOnDefrag: true}
 `)
-	mine := writeFile(t, filepath.Join(string(h), "mine.json"), "{\n\t\"executor\": {\"node-labels\": {\"tier\": \"test\"}, \"nodes\": 7}\n}\n")
+	mine := writeFile(t, filepath.Join(h.dir, "mine.json"), "{\n\t\"executor\": {\"node-labels\": {\"tier\": \"test\"}, \"nodes\": 7}\n}\n")
 	args := []string{"run", "--free-ports", "--config", base, "--config", mine, "--executor.node-labels=from=arguments"}
 	// As a wrapper would call it.
 	start := func(t *testing.T, h home, args ...string) *process {
@@ -89,7 +90,7 @@ etcd:
 	})
 	t.Run("printed", func(t *testing.T) {
 		again := newHome(t)
-		file := writeFile(t, filepath.Join(string(again), "km.yaml"), printed)
+		file := writeFile(t, filepath.Join(again.dir, "km.yaml"), printed)
 		p := again.start(t, binary, "run", "--config", file)
 		p.waitReady()
 		check(t, again)
@@ -101,8 +102,9 @@ etcd:
 
 // What is wrong is told at once, with its place and upstream's reasons, and nothing is written.
 func TestWrongConfig(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	file := writeFile(t, filepath.Join(string(h), "km.yaml"), `
+	file := writeFile(t, filepath.Join(h.dir, "km.yaml"), `
 feature-gates: {SomeGate: true}
 apiserver:
   secure-prot: 6443
@@ -150,7 +152,7 @@ kubelet:
 	}
 
 	// What upstream finds later has its place, too.
-	gates := writeFile(t, filepath.Join(string(h), "gates.yaml"), "\nfeature-gates: {NoSuchGate: true}\n")
+	gates := writeFile(t, filepath.Join(h.dir, "gates.yaml"), "\nfeature-gates: {NoSuchGate: true}\n")
 	if r := h.km(t, "run", "--config", gates); r.code != 2 ||
 		!strings.Contains(r.stderr, "unrecognized feature gate: NoSuchGate (--feature-gates is from "+gates+":2)") {
 		t.Errorf("a wrong feature gate: exit code %d\n%s", r.code, r.stderr)
@@ -164,8 +166,9 @@ kubelet:
 
 // A file for real nodes can be checked where there are none.
 func TestConfigForAnotherMachine(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	file := writeFile(t, filepath.Join(string(h), "km.yaml"), "executor:\n  runtime: cri\n  container-runtime-endpoint: unix:///nowhere.sock\n")
+	file := writeFile(t, filepath.Join(h.dir, "km.yaml"), "executor:\n  runtime: cri\n  container-runtime-endpoint: unix:///nowhere.sock\n")
 	if out := h.must(t, "config", "check", file); !strings.Contains(out, "fine, for etcd, apiserver") {
 		t.Errorf("printed %q", out)
 	}

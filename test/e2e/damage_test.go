@@ -11,6 +11,7 @@ import (
 // Where etcd's log is lost, km says so at once, and what it says to type works: a snapshot is restored, and what was
 // there is kept.
 func TestLostLog(t *testing.T) {
+	t.Parallel()
 	h, files := newEtcdHome(t, "one", "two")
 	member := filepath.Join(h.dataDir("km"), "etcd", "member")
 	if err := os.RemoveAll(filepath.Join(member, "wal")); err != nil {

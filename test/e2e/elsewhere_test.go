@@ -3,37 +3,59 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// freePort is a port that was free a moment ago. It is for servers in classic mode, which cannot be handed a socket.
-func freePort(t *testing.T) int {
+// ownLoopback is a loopback address whose ports nobody else takes: on Linux all of 127.0.0.0/8 is there, nobody has
+// come upon the same one of 16 million, and connections begin at 127.0.0.1.
+func ownLoopback() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	return fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+}
+
+// freeAddress is a loopback address with a port that is free, and stays so. It is for servers in classic mode, which
+// cannot be handed a socket.
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(ownLoopback(), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return l.Addr().String()
 }
 
-// An etcd elsewhere: a soft link named etcd is etcd, and the apiserver uses it in place of one of its own.
-func TestEtcdElsewhere(t *testing.T) {
-	h := newHome(t)
-	links := filepath.Join(string(h), "links")
+// classicEtcd runs an etcd in classic mode, called by a symlink, and returns where it serves.
+func (h home) classicEtcd(t *testing.T) (etcd *process, address string) {
+	t.Helper()
+	links := filepath.Join(h.dir, "links")
 	h.must(t, "--make-symlinks", "--dir", links)
-	client, peer := fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
-	etcd := h.start(t, filepath.Join(links, "etcd"), "--data-dir", filepath.Join(string(h), "etcd"), "--unsafe-no-fsync",
+	address = freeAddress(t)
+	client, peer := "http://"+address, "http://"+freeAddress(t)
+	etcd = h.start(t, filepath.Join(links, "etcd"), "--data-dir", filepath.Join(h.dir, "etcd"), "--unsafe-no-fsync",
+		// It elects itself when the election timeout is over. While it has clients, a stop takes 5 s and two election
+		// timeouts (go.etcd.io/etcd/server/v3/config, ReqTimeout).
+		"--heartbeat-interval=20", "--election-timeout=100",
 		"--listen-client-urls", client, "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)
-	if err := etcd.stderr.wait("ready to serve client requests", etcd.done); err != nil {
-		t.Fatal(err)
-	}
-	p := h.run(t, "apiserver", "--apiserver.etcd-servers="+client, "--log-level=info", "--log-format=json")
+	etcd.await(etcd.stderr, "ready to serve client requests")
+	return etcd, address
+}
+
+// An etcd elsewhere: a symlink named etcd is etcd, and the apiserver uses it in place of one of its own.
+func TestEtcdElsewhere(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	etcd, address := h.classicEtcd(t)
+	p := h.run(t, "apiserver", "--apiserver.etcd-servers=http://"+address, "--log-level=info", "--log-format=json")
 	if ready := states(p.stdout.String(), "ready"); len(ready) != 1 || ready[0] != "apiserver" {
 		t.Errorf("ready: %v, want the apiserver alone", ready)
 	}
@@ -42,10 +64,12 @@ func TestEtcdElsewhere(t *testing.T) {
 	if code := etcd.stop(syscall.SIGTERM); code != -1 {
 		t.Errorf("exit code of etcd %d, want the signal", code)
 	}
-	// Without it, the apiserver's etcd clients complain through a logger of their own: these are the apiserver's lines, too.
-	if err := p.stderr.wait(`"logger":"etcd-client"`, p.done); err != nil {
-		t.Errorf("no line of an etcd client: %v", err)
+	// Without it, the apiserver's etcd clients complain through a logger of their own: these are the apiserver's lines,
+	// too. They have something to complain of when they are asked.
+	if r := h.km(t, "kubectl", "get", "--raw", "/livez/etcd"); r.code != 1 {
+		t.Errorf("etcd is alive: exit code %d, %s", r.code, r.stdout)
 	}
+	p.await(p.stderr, `"logger":"etcd-client"`)
 	// What waits for it is not waited for.
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code of km %d, want 0", code)
@@ -62,6 +86,7 @@ func TestEtcdElsewhere(t *testing.T) {
 
 // A control plane elsewhere: a scheduler joins it, and nothing else starts.
 func TestControlPlaneElsewhere(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	control := h.run(t, "apiserver,controller-manager")
 	kubeconfig := filepath.Join(h.dataDir("km"), "kubeconfig", "admin.conf")
@@ -79,10 +104,11 @@ func TestControlPlaneElsewhere(t *testing.T) {
 	}
 }
 
-// In classic mode and as soft links the servers are upstream's: flags, output, exit codes.
+// In classic mode and as symlinks the servers are upstream's: flags, output, exit codes.
 func TestClassic(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	links := filepath.Join(string(h), "links")
+	links := filepath.Join(h.dir, "links")
 	made := lines(h.must(t, "--make-symlinks", "--dir", links))
 	if len(made) != 16 {
 		t.Errorf("links: %v", made)

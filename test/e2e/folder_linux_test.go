@@ -11,6 +11,7 @@ import (
 
 // A folder of somebody else's is not taken. One that was taken once, when km did that, goes on working, and is not deleted with what is km's.
 func TestFolderOfOthers(t *testing.T) {
+	t.Parallel()
 	o := newOddPlace(t, "project")
 	mine := []string{o.path("main.go"), o.path("pki", "server.key"), o.path("etcd", "README"), o.path("logs", "app.log"), o.path("volumes", "db", "data")}
 	for _, file := range mine {
@@ -65,13 +66,14 @@ func TestFolderOfOthers(t *testing.T) {
 // An empty folder that is there is used as it is. Keys of the users' own that are in it before the first run are used, and stay when it is
 // reset; what km has made goes, whatever the servers were.
 func TestFolderOfTheUsers(t *testing.T) {
+	t.Parallel()
 	o := newOddPlace(t, "folder")
 	at := "--data-dir=" + o.folder
 	if err := os.Chmod(o.folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	script := `stat -c %a "$KM_DATA_DIR" "$KM_DATA_DIR/sockets" "$KM_DATA_DIR/km.sock" "$KM_DATA_DIR/sockets/etcd.sock" && cp "$KM_DATA_DIR/pki/ca.crt" "$KM_DATA_DIR/pki/ca.key" "$1"`
-	r := o.h.km(t, "run", "--free-ports", "--quiet", at, "--", "sh", "-c", script, "sh", string(o.h))
+	r := o.h.km(t, "run", "--free-ports", "--quiet", at, "--", "sh", "-c", script, "sh", o.h.dir)
 	if r.code != 0 || r.stdout != "755\n700\n600\n600\n" {
 		t.Fatalf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
@@ -80,13 +82,13 @@ func TestFolderOfTheUsers(t *testing.T) {
 	}
 	empty(t, o.folder)
 	for _, name := range []string{"ca.crt", "ca.key"} {
-		text, err := os.ReadFile(filepath.Join(string(o.h), name))
+		text, err := os.ReadFile(filepath.Join(o.h.dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		o.write(t, o.path("pki", name), string(text))
 	}
-	r = o.h.km(t, "run", "apiserver", "--free-ports", "--quiet", at, "--", "cmp", o.path("pki", "ca.key"), filepath.Join(string(o.h), "ca.key"))
+	r = o.h.km(t, "run", "apiserver", "--free-ports", "--quiet", at, "--", "cmp", o.path("pki", "ca.key"), filepath.Join(o.h.dir, "ca.key"))
 	if r.code != 0 {
 		t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}

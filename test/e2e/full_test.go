@@ -15,7 +15,6 @@ import (
 	"go.etcd.io/bbolt"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 )
 
 const (
@@ -27,19 +26,20 @@ const (
 // fill writes until etcd is full: always the same object, or always another one. It returns how often it has written.
 func (h home) fill(t *testing.T, name func(n int) string) (written int) {
 	t.Helper()
-	client, err := kubernetes.NewForConfig(h.config(t, "km"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	maps := client.CoreV1().ConfigMaps("default")
+	maps := h.client(t).CoreV1().ConfigMaps("default")
+	var err error
 	text := strings.Repeat("text ", 190_000)
 	for ; written < 40; written++ {
 		o := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name(written)}, Data: map[string]string{"x": fmt.Sprint(written, text)}}
-		if _, err = maps.Get(context.Background(), o.Name, metav1.GetOptions{}); err == nil {
-			_, err = maps.Update(context.Background(), o, metav1.UpdateOptions{})
-		} else {
-			_, err = maps.Create(context.Background(), o, metav1.CreateOptions{})
-		}
+		err = patiently(t, "a write", func(ctx context.Context) error {
+			_, err := maps.Get(ctx, o.Name, metav1.GetOptions{})
+			if err == nil {
+				_, err = maps.Update(ctx, o, metav1.UpdateOptions{})
+			} else {
+				_, err = maps.Create(ctx, o, metav1.CreateOptions{})
+			}
+			return err
+		})
 		if err != nil {
 			break
 		}
@@ -65,9 +65,7 @@ func TestFullStore(t *testing.T) {
 		if text := h.ask(t, "/readyz"); !strings.Contains(text, "[+]etcd ok, but: its database") || !strings.HasSuffix(text, "readyz check passed\n") {
 			t.Errorf("/readyz: %s", text)
 		}
-		if err := p.stderr.wait(isFull, p.done); err != nil {
-			t.Error(err)
-		}
+		p.await(p.stderr, isFull)
 	}
 	writable := func(name string) {
 		t.Helper()

@@ -1,10 +1,11 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 const maxBinary = 180e6
 
 func TestBinarySize(t *testing.T) {
+	t.Parallel()
 	file, err := os.Stat(binary)
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +73,7 @@ const maxGoroutinesOfAll = 5300
 
 // An idle cluster sends no more requests, and has no more goroutines, than there are reasons for.
 func TestIdle(t *testing.T) {
+	t.Parallel()
 	h, dir := newHome(t), t.TempDir()
 	policy := writeFile(t, filepath.Join(dir, "policy.yaml"),
 		"apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n")
@@ -96,15 +99,15 @@ func TestIdle(t *testing.T) {
 // testIdleRequests waits until the cluster has sent all that is in idleRequests, and nothing else, for idleWindow, by the times at which
 // the API server has received it. What belongs to the start is over by then; what comes again and again is not.
 func testIdleRequests(t *testing.T, audit string) {
-	var received map[string][]time.Time
+	log := auditLog{file: audit}
 	defer func() {
 		if t.Failed() {
-			t.Logf("requests within the last %v:\n%s", idleWindow, countedRequests(received))
+			t.Logf("requests within the last %v:\n%s", idleWindow, countedRequests(log.received))
 		}
 	}()
 	idle := map[string][]time.Time{} // those since the last one that is not expected
 	eventually(t, fmt.Sprintf("all requests in idleRequests, and no other for %v", idleWindow), func() bool {
-		received = auditedRequests(t, audit)
+		received := log.read(t)
 		var since, until time.Time
 		for kind, times := range received {
 			if last := slices.MaxFunc(times, time.Time.Compare); idleRequests[kind].period == 0 && last.After(since) {
@@ -131,28 +134,46 @@ func testIdleRequests(t *testing.T, audit string) {
 	}
 }
 
-// auditedRequests are the times at which the API server received requests, by "USER VERB PATH" or "USER VERB RESOURCE in NAMESPACE".
-func auditedRequests(t *testing.T, file string) map[string][]time.Time {
+// auditLog is a file in which the API server writes what it is asked for.
+type auditLog struct {
+	file string
+	end  int64 // how much of it has been read
+	seen map[string]bool
+	// received are the times at which requests came, by "USER VERB PATH" or "USER VERB RESOURCE in NAMESPACE".
+	received map[string][]time.Time
+}
+
+// read reads what has been added, and returns all that has been received.
+func (l *auditLog) read(t *testing.T) map[string][]time.Time {
 	t.Helper()
-	text, err := os.ReadFile(file)
+	file, err := os.Open(l.file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	received, seen := map[string][]time.Time{}, map[string]bool{}
-	for s := bufio.NewScanner(bytes.NewReader(text[:bytes.LastIndexByte(text, '\n')+1])); s.Scan(); {
+	defer file.Close()
+	text, err := io.ReadAll(io.NewSectionReader(file, l.end, math.MaxInt64-l.end))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = text[:bytes.LastIndexByte(text, '\n')+1]
+	l.end += int64(len(text))
+	if l.seen == nil {
+		l.seen, l.received = map[string]bool{}, map[string][]time.Time{}
+	}
+	for line := range bytes.Lines(text) {
 		var event struct {
 			AuditID, Verb, RequestURI string
 			User                      struct{ Username string }
 			ObjectRef                 *struct{ Resource, Namespace string }
 			RequestReceivedTimestamp  time.Time
 		}
-		if err := json.Unmarshal(s.Bytes(), &event); err != nil {
-			t.Fatalf("%v: %s", err, s.Bytes())
+		if err := json.Unmarshal(line, &event); err != nil {
+			t.Fatalf("%v: %s", err, line)
 		}
-		if seen[event.AuditID] { // a watch is told of when it begins and when it ends
+		if l.seen[event.AuditID] { // a watch is told of when it begins and when it ends
 			continue
 		}
-		seen[event.AuditID] = true
+		l.seen[event.AuditID] = true
 		what, err := url.Parse(event.RequestURI)
 		if err != nil {
 			t.Fatal(err)
@@ -161,9 +182,9 @@ func auditedRequests(t *testing.T, file string) map[string][]time.Time {
 		if o := event.ObjectRef; o != nil {
 			kind = fmt.Sprintf("%s %s %s in %s", event.User.Username, event.Verb, o.Resource, o.Namespace)
 		}
-		received[kind] = append(received[kind], event.RequestReceivedTimestamp)
+		l.received[kind] = append(l.received[kind], event.RequestReceivedTimestamp)
 	}
-	return received
+	return l.received
 }
 
 // countedRequests lists those of the last idleWindow, and what is expected and has never come.

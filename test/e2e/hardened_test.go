@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -39,6 +41,9 @@ func (h home) stored(t *testing.T) map[string][]byte {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	all, err := c.Get(ctx, secretPlace(""), clientv3.WithPrefix())
+	if ctx.Err() != nil {
+		hang(t, "an answer of etcd")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,9 +66,11 @@ func keyOf(stored []byte) string {
 
 const secretText = "nobody may read this"
 
-func makeSecret(client kubernetes.Interface, name string) error {
+func makeSecret(ctx context.Context, client kubernetes.Interface, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string][]byte{"text": []byte(secretText)}}
-	_, err := client.CoreV1().Secrets("default").Create(context.Background(), secret, metav1.CreateOptions{})
+	_, err := client.CoreV1().Secrets("default").Create(ctx, secret, metav1.CreateOptions{})
 	return err
 }
 
@@ -71,7 +78,11 @@ func makeSecret(client kubernetes.Interface, name string) error {
 func readSecrets(t *testing.T, client kubernetes.Interface, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		secret, err := client.CoreV1().Secrets("default").Get(context.Background(), name, metav1.GetOptions{})
+		var secret *corev1.Secret
+		err := patiently(t, "the Secret "+name, func(ctx context.Context) (err error) {
+			secret, err = client.CoreV1().Secrets("default").Get(ctx, name, metav1.GetOptions{})
+			return err
+		})
 		if err != nil {
 			t.Errorf("the Secret %s cannot be read: %v", name, err)
 		} else if string(secret.Data["text"]) != secretText {
@@ -85,11 +96,9 @@ func TestHardened(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
 	p := h.run(t, "--hardened")
-	if err := p.stdout.wait("km run --hardened` goes on where it was.", p.done); err != nil {
-		t.Error(err)
-	}
+	p.await(p.stdout, "km run --hardened` goes on where it was.")
 	client := h.client(t)
-	if err := makeSecret(client, "first"); err != nil {
+	if err := makeSecret(t.Context(), client, "first"); err != nil {
 		t.Fatal(err)
 	}
 	first := h.stored(t)["first"]
@@ -105,7 +114,7 @@ func TestHardened(t *testing.T) {
 	p = h.run(t) // not hardened
 	client = h.client(t)
 	readSecrets(t, client, "first")
-	if err := makeSecret(client, "clear"); err != nil {
+	if err := makeSecret(t.Context(), client, "clear"); err != nil {
 		t.Fatal(err)
 	}
 	if key := keyOf(h.stored(t)["clear"]); key != "" {
@@ -131,9 +140,7 @@ func TestHardened(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = h.start(t, binary, "run", "--free-ports")
-	if err := p.stderr.wait("bring back pki/encryption.yaml", p.done); err != nil {
-		t.Errorf("a run whose keys are missing does not say so: %v", err)
-	}
+	p.await(p.stderr, "bring back pki/encryption.yaml")
 	if told := h.server(t, "apiserver").Error; !strings.Contains(told, "bring back pki/encryption.yaml") {
 		t.Errorf("km status says of a run whose keys are missing: %q", told)
 	}
@@ -196,6 +203,7 @@ func (h home) filesClosed(t *testing.T) {
 func (h home) portsClosed(t *testing.T) {
 	config := h.config(t, "km")
 	config.Insecure, config.CAData, config.CAFile = true, nil, "" // some have certificates of another authority
+	config.Timeout = patience
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		t.Fatal(err)
@@ -236,11 +244,11 @@ func (h home) portsClosed(t *testing.T) {
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA:    false,
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA:    false,
 		} {
-			conn, err := tls.Dial("tcp", u.Host, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
+			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", u.Host, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
 			if err == nil {
 				conn.Close()
 			}
-			if (err == nil) != accepted {
+			if slow := net.Error(nil); (err == nil) != accepted || errors.As(err, &slow) && slow.Timeout() {
 				t.Errorf("%s and %s: %v", server, tls.CipherSuiteName(suite), err)
 			}
 		}
@@ -250,7 +258,7 @@ func (h home) portsClosed(t *testing.T) {
 // rotates gives the Secrets a new key while clients write more of them.
 func (h home) rotates(t *testing.T, old string) {
 	client := h.client(t)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	var writers sync.WaitGroup
 	var mu sync.Mutex
 	made := []string{"first"}
@@ -258,7 +266,11 @@ func (h home) rotates(t *testing.T, old string) {
 		writers.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				name := fmt.Sprintf("made-%d-%d", n, i)
-				if err := makeSecret(client, name); err != nil {
+				err := makeSecret(ctx, client, name)
+				if ctx.Err() != nil {
+					return // it may be there, or not
+				}
+				if err != nil {
 					t.Errorf("a Secret cannot be made while the key is rotated: %v", err)
 					return
 				}
@@ -268,6 +280,8 @@ func (h home) rotates(t *testing.T, old string) {
 			}
 		})
 	}
+	defer writers.Wait() // none outlives a failure: what it waits for ends with ctx
+	defer cancel()
 	eventually(t, "writing", func() bool { mu.Lock(); defer mu.Unlock(); return len(made) > 5 })
 	out := h.must(t, "encryption", "rotate")
 	cancel()

@@ -15,6 +15,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // The help texts are what users read first: a change of them is to be seen.
 func TestHelp(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string]string{
 		"km":         "--help",
 		"run":        "run --help",
@@ -61,6 +62,7 @@ func TestHelp(t *testing.T) {
 
 // Who wants to know how to run km sees it at once.
 func TestHelpOfRunIsAScreen(t *testing.T) {
+	t.Parallel()
 	out := newHome(t).must(t, "run", "--help")
 	if n := strings.Count(out, "\n"); n > 51 {
 		t.Errorf("it has %d lines", n)
@@ -74,6 +76,7 @@ func TestHelpOfRunIsAScreen(t *testing.T) {
 
 // The help says what km gives the flags, but nothing of the machine and its user.
 func TestHelpIsTheSameForEverybody(t *testing.T) {
+	t.Parallel()
 	one, two := newHome(t), newHome(t)
 	for server, wants := range map[string][]string{
 		"etcd":               {"(km run: DATA-DIR/etcd)"},
@@ -93,7 +96,7 @@ func TestHelpIsTheSameForEverybody(t *testing.T) {
 					t.Errorf("there is no %q in\n%s", want, out)
 				}
 			}
-			if diff := cmp.Diff(out, two.must(t, "help", server)); diff != "" || strings.Contains(out, string(one)) {
+			if diff := cmp.Diff(out, two.must(t, "help", server)); diff != "" || strings.Contains(out, one.dir) {
 				t.Errorf("it depends on the home folder:\n%s", diff)
 			}
 		})
@@ -102,6 +105,7 @@ func TestHelpIsTheSameForEverybody(t *testing.T) {
 
 // What is not found is said in a way that helps, and by the exit code.
 func TestHelpFindsNothing(t *testing.T) {
+	t.Parallel()
 	for args, want := range map[string]struct {
 		code int
 		text string
@@ -122,6 +126,7 @@ func TestHelpFindsNothing(t *testing.T) {
 
 // km kubeconfig tells where it is, and merges it on demand without losing what the user has.
 func TestKubeconfig(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	if r := h.km(t, "kubeconfig"); r.code != 1 || !strings.Contains(r.stderr, "km run") {
 		t.Errorf("without a cluster: exit code %d, %s", r.code, r.stderr)
@@ -130,7 +135,7 @@ func TestKubeconfig(t *testing.T) {
 	if got, want := h.must(t, "kubeconfig"), filepath.Join(h.dataDir("km"), "kubeconfig", "admin.conf")+"\n"; got != want {
 		t.Errorf("km kubeconfig: %q, want %q", got, want)
 	}
-	own := filepath.Join(string(h), ".kube", "config")
+	own := filepath.Join(h.dir, ".kube", "config")
 	if err := os.MkdirAll(filepath.Dir(own), 0o700); err != nil {
 		t.Fatal(err)
 	}

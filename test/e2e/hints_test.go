@@ -15,15 +15,16 @@ var quoted = regexp.MustCompile("`([^`]+)`")
 // Who types what km tells to type, in a terminal of their own, reaches this cluster: whatever the binary is called, and wherever the
 // state is.
 func TestHintsWorkAsTheyStand(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	downloaded := filepath.Join(string(h), "km-linux-amd64 (1)")
+	downloaded := filepath.Join(h.dir, "km-linux-amd64 (1)")
 	if err := os.Symlink(binary, downloaded); err != nil {
 		t.Fatal(err)
 	}
-	state := []string{"--name=two", "--data-dir=" + filepath.Join(string(h), "it's $HOME")}
+	state := []string{"--name=two", "--data-dir=" + filepath.Join(h.dir, "it's $HOME")}
 	typed := func(want, text string) string {
 		t.Helper()
-		if !strings.Contains(text, "'"+downloaded+"'") || !strings.Contains(text, "--name=two --data-dir='"+string(h)+`/it'\''s $HOME'`) ||
+		if !strings.Contains(text, "'"+downloaded+"'") || !strings.Contains(text, "--name=two --data-dir='"+h.dir+`/it'\''s $HOME'`) ||
 			!strings.Contains(text, want) {
 			t.Fatalf("it is not %s of this cluster: %s", want, text)
 		}
@@ -50,9 +51,7 @@ func TestHintsWorkAsTheyStand(t *testing.T) {
 	}
 	p := h.start(t, "sh", "-c", "exec "+typed(" run ", start[1])+" apiserver --free-ports")
 	p.waitReady()
-	if err := p.stdout.wait(" goes on where it was.", p.done); err != nil {
-		t.Fatal(err)
-	}
+	p.await(p.stdout, " goes on where it was.")
 	screen := p.stdout.String()
 	for pattern, want := range map[string]string{
 		`without kubectl: (.* kubectl get namespaces)\)`: "kube-system",
@@ -63,9 +62,7 @@ func TestHintsWorkAsTheyStand(t *testing.T) {
 			t.Fatalf("there is no %s in\n%s", pattern, screen)
 		}
 		c := h.start(t, "sh", "-c", "exec "+typed("", m[1]))
-		if err := c.stdout.wait(want, c.done); err != nil {
-			t.Errorf("%s: no %q: %v", m[1], want, err)
-		}
+		c.await(c.stdout, want)
 	}
 	typed(" run ", quoted.FindStringSubmatch(screen)[1])
 	if code := p.stop(syscall.SIGTERM); code != 0 {
@@ -75,6 +72,7 @@ func TestHintsWorkAsTheyStand(t *testing.T) {
 
 // In a pod beside Services that are named like km's servers there are variables that nobody has set for km.
 func TestServicesNamedLikeServers(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	var env []string
 	for _, service := range []string{"KM", "KM_ETCD", "KM_APISERVER", "KM_APISERVER_SECURE", "KM_CONTROLLER_MANAGER"} {

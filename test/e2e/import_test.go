@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/module"
 	modzip "golang.org/x/mod/zip"
@@ -56,6 +58,7 @@ import (
 )
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	cluster := kmtest.Start(t, kmtest.Config{New: km.New, Servers: []string{"apiserver"}})
 	client := kubernetes.NewForConfigOrDie(cluster.Config)
 	if _, err := client.CoreV1().Namespaces().Get(t.Context(), cluster.Namespace(t), metav1.GetOptions{}); err != nil {
@@ -68,6 +71,7 @@ func TestCluster(t *testing.T) {
 // directive. (Those of a dependency do not count, so with one of its own upstream's modules would be asked for in versions that do not
 // exist.) And the binary can be installed by its version.
 func TestModule(t *testing.T) {
+	t.Parallel()
 	version, environment := publish(t)
 	dir := t.TempDir()
 	sum, err := os.ReadFile(filepath.Join("..", "..", "go.sum"))
@@ -78,28 +82,69 @@ func TestModule(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "main_test.go"), outsideTest)
 	writeFile(t, filepath.Join(dir, "go.sum"), string(sum))
 	writeFile(t, filepath.Join(dir, "go.mod"), "module outside.invalid/outside\n\ngo 1.26.0\n\nrequire "+modulePath+" "+version+"\n")
+	h := newHome(t)
 	run := func(args ...string) {
 		t.Helper()
-		cmd := exec.Command("go", args...)
-		cmd.Dir, cmd.Env = dir, append(os.Environ(), environment...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+		inModule := func(cmd *exec.Cmd) { cmd.Dir, cmd.Env = dir, append(os.Environ(), environment...) }
+		if p := h.startWith(t, inModule, "go", args...); p.works() != 0 {
+			t.Fatalf("go %s: exit code %d", strings.Join(args, " "), p.code)
 		}
 	}
-	run("build", "-mod=mod", "-ldflags=-s -w", "-o", "outside", ".")
 	program := filepath.Join(dir, "outside")
-	if r := newHome(t).do(t, program, "run", "--nonsense"); r.code != 2 {
+	run("build", "-x", "-mod=mod", "-ldflags=-s -w", "-o", program, ".")
+	if r := h.do(t, program, "run", "--nonsense"); r.code != 2 {
 		t.Errorf("exit code %d, want 2\n%s", r.code, r.stderr)
 	}
-	if r := newHome(t).do(t, program, "help", "scheduler"); r.code != 0 || !strings.Contains(r.stdout, "--scheduler.FLAG") {
+	if r := h.do(t, program, "help", "scheduler"); r.code != 0 || !strings.Contains(r.stdout, "--scheduler.FLAG") {
 		t.Errorf("exit code %d\n%s", r.code, r.stdout)
 	}
-	run("test", "-mod=mod", "-ldflags=-s -w", "-count=1", ".")
+	run("test", "-c", "-x", "-mod=mod", "-ldflags=-s -w", "-o", program+".test", ".")
+	if r := h.do(t, program+".test", "-test.v"); r.code != 0 || !strings.Contains(r.stdout, "--- PASS: TestCluster") {
+		t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
 	environment = append(environment, "GOBIN="+dir)
-	run("install", "-ldflags=-s -w", modulePath+"/cmd/km@"+version)
-	if r := newHome(t).do(t, filepath.Join(dir, "km"), "version"); r.code != 0 || !strings.Contains(r.stdout, version) {
+	run("install", "-x", "-ldflags=-s -w", modulePath+"/cmd/km@"+version)
+	if r := h.do(t, filepath.Join(dir, "km"), "version"); r.code != 0 || !strings.Contains(r.stdout, version) {
 		t.Errorf("exit code %d\n%s", r.code, r.stdout)
 	}
+}
+
+// works returns the exit code of a process that says what it does, which may take as long as the machine needs for it:
+// it hangs when it has said nothing, and next to nothing has run, for as long as patience. (A link is one word.)
+func (p *process) works() int {
+	p.t.Helper()
+	for used := 0; ; {
+		p.stderr.mu.Lock()
+		more := p.stderr.change
+		p.stderr.mu.Unlock()
+		select {
+		case <-p.done:
+			return p.code
+		case <-more:
+		case <-time.After(patience):
+			before := used
+			if used = cpuTime(p.cmd.Process.Pid); used >= before+100 {
+				continue
+			}
+			hang(p.t, "the next word of "+strings.Join(p.cmd.Args, " "))
+		}
+	}
+}
+
+// cpuTime is what a process and its children have used of the machine's cores, in hundredths of a second, as far as
+// that can be seen (proc_pid_stat(5)).
+func cpuTime(pid int) (used int) {
+	for _, pid := range append(childrenOf(pid), pid) {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // it may have ended
+		_, rest, _ := strings.Cut(string(text), ") ")
+		if f := strings.Fields(rest); len(f) > 14 {
+			for _, ticks := range f[11:15] { // its own, and that of children that have ended
+				n, _ := strconv.Atoi(ticks) // the kernel's numbers
+				used += n
+			}
+		}
+	}
+	return used
 }
 
 // modulePath is km's.

@@ -1,6 +1,10 @@
 package e2e
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,7 +32,7 @@ func temporary(t *testing.T) (h home, tmp string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(tmp) })
-	t.Setenv("TMPDIR", tmp)
+	h.tmp = tmp
 	return h, tmp
 }
 
@@ -76,6 +80,7 @@ func children(t *testing.T, folder string) (found []string) {
 
 // A cluster for one command: it finds the cluster by all clients, its output is the output, its exit code the exit code, and nothing stays.
 func TestThrowAway(t *testing.T) {
+	t.Parallel()
 	h, tmp := temporary(t)
 	r := h.km(t, throwAway("all", `
 		km kubectl create deployment web --image=nginx >/dev/null &&
@@ -106,30 +111,49 @@ func TestThrowAway(t *testing.T) {
 
 // Many in a row, and several at once, leave no process, socket, folder or port.
 func TestThrowAwayMany(t *testing.T) {
+	t.Parallel()
+	const rows, inARow = 4, 6
 	h, tmp := temporary(t)
 	var mu sync.Mutex
-	var ports []string
-	once := func() {
-		r := h.km(t, throwAway("apiserver", `km kubectl config view --minify -o jsonpath='{.clusters[0].cluster.server}'`)...)
-		if r.code != 0 || !strings.HasPrefix(r.stdout, "https://127.0.0.1:") {
+	authorities := map[string]*x509.CertPool{} // by the address at which a cluster was served
+	once := func(t *testing.T) {
+		r := h.km(t, throwAway("apiserver", `km kubectl config view --minify --raw -o jsonpath='{.clusters[0].cluster.server} {.clusters[0].cluster.certificate-authority-data}'`)...)
+		address, encoded, _ := strings.Cut(strings.TrimPrefix(r.stdout, "https://"), " ")
+		authority, err := base64.StdEncoding.DecodeString(encoded)
+		if r.code != 0 || !strings.HasPrefix(address, "127.0.0.1:") || err != nil {
 			t.Errorf("exit code %d, output %q\n%s", r.code, r.stdout, r.stderr)
+			return
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		ports = append(ports, strings.TrimPrefix(r.stdout, "https://"))
+		if authorities[address] == nil {
+			authorities[address] = x509.NewCertPool()
+		}
+		if !authorities[address].AppendCertsFromPEM(authority) {
+			t.Errorf("no certificate: %s", authority)
+		}
 	}
-	for range 20 {
-		once()
+	var parts []subtest
+	for n := range rows {
+		parts = append(parts, subtest{fmt.Sprint("row ", n), func(t *testing.T) {
+			for range inARow {
+				once(t)
+			}
+		}})
 	}
-	var all sync.WaitGroup
-	for range 4 {
-		all.Go(once)
-	}
-	all.Wait()
+	sideBySide(t, unlimited, parts...)
 	empty(t, tmp)
-	for _, address := range ports {
-		if listens(t, address) {
-			t.Errorf("somebody listens on %s", address)
+	for address, authority := range authorities {
+		// Somebody else may have got the port.
+		dialer := tls.Dialer{Config: &tls.Config{RootCAs: authority}}
+		if err := patiently(t, "who listens", func(ctx context.Context) error {
+			c, err := dialer.DialContext(ctx, "tcp", address)
+			if err != nil {
+				return err
+			}
+			return c.Close()
+		}); err == nil {
+			t.Errorf("the cluster is still served at %s", address)
 		}
 	}
 	if left := children(t, tmp); len(left) > 0 {
@@ -139,15 +163,14 @@ func TestThrowAwayMany(t *testing.T) {
 
 // Killed, km leaves neither the command nor what that has started, and no folder; and a command that is killed takes the cluster with it.
 func TestThrowAwayKilled(t *testing.T) {
+	t.Parallel()
 	for _, whom := range []string{"km", "command"} {
 		t.Run(whom, func(t *testing.T) {
 			h, tmp := temporary(t)
 			flags := throwAway("apiserver", `sleep 1000 & echo $$ started; wait`)
 			flags = append(flags[:2:2], append([]string{"--apiserver.isolation=process"}, flags[2:]...)...)
 			p := h.start(t, binary, flags...)
-			if err := p.stdout.wait("started", p.done); err != nil {
-				t.Fatal(err)
-			}
+			p.await(p.stdout, "started")
 			var pid int
 			if _, err := fmt.Sscan(p.stdout.String(), &pid); err != nil {
 				t.Fatal(err)
@@ -174,13 +197,12 @@ func TestThrowAwayKilled(t *testing.T) {
 // In a terminal the command has the keys: Ctrl-C is for it alone, and Ctrl-Z stops it together with km, so that the shell gets the
 // terminal back.
 func TestThrowAwayInTerminal(t *testing.T) {
+	t.Parallel()
 	h, tmp := temporary(t)
 	keys, screen, ended := shell{"bash", []string{"--noprofile", "-i"}, ".bashrc", "PS1='READY> '\n"}.open(t, h)
 	see := func(text string) {
 		t.Helper()
-		if err := screen.wait(text, ended); err != nil {
-			t.Fatalf("%q: %v\n%s", text, err, screen)
-		}
+		awaitText(t, screen, text, ended)
 	}
 	typed := func(text string) {
 		t.Helper()
@@ -232,6 +254,6 @@ func TestThrowAwayInTerminal(t *testing.T) {
 	typed("echo the same she''ll\r")
 	see("the same shell")
 	typed("exit\r")
-	<-ended
+	await(t, "the end of the shell", ended)
 	empty(t, tmp)
 }

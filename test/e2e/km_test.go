@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -78,7 +79,10 @@ func (o *output) forget() {
 	o.text.Reset()
 }
 
-// wait blocks until the output contains text, or done is closed.
+// errHang says that something has not happened within patience.
+var errHang = fmt.Errorf("not within %v", patience)
+
+// wait blocks until the output contains text, or done is closed, but no longer than patience; then it returns errHang.
 func (o *output) wait(text string, done <-chan struct{}) error {
 	deadline := time.After(patience)
 	for {
@@ -96,7 +100,7 @@ func (o *output) wait(text string, done <-chan struct{}) error {
 			}
 			return errors.New("the process ended before")
 		case <-deadline:
-			return fmt.Errorf("not seen within %v", patience)
+			return errHang
 		}
 	}
 }
@@ -112,25 +116,58 @@ type process struct {
 }
 
 // home is a folder for a km's state: HOME, and with it the data folder, are below it.
-type home string
-
-func newHome(t testing.TB) home { return home(t.TempDir()) }
-
-func (h home) dataDir(name string) string {
-	return filepath.Join(string(h), ".local", "state", "km", name)
+type home struct {
+	dir string
+	tmp string // TMPDIR; empty: this process's
 }
 
-// env is the environment of a newcomer: nothing set that changes what km or kubectl does.
+// newHome returns one that is removed with the test. When the test has failed, it says why, as far as a km has.
+func newHome(t testing.TB) home { return homeIn(t, t.TempDir()) }
+
+// homeIn is newHome for a folder that somebody else removes.
+func homeIn(t testing.TB, dir string) home {
+	h := home{dir: dir}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(tell(t, dir))
+		}
+	})
+	return h
+}
+
+func (h home) dataDir(name string) string {
+	return filepath.Join(h.dir, ".local", "state", "km", name)
+}
+
+// env is the environment of a newcomer: nothing is set that changes what km or kubectl does. Only GOMAXPROCS is that of
+// the tests, if they have one.
 func (h home) env() []string {
-	return []string{"HOME=" + string(h), "PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
+	tmp := h.tmp
+	if tmp == "" {
+		tmp = os.TempDir()
+	}
+	env := []string{"HOME=" + h.dir, "PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"), "TMPDIR=" + tmp}
+	if cores, ok := os.LookupEnv("GOMAXPROCS"); ok {
+		env = append(env, "GOMAXPROCS="+cores)
+	}
+	return env
 }
 
 // start starts the binary and does not wait for anything.
 func (h home) start(t testing.TB, name string, args ...string) *process {
 	t.Helper()
+	return h.startWith(t, nil, name, args...)
+}
+
+// startWith is start, with changes to the command.
+func (h home) startWith(t testing.TB, change func(*exec.Cmd), name string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(name, args...), stdout: newOutput(), stderr: newOutput(), done: make(chan struct{})}
 	p.cmd.Env = h.env()
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	if change != nil {
+		change(p.cmd)
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -139,24 +176,52 @@ func (h home) start(t testing.TB, name string, args ...string) *process {
 		_ = p.cmd.Wait() // the exit code says it
 		p.code = p.cmd.ProcessState.ExitCode()
 	}()
+	forget := remember(p)
 	t.Cleanup(func() {
+		defer forget()
 		_ = p.cmd.Process.Kill() // it has ended already, if all went well
-		<-p.done
+		await(t, fmt.Sprintf("the end of process %d, which was killed", p.cmd.Process.Pid), p.done)
 		if t.Failed() {
-			t.Logf("km %s\nstandard output:\n%s\nstandard error:\n%s", strings.Join(args, " "), end(p.stdout), end(p.stderr))
+			t.Logf("km %s\nstandard output:\n%s\nstandard error:\n%s", strings.Join(args, " "),
+				p.printed("stdout", p.stdout), p.printed("stderr", p.stderr))
+			for _, dir := range p.dataElsewhere(h) {
+				t.Log(tell(t, dir))
+			}
 		}
 	})
 	return p
 }
 
-// end is the end of what a process has printed: as much as somebody may want to read.
-func end(o *output) string {
-	const enough = 8 << 10
+// dataElsewhere are data folders that are not below its home.
+func (p *process) dataElsewhere(h home) (found []string) {
+	if m := regexp.MustCompile(`in a temporary folder, (\S+)`).FindStringSubmatch(p.stdout.String()); m != nil {
+		found = append(found, m[1]) // it is there if km was killed
+	}
+	for _, arg := range p.cmd.Args {
+		if dir, ok := strings.CutPrefix(arg, "--data-dir="); ok && !strings.HasPrefix(dir, h.dir) {
+			found = append(found, dir)
+		}
+	}
+	return found
+}
+
+// printed is the end of what a process has printed: as much as somebody may want to read. All of it is in a file.
+func (p *process) printed(name string, o *output) string {
 	text := o.String()
-	if len(text) > enough {
-		text = "…" + text[len(text)-enough:]
+	said, _, _ := strings.Cut(text, "SIGQUIT: quit\n") // the stacks of one that hangs follow
+	if shown := tail(said); shown != text {
+		return "all of it is in " + keep(p.t, fmt.Sprintf("%d.%s", p.cmd.Process.Pid, name), text) + "\n" + shown
 	}
 	return text
+}
+
+// tail is the end of a text: as much as somebody may want to read.
+func tail(text string) string {
+	const enough = 8 << 10
+	if len(text) <= enough {
+		return text
+	}
+	return "…" + text[len(text)-enough:]
 }
 
 // run starts `km run` on free ports and waits until it is ready.
@@ -169,9 +234,7 @@ func (h home) run(t testing.TB, args ...string) *process {
 
 func (p *process) waitReady() {
 	p.t.Helper()
-	if err := p.stdout.wait("km: ready after", p.done); err != nil {
-		p.t.Fatalf("km did not become ready: %v", err)
-	}
+	p.await(p.stdout, "km: ready after")
 }
 
 // stop sends the signal and returns the exit code.
@@ -186,11 +249,7 @@ func (p *process) stop(signal syscall.Signal) int {
 // wait returns the exit code of a process that ends by itself.
 func (p *process) wait() int {
 	p.t.Helper()
-	select {
-	case <-p.done:
-	case <-time.After(patience):
-		p.t.Fatalf("km did not end within %v", patience)
-	}
+	await(p.t, "the end of km", p.done)
 	return p.code
 }
 
@@ -201,6 +260,7 @@ func (h home) config(t testing.TB, name string) *rest.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.QPS = -1 // client-go's own limit is five requests a second
 	return c
 }
 
@@ -213,15 +273,34 @@ type result struct {
 // do runs a command to its end.
 func (h home) do(t testing.TB, name string, args ...string) result {
 	t.Helper()
+	return h.doWith(t, nil, name, args...)
+}
+
+// doWith is do, with changes to the command.
+func (h home) doWith(t testing.TB, change func(*exec.Cmd), name string, args ...string) result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = h.env()
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	var exit *exec.ExitError
-	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-		t.Fatalf("%s %s: %v", name, strings.Join(args, " "), err)
+	cmd.WaitDelay = patience // for a child that has its output and does not end with it
+	cmd.Cancel = func() error {
+		cmd.WaitDelay = quitLimit
+		return quit(cmd.Process)
+	}
+	if change != nil {
+		change(cmd)
+	}
+	err := cmd.Run()
+	command := name + " " + strings.Join(args, " ")
+	if ctx.Err() != nil {
+		t.Logf("%s: %s", command, keep(t, "command.stderr", stderr.String()))
+		hang(t, "the end of "+command)
+	}
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%s: %v", command, err)
 	}
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }

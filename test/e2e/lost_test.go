@@ -19,6 +19,7 @@ import (
 // A cluster whose data folder is deleted, or etcd's moved away, acknowledges no write from then on, and ends with an
 // error that says so. Nothing is made anew where the folder was.
 func TestDataFolderIsGone(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		args   []string
@@ -71,7 +72,7 @@ func TestDataFolderIsGone(t *testing.T) {
 			if code := p.wait(); code != 1 {
 				t.Errorf("exit code %d, want 1", code)
 			}
-			t.Logf("%d writes were refused", <-refused)
+			t.Logf("%d writes were refused", await(t, "the last write", refused))
 			if want := strings.ReplaceAll(test.want, "DIR", dir); !strings.Contains(p.stderr.String(), want) {
 				t.Errorf("it does not say %q:\n%s", want, p.stderr)
 			}

@@ -19,61 +19,59 @@ import (
 
 // What a cluster's users do with nodes works on simulated ones.
 func TestNodes(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	p := h.run(t, "--executor.nodes=10", "--executor.node-zones=3", "--executor.node-capacity=cpu=64,memory=8Gi", "--executor.node-labels=pool=test")
 	client := kubernetes.NewForConfigOrDie(h.config(t, "km"))
 
-	t.Run("nodes", func(t *testing.T) { testNodeObjects(t, client) })
-	t.Run("rollout", func(t *testing.T) { testRollout(t, h, client) })
-	t.Run("job", func(t *testing.T) {
-		h.must(t, "kubectl", "create", "job", "sum", "--image=example.invalid/sum")
-		h.must(t, "kubectl", "wait", "--for=condition=complete", "job/sum", patient)
-		h.must(t, "kubectl", "delete", "job", "sum", patient)
-	})
-	t.Run("stateful set", func(t *testing.T) {
-		h.apply(t, workload("StatefulSet", "db", "serviceName: db\n  replicas: 3", ""))
-		h.must(t, "kubectl", "rollout", "status", "statefulset/db", patient)
-		if out := h.must(t, "kubectl", "get", "pods", "-l", "app=db", "-o", "name"); out != "pod/db-0\npod/db-1\npod/db-2\n" {
-			t.Errorf("pods: %s", out)
-		}
-		h.must(t, "kubectl", "delete", "statefulset", "db", patient)
-	})
-	t.Run("daemon set", func(t *testing.T) {
-		h.apply(t, workload("DaemonSet", "agent", "", ""))
-		h.must(t, "kubectl", "rollout", "status", "daemonset/agent", patient)
-		if out := h.must(t, "kubectl", "get", "daemonset", "agent", "-o", "jsonpath={.status.numberReady}"); out != "10" {
-			t.Errorf("ready on %s nodes, want 10", out)
-		}
-		// Its pods, too: a drain refuses those of a DaemonSet that is gone.
-		h.must(t, "kubectl", "delete", "daemonset", "agent", "--cascade=foreground", patient)
-	})
-	t.Run("affinity and taints", func(t *testing.T) { testPlacement(t, h, client) })
-	t.Run("drain", func(t *testing.T) { testDrain(t, h, client) })
-	t.Run("kubelet", func(t *testing.T) { testSimulatedKubelet(t, h) })
-	t.Run("grace", func(t *testing.T) { testGrace(t, h, client) })
-	t.Run("node failure", func(t *testing.T) { testNodeFailure(t, h) })
-	t.Run("namespace", func(t *testing.T) {
-		h.must(t, "kubectl", "create", "namespace", "short")
-		h.must(t, "kubectl", "-n", "short", "create", "deployment", "web", "--image=example.invalid/web", "--replicas=5")
-		h.must(t, "kubectl", "-n", "short", "rollout", "status", "deployment/web", patient)
-		h.must(t, "kubectl", "delete", "namespace", "short", patient)
-	})
+	run := func(name string, f func(t *testing.T)) subtest { return subtest{name, f} }
+	sideBySide(t, unlimited,
+		run("nodes", func(t *testing.T) { testNodeObjects(t, client) }),
+		run("rollout", func(t *testing.T) { testRollout(t, h, client) }),
+		run("job", func(t *testing.T) {
+			h.must(t, "kubectl", "create", "job", "sum", "--image=example.invalid/sum")
+			h.must(t, "kubectl", "wait", "--for=condition=complete", "job/sum", patient)
+			h.must(t, "kubectl", "delete", "job", "sum", patient)
+		}),
+		run("stateful set", func(t *testing.T) {
+			h.apply(t, workload("StatefulSet", "db", "serviceName: db\n  replicas: 3", ""))
+			h.must(t, "kubectl", "rollout", "status", "statefulset/db", patient)
+			if out := h.must(t, "kubectl", "get", "pods", "-l", "app=db", "-o", "name"); out != "pod/db-0\npod/db-1\npod/db-2\n" {
+				t.Errorf("pods: %s", out)
+			}
+			h.must(t, "kubectl", "delete", "statefulset", "db", patient)
+		}),
+		run("daemon set", func(t *testing.T) {
+			h.apply(t, workload("DaemonSet", "agent", "", ""))
+			h.must(t, "kubectl", "rollout", "status", "daemonset/agent", patient)
+			// A new node has a taint until the controller-manager has seen that it is ready. Until then no pod is
+			// wanted, and a rollout of none is a whole one.
+			h.until(t, "daemonset/agent", "{.status.numberReady}", "10")
+			// Its pods, too: a drain refuses those of a DaemonSet that is gone.
+			h.must(t, "kubectl", "delete", "daemonset", "agent", "--cascade=foreground", patient)
+		}),
+		run("kubelet", func(t *testing.T) { testSimulatedKubelet(t, h) }),
+		run("grace", func(t *testing.T) { testGrace(t, h, client) }),
+		run("namespace", func(t *testing.T) {
+			h.must(t, "kubectl", "create", "namespace", "short")
+			h.must(t, "kubectl", "-n", "short", "create", "deployment", "web", "--image=example.invalid/web", "--replicas=5")
+			h.must(t, "kubectl", "-n", "short", "rollout", "status", "deployment/web", patient)
+			// Its controller begins five seconds after each change of it (namespaceDeletionGracePeriod), of which there are two.
+			h.must(t, "kubectl", "delete", "namespace", "short", patient)
+		}),
+	)
+	// These have other pods go, or not be ready. Each has nodes of its own for it.
+	sideBySide(t, unlimited,
+		run("affinity and taints", func(t *testing.T) { testPlacement(t, h, client) }),
+		run("drain", func(t *testing.T) { testDrain(t, h, client) }),
+		run("node failure", func(t *testing.T) { testNodeFailure(t, h) }),
+	)
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	if stderr := p.stderr.String(); strings.Contains(stderr, "failed to delete pod") {
 		t.Errorf("the executor complains of pods that are gone:\n%s", stderr)
 	}
-}
-
-// apply applies a manifest.
-func (h home) apply(t *testing.T, manifest string) {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "manifest.yaml")
-	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	h.must(t, "kubectl", "apply", "-f", file)
 }
 
 // workload is the manifest of something that makes pods.
@@ -95,7 +93,7 @@ spec:
 }
 
 func testNodeObjects(t *testing.T, client kubernetes.Interface) {
-	ctx := context.Background()
+	ctx := t.Context()
 	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: "pool=test"})
 	if err != nil {
 		t.Fatal(err)
@@ -126,23 +124,28 @@ func testRollout(t *testing.T, h home, client kubernetes.Interface) {
 	h.must(t, "kubectl", "rollout", "status", "deployment/web", patient)
 	h.must(t, "kubectl", "scale", "deployment/web", "--replicas=200")
 	h.must(t, "kubectl", "rollout", "status", "deployment/web", patient)
-	ctx := context.Background()
+	ctx := t.Context()
 	pods, err := client.CoreV1().Pods("default").List(ctx, metav1.ListOptions{LabelSelector: "app=web", FieldSelector: "status.phase=Running"})
 	if err != nil {
 		t.Fatal(err)
+	}
+	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ranges := map[string]netip.Prefix{}
+	for _, node := range nodes.Items {
+		ranges[node.Name] = netip.MustParsePrefix(node.Spec.PodCIDR)
 	}
 	addresses := map[string]bool{}
 	for _, pod := range pods.Items {
 		if pod.DeletionTimestamp != nil {
 			continue // of the first version
 		}
-		node, err := client.CoreV1().Nodes().Get(ctx, pod.Spec.NodeName, metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		node := pod.Spec.NodeName
 		address, err := netip.ParseAddr(pod.Status.PodIP)
-		if err != nil || !netip.MustParsePrefix(node.Spec.PodCIDR).Contains(address) || addresses[pod.Status.PodIP] {
-			t.Errorf("%s has the address %q on %s with %s; taken: %v", pod.Name, pod.Status.PodIP, node.Name, node.Spec.PodCIDR, addresses[pod.Status.PodIP])
+		if err != nil || !ranges[node].IsValid() || !ranges[node].Contains(address) || addresses[pod.Status.PodIP] {
+			t.Errorf("%s has the address %q on %s with %s; taken: %v", pod.Name, pod.Status.PodIP, node, ranges[node], addresses[pod.Status.PodIP])
 		}
 		addresses[pod.Status.PodIP] = true
 	}
@@ -157,7 +160,7 @@ func testPlacement(t *testing.T, h home, client kubernetes.Interface) {
 	h.must(t, "kubectl", "taint", "nodes", "node-1", "dedicated=db:NoSchedule")
 	h.apply(t, workload("Deployment", "placed", "replicas: 12", "nodeSelector: {topology.kubernetes.io/zone: local-a}"))
 	h.must(t, "kubectl", "rollout", "status", "deployment/placed", patient)
-	pods, err := client.CoreV1().Pods("default").List(context.Background(), metav1.ListOptions{LabelSelector: "app=placed"})
+	pods, err := client.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{LabelSelector: "app=placed"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +179,7 @@ func testDrain(t *testing.T, h home, client kubernetes.Interface) {
 	h.must(t, "kubectl", "rollout", "status", "deployment/spread", patient)
 	h.must(t, "kubectl", "drain", "node-2", "--ignore-daemonsets", patient)
 	h.must(t, "kubectl", "rollout", "status", "deployment/spread", patient)
-	pods, err := client.CoreV1().Pods("default").List(context.Background(), metav1.ListOptions{LabelSelector: "app=spread", FieldSelector: "spec.nodeName=node-2"})
+	pods, err := client.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{LabelSelector: "app=spread", FieldSelector: "spec.nodeName=node-2"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +215,7 @@ func testSimulatedKubelet(t *testing.T, h home) {
 // A deleted pod is there for a moment, as one whose process is asked to end, and then gone, well before its grace period is
 // over; one that is to be gone at once is.
 func testGrace(t *testing.T, h home, client kubernetes.Interface) {
-	ctx := context.Background()
+	ctx := t.Context()
 	h.must(t, "kubectl", "run", "slow", "--image=example.invalid/slow")
 	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/slow", patient)
 	w, err := client.CoreV1().Pods("default").Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=slow"})
@@ -222,16 +225,11 @@ func testGrace(t *testing.T, h home, client kubernetes.Interface) {
 	defer w.Stop()
 	h.must(t, "kubectl", "delete", "pod", "slow", "--grace-period=100000", patient)
 	ending := false
-	for e := range w.ResultChan() {
-		pod, ok := e.Object.(*corev1.Pod)
-		if !ok {
-			t.Fatalf("watch: %v %v", e.Type, e.Object)
-		}
+	awaitEvent(t, "the end of the pod", w, func(e watch.Event) bool {
+		pod := e.Object.(*corev1.Pod)
 		ending = ending || e.Type == watch.Modified && pod.DeletionTimestamp != nil && pod.Status.Phase == corev1.PodRunning
-		if e.Type == watch.Deleted {
-			break
-		}
-	}
+		return e.Type == watch.Deleted
+	})
 	if !ending {
 		t.Error("it was gone without having been asked to end")
 	}
@@ -277,9 +275,18 @@ spec:
 
 // Nodes survive a restart; those that are too many are deleted, and their pods go to others. What users changed stays.
 func TestFewerNodes(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
+	nodes := func(want string) {
+		t.Helper()
+		if out := h.must(t, "kubectl", "get", "nodes", "-o", "name"); out != want {
+			t.Errorf("nodes: %q, want %q", out, want)
+		}
+	}
 	p := h.run(t, "--executor.nodes=3")
-	h.must(t, "kubectl", "create", "deployment", "web", "--image=example.invalid/web", "--replicas=6")
+	// There are some on each node, also if the taint of one that is new goes later than that of another one.
+	h.apply(t, workload("Deployment", "web", "replicas: 6",
+		"topologySpreadConstraints: [{topologyKey: kubernetes.io/hostname, maxSkew: 1, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}}]"))
 	h.must(t, "kubectl", "rollout", "status", "deployment/web", patient)
 	h.must(t, "kubectl", "label", "node", "node-1", "mine=yes")
 	h.must(t, "kubectl", "delete", "stage", "pod-complete")
@@ -296,15 +303,18 @@ spec:
   next: {delete: true}
 `)
 	h.must(t, "kubectl", "apply", "--server-side", "--field-manager=km", "--force-conflicts", "-f", old)
+	onFirst := metav1.ListOptions{LabelSelector: "app=web", FieldSelector: "spec.nodeName=node-1,status.phase=Running"}
+	if first, err := kubernetes.NewForConfigOrDie(h.config(t, "km")).CoreV1().Pods("default").List(t.Context(), onFirst); err != nil || len(first.Items) != 2 {
+		t.Fatalf("%d of 6 pods are on the first of 3 nodes (%v)", len(first.Items), err)
+	}
 	p.stop(syscall.SIGKILL)
 
-	p = h.run(t, "--executor.nodes=1")
+	// One node goes without controllers, which are to find it gone when they start; the other one goes while they run.
+	p = h.run(t, "executor", "--executor.nodes=2")
 	if out := h.must(t, "kubectl", "get", "nodes", "-l", "mine=yes", "-o", "name"); out != "node/node-1\n" {
 		t.Errorf("nodes with my label: %q", out)
 	}
-	if out := h.must(t, "kubectl", "get", "nodes", "-o", "name"); out != "node/node-1\n" {
-		t.Errorf("nodes: %q", out)
-	}
+	nodes("node/node-1\nnode/node-2\n")
 	h.must(t, "kubectl", "get", "stage", "pod-complete") // it is there again
 	if out := h.must(t, "kubectl", "get", "stage", "pod-ready", "-o", "jsonpath={.metadata.annotations.mine}"); out != "yes" {
 		t.Errorf("the changed Stage: %q", out)
@@ -315,16 +325,35 @@ spec:
 	if out := h.must(t, "kubectl", "get", "stage", "pod-containers", "-o", "jsonpath={.spec.selector} {.spec.next}"); !strings.Contains(out, "NextStage") || strings.Contains(out, "old") || strings.Contains(out, "delete") {
 		t.Errorf("the Stage of an older km: %s", out)
 	}
-	poll(t, "all pods on the one node", func(context.Context) (bool, error) {
-		r := h.km(t, "kubectl", "get", "pods", "--field-selector=spec.nodeName=node-1,status.phase=Running", "-o", "name")
-		return strings.Count(r.stdout, "\n") == 6, nil
-	})
+	if code := p.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+
+	p = h.run(t, "--executor.nodes=1")
+	nodes("node/node-1\n")
 	h.must(t, "kubectl", "run", "new", "--image=example.invalid/new")
 	h.must(t, "kubectl", "wait", "--for=condition=ready", "pod/new", patient)
 	// The port on which nodes answer is another one in each run on free ports.
 	if out := h.must(t, "kubectl", "logs", "new"); !strings.Contains(out, "simulated") {
 		t.Errorf("kubectl logs: %q", out)
 	}
+	// The controller of pods on nodes that are gone looks when it starts and every 20 seconds, and waits for 40 seconds
+	// whether a node comes again (k8s.io/kubernetes/pkg/controller/podgc, gcCheckPeriod and quarantineTime). The pods of
+	// the node that was gone when it started have gone then; those of the other one would take a look more.
+	w, err := kubernetes.NewForConfigOrDie(h.config(t, "km")).CoreV1().Pods("default").Watch(t.Context(), onFirst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	pods := map[string]bool{}
+	awaitEvent(t, "the pods of the node are on the one that is left", w, func(e watch.Event) bool {
+		if name := e.Object.(*corev1.Pod).Name; e.Type == watch.Deleted {
+			delete(pods, name)
+		} else {
+			pods[name] = true
+		}
+		return len(pods) >= 4
+	})
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
@@ -332,6 +361,7 @@ spec:
 
 // A node's name that is taken by one that is not simulated is not taken over.
 func TestNodeNameTaken(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	p := h.run(t, "apiserver")
 	file := filepath.Join(t.TempDir(), "node.yaml")
@@ -349,6 +379,7 @@ func TestNodeNameTaken(t *testing.T) {
 
 // The executor plays nodes for a cluster elsewhere; and called as minion, km is a node of one.
 func TestNodesElsewhere(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	p := h.run(t, "controller-manager,scheduler")
 	kubeconfig := filepath.Join(h.dataDir("km"), "kubeconfig", "admin.conf")

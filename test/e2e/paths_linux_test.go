@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -40,7 +39,7 @@ func newOddPlace(t *testing.T, name string) *oddPlace {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
-	o := &oddPlace{h: home(root), folder: filepath.Join(root, name)}
+	o := &oddPlace{h: homeIn(t, root), folder: filepath.Join(root, name)}
 	for i := 1; i < len(name); i++ {
 		if strings.IndexByte("#?%,:;&=@ '\"`$\\\n\t", name[i]) >= 0 {
 			o.write(t, filepath.Join(root, name[:i]), precious)
@@ -66,7 +65,7 @@ func (o *oddPlace) write(t *testing.T, path, text string) {
 
 func (o *oddPlace) list(t *testing.T) (names []string) {
 	t.Helper()
-	entries, err := os.ReadDir(string(o.h))
+	entries, err := os.ReadDir(o.h.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +87,7 @@ func (o *oddPlace) untouched(t *testing.T) {
 		t.Errorf("beside the folder there is %q, want %q", names, o.beside)
 	}
 	for _, name := range o.beside {
-		path := filepath.Join(string(o.h), name)
+		path := filepath.Join(o.h.dir, name)
 		if path == o.folder {
 			continue
 		}
@@ -125,6 +124,7 @@ km logs scheduler --tail=1 >&2`
 
 // Whatever the path is, all works in all places where one can be named, and nothing happens elsewhere.
 func TestOddPaths(t *testing.T) {
+	t.Parallel()
 	links := t.TempDir()
 	if err := os.Symlink(binary, filepath.Join(links, "kubectl")); err != nil {
 		t.Fatal(err)
@@ -183,6 +183,7 @@ func TestOddPaths(t *testing.T) {
 
 // What the banner says can be typed as it is shown.
 func TestBannerOfOddPath(t *testing.T) {
+	t.Parallel()
 	requireShell(t, "bash")
 	for what, name := range oddNames {
 		t.Run(what, func(t *testing.T) {
@@ -212,8 +213,9 @@ func TestBannerOfOddPath(t *testing.T) {
 
 // etcd takes its addresses for URLs, and removes what is in their way.
 func TestSocketOfTheUsers(t *testing.T) {
+	t.Parallel()
 	o := newOddPlace(t, "notes#old")
-	file := filepath.Join(string(o.h), "notes")
+	file := filepath.Join(o.h.dir, "notes")
 	for flag, want := range map[string]string{
 		"--etcd.listen-client-urls=unix://" + o.path("etcd.sock"): "name a path without these",
 		"--etcd.listen-client-urls=unix://" + file:                file + " is to be a socket, but is something else",
@@ -229,6 +231,7 @@ func TestSocketOfTheUsers(t *testing.T) {
 
 // The name - stands for standard output, and for no file.
 func TestSnapshotToStandardOutput(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	script := `cd "$HOME" && km snapshot save - > a.db && km snapshot save - | cat > b.db && ls && (km snapshot restore --yes - < a.db; echo $?)`
 	r := h.km(t, "run", "apiserver", "--free-ports", "--quiet", "--", "sh", "-c", script)
@@ -237,21 +240,12 @@ func TestSnapshotToStandardOutput(t *testing.T) {
 		t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	for _, name := range []string{"a.db", "b.db"} {
-		h.must(t, "snapshot", "restore", "--yes", filepath.Join(string(h), name))
+		h.must(t, "snapshot", "restore", "--yes", filepath.Join(h.dir, name))
 	}
 	_, screen := newTerminal(t)
 	defer screen.Close()
-	cmd := exec.Command(binary, "snapshot", "save", "-")
-	cmd.Env, cmd.Stdout = h.env(), screen
-	out, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, _ := io.ReadAll(out)
-	if err := cmd.Wait(); err == nil || !strings.Contains(string(text), "standard output is a terminal: name a file") {
-		t.Errorf("on a terminal: %v\n%s", err, text)
+	r = h.doWith(t, func(cmd *exec.Cmd) { cmd.Stdout = screen }, binary, "snapshot", "save", "-")
+	if r.code == 0 || !strings.Contains(r.stderr, "standard output is a terminal: name a file") {
+		t.Errorf("on a terminal: exit code %d\n%s", r.code, r.stderr)
 	}
 }

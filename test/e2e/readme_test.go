@@ -11,17 +11,19 @@ import (
 
 // The commands of the README run as they stand, in its order, in an empty HOME. Those that build are what made this test.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := newHome(t)
+	lockMachine(t, "ports") // `km run` as it stands takes the default ones
 	var cluster *process
 	file := regexp.MustCompile("(?s)```yaml\n(.+?)```").FindStringSubmatch(string(text))
 	if file == nil {
 		t.Fatal("there is no config file in the README")
 	}
-	writeFile(t, filepath.Join(string(h), "km.yaml"), file[1])
+	writeFile(t, filepath.Join(h.dir, "km.yaml"), file[1])
 	ran := 0
 	for _, m := range regexp.MustCompile(`(?m)^\$ (.+)$`).FindAllStringSubmatch(string(text), -1) {
 		command := m[1]

@@ -13,12 +13,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // What a cluster's users do with pods works on a real node: containers run, and Services are reached.
 func TestRealNode(t *testing.T) {
+	t.Parallel()
 	n := newRealNode(t)
-	runtime := n.runContainerd(t)
+	n.runContainerd(t)
 	if err := os.Mkdir(n.path("static"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -29,31 +32,50 @@ func TestRealNode(t *testing.T) {
 
 	t.Run("configuration", func(t *testing.T) { testRealConfiguration(t, n) })
 	t.Run("node", func(t *testing.T) { testRealNodeObject(t, n) })
-	t.Run("service", func(t *testing.T) { testRealService(t, n) })
-	t.Run("service of the pod itself", func(t *testing.T) { testRealHairpin(t, n) })
-	t.Run("dns", func(t *testing.T) { testRealDNS(t, n) })
-	t.Run("api", func(t *testing.T) { testRealAPI(t, n) })
-	t.Run("logs", func(t *testing.T) { testRealLogs(t, n) })
-	t.Run("exec", func(t *testing.T) { testRealExec(t, n) })
-	t.Run("attach", func(t *testing.T) { testRealAttach(t, n) })
-	t.Run("port-forward", func(t *testing.T) { testRealPortForward(t, n) })
-	t.Run("cp", func(t *testing.T) { testRealCopy(t, n) })
-	t.Run("volumes", func(t *testing.T) { testRealVolumes(t, n) })
-	t.Run("environment", func(t *testing.T) { testRealEnvironment(t, n) })
-	t.Run("liveness", func(t *testing.T) { testRealLiveness(t, n) })
-	t.Run("readiness", func(t *testing.T) { testRealReadiness(t, n) })
-	t.Run("job", func(t *testing.T) { testRealJob(t, n) })
-	t.Run("init container", func(t *testing.T) { testRealInit(t, n) })
-	t.Run("deleted pod", func(t *testing.T) { testRealDeletedPod(t, n) })
-	t.Run("static pod", func(t *testing.T) { testRealStaticPod(t, n) })
-	t.Run("kubelet", func(t *testing.T) { testRealKubelet(t, n) })
-	t.Run("persistent volume", func(t *testing.T) { testRealPersistentVolume(t, n) })
-	outer := t // a containerd that is started again is there for the tests that follow
-	t.Run("containerd dies", func(t *testing.T) { testRealContainerdDies(t, outer, n, runtime) })
-	t.Run("deleted node", func(t *testing.T) { testRealDeletedNode(t, n, p) })
+	n.together(t, []realTest{
+		{"deleted pod", testRealDeletedPod}, // it waits for longest
+		{"persistent volume", testRealPersistentVolume},
+		{"job", testRealJob},
+		{"service", testRealService},
+		{"service of the pod itself", testRealHairpin},
+		{"dns", testRealDNS},
+		{"api", testRealAPI},
+		{"logs", testRealLogs},
+		{"exec", testRealExec},
+		{"attach", testRealAttach},
+		{"port-forward", testRealPortForward},
+		{"cp", testRealCopy},
+		{"volumes", testRealVolumes},
+		{"environment", testRealEnvironment},
+		{"liveness", testRealLiveness},
+		{"readiness", testRealReadiness},
+		{"init container", testRealInit},
+		{"static pod", testRealStaticPod},
+		{"kubelet", testRealKubelet},
+	})
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
+}
+
+// realTest is one on a node that others use, too: its objects have names of their own.
+type realTest struct {
+	name string
+	run  func(*testing.T, *realNode)
+}
+
+// together runs tests on one node, a few at a time. They are no parallel ones for the testing package: those would wait
+// until all other tests have been started, and the node with them.
+func (n *realNode) together(t *testing.T, tests []realTest) {
+	var g errgroup.Group
+	g.SetLimit(4)
+	for _, test := range tests {
+		g.Go(func() error {
+			t.Run(test.name, func(t *testing.T) { test.run(t, n) })
+			return nil
+		})
+	}
+	_ = g.Wait() // there is none
 }
 
 // realConfiguration is a user's for the kubelet.
@@ -110,7 +132,8 @@ func testRealNodeObject(t *testing.T, n *realNode) {
 	}
 }
 
-// realWeb is a Deployment of web servers with a Service on a port of the node, too.
+// realWeb is a Deployment of web servers with a Service on a port of the node, too. They are not ready when they say
+// so, not when they are slow, as for a probe that may take a second.
 func realWeb(name string, replicas int) string {
 	return fmt.Sprintf(`
 apiVersion: apps/v1
@@ -122,7 +145,7 @@ spec:
   template:
     metadata: {labels: {app: %[1]s}}
     spec:
-      containers: [{name: main, image: APP, readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}}]
+      containers: [{name: main, image: APP, readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1, timeoutSeconds: 60}}]
 ---
 apiVersion: v1
 kind: Service
@@ -139,7 +162,7 @@ func (n *realNode) runWeb(t *testing.T, name string, replicas int) string {
 	t.Helper()
 	n.applyReal(t, realWeb(name, replicas))
 	t.Cleanup(func() { n.feed(t, "", "delete", "deployment,service", name, "--wait=false") })
-	n.kubectl(t, "rollout", "status", "deployment/"+name, "--timeout=100s")
+	n.kubectl(t, "rollout", "status", "deployment/"+name, patient)
 	return n.value(t, "service/"+name, "{.spec.clusterIP}")
 }
 
@@ -279,9 +302,7 @@ func testRealAttach(t *testing.T, n *realNode) {
 func testRealPortForward(t *testing.T, n *realNode) {
 	n.runPod(t, "behind", "containers: [{name: main, image: APP}]")
 	p := n.start(t, "nsenter", n.within(binary, "kubectl", "port-forward", "pod/behind", ":8080")...)
-	if err := p.stdout.wait("-> 8080\n", p.done); err != nil {
-		t.Fatal(err)
-	}
+	p.await(p.stdout, "-> 8080\n")
 	m := regexp.MustCompile(`Forwarding from (127\.0\.0\.1:\d+) -> 8080`).FindStringSubmatch(p.stdout.String())
 	if m == nil {
 		t.Fatalf("no address:\n%s", p.stdout)
@@ -387,7 +408,7 @@ func (n *realNode) breakPod(t *testing.T, name string) {
 // A container that is not healthy any more is started again, and is healthy then.
 func testRealLiveness(t *testing.T, n *realNode) {
 	n.runPod(t, "alive", `containers:
-  - {name: main, image: APP, livenessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1, failureThreshold: 1}}`)
+  - {name: main, image: APP, livenessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1, timeoutSeconds: 60, failureThreshold: 1}}`)
 	n.breakPod(t, "alive")
 	n.waitFor(t, "pod/alive", "jsonpath={.status.containerStatuses[0].restartCount}=1")
 	n.get(t, n.podURL(t, "alive")+"/healthz")
@@ -404,7 +425,7 @@ func testRealReadiness(t *testing.T, n *realNode) {
 			"-o", "jsonpath={.items[*].endpoints[*].conditions.ready}") == "false", nil
 	})
 	poll(t, "the Service's end", func(context.Context) (bool, error) {
-		_, _, err := n.request(http.MethodGet, "http://"+ip+"/", "")
+		_, _, err := n.attempt("http://" + ip + "/")
 		return err != nil, nil
 	})
 	if count := n.value(t, "pod/"+pod, "{.status.containerStatuses[0].restartCount}"); count != "0" {
@@ -428,7 +449,7 @@ spec:
 	if out := n.kubectl(t, "logs", "-l", "job-name=sum"); out != "42\n42\n" {
 		t.Errorf("logs: %q", out)
 	}
-	n.kubectl(t, "delete", "job", "sum", "--timeout=100s")
+	n.kubectl(t, "delete", "job", "sum", patient)
 }
 
 // What an init container leaves in a volume is there for the container that follows.
@@ -450,12 +471,15 @@ func (n *realNode) containersOf(t *testing.T, pod string) []string {
 	return strings.Fields(n.ctr(t, "containers", "ls", "-q", `labels."io.kubernetes.pod.name"==`+pod))
 }
 
+// The pod's own containers are gone with it. The one that keeps its namespaces has ended by then; upstream's kubelet
+// removes it when it next looks for such ones, which it does once in a minute from its start on
+// (pkg/kubelet.ContainerGCPeriod).
 func testRealDeletedPod(t *testing.T, n *realNode) {
 	n.runPod(t, "leaves", "containers: [{name: main, image: APP}]")
 	if ids := n.containersOf(t, "leaves"); len(ids) != 2 {
 		t.Errorf("containers: %v, want two", ids)
 	}
-	n.kubectl(t, "delete", "pod", "leaves", "--timeout=100s")
+	n.kubectl(t, "delete", "pod", "leaves", patient)
 	poll(t, "the end of the pod's containers", func(context.Context) (bool, error) { return len(n.containersOf(t, "leaves")) == 0, nil })
 }
 
@@ -463,7 +487,7 @@ func testRealDeletedPod(t *testing.T, n *realNode) {
 func testRealStaticPod(t *testing.T, n *realNode) {
 	manifest := writeFile(t, n.path("static", "still.yaml"), realManifest(realPod("still", "containers: [{name: main, image: APP}]")))
 	pod := "still-" + n.nodeName(t)
-	n.kubectl(t, "wait", "--for=create", "pod/"+pod, "--timeout=100s")
+	n.kubectl(t, "wait", "--for=create", "pod/"+pod, patient)
 	n.waitFor(t, "pod/"+pod, "condition=Ready")
 	if mirror := n.value(t, "pod/"+pod, `{.metadata.annotations.kubernetes\.io/config\.mirror}`); mirror == "" {
 		t.Error("it is no mirror pod")
@@ -474,7 +498,7 @@ func testRealStaticPod(t *testing.T, n *realNode) {
 	if err := os.Remove(manifest); err != nil {
 		t.Fatal(err)
 	}
-	n.kubectl(t, "wait", "--for=delete", "pod/"+pod, "--timeout=100s")
+	n.kubectl(t, "wait", "--for=delete", "pod/"+pod, patient)
 }
 
 // The kubelet answers only to those whom the API server knows, and who may.
@@ -512,41 +536,51 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
   volumes: [{name: kept, persistentVolumeClaim: {claimName: kept}}]`
 	n.runPod(t, "writes-kept", spec)
 	n.kubectl(t, "exec", "writes-kept", "--", "/app", "write", "/kept/file", "kept")
-	n.kubectl(t, "delete", "pod", "writes-kept", "--timeout=100s")
+	n.kubectl(t, "delete", "pod", "writes-kept", patient)
 	n.runPod(t, "reads-kept", spec)
 	if out := n.file(t, "reads-kept", "/kept/file"); out != "kept" {
 		t.Errorf("in the volume: %q", out)
 	}
-	n.kubectl(t, "delete", "pod", "reads-kept", "--timeout=100s")
-	n.kubectl(t, "delete", "pvc", "kept", "--timeout=100s")
+	n.kubectl(t, "delete", "pod", "reads-kept", patient)
+	n.kubectl(t, "delete", "pvc", "kept", patient)
 	poll(t, "the volume's end", func(context.Context) (bool, error) { return n.kubectl(t, "get", "pv", "-o", "name") == "", nil })
 }
 
 // Without containerd the node is not ready, and everything else goes on: the control plane, the containers, the Services. With
 // it, all is as before.
-func testRealContainerdDies(t, outer *testing.T, n *realNode, runtime *process) {
+func TestRealRuntimeDies(t *testing.T) {
+	t.Parallel()
+	n := newRealNode(t)
+	runtime := n.runContainerd(t)
+	// How often the kubelet tells of the node is a user's choice.
+	p := n.runKM(t, "--executor.node-status-update-frequency=1s")
 	ip := n.runWeb(t, "lasting", 1)
 	n.get(t, "http://"+ip+"/")
 	node := n.nodeName(t)
 	if err := runtime.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-runtime.done
+	await(t, "the end of containerd", runtime.done)
+	// Upstream's kubelet says so when it has had no answer for 30 seconds (pkg/kubelet.maxWaitForContainerRuntime).
 	n.waitFor(t, "node/"+node, "condition=Ready=false")
 	n.get(t, "http://"+ip+"/")
 	n.kubectl(t, "create", "configmap", "while-not-ready")
 
-	n.runContainerd(outer)
+	n.runContainerd(t)
 	n.waitFor(t, "node/"+node, "condition=Ready")
 	n.get(t, "http://"+ip+"/")
 	n.runPod(t, "new", "containers: [{name: main, image: APP}]")
 	n.get(t, n.podURL(t, "new")+"/")
+	t.Run("deleted node", func(t *testing.T) { testRealDeletedNode(t, n, p) })
+	if code := p.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
 }
 
 // The deletion of its Node ends no server. The proxy follows what happens after it.
 func testRealDeletedNode(t *testing.T, n *realNode, p *process) {
 	node := n.nodeName(t)
-	n.kubectl(t, "delete", "node", node, "--timeout=100s")
+	n.kubectl(t, "delete", "node", node, patient)
 	api := strings.Fields(n.value(t, "endpointslice/kubernetes", "{.endpoints[0].addresses[0]} {.ports[0].port}"))
 	if len(api) != 2 {
 		t.Fatalf("the apiserver's endpoint is %v", api)

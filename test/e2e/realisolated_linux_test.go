@@ -11,16 +11,17 @@ import (
 // In processes of their own the kubelet, the proxy and the storage can be started again, by a command and after a kill; pods and
 // Services get through it. In the process of the others they say that they cannot.
 func TestRealNodeIsolated(t *testing.T) {
+	t.Parallel()
 	n := newRealNode(t)
 	n.runContainerd(t)
 	p := n.runKM(t, "--executor.isolation=process", "--proxy.isolation=process", "--storage.isolation=process", "--dns.isolation=process")
 	n.applyReal(t, realWeb("web", 1))
-	n.kubectl(t, "rollout", "status", "deployment/web", "--timeout=100s")
+	n.kubectl(t, "rollout", "status", "deployment/web", patient)
 	url := "http://" + n.value(t, "service/web", "{.spec.clusterIP}") + "/healthz"
 	answers := func(t *testing.T) {
 		t.Helper()
 		poll(t, "the Service's answer", func(context.Context) (bool, error) {
-			code, _, err := n.request(http.MethodGet, url, "")
+			code, _, err := n.attempt(url)
 			return err == nil && code == http.StatusOK, nil
 		})
 	}
@@ -34,13 +35,15 @@ func TestRealNodeIsolated(t *testing.T) {
 			if before.Isolation != "process" || before.PID == n.status(t).PID {
 				t.Fatalf("%+v", before)
 			}
-			if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
+			before.kill(t, syscall.SIGKILL)
+			// For a moment it is ready without a process.
 			eventually(t, name+" is started again", func() bool {
 				s := n.server(t, name)
-				return s.State == "ready" && s.PID != before.PID
+				return s.State == "ready" && s.Restarts > before.Restarts
 			})
+			if s := n.server(t, name); s.PID == 0 || s.PID == before.PID {
+				t.Errorf("%+v, and before %+v", s, before)
+			}
 			answers(t)
 			if now := container(); now != running {
 				t.Errorf("the pod's container is %s, and was %s", now, running)
@@ -52,7 +55,7 @@ func TestRealNodeIsolated(t *testing.T) {
 			if s := n.server(t, name); s.State != "ready" || s.Restarts != before.Restarts+1 || s.PID == before.PID {
 				t.Errorf("%+v, and before %+v", s, before)
 			}
-			n.kubectl(t, "rollout", "status", "deployment/web", "--timeout=100s")
+			n.kubectl(t, "rollout", "status", "deployment/web", patient)
 			answers(t)
 		})
 	}
@@ -61,7 +64,7 @@ func TestRealNodeIsolated(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	n.kubectl(t, "delete", "deployment", "web", "--timeout=100s")
+	n.kubectl(t, "delete", "deployment", "web", patient)
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}

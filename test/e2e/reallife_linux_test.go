@@ -1,16 +1,16 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,8 +18,12 @@ import (
 
 // km stops what it started: after it, no container runs, nothing is mounted and no rule is in force. What it ran, it runs again.
 func TestRealNodeStops(t *testing.T) {
+	t.Parallel()
 	n := newRealNode(t)
-	before := elsewhere(t)
+	before, settings := n.elsewhere(t), map[string]string{}
+	for _, name := range ownSettings {
+		settings[name] = n.setting(t, name)
+	}
 	n.runContainerd(t)
 	p := n.runKM(t)
 	const spec = `containers: [{name: main, image: APP, volumeMounts: [{name: hidden, mountPath: /hidden}, {name: scratch, mountPath: /scratch}]}]
@@ -27,18 +31,24 @@ func TestRealNodeStops(t *testing.T) {
 	n.kubectl(t, "create", "secret", "generic", "hidden", "--from-literal=password=sesame")
 	n.applyReal(t, realPod("kept", spec))
 	n.waitFor(t, "pod/kept", "condition=Ready")
-	if mounts := mountsBelow(n.dataDir("km")); len(mounts) < 2 {
+	if mounts := n.mounts(t, n.dataDir("km")); len(mounts) < 2 {
 		t.Errorf("mounted below the data folder: %v, want the pod's volumes", mounts)
 	}
 	if tables := n.nftables(t); !strings.Contains(tables, "kube-proxy") {
 		t.Errorf("nftables:\n%s", tables)
+	}
+	// Upstream's kubelet changes these when it starts.
+	for _, name := range []string{"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"} {
+		if now := n.setting(t, name); now != settings[name] {
+			t.Errorf("%s is %s, and was %s", name, now, settings[name])
+		}
 	}
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	t.Run("containers", func(t *testing.T) { n.noContainers(t) })
 	t.Run("mounts", func(t *testing.T) {
-		if mounts := mountsBelow(n.dataDir("km")); len(mounts) > 0 {
+		if mounts := n.mounts(t, n.dataDir("km")); len(mounts) > 0 {
 			t.Errorf("still mounted: %v", mounts)
 		}
 	})
@@ -51,14 +61,14 @@ func TestRealNodeStops(t *testing.T) {
 		p := n.runKM(t)
 		// What the API server knows of the pod is of the time before, until the kubelet has said more.
 		poll(t, "the pod's answer", func(context.Context) (bool, error) {
-			code, body, err := n.request(http.MethodGet, n.podURL(t, "kept")+"/file?path=/hidden/password", "")
+			code, body, err := n.attempt(n.podURL(t, "kept") + "/file?path=/hidden/password")
 			return err == nil && code == http.StatusOK && body == "sesame", nil
 		})
 		n.waitFor(t, "pod/kept", "condition=Ready")
 		if phase := n.value(t, "pod/kept", "{.status.phase}"); phase != "Running" {
 			t.Errorf("the pod is %s", phase)
 		}
-		n.kubectl(t, "delete", "pod", "kept", "--timeout=100s")
+		n.kubectl(t, "delete", "pod", "kept", patient)
 		if code := p.stop(syscall.SIGTERM); code != 0 {
 			t.Errorf("exit code %d, want 0", code)
 		}
@@ -82,13 +92,13 @@ func TestRealNodeStops(t *testing.T) {
 		if err := os.Mkdir(other, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, n.refusedKM(t, home(other), n.socket(), nil), "pods of another node", "default/goes-on")
+		refused(t, n.refusedKM(t, home{dir: other}, n.socket(), nil), "pods of another node", "default/goes-on")
 		p = n.runKM(t)
 		n.waitFor(t, "pod/goes-on", "condition=Ready")
 		if now := n.value(t, "pod/goes-on", "{.status.containerStatuses[0].containerID}"); now != container {
 			t.Errorf("the container is %s, and was %s", now, container)
 		}
-		n.kubectl(t, "delete", "pod", "goes-on", "--timeout=100s")
+		n.kubectl(t, "delete", "pod", "goes-on", patient)
 		if code := p.stop(syscall.SIGTERM); code != 0 {
 			t.Errorf("exit code %d, want 0", code)
 		}
@@ -103,12 +113,12 @@ func TestRealNodeStops(t *testing.T) {
 		kubeconfig := "--kubeconfig=" + filepath.Join(m[1], "kubeconfig", "admin.conf")
 		n.kubectl(t, kubeconfig, "create", "secret", "generic", "hidden", "--from-literal=password=sesame")
 		n.kubectlFed(t, realManifest(realPod("short", spec)), kubeconfig, "apply", "-f", "-")
-		n.kubectl(t, kubeconfig, "wait", "--for=condition=Ready", "pod/short", "--timeout=100s")
+		n.kubectl(t, kubeconfig, "wait", "--for=condition=Ready", "pod/short", patient)
 		if code := p.stop(syscall.SIGTERM); code != 0 {
 			t.Errorf("exit code %d, want 0", code)
 		}
 		n.noContainers(t)
-		if mounts := mountsBelow(m[1]); len(mounts) > 0 {
+		if mounts := n.mounts(t, m[1]); len(mounts) > 0 {
 			t.Errorf("still mounted: %v", mounts)
 		}
 		if _, err := os.Stat(m[1]); !os.IsNotExist(err) {
@@ -132,12 +142,22 @@ func TestRealNodeStops(t *testing.T) {
 		}
 	})
 	t.Run("elsewhere", func(t *testing.T) { // what all of these runs left, as none of their pods is kept
-		for path := range elsewhere(t) {
+		for path := range n.elsewhere(t) {
 			if !before[path] {
 				t.Errorf("left: %s", path)
 			}
 		}
 	})
+}
+
+// setting is the value of one of the kernel's.
+func (n *realNode) setting(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(n.keeper.root("/proc/sys/" + name))
+	if err := ignore(err, os.IsNotExist); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // nftables are the tables of the machine.
@@ -157,13 +177,15 @@ func (n *realNode) noContainers(t *testing.T) {
 }
 
 // elsewhere is what is in the folders outside of the data folder in which kubelets and their like leave something.
-func elsewhere(t *testing.T) map[string]bool {
+func (n *realNode) elsewhere(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
 	for _, root := range []string{"/etc/kubernetes", "/usr/libexec/kubernetes", "/var/lib/cni", "/var/lib/kubelet", "/var/lib/kube-proxy", "/var/log/containers", "/var/log/pods"} {
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			// These names are fixed upstream; the README tells of them.
-			if err == nil && path != "/var/lib/kubelet" && !strings.HasPrefix(path, "/var/lib/kubelet/device-plugins") && path != "/var/log/containers" {
+		err := filepath.WalkDir(n.keeper.root(root), func(path string, d fs.DirEntry, err error) error {
+			path = strings.TrimPrefix(path, n.keeper.root(""))
+			// These names are fixed upstream, the last one by the container runtime; the README tells of km's.
+			fixed := []string{"/var/lib/kubelet", "/var/log/containers", "/var/lib/cni/results"}
+			if err == nil && !slices.Contains(fixed, path) && !strings.HasPrefix(path, "/var/lib/kubelet/device-plugins") {
 				found[path] = true
 			}
 			return ignore(err, os.IsNotExist)
@@ -177,6 +199,7 @@ func elsewhere(t *testing.T) map[string]bool {
 
 // What a real node lacks is found before anything starts, all of it at once.
 func TestRealNodeWrong(t *testing.T) {
+	t.Parallel()
 	n := newRealNode(t)
 	deaf := n.path("deaf.sock")
 	l, err := net.Listen("unix", deaf)
@@ -210,9 +233,9 @@ func TestRealNodeWrong(t *testing.T) {
 			if err := os.Mkdir(state, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			r := n.refusedKM(t, home(state), test.endpoint, test.as)
+			r := n.refusedKM(t, home{dir: state}, test.endpoint, test.as)
 			refused(t, r, test.want...)
-			entries, err := os.ReadDir(home(state).dataDir("km"))
+			entries, err := os.ReadDir(home{dir: state}.dataDir("km"))
 			if err != nil && !os.IsNotExist(err) || len(entries) > 1 {
 				t.Errorf("written: %v (%v)", entries, err)
 			}
@@ -220,8 +243,19 @@ func TestRealNodeWrong(t *testing.T) {
 	}
 }
 
+// A kernel that lets km watch too few files is found, too.
+func TestRealNodeWithoutWatchers(t *testing.T) {
+	t.Parallel()
+	n := newRealNode(t)
+	// The limit is one of the user namespace. root in there is root on the machine, for its files.
+	limited := []string{"unshare", "--user", "--map-root-user", "sh", "-c", `echo 3 > /proc/sys/user/max_inotify_instances && exec "$0" "$@"`}
+	command := append(limited, binary, "run", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://"+n.path("none.sock"))
+	refused(t, n.do(t, "nsenter", n.within(command...)...), "instances of inotify", "fs.inotify.max_user_instances=", n.path("none.sock"))
+}
+
 // A container runtime that cannot connect pods is found, too.
 func TestRealNodeWithoutNetwork(t *testing.T) {
+	t.Parallel()
 	n := newRealNode(t)
 	n.noNetwork = true
 	n.runContainerd(t)
@@ -236,24 +270,17 @@ func (n *realNode) refusedKM(t *testing.T, h home, endpoint string, as *syscall.
 	if as != nil { // who may not get where the binary and the home are
 		command = n.path("km")
 		copyFile(t, binary, command)
-		for _, path := range []string{string(n.home), string(h), command} {
+		for _, path := range []string{n.dir, h.dir, command} {
 			if err := os.Chown(path, int(as.Uid), int(as.Gid)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, command, "run", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://"+endpoint)
-	cmd.Env = h.env()
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
-	if err := n.inside(cmd.Start); err != nil {
-		t.Fatal(err)
+	var user []string
+	if as != nil {
+		user = []string{fmt.Sprintf("--setuid=%d", as.Uid), fmt.Sprintf("--setgid=%d", as.Gid)}
 	}
-	_ = cmd.Wait() // the exit code says it
-	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+	return h.do(t, "nsenter", append(user, n.within(command, "run", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://"+endpoint)...)...)
 }
 
 func copyFile(t *testing.T, from, to string) {
@@ -277,6 +304,7 @@ func copyFile(t *testing.T, from, to string) {
 
 // Called as minion, km makes this machine a node of a cluster elsewhere: here, of one in another process.
 func TestRealMinion(t *testing.T) {
+	t.Parallel()
 	n := newRealNode(t)
 	n.runContainerd(t)
 	control := n.start(t, "nsenter", n.within(binary, "run", "etcd,apiserver,controller-manager,scheduler", "--apiserver.bind-address="+nodeIP,

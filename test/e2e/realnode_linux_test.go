@@ -37,13 +37,15 @@ const (
 	nodeIP = "192.0.2.10"
 )
 
-// realNode is a machine for a real node, as far as there can be several in one: a network namespace and a folder. It has a
-// containerd of its own once that is started. The folder is HOME, too, so that it has km's data folder.
+// realNode is a machine for a real node, as far as there can be several in one: a folder, a network namespace, and a
+// mount namespace in which the places that kubelets share are its own (ownPlaces). It has a containerd of its own once
+// that is started. The folder is HOME, too, so that it has km's data folder.
 type realNode struct {
 	home
-	name string   // of the namespace, and of the network of the pods; no other machine has it
-	cni  string   // folder of the plugins
-	km   *process // the last one
+	name   string   // of its cgroups, and of the network of the pods; no other machine has it
+	cni    string   // folder of the plugins
+	keeper *keeper  // of the namespaces
+	km     *process // the last one
 	// noNetwork is a containerd that does not know how to connect pods.
 	noNetwork bool
 }
@@ -55,7 +57,7 @@ func requireRealNode(t *testing.T) (cni string) {
 	if os.Geteuid() != 0 {
 		missing = append(missing, "root")
 	}
-	for _, command := range []string{"containerd", "ctr", "runc", "nft", "iptables", "ip", "nsenter", "go"} {
+	for _, command := range []string{"containerd", "ctr", "runc", "nft", "iptables", "ip", "nsenter", "unshare", "mount", "umount", "go"} {
 		if _, err := exec.LookPath(command); err != nil {
 			missing = append(missing, command)
 		}
@@ -78,7 +80,31 @@ func requireRealNode(t *testing.T) (cni string) {
 	if len(missing) > 0 {
 		skipOrFail(t, "a real node needs what is missing here: "+strings.Join(missing, ", "))
 	}
+	allowWatchers(t)
 	return cni
+}
+
+// allowWatchers has the kernel allow a user more instances of inotify than the usual 128. A km has 20 or so, most of
+// them for the files of certificates, and upstream's kubelet ends the process when it gets none. The limit is never
+// lowered: others may be above it by then.
+func allowWatchers(t *testing.T) {
+	t.Helper()
+	const file, enough, least = "/proc/sys/fs/inotify/max_user_instances", 1024, 256
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now >= enough {
+		return
+	}
+	// In a container it may not be for its root to change.
+	if err := os.WriteFile(file, []byte(strconv.Itoa(enough)), 0); err != nil && now < least {
+		skipOrFail(t, fmt.Sprintf("%d instances of inotify are too few for tests beside each other: sysctl fs.inotify.max_user_instances=%d", now, enough))
+	}
 }
 
 // skipOrFail skips the test, except on CI.
@@ -109,16 +135,11 @@ func newRealNode(t *testing.T) *realNode {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &realNode{home: home(dir), name: filepath.Base(dir), cni: cni}
-	settings := kernelSettings()
-	t.Cleanup(func() {
-		n.remove(t)
-		for file, value := range settings {
-			_ = os.WriteFile(file, []byte(value), 0) // who may not do that has not changed it
-		}
-	})
+	n := &realNode{home: home{dir: dir}, name: filepath.Base(dir), cni: cni}
+	n.removeLater(t)
+	n.home = homeIn(t, dir) // behind what removes it
 
-	n.host(t, "ip", "netns", "add", n.name)
+	n.keeper = newKeeper(t, n.path("places"), n.ownPlaces(t))
 	for _, command := range []string{
 		"link set lo up",
 		"link add eth0 type veth peer name eth1", // both ends are here: all that is needed is an address
@@ -127,25 +148,12 @@ func newRealNode(t *testing.T) *realNode {
 		"link set eth1 up",
 		"route add default via 192.0.2.1", // the kubelet takes the address of the device with the default route
 	} {
-		n.host(t, "ip", append([]string{"-n", n.name}, strings.Fields(command)...)...)
+		n.ip(t, strings.Fields(command)...)
 	}
 	for _, server := range nameservers() {
-		// Nobody waits for the answer of a name server that cannot be reached.
-		n.host(t, "ip", "-n", n.name, "route", "add", "unreachable", server)
+		n.ip(t, "route", "add", "unreachable", server) // nobody waits for the answer of a name server that cannot be reached
 	}
 	return n
-}
-
-// kernelSettings are the machine's that kubelets change, with their values. No namespace keeps those apart.
-func kernelSettings() map[string]string {
-	values := map[string]string{}
-	for _, name := range []string{"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes"} {
-		file := filepath.Join("/proc/sys", name)
-		if value, err := os.ReadFile(file); err == nil {
-			values[file] = string(value)
-		}
-	}
-	return values
 }
 
 // nameservers are the IPv4 ones of this machine, without those on the loopback device, where nobody listens in a namespace.
@@ -164,12 +172,10 @@ func nameservers() []string {
 
 // path is one in the machine's folder.
 func (n *realNode) path(names ...string) string {
-	return filepath.Join(append([]string{string(n.home)}, names...)...)
+	return filepath.Join(append([]string{n.dir}, names...)...)
 }
 
 func (n *realNode) socket() string { return n.path("c.sock") }
-
-func (n *realNode) netns() string { return "/run/netns/" + n.name }
 
 // host runs a command of the host, which has to succeed.
 func (n *realNode) host(t *testing.T, name string, args ...string) string {
@@ -181,9 +187,15 @@ func (n *realNode) host(t *testing.T, name string, args ...string) string {
 	return r.stdout
 }
 
-// within are the arguments of nsenter for a command on the machine. `ip netns exec` would hide the cgroups.
+// within are the arguments of nsenter for a command on the machine.
 func (n *realNode) within(command ...string) []string {
-	return append([]string{"--net=" + n.netns(), "--"}, command...)
+	return append([]string{fmt.Sprintf("--target=%d", n.keeper.pid()), "--net", "--mount", "--"}, command...)
+}
+
+// ip runs a command of that name on the machine.
+func (n *realNode) ip(t *testing.T, args ...string) {
+	t.Helper()
+	n.host(t, "nsenter", n.within(append([]string{"ip"}, args...)...)...)
 }
 
 // ctr runs containerd's client in the namespace of the kubelet's containers.
@@ -227,7 +239,7 @@ state = "%[1]s/s"
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       Root = "%[1]s/runc"
-`, n.home, n.cni, pauseImage))
+`, n.dir, n.cni, pauseImage))
 	p := n.start(t, "nsenter", n.within("containerd", "--config", config)...)
 	poll(t, "containerd", func(context.Context) (bool, error) {
 		select {
@@ -237,10 +249,8 @@ state = "%[1]s/s"
 		}
 		return n.do(t, "ctr", "-a", n.socket(), "version").code == 0, nil
 	})
-	t.Cleanup(func() {
-		n.stopKM(t)
-		n.endContainers(t)
-	})
+	t.Cleanup(func() { n.endContainers(t) }) // also if km does not end
+	t.Cleanup(func() { n.stopKM(t) })
 
 	archive := n.path("images.tar")
 	if _, err := os.Stat(archive); err != nil {
@@ -269,11 +279,7 @@ func (n *realNode) stopKM(t *testing.T) {
 		return
 	}
 	_ = n.km.cmd.Process.Signal(syscall.SIGTERM) // it has ended already, if all went well
-	select {
-	case <-n.km.done:
-	case <-time.After(patience):
-		t.Error("km did not stop")
-	}
+	await(t, "the end of km", n.km.done)
 }
 
 // runKM starts `km run` with a real node, and waits until it is ready.
@@ -287,17 +293,8 @@ func (n *realNode) runKM(t *testing.T, args ...string) *process {
 // feed runs `km kubectl` on the machine, with a standard input.
 func (n *realNode) feed(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, "nsenter", n.within(append([]string{binary, "kubectl"}, args...)...)...)
-	cmd.Env = n.env()
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
-	var exit *exec.ExitError
-	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-		t.Fatalf("kubectl %s: %v", strings.Join(args, " "), err)
-	}
-	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+	input := func(cmd *exec.Cmd) { cmd.Stdin = strings.NewReader(stdin) }
+	return n.doWith(t, input, "nsenter", n.within(append([]string{binary, "kubectl"}, args...)...)...)
 }
 
 // kubectl is the output of a kubectl that is expected to succeed.
@@ -366,52 +363,51 @@ func (n *realNode) value(t *testing.T, object, jsonpath string) string {
 // waitFor waits for a condition of an object, which tells how it is if that does not come.
 func (n *realNode) waitFor(t *testing.T, object, condition string) {
 	t.Helper()
-	if r := n.feed(t, "", "wait", "--for="+condition, object, "--timeout=100s"); r.code != 0 {
+	if r := n.feed(t, "", "wait", "--for="+condition, object, patient); r.code != 0 {
 		described := n.feed(t, "", "describe", object)
 		t.Fatalf("%s: %s: %s\n%s%s", object, condition, r.stderr, described.stdout, described.stderr)
 	}
 }
 
 // dial connects from the machine. Its network must name the address by numbers: a name would be looked up elsewhere.
-func (n *realNode) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var c net.Conn
-	err := n.inside(func() error {
-		var err error
+func (n *realNode) dial(ctx context.Context, network, address string) (c net.Conn, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and nobody else may get it
+		ns, failure := os.Open(n.keeper.namespace("net"))
+		if failure != nil {
+			err = failure
+			return
+		}
+		defer ns.Close()
+		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return
+		}
 		c, err = (&net.Dialer{}).DialContext(ctx, network, address)
-		return err
-	})
+	}()
+	<-done // as long as ctx at the most
 	return c, err
 }
 
-// inside calls f on a thread that is in the machine's namespace, and that ends with it.
-func (n *realNode) inside(f func() error) error {
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: nobody else may get this thread
-		result <- func() error {
-			ns, err := os.Open(n.netns())
-			if err != nil {
-				return err
-			}
-			defer ns.Close()
-			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-				return err
-			}
-			return f()
-		}()
-	}()
-	return <-result
-}
-
 // client speaks HTTP from the machine. It trusts everybody: what is tested is what servers think of clients.
-func (n *realNode) client() *http.Client {
-	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+func (n *realNode) client(limit time.Duration) *http.Client {
+	return &http.Client{Timeout: limit, Transport: &http.Transport{
 		DialContext: n.dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}}
 }
 
 // request is the status and the body that are answered on the machine, with a bearer token if there is one.
 func (n *realNode) request(method, url, token string) (int, string, error) {
+	return n.requestWithin(patience, method, url, token)
+}
+
+// attempt is the status and the body of one GET of several: what is asked may not be there yet, and nobody say so.
+func (n *realNode) attempt(url string) (int, string, error) {
+	return n.requestWithin(10*time.Second, http.MethodGet, url, "")
+}
+
+func (n *realNode) requestWithin(limit time.Duration, method, url, token string) (int, string, error) {
 	request, err := http.NewRequest(method, url, nil)
 	if err != nil {
 		return 0, "", err
@@ -419,7 +415,7 @@ func (n *realNode) request(method, url, token string) (int, string, error) {
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	r, err := n.client().Do(request)
+	r, err := n.client(limit).Do(request)
 	if err != nil {
 		return 0, "", err
 	}
@@ -438,7 +434,7 @@ func (n *realNode) get(t *testing.T, url string) string {
 		}
 	})
 	poll(t, "GET "+url, func(context.Context) (bool, error) {
-		code, body, err := n.request(http.MethodGet, url, "")
+		code, body, err := n.attempt(url)
 		if err != nil {
 			last = err.Error()
 			return false, nil
@@ -462,122 +458,82 @@ func (n *realNode) endContainers(t *testing.T) {
 	}
 	for _, id := range list("containers") {
 		n.do(t, "ctr", "-a", n.socket(), "-n", "k8s.io", "containers", "rm", id)
-		forgetCNI("*-" + id + "-*")
 	}
 }
 
-// remove removes the machine, and checks that nothing of it is left.
-func (n *realNode) remove(t *testing.T) {
+// removeLater removes the machine when the test has ended, and checks that nothing of it is left. The steps are in
+// reverse, and each is a cleanup of its own: one that fails keeps none of the others from happening.
+func (n *realNode) removeLater(t *testing.T) {
+	t.Cleanup(func() {
+		if err := os.RemoveAll(n.dir); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, mount := range cgroupMounts(t) {
+		t.Cleanup(func() { n.removeCgroup(t, filepath.Join(mount, n.name)) })
+	}
+	t.Cleanup(func() {
+		if left := mountsBelow(t, "self", n.dir); len(left) > 0 {
+			t.Errorf("still mounted: %v", left)
+		}
+	})
+	t.Cleanup(func() {
+		if n.keeper != nil {
+			n.endProcesses(t)
+		}
+	})
+	t.Cleanup(func() {
+		if n.keeper != nil {
+			n.keeper.end(t)
+		}
+	})
+}
+
+// endProcesses ends those that nobody else has ended: shims, and containers that lost them.
+func (n *realNode) endProcesses(t *testing.T) {
 	for _, pid := range n.processes() {
-		_ = syscall.Kill(pid, syscall.SIGKILL) // shims, and containers that lost them
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	poll(t, "the end of the machine's processes", func(context.Context) (bool, error) { return len(n.processes()) == 0, nil })
-	mounts := n.mounts()
-	slices.Reverse(mounts)
-	for _, mount := range mounts {
-		_ = unix.Unmount(mount, unix.MNT_DETACH) // what is left is told below
-	}
-	if left := n.mounts(); len(left) > 0 {
-		t.Errorf("still mounted: %v", left)
-	}
-	if r := n.do(t, "ip", "netns", "del", n.name); r.code != 0 {
-		t.Errorf("ip netns del: %s", r.stderr)
-	}
-	forgetCNI(n.name + "-*")
-	n.forgetLogs()
-	removeCgroups()
-	if err := os.RemoveAll(string(n.home)); err != nil {
-		t.Error(err)
-	}
-	for _, path := range []string{n.netns(), string(n.home)} {
-		if _, err := os.Lstat(path); !os.IsNotExist(err) {
-			t.Errorf("%s is still there (%v)", path, err)
-		}
-	}
 }
 
-// forgetCNI removes what CNI noted of pods whose network it has not been asked to remove.
-func forgetCNI(pattern string) {
-	notes, _ := filepath.Glob("/var/lib/cni/*/" + pattern) // the pattern is right
-	for _, file := range notes {
-		_ = os.Remove(file)
-	}
+// mounts are the mount points on the machine that are below a folder, in the order in which they were made.
+func (n *realNode) mounts(t *testing.T, folder string) []string {
+	t.Helper()
+	return mountsBelow(t, strconv.Itoa(n.keeper.pid()), folder)
 }
 
-// forgetLogs removes the links to the logs of containers that nobody removed.
-func (n *realNode) forgetLogs() {
-	links, _ := filepath.Glob("/var/log/containers/*.log") // the pattern is right
-	for _, link := range links {
-		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, string(n.home)+"/") {
-			_ = os.Remove(link)
-		}
-	}
-}
-
-// mounts are the mount points below the machine's folder, in the order in which they were made.
-func (n *realNode) mounts() []string { return mountsBelow(string(n.home)) }
-
-func mountsBelow(folder string) []string {
-	text, _ := os.ReadFile("/proc/self/mountinfo") // it is always there
-	var found []string
-	for _, line := range lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], folder+"/") {
+// mountsBelow are those that the process sees.
+func mountsBelow(t *testing.T, process, folder string) (found []string) {
+	t.Helper()
+	for _, f := range mountTable(t, process) {
+		if strings.HasPrefix(f[4], folder+"/") {
 			found = append(found, f[4])
 		}
 	}
 	return found
 }
 
-// processes are those that name the machine's folder in their command line, or have their root in it.
-func (n *realNode) processes() []int {
-	own, _ := os.Readlink("/proc/self/ns/mnt")
+// processes are those in one of the machine's namespaces, or in its cgroups, where all containers are.
+func (n *realNode) processes() (found []int) {
 	entries, _ := os.ReadDir("/proc")
-	var found []int
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
+		if err != nil {
 			continue
 		}
 		of := func(file string) string { return filepath.Join("/proc", e.Name(), file) }
-		command, _ := os.ReadFile(of("cmdline")) // it may have ended
-		if bytes.Contains(command, []byte(n.home+"/")) || bytes.Contains(command, []byte("--net="+n.netns()+"\x00")) {
-			found = append(found, pid)
-			continue
+		mnt, err := os.Readlink(of("ns/mnt"))
+		if err != nil {
+			continue // it has ended
 		}
-		if namespace, err := os.Readlink(of("ns/mnt")); err == nil && namespace != own && n.isRootOf(of("mountinfo")) {
+		network, _ := os.Readlink(of("ns/net"))
+		cgroups, _ := os.ReadFile(of("cgroup"))
+		if mnt == n.keeper.mnt || network == n.keeper.net || bytes.Contains(cgroups, []byte("/"+n.name+"/")) {
 			found = append(found, pid)
 		}
 	}
 	return found
-}
-
-// isRootOf tells whether the root of a mount table is a container's file system that is in the machine's folder.
-func (n *realNode) isRootOf(mountinfo string) bool {
-	text, _ := os.ReadFile(mountinfo)
-	return slices.ContainsFunc(lines(string(text)), func(line string) bool {
-		f := strings.Fields(line)
-		return len(f) > 4 && f[4] == "/" && strings.Contains(line, string(n.home)+"/")
-	})
-}
-
-// removeCgroups removes what kubelets leave of their cgroups, as far as nothing is in them.
-func removeCgroups() {
-	var folders []string
-	for _, pattern := range []string{"/sys/fs/cgroup/kubepods*", "/sys/fs/cgroup/*/kubepods*"} {
-		roots, _ := filepath.Glob(pattern) // the pattern is right
-		for _, root := range roots {
-			_ = filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
-				if err == nil && d.IsDir() {
-					folders = append(folders, path)
-				}
-				return nil
-			})
-		}
-	}
-	slices.Reverse(folders)
-	for _, folder := range folders {
-		_ = unix.Rmdir(folder) // the kernel removes none with a process in it
-	}
 }
 
 // images is an archive of the images that the tests need, as `docker save` writes it.

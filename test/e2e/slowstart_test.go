@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -116,11 +114,7 @@ func (h *holdback) hold() {
 // awaitHeld waits until something is held back.
 func (h *holdback) awaitHeld(t *testing.T) {
 	t.Helper()
-	select {
-	case <-h.held:
-	case <-time.After(patience):
-		t.Fatal("nobody asks for what is to be held back")
-	}
+	await(t, "a request for what is to be held back", h.held)
 }
 
 // However long the apiserver's start takes, nobody is told that he may not do what he may: a request waits, or is to be
@@ -128,16 +122,7 @@ func (h *holdback) awaitHeld(t *testing.T) {
 func TestSlowStart(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	client, peer := "http://"+address, fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
-	links := filepath.Join(string(h), "links")
-	h.must(t, "--make-symlinks", "--dir", links)
-	etcd := h.start(t, filepath.Join(links, "etcd"), "--data-dir", filepath.Join(string(h), "etcd"), "--unsafe-no-fsync",
-		"--listen-client-urls", client, "--advertise-client-urls", client,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)
-	if err := etcd.stderr.wait("ready to serve client requests", etcd.done); err != nil {
-		t.Fatal(err)
-	}
+	_, address := h.classicEtcd(t)
 	proxy, at := newHoldback(t, address, "/registry/clusterrolebindings")
 	run := func() *process {
 		return h.start(t, binary, "run", "apiserver", "--free-ports", "--apiserver.etcd-servers=http://"+at)
@@ -152,11 +137,11 @@ func TestSlowStart(t *testing.T) {
 	made := make(chan error, 1)
 	go func() { // waits, and is sent again by client-go
 		_, err := kubernetes.NewForConfigOrDie(config).CoreV1().Namespaces().
-			Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "made-at-last"}}, metav1.CreateOptions{})
+			Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "made-at-last"}}, metav1.CreateOptions{})
 		made <- err
 	}()
 	proxy.release()
-	if err := <-made; err != nil {
+	if err := await(t, "a namespace that is made at last", made); err != nil {
 		t.Errorf("the admin may not make a namespace: %v", err)
 	}
 	p.waitReady()
@@ -168,6 +153,7 @@ func TestSlowStart(t *testing.T) {
 	p = run()
 	h.serving(t, p)
 	proxy.awaitHeld(t)
+	// A start has 10 s before a stop interrupts it (servers/apiserver, startTime).
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("stopped while it starts, it ends with exit code %d, want 0", code)
 	}
@@ -191,11 +177,13 @@ func (h home) serving(t *testing.T, p *process) *rest.Config {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, config.Host+"/livez", nil))
-		if err != nil {
-			return false
-		}
-		return r.Body.Close() == nil
+		return patiently(t, "an answer", func(ctx context.Context) error {
+			r, err := transport.RoundTrip(httptest.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/livez", nil))
+			if err != nil {
+				return err
+			}
+			return r.Body.Close()
+		}) == nil
 	})
 	return config
 }
@@ -207,13 +195,24 @@ func firstAnswer(t *testing.T, config *rest.Config) (code int, retryAfter string
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := http.Client{Transport: transport}
-	r, err := client.Post(config.Host+"/api/v1/namespaces", "application/json", strings.NewReader(`{"metadata":{"name":"made-early"}}`))
+	var answer *http.Response
+	var text []byte
+	err = patiently(t, "the first answer", func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, config.Host+"/api/v1/namespaces", strings.NewReader(`{"metadata":{"name":"made-early"}}`))
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Content-Type", "application/json")
+		if answer, err = transport.RoundTrip(request); err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		text, err = io.ReadAll(answer.Body)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Body.Close()
-	text, _ := io.ReadAll(r.Body) // for people
-	t.Logf("the first answer is %s: %s", r.Status, text)
-	return r.StatusCode, r.Header.Get("Retry-After")
+	t.Logf("the first answer is %s: %s", answer.Status, text)
+	return answer.StatusCode, answer.Header.Get("Retry-After")
 }

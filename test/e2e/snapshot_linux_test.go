@@ -10,6 +10,7 @@ import (
 
 // A full disk is told of, and leaves nothing half done.
 func TestSnapshotOnFullDisk(t *testing.T) {
+	t.Parallel()
 	h, files := newEtcdHome(t, "one")
 	disk := t.TempDir()
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=64k"); err != nil {

@@ -24,7 +24,6 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
-	"k8s.io/client-go/tools/cache"
 )
 
 // bump is by how much the revision of a restored cluster is higher at least; no cluster of a test writes that much.
@@ -41,18 +40,27 @@ func newWriter(t *testing.T, client kubernetes.Interface, prefix string) *writer
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &writer{wrote: map[string]int64{}}
-	var done sync.WaitGroup
-	w.end = func() { cancel(); done.Wait() }
+	var writing sync.WaitGroup
+	done := make(chan struct{})
+	w.end = func() {
+		t.Helper()
+		cancel()
+		await(t, "the end of writing", done)
+	}
 	t.Cleanup(w.end)
 	for n := range 4 {
-		done.Go(func() {
+		writing.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				name := fmt.Sprintf("%s-%d-%d", prefix, n, i)
 				one, cancel := context.WithTimeout(ctx, 10*time.Second)
 				made, err := client.CoreV1().ConfigMaps("default").Create(one, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 				cancel()
-				if err != nil {
-					continue // the apiserver is away
+				if err != nil { // the apiserver is away, and is left time to come back
+					select {
+					case <-ctx.Done():
+					case <-time.After(20 * time.Millisecond):
+					}
+					continue
 				}
 				w.mu.Lock()
 				w.wrote[name] = revision(t, made)
@@ -60,6 +68,10 @@ func newWriter(t *testing.T, client kubernetes.Interface, prefix string) *writer
 			}
 		})
 	}
+	go func() {
+		writing.Wait()
+		close(done)
+	}()
 	return w
 }
 
@@ -99,14 +111,16 @@ func (h home) save(t *testing.T, file string) int64 {
 
 func (h home) client(t *testing.T) kubernetes.Interface {
 	t.Helper()
-	config := h.config(t, "km")
-	config.QPS = -1
-	return kubernetes.NewForConfigOrDie(config)
+	return kubernetes.NewForConfigOrDie(h.config(t, "km"))
 }
 
 func configMaps(t *testing.T, client kubernetes.Interface) map[string]int64 {
 	t.Helper()
-	all, err := client.CoreV1().ConfigMaps("default").List(context.Background(), metav1.ListOptions{})
+	var all *corev1.ConfigMapList
+	err := patiently(t, "the list of ConfigMaps", func(ctx context.Context) (err error) {
+		all, err = client.CoreV1().ConfigMaps("default").List(ctx, metav1.ListOptions{})
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +176,7 @@ func same(t *testing.T, watched corelisters.ConfigMapLister, client kubernetes.I
 // A snapshot that is taken while clients write has all that was acknowledged before, and a restore of it nothing else, whether km runs
 // meanwhile or not. Who watches sees it.
 func TestSnapshotOfRun(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	p := h.run(t, "--etcd.isolation=process")
 	client := h.client(t)
@@ -178,9 +193,7 @@ func TestSnapshotOfRun(t *testing.T) {
 	w.more(t, 100)
 	saved := h.save(t, file)
 	w.more(t, 100)
-	if !cache.WaitForCacheSync(stop, synced) {
-		t.Fatal("the informer does not start")
-	}
+	eventually(t, "the informer has started", synced)
 	out := h.must(t, "snapshot", "restore", file, "--yes")
 	if !strings.Contains(out, "ready again: etcd, apiserver, controller-manager, scheduler, executor, proxy\n") {
 		t.Errorf("km snapshot restore says %q", out)
@@ -223,6 +236,7 @@ func TestSnapshotOfRun(t *testing.T) {
 
 // After a kill, in the middle of writing, a snapshot has what was acknowledged last. It can be restored into another home.
 func TestSnapshotAfterKill(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	p := h.run(t, "apiserver")
 	w := newWriter(t, h.client(t), "written")
@@ -246,12 +260,17 @@ func TestSnapshotAfterKill(t *testing.T) {
 
 	for name, to := range map[string]home{"itself": h, "another home": newHome(t)} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			to.must(t, "snapshot", "restore", file, "--yes")
 			p := to.run(t, "apiserver")
 			defer p.stop(syscall.SIGTERM)
 			client := to.client(t)
 			w.check(t, configMaps(t, client), saved, false)
-			made, err := client.CoreV1().ConfigMaps("default").Create(context.Background(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "next"}}, metav1.CreateOptions{})
+			var made *corev1.ConfigMap
+			err := patiently(t, "a write", func(ctx context.Context) (err error) {
+				made, err = client.CoreV1().ConfigMaps("default").Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "next"}}, metav1.CreateOptions{})
+				return err
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -284,7 +303,10 @@ func (h etcdHome) with(t *testing.T, f func(ctx context.Context, c *clientv3.Cli
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := f(ctx, c); err != nil {
+	switch err := f(ctx, c); {
+	case ctx.Err() != nil:
+		hang(t, "an answer of etcd")
+	case err != nil:
 		t.Fatal(err)
 	}
 }
@@ -301,10 +323,13 @@ func (h etcdHome) get(t *testing.T) (value string) {
 	t.Helper()
 	h.with(t, func(ctx context.Context, c *clientv3.Client) error {
 		answer, err := c.Get(ctx, "key")
+		if err != nil {
+			return err
+		}
 		for _, kv := range answer.Kvs {
 			value = string(kv.Value)
 		}
-		return err
+		return nil
 	})
 	return value
 }
@@ -322,9 +347,9 @@ func newEtcdHome(t *testing.T, values ...string) (etcdHome, map[string]string) {
 	if err := os.Mkdir(tmp, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("TMPDIR", tmp)
 	t.Cleanup(func() { empty(t, tmp) })
-	h := etcdHome{home(dir)}
+	h := etcdHome{homeIn(t, dir)}
+	h.tmp = tmp
 	files := map[string]string{}
 	p := h.etcd(t)
 	for _, value := range values {
@@ -346,6 +371,7 @@ func (h etcdHome) value(t *testing.T) string {
 
 // The file is one of etcd's: etcd's own programs read it, and km reads theirs.
 func TestSnapshotIsEtcds(t *testing.T) {
+	t.Parallel()
 	h, files := newEtcdHome(t, "one")
 	m := etcdutl.NewV3(zap.NewNop())
 	status, err := m.Status(files["one"])
@@ -360,10 +386,11 @@ func TestSnapshotIsEtcds(t *testing.T) {
 	}
 
 	p := h.etcd(t)
-	theirs := filepath.Join(string(h.home), "theirs.db")
-	if _, err := snapshot.SaveWithVersion(context.Background(), zap.NewNop(), h.clientConfig(), theirs); err != nil {
-		t.Fatal(err)
-	}
+	theirs := filepath.Join(h.dir, "theirs.db")
+	h.with(t, func(ctx context.Context, _ *clientv3.Client) error {
+		_, err := snapshot.SaveWithVersion(ctx, zap.NewNop(), h.clientConfig(), theirs)
+		return err
+	})
 	h.put(t, "two")
 	p.stop(syscall.SIGTERM)
 	h.must(t, "snapshot", "restore", theirs, "-y")

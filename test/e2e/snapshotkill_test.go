@@ -41,6 +41,7 @@ func (h etcdHome) removeAsides(t *testing.T) {
 
 // A restore that is killed at any moment leaves what was there before, or what was to be there, and is not in the way of the next one.
 func TestRestoreKilled(t *testing.T) {
+	t.Parallel()
 	const times = 12
 	h, files := newEtcdHome(t, "one", "two")
 	began := time.Now()
@@ -58,8 +59,7 @@ func TestRestoreKilled(t *testing.T) {
 		if n%2 == 0 {
 			p.within(moment)
 		} else { // when folders change their names
-			for len(h.asides(t)) == 0 && !p.within(time.Millisecond) {
-			}
+			p.endedOr(func() bool { return len(h.asides(t)) > 0 })
 		}
 		code := p.end(syscall.SIGKILL)
 		if code != -1 && code != 0 {
@@ -102,6 +102,16 @@ func (p *process) within(d time.Duration) bool {
 	}
 }
 
+// endedOr waits until it is so, which may not last, or the process has ended before.
+func (p *process) endedOr(so func() bool) {
+	p.t.Helper()
+	for deadline := time.Now().Add(patience); !so() && !p.within(time.Millisecond); {
+		if time.Now().After(deadline) {
+			hang(p.t, "the moment to end it")
+		}
+	}
+}
+
 // end is stop for a process that may have ended already.
 func (p *process) end(signal syscall.Signal) int {
 	p.t.Helper()
@@ -113,6 +123,7 @@ func (p *process) end(signal syscall.Signal) int {
 
 // A restore in a run that is interrupted or killed leaves one state or the other, and after an interruption etcd runs.
 func TestRestoreInRunInterrupted(t *testing.T) {
+	t.Parallel()
 	h, files := newEtcdHome(t, "one", "two")
 	p := h.etcd(t)
 	other := map[string]string{"one": "two", "two": "one"}
@@ -130,11 +141,11 @@ func TestRestoreInRunInterrupted(t *testing.T) {
 		if n < 4 {
 			r.within(time.Duration(random.Int64N(int64(whole))))
 		} else { // when etcd is away for it
-			for stops() == before && !r.within(time.Millisecond) {
-			}
+			r.endedOr(func() bool { return stops() > before })
 		}
 		code := r.end(signal)
 		if signal == syscall.SIGKILL {
+			h.answered(t) // it may have asked for a stop of etcd, which comes before this start
 			h.must(t, "start", "etcd")
 		}
 		h.must(t, "status", "--wait=ready", patient)
@@ -150,8 +161,19 @@ func TestRestoreInRunInterrupted(t *testing.T) {
 	p.stop(syscall.SIGTERM)
 }
 
+// answered waits until km has answered all that it was asked by commands that have been killed.
+func (h home) answered(t *testing.T) {
+	t.Helper()
+	socket := filepath.Join(h.dataDir("km"), "km.sock")
+	eventually(t, "the answers to who has been killed", func() bool {
+		text, err := os.ReadFile("/proc/net/unix")
+		return err != nil || strings.Count(string(text), " "+socket+"\n") == 1 // the one that listens; elsewhere it cannot be seen
+	})
+}
+
 // Of two restores at once, one is done, or one after the other; a save beside them has one state or the other.
 func TestTwoRestores(t *testing.T) {
+	t.Parallel()
 	h, files := newEtcdHome(t, "one", "two")
 	race := func() {
 		t.Helper()
@@ -180,6 +202,9 @@ func TestTwoRestores(t *testing.T) {
 	race()
 	p := h.etcd(t)
 	race()
+	if s := h.server(t, "etcd"); s.State != "ready" {
+		t.Fatalf("etcd is %s after the restores", s.State)
+	}
 	h.must(t, "snapshot", "restore", files["one"], "--yes")
 	if got := h.get(t); got != "one" {
 		t.Errorf("etcd has %q", got)
@@ -189,6 +214,7 @@ func TestTwoRestores(t *testing.T) {
 
 // After a reset km begins anew.
 func TestReset(t *testing.T) {
+	t.Parallel()
 	h, files := newEtcdHome(t, "one")
 	p := h.etcd(t)
 	if r := h.km(t, "reset", "--yes"); r.code != 1 || !strings.Contains(r.stderr, fmt.Sprintf("in use by process %d", p.cmd.Process.Pid)) {

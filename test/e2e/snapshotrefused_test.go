@@ -43,6 +43,7 @@ func withSum(text []byte) []byte {
 
 // What is not a whole snapshot, or of an etcd that this one cannot follow, is refused, and nothing has changed.
 func TestSnapshotRefused(t *testing.T) {
+	t.Parallel()
 	h, files := newEtcdHome(t, "old", "new")
 	good, err := os.ReadFile(files["old"])
 	if err != nil {
@@ -109,6 +110,7 @@ func TestSnapshotRefused(t *testing.T) {
 
 // What is wrong with the file to be written, or with the cluster, is told, and no part of a file is left.
 func TestSnapshotSaveRefused(t *testing.T) {
+	t.Parallel()
 	h, files := newEtcdHome(t, "one")
 	there := files["one"]
 	before, err := os.ReadFile(there)
@@ -148,8 +150,8 @@ func TestSnapshotSaveRefused(t *testing.T) {
 	}
 
 	// An etcd whose log is apart, or that is elsewhere.
-	log := filepath.Join(string(h.home), "log")
-	p = h.etcd(t, "--etcd.data-dir="+filepath.Join(string(h.home), "apart"), "--etcd.wal-dir="+log)
+	log := filepath.Join(h.dir, "log")
+	p = h.etcd(t, "--etcd.data-dir="+filepath.Join(h.dir, "apart"), "--etcd.wal-dir="+log)
 	x := filepath.Join(dir, "x")
 	h.must(t, "snapshot", "save", x)
 	apart := func() {
@@ -162,7 +164,7 @@ func TestSnapshotSaveRefused(t *testing.T) {
 	p.stop(syscall.SIGTERM)
 	apart()
 	refuses("etcd's log is in "+log, filepath.Join(dir, "y"))
-	kubeconfig := writeFile(t, filepath.Join(string(h.home), "kubeconfig"), "apiVersion: v1\nkind: Config\nclusters: [{name: x, cluster: {server: https://127.0.0.1:1}}]\n"+
+	kubeconfig := writeFile(t, filepath.Join(h.dir, "kubeconfig"), "apiVersion: v1\nkind: Config\nclusters: [{name: x, cluster: {server: https://127.0.0.1:1}}]\n"+
 		"users: [{name: x, user: {}}]\ncontexts: [{name: x, context: {cluster: x, user: x}}]\ncurrent-context: x\n")
 	p = h.start(t, binary, "run", "--free-ports", "scheduler", "--scheduler.kubeconfig="+kubeconfig)
 	eventually(t, "km answers", func() bool { return h.km(t, "status").code == 0 })

@@ -26,6 +26,7 @@ func (h etcdHome) revision(t *testing.T) (n int64) {
 
 // However often a snapshot is restored, and whatever etcd does meanwhile, the revision never goes backwards.
 func TestRestoreTwice(t *testing.T) {
+	t.Parallel()
 	h, files := newEtcdHome(t, "old", "new")
 	p := h.etcd(t)
 	for _, test := range []struct {
@@ -68,8 +69,9 @@ func TestRestoreTwice(t *testing.T) {
 
 // The state is saved and restored where the last run had it.
 func TestSnapshotElsewhere(t *testing.T) {
+	t.Parallel()
 	h, files := newEtcdHome(t, "here", "last")
-	elsewhere := filepath.Join(string(h.home), "elsewhere", "e")
+	elsewhere := filepath.Join(h.dir, "elsewhere", "e")
 	flag := "--etcd.data-dir=" + elsewhere
 	p := h.etcd(t, flag)
 	h.put(t, "there")
@@ -79,7 +81,7 @@ func TestSnapshotElsewhere(t *testing.T) {
 	}
 	h.put(t, "there")
 	p.stop(syscall.SIGTERM)
-	files["there"] = filepath.Join(string(h.home), "there.db")
+	files["there"] = filepath.Join(h.dir, "there.db")
 	h.save(t, files["there"])
 	out := h.must(t, "snapshot", "restore", files["here"], "--yes")
 	if !strings.Contains(out, "and the --etcd.data-dir or --etcd.config-file of before: the data is in "+elsewhere) {
@@ -102,6 +104,7 @@ func TestSnapshotElsewhere(t *testing.T) {
 
 // Where a restore was killed between the renamings of a file system that cannot exchange two folders, etcd does not begin anew.
 func TestRestoreKilledInSteps(t *testing.T) {
+	t.Parallel()
 	h, files := newEtcdHome(t, "one")
 	data := filepath.Join(h.dataDir("km"), "etcd")
 	old := data + "-20260102-030405.old"

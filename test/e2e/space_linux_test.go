@@ -73,7 +73,7 @@ func startPutting(t *testing.T, socket string) *putting {
 		defer client.Close()
 		for i := 0; ctx.Err() == nil; i++ {
 			key := fmt.Sprintf("put/%06d", i)
-			asking, cancel := context.WithTimeout(ctx, time.Second)
+			asking, cancel := context.WithTimeout(ctx, 10*time.Second) // what is not answered is not counted
 			_, err := client.Put(asking, key, strings.Repeat("x", 2000))
 			cancel()
 			if err == nil {
@@ -82,13 +82,21 @@ func startPutting(t *testing.T, socket string) *putting {
 			}
 		}
 	}()
-	t.Cleanup(func() { p.stop(); <-p.done })
+	t.Cleanup(func() { p.end(t) })
 	return p
+}
+
+// end has it write no more.
+func (p *putting) end(t *testing.T) {
+	t.Helper()
+	p.stop()
+	await(t, "the end of writing", p.done)
 }
 
 // A disk that gets full while clients write stops etcd before it breaks, and km says what to free. When there is space
 // again, it goes on in the same process, and each write that was acknowledged is there. A start on a full disk waits.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t, "256m")
 	data, ballast := filepath.Join(disk, "data"), filepath.Join(disk, "ballast")
 	const told = "etcd cannot start yet: free space on the disk of "
@@ -106,9 +114,7 @@ func TestFullDisk(t *testing.T) {
 	w := startPutting(t, filepath.Join(data, "etcd.sock"))
 	eventually(t, "writes", func() bool { return w.acked.Load() > 20 })
 	fill(t, ballast)
-	if err := p.stderr.wait(told, p.done); err != nil {
-		t.Fatal(err)
-	}
+	p.await(p.stderr, told)
 	eventually(t, "it is in the status", status("etcd needs "))
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
@@ -116,8 +122,7 @@ func TestFullDisk(t *testing.T) {
 	eventually(t, "etcd is ready again", status("ready"))
 	before := w.acked.Load()
 	eventually(t, "writes again", func() bool { return w.acked.Load() > before+20 })
-	w.stop()
-	<-w.done
+	w.end(t)
 	all := func() {
 		t.Helper()
 		client, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + filepath.Join(data, "etcd.sock")}, Logger: zap.NewNop()})
@@ -128,6 +133,9 @@ func TestFullDisk(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		answer, err := client.Get(ctx, "put/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+		if ctx.Err() != nil {
+			hang(t, "an answer of etcd")
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,9 +156,7 @@ func TestFullDisk(t *testing.T) {
 
 	fill(t, ballast)
 	p = begin()
-	if err := p.stderr.wait(told, p.done); err != nil {
-		t.Fatal(err)
-	}
+	p.await(p.stderr, told)
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +169,7 @@ func TestFullDisk(t *testing.T) {
 
 // A file system that has become read-only is told of with what to do, and a start is tried once.
 func TestReadOnlyDisk(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t, "256m")
 	h := newHome(t)
 	args := []string{"run", "etcd", "--free-ports", "--etcd.data-dir=" + filepath.Join(disk, "etcd")}

@@ -12,6 +12,7 @@ import (
 
 // Wrong usage is found before anything starts or is written: exit code 2, one error that names the thing and the way out.
 func TestWrongUsage(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -93,22 +94,22 @@ func TestWrongUsage(t *testing.T) {
 			h := newHome(t)
 			r := h.km(t, strings.Fields(test.args)...)
 			refused(t, r, test.want...)
-			if entries, err := os.ReadDir(string(h)); err != nil || len(entries) > 0 {
+			if entries, err := os.ReadDir(h.dir); err != nil || len(entries) > 0 {
 				t.Errorf("something was written: %v (%v)", entries, err)
 			}
 		})
 	}
 
-	// These need to look at the machine.
+	// These need to look at the machine. None opens the default ports, which others take meanwhile (TestReadme).
 	for _, test := range []struct {
 		args []string
 		want []string
 	}{
-		{[]string{"--apiserver.secure-port=" + port}, []string{"apiserver: port " + port, "is taken", "--apiserver.secure-port", "--free-ports"}},
+		{[]string{"apiserver", "--apiserver.secure-port=" + port}, []string{"apiserver: port " + port, "is taken", "--apiserver.secure-port", "--free-ports"}},
 		{[]string{"--free-ports", "--scheduler.secure-port=" + port}, []string{"scheduler: port " + port, "is taken", "--scheduler.secure-port"}},
 		{[]string{"--free-ports", "--apiserver.bind-address=203.0.113.7"}, []string{"apiserver: ", "no address 203.0.113.7", "--apiserver.bind-address"}},
-		{[]string{"--log-dir=" + file}, []string{"log file of km", "not a directory", "--log-dir"}},
-		{[]string{"--data-dir=" + file}, []string{"data folder " + file, "not a directory", "--data-dir"}},
+		{[]string{"--free-ports", "--log-dir=" + file}, []string{"log file of km", "not a directory", "--log-dir"}},
+		{[]string{"--free-ports", "--data-dir=" + file}, []string{"data folder " + file, "not a directory", "--data-dir"}},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			h := newHome(t)
@@ -140,6 +141,7 @@ func refused(t *testing.T, r result, want ...string) {
 
 // A data folder that cannot be used is refused, and nothing in it is changed.
 func TestDataFolderRefused(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	p := h.run(t)
 	t.Run("held", func(t *testing.T) {
@@ -208,6 +210,7 @@ func TestDataFolderRefused(t *testing.T) {
 
 // A server that fails while starting stops the others, and is named last on the screen.
 func TestServerFails(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.run(t, "etcd").stop(syscall.SIGTERM)
 	db := filepath.Join(h.dataDir("km"), "etcd", "member", "snap", "db")

@@ -23,6 +23,7 @@ func writeFile(t *testing.T, path, text string) string {
 
 // What users bring along takes the place of km's defaults, and the rest fits to it.
 func TestUsersFlags(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cert, key, err := certutil.GenerateSelfSignedCertKey("127.0.0.1", nil, []string{"users.example"})
 	if err != nil {
@@ -81,6 +82,7 @@ func TestUsersFlags(t *testing.T) {
 
 // Certificates and keys that users put into the folder are theirs.
 func TestUsersKeys(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	pki := filepath.Join(h.dataDir("km"), "pki")
 	h.run(t, "apiserver").stop(syscall.SIGTERM)
@@ -91,7 +93,7 @@ func TestUsersKeys(t *testing.T) {
 
 	// The CA's key is kept elsewhere: nothing new is signed, and nothing needs to be.
 	h.run(t).stop(syscall.SIGTERM)
-	elsewhere := filepath.Join(string(h), "ca.key")
+	elsewhere := filepath.Join(h.dir, "ca.key")
 	if err := os.Rename(filepath.Join(pki, "ca.key"), elsewhere); err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +129,9 @@ func TestUsersKeys(t *testing.T) {
 
 // kubectl acts on km's cluster or on one that was named, and never on some other.
 func TestKubectlTarget(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	writeFile(t, filepath.Join(string(h), ".kube", "config"), "apiVersion: v1\nkind: Config\nclusters: [{name: km, cluster: {server: https://127.0.0.1:1}}]\n"+
+	writeFile(t, filepath.Join(h.dir, ".kube", "config"), "apiVersion: v1\nkind: Config\nclusters: [{name: km, cluster: {server: https://127.0.0.1:1}}]\n"+
 		"users: [{name: km, user: {token: secret}}]\ncontexts: [{name: km, context: {cluster: km, user: km}}]\ncurrent-context: km\n")
 	for _, args := range []string{"get pods", "run x --image=i --command -- app --kubeconfig=/etc/x", "version", "config use-context km", "config set-context km --namespace=x",
 		"explain pods", "get --raw /healthz"} {
@@ -148,8 +151,8 @@ func TestKubectlTarget(t *testing.T) {
 			t.Errorf("kubectl %s: %s", args, out)
 		}
 	}
-	writeFile(t, filepath.Join(string(h), "x.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n")
-	h.must(t, "kubectl", "label", "--local", "-f", filepath.Join(string(h), "x.yaml"), "a=b", "-o", "name")
+	writeFile(t, filepath.Join(h.dir, "x.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n")
+	h.must(t, "kubectl", "label", "--local", "-f", filepath.Join(h.dir, "x.yaml"), "a=b", "-o", "name")
 
 	p := h.run(t, "apiserver")
 	if r := h.km(t, "kubeconfig", "--merge"); r.code != 1 || !strings.Contains(r.stderr, "belong to another cluster") {

@@ -12,8 +12,10 @@ import (
 // A server that is stopped while it waits for another one gives back what it has opened for its start, and can start again: each server
 // that is made beforehand, and one that is not.
 func TestStopWhileWaiting(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	p := h.run(t, "apiserver,controller-manager,scheduler")
+	at := ownLoopback() // a port that has been given back is to be there again
+	p := h.run(t, "apiserver,controller-manager,scheduler", "--apiserver.bind-address="+at, "--controller-manager.bind-address="+at, "--scheduler.bind-address="+at)
 	for _, test := range []struct{ server, needs string }{{"apiserver", "etcd"}, {"controller-manager", "apiserver"}, {"scheduler", "apiserver"}} {
 		address := strings.TrimPrefix(h.server(t, test.server).Address, "https://")
 		h.must(t, "stop", "--yes", test.needs)
@@ -43,12 +45,11 @@ func TestStopWhileWaiting(t *testing.T) {
 
 // A start that never succeeds ends, however slowly each try fails, and a command that waits for it does, too.
 func TestSlowStartFails(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	p := h.start(t, binary, "run", "apiserver", "--free-ports", "--ephemeral", "--apiserver.etcd-servers=http://127.0.0.1:1", "--", "echo", "it was run")
 	const why = "etcd does not answer at http://127.0.0.1:1, where --apiserver.etcd-servers says that it is"
-	if err := p.stderr.wait(why, p.done); err != nil {
-		t.Fatal(err)
-	}
+	p.await(p.stderr, why) // after 20 s, upstream's dialTimeout (k8s.io/apiserver/pkg/storage/storagebackend/factory)
 	// A stop does not wait for what cannot be interrupted.
 	if code := p.stop(syscall.SIGTERM); code != 128+int(syscall.SIGTERM) {
 		t.Errorf("exit code of the one that was stopped: %d", code)
@@ -65,6 +66,7 @@ func TestSlowStartFails(t *testing.T) {
 
 // Copies of one signal are one wish: the servers end in order. Another one a second later ends all at once.
 func TestCopiesOfASignal(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	for _, copies := range [][]syscall.Signal{{syscall.SIGINT, syscall.SIGINT}, {syscall.SIGINT, syscall.SIGTERM}, {syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM}} {
 		p := h.run(t, "apiserver", "--ephemeral")
@@ -90,6 +92,7 @@ func TestCopiesOfASignal(t *testing.T) {
 
 // The socket of the API is opened anew where somebody has removed it.
 func TestSocketRemoved(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	p := h.run(t, "etcd")
 	if err := os.Remove(filepath.Join(h.dataDir("km"), "km.sock")); err != nil {
@@ -104,8 +107,9 @@ func TestSocketRemoved(t *testing.T) {
 // A restart that cannot succeed is refused before anything is stopped, where that can be seen; what the API refuses fails the command. The
 // run goes on, and what was applied stays.
 func TestRestartRefused(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
-	at := func(path string) string { return filepath.Join(string(h), path) }
+	at := func(path string) string { return filepath.Join(h.dir, path) }
 	file := writeFile(t, at("one.yaml"), configMap("one", "x"))
 	scheduler := writeFile(t, at("scheduler.yaml"), "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n")
 	authorization := writeFile(t, at("authorization.yaml"), "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthorizationConfiguration\n"+
