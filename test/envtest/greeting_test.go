@@ -154,12 +154,17 @@ func operator(t *testing.T, env *envtest.Environment) client.Client {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- manager.Start(ctx) }()
+	done := make(chan struct{})
+	var ended error
+	go func() {
+		defer close(done)
+		ended = manager.Start(ctx)
+	}()
 	t.Cleanup(func() { // before the environment is stopped
 		cancel()
-		if err := <-done; err != nil {
-			t.Error("manager:", err)
+		await(t, "the manager's end", done)
+		if ended != nil {
+			t.Error("manager:", ended)
 		}
 	})
 	poll(t, "webhook server", func(context.Context) (bool, error) { return server.StartedChecker()(nil) == nil, nil })

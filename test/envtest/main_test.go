@@ -1,5 +1,5 @@
-// Package envtest tests that controller-runtime's envtest works with km's soft links as it does with upstream's binaries. KM names
-// km's binary; without it, it is bin/km of this checkout, which `make build` makes.
+// Package envtest tests that controller-runtime's envtest works with km's symlinks as it does with upstream's binaries.
+// KM names km's binary; without it, it is bin/km of this checkout, which `make build` makes.
 //
 // It is a module of its own, so that km's does not have controller-runtime among its requirements.
 package envtest
@@ -23,9 +23,12 @@ import (
 // patience is how long anything may take before a test gives up. It is no expectation of speed: a busy machine is slow.
 const patience = 2 * time.Minute
 
+// upstream is envtest's own limit for starts and stops: longer, since a hang here has stacks, and one there has none.
+const upstream = 2 * patience
+
 var (
 	binary string
-	links  string // the folder of soft links
+	links  string // the folder of symlinks
 )
 
 func TestMain(m *testing.M) {
@@ -38,6 +41,9 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
+	if err := ownNetwork(); err != nil {
+		return 0, err
+	}
 	binary = os.Getenv("KM")
 	if binary == "" {
 		binary = filepath.Join("..", "..", "bin", "km")
@@ -84,21 +90,30 @@ func run(m *testing.M) (code int, err error) {
 func environment(t *testing.T) *envtest.Environment {
 	env := &envtest.Environment{
 		BinaryAssetsDirectory:    links,
-		ControlPlaneStartTimeout: patience,
-		ControlPlaneStopTimeout:  patience,
+		ControlPlaneStartTimeout: upstream,
+		ControlPlaneStopTimeout:  upstream,
 	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Error("stop:", err)
-		}
-	})
+	observe(t, &env.ControlPlane)
+	t.Cleanup(func() { stop(t, env.Stop) })
 	return env
+}
+
+// stop stops an environment, or a part of one.
+func stop(t *testing.T, f func() error) {
+	t.Helper()
+	if err := within(t, "stop", f); err != nil {
+		t.Error("stop:", err)
+	}
 }
 
 // start starts the environment.
 func start(t *testing.T, env *envtest.Environment) {
 	t.Helper()
-	if _, err := env.Start(); err != nil {
+	err := within(t, "start", func() error {
+		_, err := env.Start()
+		return err
+	})
+	if err != nil {
 		t.Fatal("start:", err)
 	}
 }
@@ -106,7 +121,10 @@ func start(t *testing.T, env *envtest.Environment) {
 // poll calls f until it says that it is done.
 func poll(t *testing.T, what string, f func(ctx context.Context) (bool, error)) {
 	t.Helper()
-	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, f); err != nil {
+	switch err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, f); {
+	case wait.Interrupted(err):
+		hang(t, what)
+	case err != nil:
 		t.Fatalf("%s: %v", what, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -113,8 +114,8 @@ func TestExistingCluster(t *testing.T) {
 func cluster(t *testing.T) (kubeconfig string) {
 	t.Helper()
 	km := exec.Command(binary, "run", "--ephemeral", "--free-ports")
-	var stderr strings.Builder
-	km.Stderr = &stderr
+	stderr := new(output)
+	km.Stderr = stderr
 	stdout, err := km.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +123,7 @@ func cluster(t *testing.T) (kubeconfig string) {
 	if err := km.Start(); err != nil {
 		t.Fatal(err)
 	}
+	remember(t, func() []int { return []int{km.Process.Pid} })
 	said := regexp.MustCompile(`export KUBECONFIG=(\S+)`)
 	found, read := make(chan string, 1), make(chan struct{})
 	go func() {
@@ -134,18 +136,23 @@ func cluster(t *testing.T) (kubeconfig string) {
 	}()
 	t.Cleanup(func() {
 		err := km.Process.Signal(syscall.SIGTERM)
-		<-read
+		await(t, "the end of km", read)
 		if waited := km.Wait(); err == nil {
 			err = waited
 		}
 		if err != nil {
-			t.Errorf("km run: %v\n%s", err, stderr.String())
+			t.Error("km run:", err)
+		}
+		if t.Failed() {
+			stderr.show(t, "km")
 		}
 	})
 	select {
 	case kubeconfig = <-found:
 	case <-read:
 		t.Fatal("km run ended before it was ready")
+	case <-time.After(patience):
+		hang(t, "km run is ready")
 	}
 	return kubeconfig
 }

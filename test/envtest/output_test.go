@@ -24,7 +24,10 @@ func TestWrongFlag(t *testing.T) {
 			server := env.ControlPlane.GetAPIServer()
 			server.Out, server.Err = &stdout, &stderr
 			server.Configure().Set(test.flag, test.value)
-			_, err := env.Start()
+			err := within(t, "start", func() error {
+				_, err := env.Start()
+				return err
+			})
 			if err == nil || !strings.Contains(err.Error(), "kube-apiserver") {
 				t.Errorf("start: %v, want an error that names the kube-apiserver", err)
 			}
@@ -44,9 +47,7 @@ func TestJSON(t *testing.T) {
 	server.Err = &stderr
 	server.Configure().Set("logging-format", "json").Set("v", "2")
 	start(t, env)
-	if err := env.Stop(); err != nil {
-		t.Error(err)
-	}
+	stop(t, env.Stop)
 	if !regexp.MustCompile(`(?m)^\{"ts":[0-9.]+,"caller":"[^"]+","msg":`).MatchString(stderr.String()) {
 		t.Errorf("standard error is not JSON:\n%s", stderr.String())
 	}
@@ -67,10 +68,9 @@ func TestAttachOutput(t *testing.T) {
 	}
 	env := environment(t)
 	env.AttachControlPlaneOutput = true
+	env.ControlPlane.Etcd.Err, env.ControlPlane.APIServer.Err = nil, nil
 	start(t, env)
-	if err := env.Stop(); err != nil {
-		t.Error(err)
-	}
+	stop(t, env.Stop)
 	os.Stdout, os.Stderr = stdout, stderr
 
 	out, err := os.ReadFile(filepath.Join(dir, "stdout"))

@@ -28,14 +28,51 @@ type child struct {
 	args []string
 }
 
+// processesOf are the processes that this one has started, and that have an argument with that text in it.
+func processesOf(text string) (pids []int) {
+	if text == "" { // there is none yet
+		return nil
+	}
+	found, err := childrenWith(text)
+	if err != nil {
+		return nil
+	}
+	for _, c := range found {
+		pids = append(pids, c.pid)
+	}
+	return pids
+}
+
+// descendantsOf are the processes that a process has started, and theirs.
+func descendantsOf(pid int) (found []int) {
+	all, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil
+	}
+	for _, dir := range all {
+		child, err := strconv.Atoi(filepath.Base(dir))
+		if err == nil && parentOf(child) == pid {
+			found = append(append(found, descendantsOf(child)...), child)
+		}
+	}
+	return found
+}
+
 // children returns the processes that this one has started, and that have an argument with that text in it.
 func children(t *testing.T, text string) []child {
 	t.Helper()
-	all, err := filepath.Glob("/proc/[0-9]*")
+	found, err := childrenWith(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []child
+	return found
+}
+
+func childrenWith(text string) (found []child, _ error) {
+	all, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, err
+	}
 	for _, dir := range all {
 		pid, err := strconv.Atoi(filepath.Base(dir))
 		if err != nil || !mine(pid) {
@@ -50,18 +87,28 @@ func children(t *testing.T, text string) []child {
 			found = append(found, child{pid, args})
 		}
 	}
-	return found
+	return found, nil
 }
 
 // mine reports whether the process is a child of this one, or one that has ended and that nobody has waited for.
-func mine(pid int) bool {
+func mine(pid int) bool { return parentOf(pid) == os.Getpid() }
+
+// parentOf is the process that has started another one; 0 if that is not there any more.
+func parentOf(pid int) int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return false
+		return 0
 	}
 	// pid (name) state parent …; the name may have anything in it.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	return len(fields) > 1 && string(fields[1]) == strconv.Itoa(os.Getpid())
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, err := strconv.Atoi(string(fields[1]))
+	if err != nil {
+		return 0
+	}
+	return parent
 }
 
 // traces are what a started environment has on the machine.
@@ -129,9 +176,7 @@ func TestStop(t *testing.T) {
 		if slices.ContainsFunc(found.apiserver.args, func(arg string) bool { return strings.HasPrefix(arg, "--insecure-port") }) {
 			t.Errorf("the apiserver has an --insecure-port: %q", found.apiserver.args)
 		}
-		if err := env.Stop(); err != nil {
-			t.Error(err)
-		}
+		stop(t, env.Stop)
 		found.wantNone(t)
 	}
 }
@@ -141,17 +186,18 @@ func TestStopAtOnce(t *testing.T) {
 	t.Parallel()
 	for range 3 {
 		plane := &envtest.ControlPlane{
-			APIServer:   &envtest.APIServer{Path: filepath.Join(links, "kube-apiserver"), StartTimeout: patience, StopTimeout: patience},
-			Etcd:        &envtest.Etcd{Path: filepath.Join(links, "etcd"), StartTimeout: patience, StopTimeout: patience},
+			APIServer: &envtest.APIServer{
+				Path: filepath.Join(links, "kube-apiserver"), StartTimeout: upstream, StopTimeout: upstream,
+			},
+			Etcd:        &envtest.Etcd{Path: filepath.Join(links, "etcd"), StartTimeout: upstream, StopTimeout: upstream},
 			KubectlPath: filepath.Join(links, "kubectl"),
 		}
-		if err := plane.Start(); err != nil {
+		observe(t, plane)
+		if err := within(t, "start", plane.Start); err != nil {
 			t.Fatal(err)
 		}
 		found := tracesOf(t, plane)
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
+		stop(t, plane.Stop)
 		found.wantNone(t)
 	}
 }
@@ -159,22 +205,21 @@ func TestStopAtOnce(t *testing.T) {
 // An apiserver that is stopped while it starts ends, wherever the stop finds it.
 func TestStopWhileStarting(t *testing.T) {
 	t.Parallel()
-	etcd := &envtest.Etcd{Path: filepath.Join(links, "etcd"), StartTimeout: patience, StopTimeout: patience}
-	if err := etcd.Start(); err != nil {
+	etcd := &envtest.Etcd{Path: filepath.Join(links, "etcd"), StartTimeout: upstream, StopTimeout: upstream}
+	if err := within(t, "start of etcd", etcd.Start); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := etcd.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { stop(t, etcd.Stop) })
 	for _, timeout := range []time.Duration{time.Nanosecond, 300 * time.Millisecond, time.Second, 2 * time.Second} {
-		server := &envtest.APIServer{Path: filepath.Join(links, "kube-apiserver"), EtcdURL: etcd.URL, StartTimeout: timeout, StopTimeout: patience}
-		if err := server.Start(); err == nil {
+		server := &envtest.APIServer{
+			Path: filepath.Join(links, "kube-apiserver"), EtcdURL: etcd.URL, StartTimeout: timeout, StopTimeout: upstream,
+		}
+		if err := within(t, "start", server.Start); err == nil {
 			t.Logf("ready within %v", timeout)
 		}
 		dir := server.CertDir
-		if err := server.Stop(); err != nil && !errors.Is(err, syscall.ESRCH) { // it ended before it was asked to
+		// It may have ended before it was asked to.
+		if err := within(t, "stop", server.Stop); err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.Errorf("after %v: %v", timeout, err)
 		}
 		for _, c := range children(t, dir) {
@@ -200,8 +245,6 @@ func TestKilled(t *testing.T) {
 		return utilnet.IsConnectionRefused(c.List(ctx, &corev1.NamespaceList{})), nil
 	})
 	poll(t, "end of the process", func(context.Context) (bool, error) { return !mine(found.apiserver.pid), nil })
-	if err := env.Stop(); err != nil {
-		t.Error(err)
-	}
+	stop(t, env.Stop)
 	found.wantNone(t)
 }

@@ -1,12 +1,14 @@
 package envtest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -101,11 +103,21 @@ func (p *project) write(name, text string) {
 // must runs a command in the project's folder, with more environment.
 func (p *project) must(env []string, name string, args ...string) {
 	p.t.Helper()
-	command := exec.CommandContext(p.t.Context(), name, args...)
+	// It compiles and links, if that has not been done yet, before it starts anything.
+	ctx, cancel := context.WithTimeout(p.t.Context(), 3*patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, name, args...)
+	command.Cancel = func() error { // those in Go print their stacks
+		for _, pid := range append(descendantsOf(command.Process.Pid), command.Process.Pid) {
+			_ = syscall.Kill(pid, syscall.SIGQUIT) // it may have ended
+		}
+		return nil
+	}
+	command.WaitDelay = quitLimit
 	command.Dir = p.dir
 	command.Env = append(append(os.Environ(), "PATH="+p.bin+":"+os.Getenv("PATH"), "RAN="+p.ran), env...)
 	if out, err := command.CombinedOutput(); err != nil {
-		p.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		p.t.Fatalf("%s %s: %v (%v)\n%s", name, strings.Join(args, " "), err, ctx.Err(), out)
 	}
 }
 

@@ -128,7 +128,9 @@ func TestParallel(t *testing.T) {
 			}
 		})
 	}
-	started.Wait()
+	if err := within(t, "start", func() error { started.Wait(); return nil }); err != nil {
+		t.Fatal(err)
+	}
 	if t.Failed() {
 		t.FailNow()
 	}

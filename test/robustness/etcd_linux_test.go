@@ -2,6 +2,7 @@ package robustness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,11 @@ func (r *run) readHistory(ctx context.Context, upTo int64) error {
 	for r.read < upTo {
 		response, ok := <-watch
 		if !ok {
-			return fmt.Errorf("etcd's history ends at %d, and not at %d: %w", r.read, upTo, ctx.Err())
+			err := ctx.Err()
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = errHang
+			}
+			return fmt.Errorf("etcd's history ends at %d, and not at %d: %w", r.read, upTo, err)
 		}
 		if err := response.Err(); err != nil {
 			return fmt.Errorf("etcd's history after %d: %w", r.read, err)

@@ -66,7 +66,9 @@ func restart(name string) fault {
 }
 
 func killed(ctx context.Context, r *run) error {
-	r.process.kill()
+	if err := r.process.kill(); err != nil {
+		return err
+	}
 	return r.again(ctx)
 }
 
@@ -193,10 +195,8 @@ func failing(ctx context.Context, r *run) error {
 		if err := signal(r.process.cmd.Process.Pid, syscall.SIGTERM); err != nil {
 			return err
 		}
-		select {
-		case <-r.process.done:
-		case <-time.After(patience):
-			return errors.New("km does not stop when its disk fails")
+		if err := await(ctx, "km stops when its disk fails", r.process.done); err != nil {
+			return err
 		}
 	}
 	return r.onNewDisk(ctx)
@@ -206,7 +206,9 @@ func powerCut(ctx context.Context, r *run) error {
 	if err := r.disk.cut(); err != nil {
 		return err
 	}
-	r.process.kill()
+	if err := r.process.kill(); err != nil {
+		return err
+	}
 	return r.onNewDisk(ctx)
 }
 

@@ -16,8 +16,10 @@ import (
 // Through each fault, what clients are answered is as if their requests were done one after the other, nothing that
 // was acknowledged is lost, and watches show each change once, and in order.
 func TestHistories(t *testing.T) {
+	t.Parallel()
 	for _, p := range plans {
 		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
 			for round := range *rounds {
 				seed := *seed + uint64(round)
 				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { p.play(t, seed) })
@@ -29,6 +31,7 @@ func TestHistories(t *testing.T) {
 // A km whose disk comes back as it was some time before is not taken for right: this is the judge on a real run, as
 // TestJudge is on made-up ones.
 func TestLostWritesAreSeen(t *testing.T) {
+	t.Parallel()
 	p := plan{args: []string{"etcd,apiserver"}, disk: true}
 	r, ctx := p.run(t, *seed)
 	r.blind = true // a watch from a revision that is not there any more would wait for it
@@ -36,8 +39,7 @@ func TestLostWritesAreSeen(t *testing.T) {
 	image, then := r.disk.image, r.disk.image+".then"
 	copied := func(from, to string) func(context.Context, *run) error {
 		return func(ctx context.Context, r *run) error {
-			r.process.kill()
-			if err := r.disk.unmount(ctx); err != nil {
+			if err := errors.Join(r.process.kill(), r.disk.unmount(ctx)); err != nil {
 				return err
 			}
 			if out, err := exec.Command("cp", "--sparse=always", from, to).CombinedOutput(); err != nil {
@@ -47,6 +49,9 @@ func TestLostWritesAreSeen(t *testing.T) {
 		}
 	}
 	err := r.drive(ctx, []fault{{"the disk is copied", copied(image, then)}, {"the disk is that of before", copied(then, image)}})
+	if errors.Is(err, errHang) {
+		r.failed(err)
+	}
 	if err == nil || !strings.Contains(err.Error(), "a write is lost") {
 		t.Errorf("seed %d: a lost write is missing in: %v", *seed, err)
 	}

@@ -15,8 +15,11 @@ import (
 // keep keeps what explains a failure, and says where.
 func (r *run) keep() {
 	t := r.t
-	dir := filepath.Join(keptDir(), fmt.Sprintf("%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), r.seed))
-	err := os.MkdirAll(dir, 0o755)
+	dir := filepath.Join(*kept, fmt.Sprintf("%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), r.seed))
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)) // there may be one of the last time
 	write := func(name string, what any) {
 		text, encodeErr := json.MarshalIndent(what, "", " ")
 		err = errors.Join(err, encodeErr, os.WriteFile(filepath.Join(dir, name), text, 0o644))
@@ -35,24 +38,15 @@ func (r *run) keep() {
 	if text, readErr := os.ReadFile(r.drawing); readErr == nil {
 		err = errors.Join(err, os.WriteFile(filepath.Join(dir, "history.html"), text, 0o644))
 	}
+	if r.stacks != "" {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, "tests.stacks"), []byte(r.stacks), 0o644))
+	}
 	// What of the disk cannot be read any more is not kept.
 	if copyErr := os.CopyFS(filepath.Join(dir, "logs"), os.DirFS(filepath.Join(r.home.dataDir(), "logs"))); copyErr != nil {
 		t.Logf("the logs are not whole: %v", copyErr)
 	}
-	t.Logf("what explains it is kept in %s (%v)", dir, err)
+	t.Logf("%swhat explains it is kept in %s (%v)", tell(filepath.Join(dir, "logs")), dir, err)
 }
-
-// keptDir is the folder for what explains failures.
-var keptDir = sync.OnceValue(func() string {
-	if *kept != "" {
-		return *kept
-	}
-	dir, err := os.MkdirTemp("", "km-robustness-")
-	if err != nil {
-		return filepath.Join(os.TempDir(), "km-robustness")
-	}
-	return dir
-})
 
 // counts are of the runs that held what was promised.
 var counts struct {

@@ -18,6 +18,9 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
+// readyLine is what it says when it is ready.
+const readyLine = "km: ready after"
+
 // process is a km that runs.
 type process struct {
 	cmd   *exec.Cmd
@@ -37,7 +40,7 @@ func (p *process) Write(b []byte) (int, error) {
 	select {
 	case <-p.ready:
 	default:
-		if bytes.Contains(p.text.Bytes(), []byte("km: ready after")) {
+		if bytes.Contains(p.text.Bytes(), []byte(readyLine)) {
 			close(p.ready)
 		}
 	}
@@ -60,9 +63,9 @@ func (p *process) ended() bool {
 }
 
 // kill ends it at once, and waits until it has ended.
-func (p *process) kill() {
+func (p *process) kill() error {
 	_ = p.cmd.Process.Kill() // it has ended already, otherwise
-	<-p.done
+	return await(context.Background(), "the end of km after kill -9", p.done)
 }
 
 // home is a folder for a km's state: HOME, and with it the data folder, are below it.
@@ -70,8 +73,13 @@ type home string
 
 func (h home) dataDir() string { return filepath.Join(string(h), ".local", "state", "km", "km") }
 
+// env has nothing that changes what km does. How many cores Go uses is what it is for the tests.
 func (h home) env() []string {
-	return []string{"HOME=" + string(h), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
+	env := []string{"HOME=" + string(h), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
+	if cores, ok := os.LookupEnv("GOMAXPROCS"); ok {
+		env = append(env, "GOMAXPROCS="+cores)
+	}
+	return env
 }
 
 // start starts `km run` on free ports, and does not wait for anything.
@@ -103,7 +111,12 @@ func (h home) km(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env, cmd.Dir = h.env(), "/"
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // it prints its stacks
+	cmd.WaitDelay = quitLimit
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() == context.DeadlineExceeded {
+			err = errors.Join(err, errHang)
+		}
 		return "", fmt.Errorf("km %s: %w\n%s%s", strings.Join(args, " "), err, stdout.String(), stderr.String())
 	}
 	return stdout.String(), nil
@@ -161,7 +174,7 @@ func poll(ctx context.Context, what string, f func(context.Context) (bool, error
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("%s: not within %v", what, patience), last)
+			return errors.Join(fmt.Errorf("%s: %w", what, errHang), last)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

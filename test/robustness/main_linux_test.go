@@ -18,6 +18,9 @@ import (
 // patience is how long anything may take before a test gives up. It is no expectation of speed: a busy machine is slow.
 const patience = 3 * time.Minute
 
+// failed is the folder for what remains of these tests.
+const failed = "../../bin/failed/robustness"
+
 var (
 	seed       = flag.Uint64("seed", 0, "chooses the faults' order and moments, and what clients ask for; 0: another one each time")
 	rounds     = flag.Int("rounds", 1, "how often each plan of faults is gone through, with seeds that follow one another")
@@ -25,7 +28,7 @@ var (
 	nodes      = flag.Int("nodes", 60, "how many simulated nodes TestScale starts")
 	pods       = flag.Int("pods", 600, "how many pods TestScale runs on them")
 	with       = flag.String("with", "", "further flags for km, separated by spaces")
-	kept       = flag.String("kept", "", "folder for what explains a failure: histories, drawings, logs; a new one without")
+	kept       = flag.String("kept", failed, "folder for what explains a failure: histories, drawings, logs")
 	results    = flag.String("results", "", "file that counts how often each fault was injected and what was promised held")
 
 	binary string

@@ -52,7 +52,8 @@ type run struct {
 	reached  map[string]int64
 	wrong    []error
 	history  history
-	read     int64 // up to where history has been read
+	read     int64  // up to where history has been read
+	stacks   string // of the test, when it hung
 }
 
 func newRun(t *testing.T, seed uint64, args ...string) *run {
@@ -131,7 +132,7 @@ func (r *run) until(ctx context.Context, what string, is func() bool) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return fmt.Errorf("%s: not within %v", what, patience)
+			return fmt.Errorf("%s: %w", what, errHang)
 		}
 	}
 }
@@ -166,7 +167,7 @@ func (r *run) start(ctx context.Context) error {
 	case <-p.done:
 		return fmt.Errorf("km ended with exit code %d before it was ready", p.code)
 	case <-time.After(patience):
-		return fmt.Errorf("km is not ready within %v", patience)
+		return fmt.Errorf("km is ready: %w", errHang)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -183,7 +184,9 @@ func (r *run) start(ctx context.Context) error {
 
 // again starts km anew after it has ended.
 func (r *run) again(ctx context.Context) error {
-	<-r.process.done
+	if err := await(ctx, "the end of km", r.process.done); err != nil {
+		return err
+	}
 	r.outputs = append(r.outputs, r.process.String())
 	return r.start(ctx)
 }
@@ -196,7 +199,8 @@ func (r *run) play(ctx context.Context, faults []fault) {
 	t.Logf("seed %d; the same faults at the same moments: %s", r.seed, again)
 	defer r.end()
 	if err := r.drive(ctx, faults); err != nil {
-		t.Errorf("seed %d, after %s: %v\nagain: %s", r.seed, strings.Join(r.injected, ", "), err, again)
+		r.failed(err)
+		t.Logf("again: %s", again)
 	}
 }
 
@@ -211,7 +215,7 @@ func (r *run) drive(ctx context.Context, faults []fault) error {
 	defer stop()
 	watching, stopWatches := context.WithCancel(ctx)
 	defer stopWatches()
-	var asking, watchers sync.WaitGroup
+	var asking, watchers group
 	for id := range clients {
 		c := newClient(r, id)
 		asking.Go(func() { c.loop(going) })
@@ -241,7 +245,9 @@ func (r *run) drive(ctx context.Context, faults []fault) error {
 		return r.serves(ctx, gap())
 	}()
 	stop()
-	asking.Wait()
+	if err := asking.end(ctx, "the clients' end"); err != nil {
+		return errors.Join(failed, err)
+	}
 	r.mu.Lock()
 	r.over = true
 	r.changed()
@@ -250,11 +256,25 @@ func (r *run) drive(ctx context.Context, faults []fault) error {
 		failed = errors.Join(r.settle(ctx), r.rollOut(ctx, 5), r.rollOut(ctx, 1))
 	}
 	stopWatches()
-	watchers.Wait()
+	if err := watchers.end(ctx, "the watchers' end"); err != nil {
+		return errors.Join(failed, err)
+	}
 	if failed != nil {
 		return failed
 	}
 	return r.judge()
+}
+
+// group are goroutines that end when they are told to.
+type group struct{ sync.WaitGroup }
+
+func (g *group) end(ctx context.Context, what string) error {
+	done := make(chan struct{})
+	go func() {
+		g.Wait()
+		close(done)
+	}()
+	return await(ctx, what, done)
 }
 
 // settle lets the watchers see all that there was, and reads etcd's history.
@@ -302,13 +322,13 @@ func (r *run) end() {
 	if p := r.process; p != nil {
 		if !p.ended() {
 			_ = p.cmd.Process.Signal(os.Interrupt)
-			select {
-			case <-p.done:
-			case <-time.After(patience):
-				r.t.Errorf("km has not stopped within %v", patience)
+			if err := await(context.Background(), "km's end after SIGINT", p.done); err != nil {
+				r.failed(err)
 			}
 		}
-		p.kill()
+		if err := p.kill(); err != nil {
+			r.t.Error(err)
+		}
 	}
 	if r.t.Failed() {
 		r.keep()
