@@ -18,9 +18,27 @@ LDFLAGS := -s -w \
 	-X k8s.io/component-base/version.gitMajor=$(MAJOR) \
 	-X k8s.io/component-base/version.gitMinor=$(MINOR)
 
+# km's own module, and those of tests that need what km does not.
+MODULES := . test/envtest test/bench/peers test/robustness
+
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build run test check bench robustness clean
+# How many tests of test/e2e run at once. They wait most of the time: this keeps two cores busy. GOMAXPROCS, which is
+# the default, would be about the test's own process, and km has others.
+PARALLEL ?= 4
+
+# `make vet` has looked at the tests already. go test would look once more, for a part of what vet finds, and since it
+# does so with other flags, also at all of Kubernetes.
+GOTEST := go test -vet=off
+
+# A test that hangs fails by itself, with stacks. These limits are for what goes wrong besides, and more than twice what
+# each part takes on two cores.
+LIMIT := -timeout 30m
+
+.PHONY: build run test test-quick check format vet staticcheck race packages e2e bench robustness clean fresh
+
+# One part after the other, also with make -j: each keeps all cores busy by itself.
+.NOTPARALLEL:
 
 build:
 	go build -ldflags="$(LDFLAGS)" -o bin/km ./cmd/km
@@ -29,41 +47,68 @@ build:
 run: build
 	bin/km run $(ARGS)
 
-# Everything that CI runs. What a machine cannot test, it says at the end. The framework's tests run under the race detector, which needs a C compiler; without one they
-# run without it, except on CI, where that is an error.
-test: check build
-	@if command -v $${CC:-cc} >/dev/null 2>&1; then \
-		set -x; CGO_ENABLED=1 go test -race ./supervisor/... ./logging/...; \
-	elif [ -n "$$CI" ]; then \
-		echo "make test: no C compiler: the race detector cannot run" >&2; exit 1; \
-	else \
-		echo "make test: no C compiler: testing without the race detector" >&2; \
-		set -x; go test ./supervisor/... ./logging/...; \
-	fi
-	go test -run '^TestAllocations' ./logging/...
-	go test ./servers/... ./cmd/...
-	@rm -f bin/skipped
-	KM=$(CURDIR)/bin/km KM_SKIPPED=$(CURDIR)/bin/skipped go test -count=1 -timeout 60m ./test/...
-	cd test/envtest && KM=$(CURDIR)/bin/km go test -count=1 -timeout 8m ./...
-	cd test/robustness && KM=$(CURDIR)/bin/km KM_SKIPPED=$(CURDIR)/bin/skipped go test -count=1 -timeout 20m ./...
-	@if [ -s bin/skipped ]; then echo "make test: left out:" >&2; cat bin/skipped >&2; fi
+# Everything that CI runs. What a machine cannot test, it says at the end; what remains of end-to-end tests that failed
+# is in bin/failed.
+test: fresh check build race packages e2e
 
-check:
+# Without what is left of the last time.
+fresh:
+	@rm -rf bin/skipped bin/failed
+
+# For before each commit, in a few minutes: without staticcheck, the tests of cmd/km, servers/kmtest, test/envtest and
+# test/robustness, and most of those of test/e2e. Of these it has a first start, one after a stop, one after a kill,
+# restarts, a command in a cluster of its own, and wrong usage.
+QUICK := ^(TestStateSurvives|TestSteer|TestThrowAway|TestWrongUsage)$$
+
+test-quick: format vet build race
+	$(ALLOCATIONS)
+	$(GOTEST) $(LIMIT) $$(go list ./servers/... | grep -v /kmtest)
+	KM=$(CURDIR)/bin/km $(GOTEST) -count=1 -parallel $(PARALLEL) $(LIMIT) -run '$(QUICK)' ./test/e2e
+
+check: format vet staticcheck
+
+format:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted as gofmt does:" $$unformatted >&2; exit 1; fi
-	go vet ./...
-	cd test/envtest && go vet ./...
-	cd test/bench/peers && go vet ./...
-	cd test/robustness && go vet ./...
-	GOFLAGS="$(GOFLAGS) -mod=mod" go run $(STATICCHECK) ./...
-	cd test/envtest && GOFLAGS="$(GOFLAGS) -mod=mod" go run $(STATICCHECK) ./...
-	cd test/bench/peers && GOFLAGS="$(GOFLAGS) -mod=mod" go run $(STATICCHECK) ./...
-	cd test/robustness && GOFLAGS="$(GOFLAGS) -mod=mod" go run $(STATICCHECK) ./...
+
+vet:
+	@set -e; for module in $(MODULES); do (set -x; cd $$module; go vet ./...); done
+
+staticcheck:
+	@set -e; for module in $(MODULES); do (set -x; cd $$module; GOFLAGS="$(GOFLAGS) -mod=mod" go run $(STATICCHECK) ./...); done
+
+# The framework's tests, under the race detector, which needs a C compiler. Without one they run without it, except on
+# CI, where that is an error.
+race:
+	@if command -v $${CC:-cc} >/dev/null 2>&1; then \
+		set -x; CGO_ENABLED=1 $(GOTEST) $(LIMIT) -race ./supervisor/... ./logging/...; \
+	elif [ -n "$$CI" ]; then \
+		echo "make race: no C compiler: the race detector cannot run" >&2; exit 1; \
+	else \
+		echo "make race: no C compiler: testing without the race detector" >&2; \
+		set -x; $(GOTEST) $(LIMIT) ./supervisor/... ./logging/...; \
+	fi
+
+# The race detector allocates by itself: these are left out under it.
+ALLOCATIONS := $(GOTEST) -run '^TestAllocations' ./logging/...
+
+packages:
+	$(ALLOCATIONS)
+	$(GOTEST) $(LIMIT) ./servers/... ./cmd/...
+
+# The tests with clusters.
+e2e: fresh build
+	KM=$(CURDIR)/bin/km KM_SKIPPED=$(CURDIR)/bin/skipped $(GOTEST) -count=1 -parallel $(PARALLEL) -timeout 60m ./test/...
+	cd test/envtest && KM=$(CURDIR)/bin/km $(GOTEST) -count=1 -parallel $(PARALLEL) $(LIMIT) ./...
+	cd test/robustness && KM=$(CURDIR)/bin/km KM_SKIPPED=$(CURDIR)/bin/skipped \
+		$(GOTEST) -count=1 -parallel $(PARALLEL) $(LIMIT) ./...
+	@if [ -s bin/skipped ]; then echo "make e2e: left out:" >&2; cat bin/skipped >&2; fi
 
 # Measures; never part of a test. ROW=start measures one row, RUNS=9 takes more runs.
 bench: build
 	go run ./test/bench -km bin/km -row "$(ROW)" -runs $(or $(RUNS),5)
 
-# The long form of test/robustness. SEED, ROUNDS, OPERATIONS and RUN repeat what a failure has printed; a whole run keeps its results for test/README.md.
+# The long form of test/robustness. SEED, ROUNDS, OPERATIONS and RUN repeat what a failure has printed; a whole run
+# keeps its results for test/README.md.
 robustness: build
 	cd test/robustness && KM=$(CURDIR)/bin/km go test -count=1 -v -timeout 12h -run '$(RUN)' . -seed $(or $(SEED),0) -rounds $(or $(ROUNDS),20) \
 		-operations $(or $(OPERATIONS),200) -nodes 500 -pods 5000 $(if $(SEED)$(RUN),,-results results.json)
