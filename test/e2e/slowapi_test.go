@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// slowAPI is a home whose cluster is reached through a proxy that has handle in front of it, and the kubeconfig for that.
+// slowAPI has a proxy in front of the home's cluster, and handle in front of that. It returns the kubeconfig for it.
 func (h home) slowAPI(t *testing.T, handle func(w http.ResponseWriter, r *http.Request, next http.Handler)) (kubeconfig string) {
 	t.Helper()
 	config := h.config(t, "km")
@@ -42,9 +42,7 @@ current-context: slow
 `, slow.URL))
 }
 
-const leasesPath = "/leases"
-
-// What a node has to do is done, also if the watch of its lease tells late that it has it: kwok leaves alone what it finds until
+// The pods of a node run, also if the watch tells late that the node's lease is held: kwok leaves alone what it finds until
 // then, and does not look again.
 func TestPodsBeforeTheLeaseIsSeen(t *testing.T) {
 	t.Parallel()
@@ -61,7 +59,7 @@ spec: {nodeName: node-1, containers: [{name: main, image: example.invalid/main}]
 	listed, made := make(chan struct{}), make(chan struct{}) // that there are none; and one
 	var onceListed, onceMade sync.Once
 	kubeconfig := h.slowAPI(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		leases := strings.HasSuffix(r.URL.Path, leasesPath)
+		leases := strings.HasSuffix(r.URL.Path, "/leases")
 		if leases && r.URL.Query().Get("watch") != "" {
 			select {
 			case <-made:
