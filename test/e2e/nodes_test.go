@@ -24,24 +24,23 @@ func TestNodes(t *testing.T) {
 	p := h.run(t, "--executor.nodes=10", "--executor.node-zones=3", "--executor.node-capacity=cpu=64,memory=8Gi", "--executor.node-labels=pool=test")
 	client := kubernetes.NewForConfigOrDie(h.config(t, "km"))
 
-	run := func(name string, f func(t *testing.T)) subtest { return subtest{name, f} }
 	sideBySide(t, unlimited,
-		run("nodes", func(t *testing.T) { testNodeObjects(t, client) }),
-		run("rollout", func(t *testing.T) { testRollout(t, h, client) }),
-		run("job", func(t *testing.T) {
+		subtest{"nodes", func(t *testing.T) { testNodeObjects(t, client) }},
+		subtest{"rollout", func(t *testing.T) { testRollout(t, h, client) }},
+		subtest{"job", func(t *testing.T) {
 			h.must(t, "kubectl", "create", "job", "sum", "--image=example.invalid/sum")
 			h.must(t, "kubectl", "wait", "--for=condition=complete", "job/sum", patient)
 			h.must(t, "kubectl", "delete", "job", "sum", patient)
-		}),
-		run("stateful set", func(t *testing.T) {
+		}},
+		subtest{"stateful set", func(t *testing.T) {
 			h.apply(t, workload("StatefulSet", "db", "serviceName: db\n  replicas: 3", ""))
 			h.must(t, "kubectl", "rollout", "status", "statefulset/db", patient)
 			if out := h.must(t, "kubectl", "get", "pods", "-l", "app=db", "-o", "name"); out != "pod/db-0\npod/db-1\npod/db-2\n" {
 				t.Errorf("pods: %s", out)
 			}
 			h.must(t, "kubectl", "delete", "statefulset", "db", patient)
-		}),
-		run("daemon set", func(t *testing.T) {
+		}},
+		subtest{"daemon set", func(t *testing.T) {
 			h.apply(t, workload("DaemonSet", "agent", "", ""))
 			h.must(t, "kubectl", "rollout", "status", "daemonset/agent", patient)
 			// A new node has a taint until the controller-manager has seen that it is ready. Until then no pod is
@@ -49,22 +48,22 @@ func TestNodes(t *testing.T) {
 			h.until(t, "daemonset/agent", "{.status.numberReady}", "10")
 			// Its pods, too: a drain refuses those of a DaemonSet that is gone.
 			h.must(t, "kubectl", "delete", "daemonset", "agent", "--cascade=foreground", patient)
-		}),
-		run("kubelet", func(t *testing.T) { testSimulatedKubelet(t, h) }),
-		run("grace", func(t *testing.T) { testGrace(t, h, client) }),
-		run("namespace", func(t *testing.T) {
+		}},
+		subtest{"kubelet", func(t *testing.T) { testSimulatedKubelet(t, h) }},
+		subtest{"grace", func(t *testing.T) { testGrace(t, h, client) }},
+		subtest{"namespace", func(t *testing.T) {
 			h.must(t, "kubectl", "create", "namespace", "short")
 			h.must(t, "kubectl", "-n", "short", "create", "deployment", "web", "--image=example.invalid/web", "--replicas=5")
 			h.must(t, "kubectl", "-n", "short", "rollout", "status", "deployment/web", patient)
 			// Its controller begins five seconds after each change of it (namespaceDeletionGracePeriod), of which there are two.
 			h.must(t, "kubectl", "delete", "namespace", "short", patient)
-		}),
+		}},
 	)
 	// These have other pods go, or not be ready. Each has nodes of its own for it.
 	sideBySide(t, unlimited,
-		run("affinity and taints", func(t *testing.T) { testPlacement(t, h, client) }),
-		run("drain", func(t *testing.T) { testDrain(t, h, client) }),
-		run("node failure", func(t *testing.T) { testNodeFailure(t, h) }),
+		subtest{"affinity and taints", func(t *testing.T) { testPlacement(t, h, client) }},
+		subtest{"drain", func(t *testing.T) { testDrain(t, h, client) }},
+		subtest{"node failure", func(t *testing.T) { testNodeFailure(t, h) }},
 	)
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)

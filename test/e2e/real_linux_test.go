@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // What a cluster's users do with pods works on a real node: containers run, and Services are reached.
@@ -32,50 +30,34 @@ func TestRealNode(t *testing.T) {
 
 	t.Run("configuration", func(t *testing.T) { testRealConfiguration(t, n) })
 	t.Run("node", func(t *testing.T) { testRealNodeObject(t, n) })
-	n.together(t, []realTest{
-		{"deleted pod", testRealDeletedPod}, // it waits for longest
-		{"persistent volume", testRealPersistentVolume},
-		{"job", testRealJob},
-		{"service", testRealService},
-		{"service of the pod itself", testRealHairpin},
-		{"dns", testRealDNS},
-		{"api", testRealAPI},
-		{"logs", testRealLogs},
-		{"exec", testRealExec},
-		{"attach", testRealAttach},
-		{"port-forward", testRealPortForward},
-		{"cp", testRealCopy},
-		{"volumes", testRealVolumes},
-		{"environment", testRealEnvironment},
-		{"liveness", testRealLiveness},
-		{"readiness", testRealReadiness},
-		{"init container", testRealInit},
-		{"static pod", testRealStaticPod},
-		{"kubelet", testRealKubelet},
-	})
+	// Their objects have names of their own.
+	part := func(name string, test func(*testing.T, *realNode)) subtest {
+		return subtest{name, func(t *testing.T) { test(t, n) }}
+	}
+	sideBySide(t, 4,
+		part("deleted pod", testRealDeletedPod), // it waits for longest
+		part("persistent volume", testRealPersistentVolume),
+		part("job", testRealJob),
+		part("service", testRealService),
+		part("service of the pod itself", testRealHairpin),
+		part("dns", testRealDNS),
+		part("api", testRealAPI),
+		part("logs", testRealLogs),
+		part("exec", testRealExec),
+		part("attach", testRealAttach),
+		part("port-forward", testRealPortForward),
+		part("cp", testRealCopy),
+		part("volumes", testRealVolumes),
+		part("environment", testRealEnvironment),
+		part("liveness", testRealLiveness),
+		part("readiness", testRealReadiness),
+		part("init container", testRealInit),
+		part("static pod", testRealStaticPod),
+		part("kubelet", testRealKubelet),
+	)
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-}
-
-// realTest is one on a node that others use, too: its objects have names of their own.
-type realTest struct {
-	name string
-	run  func(*testing.T, *realNode)
-}
-
-// together runs tests on one node, a few at a time. They are no parallel ones for the testing package: those would wait
-// until all other tests have been started, and the node with them.
-func (n *realNode) together(t *testing.T, tests []realTest) {
-	var g errgroup.Group
-	g.SetLimit(4)
-	for _, test := range tests {
-		g.Go(func() error {
-			t.Run(test.name, func(t *testing.T) { test.run(t, n) })
-			return nil
-		})
-	}
-	_ = g.Wait() // there is none
 }
 
 // realConfiguration is a user's for the kubelet.
