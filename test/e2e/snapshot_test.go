@@ -29,7 +29,8 @@ import (
 // bump is by how much the revision of a restored cluster is higher at least; no cluster of a test writes that much.
 const bump = 1_000_000_000
 
-// writer creates one ConfigMap after the other, as long as it is not ended, and notes the revision of each that was acknowledged.
+// writer creates one ConfigMap after the other, as long as it is not ended, and notes the revision of each that was
+// acknowledged.
 type writer struct {
 	end   func()
 	mu    sync.Mutex
@@ -131,8 +132,8 @@ func configMaps(t *testing.T, client kubernetes.Interface) map[string]int64 {
 	return there
 }
 
-// check checks that of what was written, all up to the revision of the snapshot is there, and nothing above, unless it was written
-// after the restore.
+// check checks that of what was written, all up to the revision of the snapshot is there, and nothing above, unless it
+// was written after the restore.
 func (w *writer) check(t *testing.T, there map[string]int64, saved int64, wroteAfter bool) {
 	t.Helper()
 	kept, gone := 0, 0
@@ -156,12 +157,12 @@ func (w *writer) check(t *testing.T, there map[string]int64, saved int64, wroteA
 	}
 }
 
-// same waits until an informer has the objects that are there.
+// same waits until an informer has the objects that are there. They are asked for each time: a write that its client
+// has given up may still be done by the API server.
 func same(t *testing.T, watched corelisters.ConfigMapLister, client kubernetes.Interface) {
 	t.Helper()
-	there := configMaps(t, client)
 	eventually(t, "the informer's objects are those that are there", func() bool {
-		seen := map[string]int64{}
+		there, seen := configMaps(t, client), map[string]int64{}
 		all, err := watched.List(labels.Everything())
 		if err != nil {
 			t.Fatal(err)
@@ -173,8 +174,8 @@ func same(t *testing.T, watched corelisters.ConfigMapLister, client kubernetes.I
 	})
 }
 
-// A snapshot that is taken while clients write has all that was acknowledged before, and a restore of it nothing else, whether km runs
-// meanwhile or not. Who watches sees it.
+// A snapshot that is taken while clients write has all that was acknowledged before, and a restore of it nothing else,
+// whether km runs meanwhile or not. Who watches sees it.
 func TestSnapshotOfRun(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
@@ -234,7 +235,8 @@ func TestSnapshotOfRun(t *testing.T) {
 	p.stop(syscall.SIGTERM)
 }
 
-// After a kill, in the middle of writing, a snapshot has what was acknowledged last. It can be restored into another home.
+// After a kill, in the middle of writing, a snapshot has what was acknowledged last. It can be restored into another
+// home.
 func TestSnapshotAfterKill(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
@@ -334,7 +336,8 @@ func (h etcdHome) get(t *testing.T) (value string) {
 	return value
 }
 
-// newEtcdHome returns a home that is short enough for a socket, whose etcd has the last of the values, and a snapshot with each.
+// newEtcdHome returns a home that is short enough for a socket, whose etcd has the last of the values, and a snapshot
+// with each.
 func newEtcdHome(t *testing.T, values ...string) (etcdHome, map[string]string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "km")
