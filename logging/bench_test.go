@@ -31,8 +31,8 @@ func benchLogs(b *testing.B, names ...string) *Logs {
 	return ls
 }
 
-// BenchmarkLine is one line with two fields, by each kind of logger. zap by itself, with what it comes with, is what the
-// others are compared to.
+// BenchmarkLine is one line with two fields, by each kind of logger. zap by itself, with what it comes with, is what
+// the others are compared to.
 func BenchmarkLine(b *testing.B) {
 	ls := benchLogs(b, "db")
 	db := ls.Server("db")
@@ -163,8 +163,8 @@ func BenchmarkServers(b *testing.B) {
 	}
 }
 
-// inParallel has n goroutines share the lines of a benchmark, and reports how many there are in a second. Each runs what
-// line returns, within within.
+// inParallel has n goroutines share the lines of a benchmark, and reports how many there are in a second. Each runs
+// what line returns, within within.
 func inParallel(b *testing.B, n int, line func(i int) func(), within func(i int, f func())) {
 	b.Helper()
 	done := make(chan struct{})

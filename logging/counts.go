@@ -10,8 +10,9 @@ import (
 type Counts struct {
 	// Those that were severe enough to be written, by the severity that they carry. Lines of a verbosity count as Info.
 	Debug, Info, Warn, Error, Fatal int64
-	// Lost is how many of these did not reach the file or Config.Out or both, as so many were waiting there already, or as it
-	// was closed. Not in it is what Config.Brief keeps from Config.Out, and what waited in vain at the end of the program.
+	// Lost is how many of these did not reach the file or Config.Out or both, as so many were waiting there already, or
+	// as it was closed. Not in it is what Config.Brief keeps from Config.Out, and what waited in vain at the end of the
+	// program.
 	Lost int64
 }
 

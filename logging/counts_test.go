@@ -70,8 +70,8 @@ func TestCountsOfRecord(t *testing.T) {
 	checkCounts(t, api, Counts{})
 }
 
-// A line is lost if its file or the screen does not take it; if neither does, it is one line nevertheless. It is the loss of the
-// server that wrote it, and not of the one that has filled what they share.
+// A line is lost if its file or the screen does not take it; if neither does, it is one line nevertheless. It is the
+// loss of the server that wrote it, and not of the one that has filled what they share.
 func TestLostLines(t *testing.T) {
 	half := strings.Repeat("x", queueSize/2) // of two lines, the first fits
 	for _, test := range []struct {

@@ -32,8 +32,8 @@ func newDisplay(c Config, ls *Logs) *display {
 	return d
 }
 
-// put shows a line, or holds it if the server is starting. It returns false if the line is lost; one that is not to be shown
-// is not.
+// put shows a line, or holds it if the server is starting. It returns false if the line is lost; one that is not to be
+// shown is not.
 func (d *display) put(l *Log, line []byte) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// TimeLayout is how lines write the time: RFC 3339 with microseconds. It is in UTC, so that lines of several files can be
-// put in order as text.
+// TimeLayout is how lines write the time: RFC 3339 with microseconds. It is in UTC, so that lines of several files can
+// be put in order as text.
 const TimeLayout = "2006-01-02T15:04:05.000000Z07:00"
 
 // lineEncoder encodes a line from its message on. zap has no place for what comes before, in this order.
@@ -92,7 +92,8 @@ func isPlain(text string) bool {
 	return true
 }
 
-// appendCaller appends "FOLDER/FILE.go:LINE", as zap's ShortCallerEncoder does, but without making a string of it first.
+// appendCaller appends "FOLDER/FILE.go:LINE", as zap's ShortCallerEncoder does, but without making a string of it
+// first.
 func appendCaller(b *buffer.Buffer, c zapcore.EntryCaller) {
 	file := c.File
 	if i := strings.LastIndexByte(file, '/'); i >= 0 {
@@ -109,8 +110,8 @@ func appendCaller(b *buffer.Buffer, c zapcore.EntryCaller) {
 	b.AppendByte('"')
 }
 
-// encodeRest encodes what comes behind the server. A value whose code panics does not keep the line from being written, and
-// does not end the server.
+// encodeRest encodes what comes behind the server. A value whose code panics does not keep the line from being written,
+// and does not end the server.
 func encodeRest(e *zapcore.Entry, enc zapcore.Encoder, fields []zapcore.Field) (b *buffer.Buffer, err error) {
 	defer func() {
 		if recover() != nil {

@@ -273,7 +273,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// Whatever a value does when it is asked how it looks: it does not end the server that logs it, and the line is written.
+// Whatever a value does when it is asked how it looks: it does not end the server that logs it, and the line is
+// written.
 func TestValueThatPanics(t *testing.T) {
 	for name, value := range map[string]any{
 		"MarshalLog":                              &mute{},

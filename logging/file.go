@@ -33,8 +33,8 @@ const (
 	DefaultMaxBackups = 4
 )
 
-// Open has the lines written to a file, including what was logged since the Log was made. It belongs to Config.Files, and is
-// called once for each Log; several may share a file. An error tells why the file cannot be used.
+// Open has the lines written to a file, including what was logged since the Log was made. It belongs to Config.Files,
+// and is called once for each Log; several may share a file. An error tells why the file cannot be used.
 func (l *Log) Open(f File) error {
 	path, err := filepath.Abs(f.Path)
 	if err != nil {
@@ -64,8 +64,8 @@ func (l *Log) Open(f File) error {
 		f.MaxBackups = DefaultMaxBackups
 	}
 	file := &lumberjack.Logger{Filename: path, MaxSize: f.MaxSize}
-	// It is opened now: if that waited for the first line, which may be that all is being deleted, lumberjack would make
-	// the file anew, with all folders above it.
+	// It is opened now: if that waited for the first line, which may be that all is being deleted, lumberjack would
+	// make the file anew, with all folders above it.
 	if _, err := file.Write(nil); err != nil {
 		return err
 	}
@@ -91,8 +91,8 @@ type rotated struct {
 	renew   func() bool
 }
 
-// Write writes no faster than one file in two milliseconds: renamed files are named by the millisecond, and lumberjack would
-// write over one of the same name. What is longer than a file, which lumberjack refuses, is written in pieces.
+// Write writes no faster than one file in two milliseconds: renamed files are named by the millisecond, and lumberjack
+// would write over one of the same name. What is longer than a file, which lumberjack refuses, is written in pieces.
 func (r *rotated) Write(p []byte) (int, error) {
 	if err := r.there(); err != nil {
 		return 0, err
@@ -145,8 +145,8 @@ func (r *rotated) there() error {
 	return errors.Join(f.Close(), r.file.Close()) // it is opened anew
 }
 
-// keep has no more renamed files kept than there may be, from now on. With such a limit lumberjack looks at all files of the folder as
-// soon as it opens one, which takes long where a folder has those of many servers.
+// keep has no more renamed files kept than there may be, from now on. With such a limit lumberjack looks at all files
+// of the folder as soon as it opens one, which takes long where a folder has those of many servers.
 func (r *rotated) keep() error {
 	if r.file.MaxBackups == r.backups {
 		return nil
@@ -187,7 +187,8 @@ func try(path string) (size int64, err error) {
 	return size, errors.Join(err, endLine(f), f.Close())
 }
 
-// endLine ends the last line of a file, if a process was killed while it wrote it. The next line is to be one of its own.
+// endLine ends the last line of a file, if a process was killed while it wrote it. The next line is to be one of its
+// own.
 func endLine(f *os.File) error {
 	size, err := f.Seek(0, io.SeekEnd)
 	if size == 0 || err != nil {

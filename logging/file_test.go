@@ -380,8 +380,8 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// Much that was kept, as after a time in which the disk was full, is written at once: several files in no time. They are
-// named by the millisecond.
+// Much that was kept, as after a time in which the disk was full, is written at once: several files in no time. They
+// are named by the millisecond.
 func TestRotationInNoTime(t *testing.T) {
 	for _, size := range []int{600_000, 200_000, 10_000} {
 		path := filepath.Join(t.TempDir(), "db.log")

@@ -16,8 +16,8 @@ const LabelKey = "server"
 //go:linkname goroutineLabel runtime/pprof.runtime_getProfLabel
 func goroutineLabel() unsafe.Pointer
 
-// owners maps the label pointers of all labelled goroutines to their Logs. Holding the pointer as a key keeps the label alive, so
-// the address is never used again.
+// owners maps the label pointers of all labelled goroutines to their Logs. Holding the pointer as a key keeps the label
+// alive, so the address is never used again.
 var owners sync.Map // of unsafe.Pointer to *Log
 
 // Owner returns the Log of the server whose goroutine is running, or nil if no server started it. It costs a few

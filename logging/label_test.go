@@ -159,7 +159,8 @@ func TestGoroutineOfNobody(t *testing.T) {
 	}
 }
 
-// A logger of the whole process has one destination, but there may be servers with other Logs in it: their lines are theirs.
+// A logger of the whole process has one destination, but there may be servers with other Logs in it: their lines are
+// theirs.
 func TestPlaceFindsServersOfOtherLogs(t *testing.T) {
 	ours, theirs := newLogs(t, Config{}), newLogs(t, Config{})
 	ours.Server("db")
@@ -171,8 +172,8 @@ func TestPlaceFindsServersOfOtherLogs(t *testing.T) {
 	})
 }
 
-// The label is found by the identity of the pointer that the runtime keeps: if a Go version copied it, or kept something
-// else, no line of klog's or of the standard log would be placed.
+// The label is found by the identity of the pointer that the runtime keeps: if a Go version copied it, or kept
+// something else, no line of klog's or of the standard log would be placed.
 func TestLabelIsOnePointer(t *testing.T) {
 	ls := newLogs(t, Config{})
 	db, api := ls.Server("db"), ls.Server("api")

@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// A level is a zapcore.Level: warn and error are zap's, info is 0, and the lines that klog or logr write with V(n) are at -n.
-// This is how zapr maps them, so that loggers made with zapr agree.
+// A level is a zapcore.Level: warn and error are zap's, info is 0, and the lines that klog or logr write with V(n) are
+// at -n. This is how zapr maps them, so that loggers made with zapr agree.
 
 // debugVerbosity is what the level "debug" means in klog's terms: V(4) is "debug level verbosity" in Kubernetes'
 // logging conventions. zap and slog write their lines for debugging at it.

@@ -54,8 +54,8 @@ func TestVerbosity(t *testing.T) {
 	}
 }
 
-// Which lines are written at each level, for each kind of logger. zap's and slog's own debug counts as V(4), by Kubernetes'
-// conventions; it is not V(1).
+// Which lines are written at each level, for each kind of logger. zap's and slog's own debug counts as V(4), by
+// Kubernetes' conventions; it is not V(1).
 func TestWhatIsWrittenAtEachLevel(t *testing.T) {
 	const errs = "E zap error\nE slog error\nE logr error\n"
 	const warns = "W zap warn\nW slog warn\n"

@@ -28,8 +28,8 @@ type LineField struct {
 	Value json.RawMessage
 }
 
-// ParseLine reads a line that was written as JSON. An error says what it lacks: it was not written by this package, or was
-// cut off.
+// ParseLine reads a line that was written as JSON. An error says what it lacks: it was not written by this package, or
+// was cut off.
 func ParseLine(text []byte) (*Line, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {

@@ -162,7 +162,8 @@ func (l *Log) write(e *zapcore.Entry, v int, enc zapcore.Encoder, fields []zapco
 	return nil
 }
 
-// Record writes an entry to the server's file alone, if it is severe enough: it is for what people are shown in another way.
+// Record writes an entry to the server's file alone, if it is severe enough: it is for what people are shown in another
+// way.
 func (l *Log) Record(e zapcore.Entry, fields ...zapcore.Field) error {
 	file := l.file.Load()
 	if file == nil || threshold(e.Level) < l.Level() {

@@ -68,12 +68,14 @@ func TestLoggers(t *testing.T) {
 // key is a string by another name.
 type key string
 
-// Two loggers that come from one may not write over each other's fields, and leave the one that they come from as it is.
+// Two loggers that come from one may not write over each other's fields, and leave the one that they come from as it
+// is.
 func TestSiblingsShareNothing(t *testing.T) {
 	out := &lines{}
 	ls := newLogs(t, Config{Out: out, Program: "km"})
 	db := ls.Program()
-	z := db.Zap().With(zap.Int("a", 1)).With(zap.Int("b", 2)).With(zap.Int("c", 3)) // one by one: room for a fourth is left
+	// one by one: room for a fourth is left
+	z := db.Zap().With(zap.Int("a", 1)).With(zap.Int("b", 2)).With(zap.Int("c", 3))
 	one, two := z.With(zap.String("who", "one")), z.With(zap.String("who", "two"))
 	one.Info("zap", zap.Int("d", 4))
 	two.Info("zap")

@@ -11,9 +11,9 @@ import (
 
 // Sink returns a logr.LogSink for a logger of the whole process: each line goes to the Log that Place finds.
 //
-// severity is for process-wide loggers that hand warnings on as Info. It is asked once for each place in the code that logs,
-// and is given the names of the functions that were called from there, the innermost first. What it returns is the
-// severity of an Info line with verbosity 0. It may be nil.
+// severity is for process-wide loggers that hand warnings on as Info. It is asked once for each place in the code that
+// logs, and is given the names of the functions that were called from there, the innermost first. What it returns is
+// the severity of an Info line with verbosity 0. It may be nil.
 func (ls *Logs) Sink(severity func(functions []string) zapcore.Level) logr.LogSink {
 	return (&sink{logs: ls, sites: &sites{severity: severity}}).withDepths()
 }
@@ -46,7 +46,8 @@ func (s *sink) peek() *Log {
 	return s.logs.peek()
 }
 
-// Enabled lets through what may be more than it seems, or may come from a file that has a verbosity of its own. Info knows.
+// Enabled lets through what may be more than it seems, or may come from a file that has a verbosity of its own. Info
+// knows.
 func (s *sink) Enabled(v int) bool {
 	return v == 0 && s.sites.severity != nil || s.peek().maybeEnabled(Verbosity(v))
 }

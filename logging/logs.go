@@ -16,17 +16,17 @@ import (
 
 // Config says where the lines go and how they look. The zero value of a field means its default.
 type Config struct {
-	// Out receives lines, beside the files; a terminal, most often. It is written to by a goroutine of its own: a slow one
-	// holds no server up. Default: no lines are shown.
+	// Out receives lines, beside the files; a terminal, most often. It is written to by a goroutine of its own: a slow
+	// one holds no server up. Default: no lines are shown.
 	Out io.Writer
 	// Format is what Out gets: FormatConsole (the default) or FormatJSON. Files get JSON.
 	Format Format
 	// Color writes severities and server names in colour, in the console format.
 	Color bool
 	// Brief keeps from Out all but warnings and errors, and of these what servers say while they start and stop
-	// (Log.SetPhase), unless a start fails: they complain much about what is not there yet, and about what has been closed
-	// under them. What the same place in the code says again and again is shown once, and then how often it was said.
-	// Log.ShowAll lifts it for one Log.
+	// (Log.SetPhase), unless a start fails: they complain much about what is not there yet, and about what has been
+	// closed under them. What the same place in the code says again and again is shown once, and then how often it was
+	// said. Log.ShowAll lifts it for one Log.
 	Brief bool
 	// Quiet keeps from Out what servers say, where Brief is set: only what the program itself says is left of it.
 	Quiet bool
@@ -104,8 +104,8 @@ func (ls *Logs) Program() *Log { return ls.program }
 // Unplaced is the number of lines so far that Place could give to no server.
 func (ls *Logs) Unplaced() int64 { return ls.unplaced.Load() }
 
-// MostVerbose is the lowest level of all servers, and in vmodule the higher verbosities for source files of all of them, as in
-// Log.SetVModule: a process-wide logger has to let through that much.
+// MostVerbose is the lowest level of all servers, and in vmodule the higher verbosities for source files of all of
+// them, as in Log.SetVModule: a process-wide logger has to let through that much.
 func (ls *Logs) MostVerbose() (level zapcore.Level, vmodule string) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()

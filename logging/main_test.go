@@ -184,7 +184,8 @@ func messages(t testing.TB, path string) string {
 	return strings.Join(all, " ")
 }
 
-// linesOf are the lines of a log in the order in which they were written, over all of its segments. Each has to be whole.
+// linesOf are the lines of a log in the order in which they were written, over all of its segments. Each has to be
+// whole.
 func linesOf(t testing.TB, path string) (all []*Line) {
 	t.Helper()
 	files, err := filepath.Glob(strings.TrimSuffix(path, filepath.Ext(path)) + "-*" + filepath.Ext(path))

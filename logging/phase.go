@@ -35,8 +35,8 @@ func (l *Log) Release() {
 }
 
 // Settle is for some time after a start. If the server is still starting, its lines are released: somebody will want to
-// know why. Otherwise what is held from the start is forgotten; the file has it. What it says from then on is shown, even if others
-// are still starting.
+// know why. Otherwise what is held from the start is forgotten; the file has it. What it says from then on is shown,
+// even if others are still starting.
 func (l *Log) Settle() {
 	l.onDisplay(func(d *display) {
 		switch l.phase {

@@ -13,8 +13,8 @@ type claim struct {
 	log  *Log
 }
 
-// Claim says that code of these packages, and of those below them, is run by this server alone. Lines of goroutines that no
-// server started are placed by it; of several packages that fit, the one with the longest path counts.
+// Claim says that code of these packages, and of those below them, is run by this server alone. Lines of goroutines
+// that no server started are placed by it; of several packages that fit, the one with the longest path counts.
 func (l *Log) Claim(packages ...string) {
 	ls := l.logs
 	ls.mu.Lock()
@@ -30,8 +30,8 @@ func (l *Log) Claim(packages ...string) {
 	ls.claims.Store(&next)
 }
 
-// Place returns the Log of the server whose line is being written, as the package comment has it. If none is found, that is
-// the program's, and the line is counted as unplaced.
+// Place returns the Log of the server whose line is being written, as the package comment has it. If none is found,
+// that is the program's, and the line is counted as unplaced.
 func (ls *Logs) Place() *Log {
 	if l := ls.Find(); l != nil {
 		return l

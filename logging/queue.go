@@ -13,19 +13,19 @@ const (
 	queueSize = 4 << 20
 	// chunkSize is how much is written at a time, if it is more than one line.
 	chunkSize = 256 << 10
-	// pause is how long the goroutine rests after it has written, so that the lines of a busy time are written together. It
-	// is what a kill -9 may cost.
+	// pause is how long the goroutine rests after it has written, so that the lines of a busy time are written
+	// together. It is what a kill -9 may cost.
 	pause = 5 * time.Millisecond
 	// retry is how long it rests after the destination has failed.
 	retry = time.Second
 )
 
-// queue takes lines for a destination that may be slow or broken, such as a file on a full disk. Whoever puts a line never
-// waits: a goroutine writes.
+// queue takes lines for a destination that may be slow or broken, such as a file on a full disk. Whoever puts a line
+// never waits: a goroutine writes.
 type queue struct {
 	name string
-	// tell is called with an error when the destination begins to fail, and without one, but with the number of lines that
-	// were lost, when it works again.
+	// tell is called with an error when the destination begins to fail, and without one, but with the number of lines
+	// that were lost, when it works again.
 	tell func(name string, err error, lost int64)
 
 	mu      sync.Mutex
@@ -89,8 +89,8 @@ func (q *queue) hurry() {
 	}
 }
 
-// open has the lines written to w from now on, those first that are there already. If w is an io.Closer, it is closed at the
-// end.
+// open has the lines written to w from now on, those first that are there already. If w is an io.Closer, it is closed
+// at the end.
 func (q *queue) open(w io.Writer) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -165,8 +165,8 @@ func wholeLines(lines []byte) []byte {
 	return lines[:bytes.IndexByte(lines, '\n')+1]
 }
 
-// wrote notes the result of a write, and rests if it has failed; left is how much the goroutine still has. It returns false if
-// the queue is to end.
+// wrote notes the result of a write, and rests if it has failed; left is how much the goroutine still has. It returns
+// false if the queue is to end.
 func (q *queue) wrote(n int, err error, left int) bool {
 	q.mu.Lock()
 	q.written += int64(n)

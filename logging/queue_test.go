@@ -104,7 +104,8 @@ var errFull = errors.New("disk full")
 // soon is a deadline for flush and close that is not reached.
 func soon() time.Time { return time.Now().Add(flushLimit) }
 
-// Whoever logs goes on at once, whatever becomes of the lines; and when the destination takes them again, all come, in order.
+// Whoever logs goes on at once, whatever becomes of the lines; and when the destination takes them again, all come, in
+// order.
 func TestPutNeverWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		goOn := make(chan struct{})
@@ -228,8 +229,8 @@ func TestSlowDestination(t *testing.T) {
 	})
 }
 
-// A destination that fails is tried again each second; people are told when it begins to fail and when it works again, and
-// not in between. Each line is written once.
+// A destination that fails is tried again each second; people are told when it begins to fail and when it works again,
+// and not in between. Each line is written once.
 func TestQueueTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -700,8 +701,8 @@ func TestConcurrentClose(t *testing.T) {
 	}
 }
 
-// The goroutine that writes is no server's, whoever has put the first line: it would be taken for one of the server's that
-// has not ended.
+// The goroutine that writes is no server's, whoever has put the first line: it would be taken for one of the server's
+// that has not ended.
 func TestWriterIsNobodys(t *testing.T) {
 	whose := make(chan string, 1)
 	d := &destination{answer: func(p []byte) (int, error) { whose <- owner(); return len(p), nil }}
@@ -744,8 +745,8 @@ func TestScreenThatFails(t *testing.T) {
 	})
 }
 
-// A screen that takes nothing for a time, because somebody has typed Ctrl-S, holds nobody up; how much it does not show is
-// told when it goes on.
+// A screen that takes nothing for a time, because somebody has typed Ctrl-S, holds nobody up; how much it does not show
+// is told when it goes on.
 func TestScreenThatBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		goOn := make(chan struct{})

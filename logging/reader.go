@@ -14,7 +14,8 @@ import (
 // Reader reads the lines of several logs in the order of their times. They may be written meanwhile, by this process or
 // another one.
 type Reader struct {
-	// Files are the paths of the logs; renamed files beside them are found by themselves. It is asked again while following.
+	// Files are the paths of the logs; renamed files beside them are found by themselves. It is asked again while
+	// following.
 	Files func() ([]string, error)
 	// Match says which lines are wanted. Default: all.
 	Match func(*Line) bool
@@ -29,16 +30,17 @@ type Reader struct {
 }
 
 const (
-	// reorder is how many lines of a file are looked at to find the earliest: goroutines take the time before they write.
+	// reorder is how many lines of a file are looked at to find the earliest: goroutines take the time before they
+	// write.
 	reorder = 256
-	// poll is how often files are looked at while following, and discover how many polls there are from one look for new
-	// files to the next.
+	// poll is how often files are looked at while following, and discover how many polls there are from one look for
+	// new files to the next.
 	poll     = 100 * time.Millisecond
 	discover = 10
 )
 
-// Read calls f with each line, as it is in the file, its end included. It returns when there are no more or, following, when
-// ctx ends; or the first error.
+// Read calls f with each line, as it is in the file, its end included. It returns when there are no more or, following,
+// when ctx ends; or the first error.
 func (r *Reader) Read(ctx context.Context, f func(line []byte) error) error {
 	defer r.close()
 	if err := r.find(true); err != nil {
@@ -182,8 +184,8 @@ func (o *ordered) fill() error {
 	return nil
 }
 
-// wanted tells when the line was written, and whether it is wanted. What cannot be read is, at the time of the line before:
-// it was put there by somebody.
+// wanted tells when the line was written, and whether it is wanted. What cannot be read is, at the time of the line
+// before: it was put there by somebody.
 func (o *ordered) wanted(line []byte) (time.Time, bool) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return o.last, false

@@ -10,8 +10,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Pipe has the lines written to w, one JSON object each, including what was logged since the Log was made. It is for a process
-// that logs by way of another one, whose Relay takes them. It belongs to Config.Files, and is called once for each Log.
+// Pipe has the lines written to w, one JSON object each, including what was logged since the Log was made. It is for a
+// process that logs by way of another one, whose Relay takes them. It belongs to Config.Files, and is called once for
+// each Log.
 func (l *Log) Pipe(w io.Writer) error {
 	q := l.file.Load()
 	if q == nil {
@@ -21,8 +22,8 @@ func (l *Log) Pipe(w io.Writer) error {
 	return nil
 }
 
-// Relay writes a line of JSON that a Log of this name in another process has made, as it is. An error says why it is none, and then
-// nothing is written. It is severe enough: the other one's level decides.
+// Relay writes a line of JSON that a Log of this name in another process has made, as it is. An error says why it is
+// none, and then nothing is written. It is severe enough: the other one's level decides.
 func (l *Log) Relay(line []byte) error {
 	parsed, err := ParseLine(line)
 	if err != nil {

@@ -27,7 +27,8 @@ func piped(t *testing.T, level string) (*Log, *lines) {
 	return db, out
 }
 
-// What one process has logged is in the other one's file to the letter, and on its screen by its level, in the same order.
+// What one process has logged is in the other one's file to the letter, and on its screen by its level, in the same
+// order.
 func TestRelay(t *testing.T) {
 	db, pipe := piped(t, "v=4")
 	db.Zap().Named("deep").Error("an error", zap.Int("n", 1))

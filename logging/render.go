@@ -17,8 +17,8 @@ type Format string
 const (
 	// FormatConsole is for people: time, severity, server, message, key=value.
 	FormatConsole Format = "console"
-	// FormatJSON is one JSON object a line: ts (RFC 3339, microseconds), level, v, server, logger, caller, msg, then the
-	// fields.
+	// FormatJSON is one JSON object a line: ts (RFC 3339, microseconds), level, v, server, logger, caller, msg, then
+	// the fields.
 	FormatJSON Format = "json"
 )
 
@@ -73,7 +73,8 @@ func (r *Renderer) Append(b, line []byte) []byte {
 		b = append(b, word(l.Logger)...)
 		b = append(b, ": "...)
 	}
-	// The second and further lines of a message are moved in, so that each line that begins with a time begins an entry.
+	// The second and further lines of a message are moved in, so that each line that begins with a time begins an
+	// entry.
 	b = append(b, strings.ReplaceAll(printable(strings.TrimRight(l.Msg, "\n")), "\n", "\n\t")...)
 	for _, f := range l.Fields {
 		b = appendValue(append(appendWord(append(b, ' '), f.Key), '='), f)
@@ -86,8 +87,8 @@ const (
 	yellow = 33
 )
 
-// serverColors are those of the ANSI palette that are readable on dark and on light ground; red and yellow mean error and
-// warning.
+// serverColors are those of the ANSI palette that are readable on dark and on light ground; red and yellow mean error
+// and warning.
 var serverColors = []int{36, 35, 34, 32, 96, 95, 94, 92}
 
 // appendSeverity appends one letter.
@@ -123,8 +124,8 @@ func (r *Renderer) paint(b []byte, color int, text string) []byte {
 	return append(append(append(b, 'm'), text...), "\x1b[0m"...)
 }
 
-// appendValue appends a value as klog's text does: strings in quotes if they are not plain words, and text of several lines
-// between < and >.
+// appendValue appends a value as klog's text does: strings in quotes if they are not plain words, and text of several
+// lines between < and >.
 func appendValue(b []byte, f LineField) []byte {
 	var text string
 	if f.Value[0] == '{' {
@@ -151,7 +152,8 @@ func appendWord(b []byte, text string) []byte {
 	return append(b, text...)
 }
 
-// reference is NAMESPACE/NAME, as klog writes a reference to an object of Kubernetes; "" if the value is no such reference.
+// reference is NAMESPACE/NAME, as klog writes a reference to an object of Kubernetes; "" if the value is no such
+// reference.
 func reference(value json.RawMessage) string {
 	var object struct{ Name, Namespace string }
 	d := json.NewDecoder(bytes.NewReader(value))

@@ -15,8 +15,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// rendered is a line with that message and these fields (JSON, with a leading comma) as people read it, without what comes
-// before the message.
+// rendered is a line with that message and these fields (JSON, with a leading comma) as people read it, without what
+// comes before the message.
 func rendered(t testing.TB, msg, fields string) string {
 	t.Helper()
 	quoted, err := json.Marshal(msg)

@@ -9,18 +9,19 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// repeatPause is for how long a line is not shown again, the first time. It is twice as long each time that the line has come again
-// meanwhile, up to maxRepeatPause.
+// repeatPause is for how long a line is not shown again, the first time. It is twice as long each time that the line
+// has come again meanwhile, up to maxRepeatPause.
 const (
 	repeatPause    = time.Minute
 	maxRepeatPause = time.Hour
 )
 
-// maxRepeats is how many lines are remembered. What comes beyond is shown as it comes: words that are new each time do not repeat.
+// maxRepeats is how many lines are remembered. What comes beyond is shown as it comes: words that are new each time do
+// not repeat.
 const maxRepeats = 1000
 
-// repeats has people shown once what the same place in the code says again and again, in the same words, whatever the values beside
-// them, and then how often it was said. Guarded by the lock of the display.
+// repeats has people shown once what the same place in the code says again and again, in the same words, whatever the
+// values beside them, and then how often it was said. Guarded by the lock of the display.
 type repeats map[string]*repeat
 
 // repeat is a line that has been shown.
@@ -29,7 +30,8 @@ type repeat struct {
 	more  int           // lines like it meanwhile
 }
 
-// show shows a line, unless one like it has been shown a moment ago. It returns false if the line is lost. The lock is held.
+// show shows a line, unless one like it has been shown a moment ago. It returns false if the line is lost. The lock is
+// held.
 func (d *display) show(l *Log, line []byte) bool {
 	parsed, err := ParseLine(line)
 	if err != nil || parsed.Level == "fatal" {
@@ -52,8 +54,8 @@ func (d *display) show(l *Log, line []byte) bool {
 // serial is a number that is another one each time, such as that of gRPC's channels: [Channel #1 SubChannel #3].
 var serial = regexp.MustCompile(`#[0-9]+`)
 
-// kind is what lines have in common that are like this one: the place in the code and the message, but for serial numbers in it, or all
-// but the time if the place is not known.
+// kind is what lines have in common that are like this one: the place in the code and the message, but for serial
+// numbers in it, or all but the time if the place is not known.
 func (l *Line) kind() string {
 	kind := strings.Join([]string{l.Server, l.Level, l.Logger, l.Caller, l.Msg}, " ")
 	if l.Caller != "" {

@@ -58,8 +58,8 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
-// So it is with what is held while a server starts; not with lines that have a place and words of their own, nor with those that
-// somebody asked for, nor with what ends a server.
+// So it is with what is held while a server starts; not with lines that have a place and words of their own, nor with
+// those that somebody asked for, nor with what ends a server.
 func TestRepeatsAreThoseAlike(t *testing.T) {
 	out := &lines{}
 	ls := newLogs(t, Config{Out: out, Brief: true})

@@ -98,8 +98,8 @@ func (s *source) next() ([]byte, error) {
 	}
 }
 
-// superseded reports whether there is a newer segment than the one that is read. As long as there are lines in memory, it
-// does not look.
+// superseded reports whether there is a newer segment than the one that is read. As long as there are lines in memory,
+// it does not look.
 func (s *source) superseded() (bool, error) {
 	if s.lines.Buffered() > 0 {
 		return false, nil
@@ -144,8 +144,9 @@ func (s *source) index(all []string) int {
 	})
 }
 
-// openOne opens the segment that is chosen. It returns false if there is none of that number. A folder that changes while it
-// is listed may be listed wrongly, and the file of a name be another one when it is opened: then all is done again.
+// openOne opens the segment that is chosen. It returns false if there is none of that number. A folder that changes
+// while it is listed may be listed wrongly, and the file of a name be another one when it is opened: then all is done
+// again.
 func (s *source) openOne(choose func(all []string) (int, error)) (bool, error) {
 	last := s.last
 	for {

@@ -16,8 +16,8 @@ type site struct {
 	level zapcore.Level
 }
 
-// maxFrames is how many functions there may be between sink and caller for the site to be remembered. klog and grpc need
-// 13.
+// maxFrames is how many functions there may be between sink and caller for the site to be remembered. klog and grpc
+// need 13.
 const maxFrames = 16
 
 // sites are those that have been seen, by the program counters of the functions between sink and caller. To find the

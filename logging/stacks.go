@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Stacks returns the stacks of the goroutines that carry the server's label, as in a goroutine profile: equal ones once,
-// with their number.
+// Stacks returns the stacks of the goroutines that carry the server's label, as in a goroutine profile: equal ones
+// once, with their number.
 func Stacks(server string) string {
 	var profile bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {

@@ -15,8 +15,8 @@ import (
 // package (by that also what net/http's servers complain of), slog's default logger, and zap's global ones. Close puts
 // back what was there before. It belongs before the first server's start.
 //
-// The standard log package knows no severity: its lines are at info, and net/http's at warn. A line that begins with a level
-// in brackets, as many programs have it ([WARN] text), is at that level.
+// The standard log package knows no severity: its lines are at info, and net/http's at warn. A line that begins with a
+// level in brackets, as many programs have it ([WARN] text), is at that level.
 func (ls *Logs) TakeDefaults() {
 	placing := ls.Placing()
 
@@ -52,7 +52,8 @@ func (w *stdWriter) Write(text []byte) (int, error) {
 	written := len(text)
 	level, text := bracketed(text)
 	if fatal() {
-		level = zapcore.DPanicLevel // not zap's Fatal, which would end the process itself; the core flushes for this one, too
+		// not zap's Fatal, which would end the process itself; the core flushes for this one, too
+		level = zapcore.DPanicLevel
 	} else if bytes.HasPrefix(text, []byte("http: ")) || bytes.HasPrefix(text, []byte("http2: ")) {
 		level = zapcore.WarnLevel
 	}

@@ -15,7 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// takeStderr makes Logs that take what is printed to standard error. What they have got is there when end has been called.
+// takeStderr makes Logs that take what is printed to standard error. What they have got is there when end has been
+// called.
 func takeStderr(t *testing.T, claims ...string) (ls *Logs, end func() string) {
 	t.Helper()
 	out := &lines{}
@@ -110,8 +111,8 @@ func TestNothingOnStderr(t *testing.T) {
 	}
 }
 
-// Much at once, such as the stacks of all goroutines, is one line as well. What is more than the system takes is refused,
-// and stands in nobody's way.
+// Much at once, such as the stacks of all goroutines, is one line as well. What is more than the system takes is
+// refused, and stands in nobody's way.
 func TestMuchOnStderr(t *testing.T) {
 	for _, size := range []int{1 << 10, 64 << 10, 200 << 10, 3 * maxMessage} {
 		_, end := takeStderr(t)

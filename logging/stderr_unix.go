@@ -18,12 +18,13 @@ import (
 // maxMessage is the longest text that is taken at a time.
 const maxMessage = 1 << 20
 
-// TakeStderr makes what is printed to os.Stderr from now on lines of ls, at level warn, each Write one line. It is for code
-// that takes no logger and prints there; the runtime's own messages, such as that of a crash, are not printed with
-// os.Stderr and stay where they are. Very long texts, on Linux from about 200 kB on, may be refused by the system. Close puts os.Stderr back. It belongs before the first server's start.
+// TakeStderr makes what is printed to os.Stderr from now on lines of ls, at level warn, each Write one line. It is for
+// code that takes no logger and prints there; the runtime's own messages, such as that of a crash, are not printed with
+// os.Stderr and stay where they are. Very long texts, on Linux from about 200 kB on, may be refused by the system.
+// Close puts os.Stderr back. It belongs before the first server's start.
 //
-// Nothing tells which goroutine has printed. A line is placed if functions that are claimed (Log.Claim) are named in it, as
-// in a stack; otherwise it is the program's, and counted as unplaced.
+// Nothing tells which goroutine has printed. A line is placed if functions that are claimed (Log.Claim) are named in
+// it, as in a stack; otherwise it is the program's, and counted as unplaced.
 func (ls *Logs) TakeStderr() error {
 	// Datagrams keep what was printed with one call together.
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_DGRAM, 0)

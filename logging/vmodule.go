@@ -20,8 +20,9 @@ type vmoduleRule struct {
 	level   zapcore.Level
 }
 
-// parseVModule reads what klog's flag vmodule takes: pattern=N, separated by commas. A pattern is the name of a source file
-// without its folder and without ".go", and may have the wildcards of path.Match. It returns nil for an empty text.
+// parseVModule reads what klog's flag vmodule takes: pattern=N, separated by commas. A pattern is the name of a source
+// file without its folder and without ".go", and may have the wildcards of path.Match. It returns nil for an empty
+// text.
 func parseVModule(text string) (*vmodule, error) {
 	m := &vmodule{}
 	for rule := range strings.SplitSeq(text, ",") {
@@ -47,8 +48,8 @@ func parseVModule(text string) (*vmodule, error) {
 	return m, nil
 }
 
-// enabled reports whether a line of that level is written by code in that file. The first rule that fits counts, as it does
-// in klog.
+// enabled reports whether a line of that level is written by code in that file. The first rule that fits counts, as it
+// does in klog.
 func (m *vmodule) enabled(level zapcore.Level, file string) bool {
 	name := strings.TrimSuffix(path.Base(file), ".go")
 	for _, r := range m.rules {

@@ -67,8 +67,8 @@ func TestVModule(t *testing.T) {
 	}
 }
 
-// It holds for all loggers of the server, those that are there already and those that the line is placed with; and for none
-// when it is taken back.
+// It holds for all loggers of the server, those that are there already and those that the line is placed with; and for
+// none when it is taken back.
 func TestVModuleOfAllLoggers(t *testing.T) {
 	out := &lines{}
 	ls := newLogs(t, Config{Out: out})

@@ -93,8 +93,9 @@ func (a *actor) to(state State, err error, wait time.Duration) {
 	a.changed()
 }
 
-// changed tells those who wait for anything in the group, and the servers whose next step may depend on this one: itself, those
-// that it needs, which end after it, and those that need it. In a large group most wait for others. The lock is held.
+// changed tells those who wait for anything in the group, and the servers whose next step may depend on this one:
+// itself, those that it needs, which end after it, and those that need it. In a large group most wait for others. The
+// lock is held.
 func (a *actor) changed() {
 	a.group.change.give()
 	a.change.give()
@@ -111,8 +112,8 @@ func (a *actor) until(ctx context.Context, f func() bool) bool {
 	return a.group.untilNotice(ctx, &a.change, f)
 }
 
-// execute is the server's life. It returns when the group is to stop and the server has ended. The first return stops the
-// group.
+// execute is the server's life. It returns when the group is to stop and the server has ended. The first return stops
+// the group.
 func (a *actor) execute() error {
 	for {
 		// Each function leads to the next state, and returns there. The state is changed by this goroutine alone.
@@ -152,7 +153,8 @@ func (a *actor) isEnding() bool {
 // startAsked reports whether somebody wants it to start, once it has ended. The lock is held.
 func (a *actor) startAsked() bool { return a.ask == askStart || a.ask == askRestart }
 
-// wait is Waiting: until the servers that this one needs are ready, and stay so. Meanwhile Build makes what needs none of them.
+// wait is Waiting: until the servers that this one needs are ready, and stay so. Meanwhile Build makes what needs none
+// of them.
 func (a *actor) wait() {
 	if a.s.Build != nil {
 		a.next = a.attempt()
@@ -224,8 +226,8 @@ func (a *actor) backOff() {
 	}
 }
 
-// rest is Stopped and Failed: until somebody wants a start, or the group is to end, because of this server or not; then it returns
-// true.
+// rest is Stopped and Failed: until somebody wants a start, or the group is to end, because of this server or not; then
+// it returns true.
 func (a *actor) rest() (end bool, err error) {
 	if !a.again() {
 		a.s.closeSockets()
@@ -360,8 +362,8 @@ func ready(becameReady <-chan error) bool {
 	}
 }
 
-// stopNow reports whether it is time to stop, and begins to: the server is to end, and those that need it and are to end, too,
-// have ended. Otherwise it returns what is closed when that may have changed.
+// stopNow reports whether it is time to stop, and begins to: the server is to end, and those that need it and are to
+// end, too, have ended. Otherwise it returns what is closed when that may have changed.
 func (a *actor) stopNow() (bool, <-chan struct{}) {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()

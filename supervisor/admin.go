@@ -23,8 +23,8 @@ import (
 //
 //	GET  /v1/status                        Status
 //	GET  /v1/servers, /v1/servers/NAME     ServerStatus, of all or of one
-//	POST /v1/servers/NAMES/start           and stop, restart; NAMES apart by commas. Answers with the list of ServerStatus when it
-//	                                       has come to pass; with ?wait=false at once
+//	POST /v1/servers/NAMES/start           and stop, restart; NAMES are comma-separated. Answers with the list
+//	                                       of ServerStatus when it has come to pass; with ?wait=false at once
 //	PUT  /v1/servers/NAME/log-level        {"level": "v=4"}
 //	GET  /v1/events?after=N                the events behind number N, one JSON object a line, and on as they come;
 //	                                       with ?follow=false only those that there are
@@ -33,8 +33,8 @@ import (
 //	GET  /metrics                          for Prometheus
 //	GET  /debug/pprof/                     as net/http/pprof; profile takes ?server=NAME, too
 //
-// What is refused is answered with {"error": "…"}. Within v1, fields are added and nothing is taken away. A client that does
-// not read what it asked for holds up nobody else.
+// What is refused is answered with {"error": "…"}. Within v1, fields are added and nothing is taken away. A client that
+// does not read what it asked for holds up nobody else.
 type admin struct {
 	hk    *HyperKube
 	plan  *Plan
@@ -52,7 +52,8 @@ type admin struct {
 // adminSocket is the name of the socket in the data folder.
 func adminSocket(p *Plan, program string) string { return p.Path(program + ".sock") }
 
-// openAdmin opens the socket. The data folder must be held: a socket that is there is one that a killed process has left.
+// openAdmin opens the socket. The data folder must be held: a socket that is there is one that a killed process has
+// left.
 func (hk *HyperKube) openAdmin(p *Plan) (*admin, error) {
 	path := adminSocket(p, hk.Name)
 	l, err := listenUnix(path)
@@ -64,8 +65,8 @@ func (hk *HyperKube) openAdmin(p *Plan) (*admin, error) {
 	return a, nil
 }
 
-// serve answers until all servers of the group have ended. It is an actor of an oklog/run group that ends last: whoever asked
-// for a stop is to be told how it went.
+// serve answers until all servers of the group have ended. It is an actor of an oklog/run group that ends last: whoever
+// asked for a stop is to be told how it went.
 func (a *admin) serve() error {
 	a.server = &http.Server{
 		Handler: a.handler(),

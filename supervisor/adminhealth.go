@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// getHealth answers as long as the supervisor is able to: that a server has failed, or all are being stopped, is no matter of its
-// health.
+// getHealth answers as long as the supervisor is able to: that a server has failed, or all are being stopped, is no
+// matter of its health.
 func (a *admin) getHealth(w http.ResponseWriter, r *http.Request) {
 	_ = a.group.isOver() // it is not stuck
 	checks(w, r, "healthz", []check{{"supervisor", true, ""}})

@@ -145,7 +145,8 @@ func once(t *testing.T, name string, fail func() bool, needs ...string) *Server 
 	return s
 }
 
-// Clients that want different things of the same servers all get an answer, and there is never more than one of a server.
+// Clients that want different things of the same servers all get an answer, and there is never more than one of a
+// server.
 func TestClientsThatRace(t *testing.T) {
 	for _, clients := range []int{2, 10} {
 		t.Run(fmt.Sprint(clients), func(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 // Usage is what the servers use up. The admin API has it at /v1/usage. Of two of them, `top` shows the difference.
 type Usage struct {
 	Time time.Time `json:"time"`
-	// CPUSeconds is all CPU time of the process in which the servers are that have none of their own, since it began; 0 where the
-	// operating system does not tell. No server's share of it is known but while it is measured.
+	// CPUSeconds is all CPU time of the process in which the servers are that have none of their own, since it began; 0
+	// where the operating system does not tell. No server's share of it is known but while it is measured.
 	CPUSeconds float64 `json:"cpuSeconds,omitempty"`
 	// Servers has an entry for each server, and at last one for the program itself: what is not a server's.
 	Servers []ServerUsage `json:"servers"`
@@ -27,8 +27,8 @@ type Usage struct {
 // ServerUsage is what one server uses up.
 type ServerUsage struct {
 	Name string `json:"name"`
-	// CPUSeconds is the CPU time since it began to be measured, which is when somebody asks for the first time; it goes on as
-	// long as somebody asks once a minute. Of what is used in a process that servers share, it is an estimate.
+	// CPUSeconds is the CPU time since it began to be measured, which is when somebody asks for the first time; it goes
+	// on as long as somebody asks once a minute. Of what is used in a process that servers share, it is an estimate.
 	CPUSeconds float64 `json:"cpuSeconds"`
 	// TotalCPUSeconds is all CPU time of the processes that the server has had of its own; 0 if it has none.
 	TotalCPUSeconds float64 `json:"totalCPUSeconds,omitempty"`

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// analysis is how the servers of a run became ready for the first time. Later starts do not change it. All times in it are
-// since the run began.
+// analysis is how the servers of a run became ready for the first time. Later starts do not change it. All times in it
+// are since the run began.
 type analysis struct {
 	status *Status
 	// rows are the servers in the order in which they became ready; then those that are starting, then those that have
@@ -29,11 +29,12 @@ type analysis struct {
 // firstStart is a server's first start.
 type firstStart struct {
 	*ServerStatus
-	// started and ready say whether that has come; start and end are when. Without ready, end is how far the start has come.
+	// started and ready say whether that has come; start and end are when. Without ready, end is how far the start has
+	// come.
 	started, ready bool
 	start, end     time.Duration
-	// later says that it was started long after it could have been, or needs one that was: somebody has asked for it. The
-	// timeline leaves it out, as it would leave little room for the others.
+	// later says that it was started long after it could have been, or needs one that was: somebody has asked for it.
+	// The timeline leaves it out, as it would leave little room for the others.
 	later bool
 	// critical says that it is in the critical chain.
 	critical bool
@@ -151,7 +152,8 @@ func (a *analysis) measure(sinceBegan time.Duration) {
 	a.end = max(a.end, time.Millisecond)
 }
 
-// findChain finds the critical chain: from the server that was ready last, each time to that one of its needs that was ready last.
+// findChain finds the critical chain: from the server that was ready last, each time to that one of its needs that was
+// ready last.
 func (a *analysis) findChain() {
 	lastOf := func(of []*firstStart) (last *firstStart) {
 		for _, f := range of {

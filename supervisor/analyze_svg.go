@@ -51,7 +51,8 @@ type element struct {
 	Children []*element `xml:",any"`
 }
 
-// newElement returns an element with these attributes: name, value, name, value. Numbers are rounded to what can be seen.
+// newElement returns an element with these attributes: name, value, name, value. Numbers are rounded to what can be
+// seen.
 func newElement(name string, attrs ...any) *element {
 	e := &element{XMLName: xml.Name{Local: name}}
 	for i := 0; i < len(attrs); i += 2 {

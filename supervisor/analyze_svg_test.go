@@ -135,7 +135,8 @@ func insidePicture(t *testing.T, svg *element) {
 		if text.attr("class") == "tick" {
 			x -= w / 2
 		}
-		if text.attr("class") != "headline" && (x < 0 || x+w > width) { // a headline is wrapped, at a guess of its width
+		// a headline is wrapped, at a guess of its width
+		if text.attr("class") != "headline" && (x < 0 || x+w > width) {
 			t.Errorf("%q from %v to %v in %v", text.Text, x, x+w, width)
 		}
 	}

@@ -16,7 +16,8 @@ import (
 
 var updateAnalyses = flag.Bool("update-analyses", false, "write what is printed now to testdata/analyze, as what is wanted")
 
-// startedAt is a server that was started and became ready so many seconds after the beginning. Less than zero: it was not.
+// startedAt is a server that was started and became ready so many seconds after the beginning. Less than zero: it was
+// not.
 func startedAt(name string, started, ready float64, needs ...string) ServerStatus {
 	s := ServerStatus{Name: name, State: Ready, Needs: needs}
 	if started >= 0 {

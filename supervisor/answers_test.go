@@ -84,7 +84,8 @@ func TestFailureWhileStartingByRequest(t *testing.T) {
 	}
 }
 
-// When a server fails for good that somebody has started, the group ends, unless it is to keep going; he is told before.
+// When a server fails for good that somebody has started, the group ends, unless it is to keep going; he is told
+// before.
 func TestFailureForGoodByRequest(t *testing.T) {
 	db, api := newPart("db"), newPart("api", "db")
 	inBubble(t, func(l *life) {
@@ -99,7 +100,8 @@ func TestFailureForGoodByRequest(t *testing.T) {
 	}, db, api)
 }
 
-// One that may fail alone leaves the others as they are: who has asked is told, and may mend it. Once it has been ready it is like any other.
+// One that may fail alone leaves the others as they are: who has asked is told, and may mend it. Once it has been ready
+// it is like any other.
 func TestFailsAlone(t *testing.T) {
 	for _, what := range []ask{askStart, askRestart} {
 		db, api := newPart("db"), newPart("api", "db")
@@ -183,8 +185,8 @@ func TestStartWithoutNeed(t *testing.T) {
 	}, db, api, ui, other)
 }
 
-// A server that was left behind after a stop by request is no reason for the others to end. It cannot be started again as long
-// as its Run lasts.
+// A server that was left behind after a stop by request is no reason for the others to end. It cannot be started again
+// as long as its Run lasts.
 func TestLeftBehindByRequest(t *testing.T) {
 	for _, alone := range []bool{false, true} {
 		for _, what := range []ask{askStop, askRestart} {

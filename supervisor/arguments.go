@@ -26,8 +26,8 @@ func (r *runFlags) read(args []string) (names []string, given []assignment, comm
 	return a.names, a.given, command, a.wrong
 }
 
-// argumentReader reads arguments one after another, so that what is wrong with one does not keep the others from being read. How
-// each is to be understood is left to pflag.
+// argumentReader reads arguments one after another, so that what is wrong with one does not keep the others from being
+// read. How each is to be understood is left to pflag.
 type argumentReader struct {
 	r       *runFlags
 	names   []string
@@ -83,8 +83,8 @@ func (a *argumentReader) parse(args []string) error {
 	return err
 }
 
-// isValue reports whether the first of the arguments seems to be the value of the flag before it, which there is not: it is not to
-// be taken for the name of a server then.
+// isValue reports whether the first of the arguments seems to be the value of the flag before it, which there is not:
+// it is not to be taken for the name of a server then.
 func (a *argumentReader) isValue(meant []*pflag.Flag, args []string) bool {
 	if len(args) == 0 || len(meant) > 0 && meant[0].NoOptDefVal != "" {
 		return false

@@ -16,11 +16,12 @@ type attempt struct {
 	a      *actor
 	ctx    context.Context
 	cancel context.CancelFunc
-	built  chan error    // what Build returned
-	ran    chan error    // what Run returned
-	ready  chan error    // what Ready returned; nil when built, if there is no Ready; no channel if there is no Build either
-	calls  atomic.Int32  // those of the three that have not returned, and one more until the end, as more may follow
-	ended  chan struct{} // closed when all have returned, and what they have made is released
+	built  chan error // what Build returned
+	ran    chan error // what Run returned
+	// what Ready returned; nil when built, if there is no Ready; no channel if there is no Build either
+	ready chan error
+	calls atomic.Int32  // those of the three that have not returned, and one more until the end, as more may follow
+	ended chan struct{} // closed when all have returned, and what they have made is released
 }
 
 // attempt begins one: it calls Build.
@@ -94,8 +95,8 @@ func (c *attempt) returned() {
 	})
 }
 
-// end ends the server's context and waits for what was called to return, for the grace period at most. The error says that it
-// has not: it is left behind.
+// end ends the server's context and waits for what was called to return, for the grace period at most. The error says
+// that it has not: it is left behind.
 func (a *actor) end(c *attempt) error {
 	a.log().SetPhase(logging.Ending)
 	a.tellEnding()

@@ -13,12 +13,12 @@ import (
 	"github.com/seed-200a7251/km/supervisor/sweep"
 )
 
-// The data folder may be one that was there before, and users may put things into it. What belongs to the program is known by its name:
-// those of this package, and those that the servers declare (Server.State). What is not called so is left alone, and so is what was
-// there before the first run.
+// The data folder may be one that was there before, and users may put things into it. What belongs to the program is
+// known by its name: those of this package, and those that the servers declare (Server.State). What is not called so is
+// left alone, and so is what was there before the first run.
 
-// foundList is a file in the data folder that is there if the folder was there before the program used it. It has the paths of
-// what was in it, each with a zero byte behind it.
+// foundList is a file in the data folder that is there if the folder was there before the program used it. It has the
+// paths of what was in it, each with a zero byte behind it.
 const foundList = "found"
 
 // belongings is what is in a data folder.
@@ -53,7 +53,8 @@ func (hk *HyperKube) survey(p *Plan) (*belongings, error) {
 	return b, b.look(p, ".", hk.stateNames(), found)
 }
 
-// look looks at a folder in the data folder. With names of nil all in it belongs to the program, but for what was found.
+// look looks at a folder in the data folder. With names of nil all in it belongs to the program, but for what was
+// found.
 func (b *belongings) look(p *Plan, dir string, names []string, found map[string]bool) error {
 	entries, err := os.ReadDir(p.Path(dir))
 	if err != nil {
@@ -135,8 +136,8 @@ func (b *belongings) remove(p *Plan, lock string) error {
 	return errors.Join(errs...)
 }
 
-// takeOver looks whether the data folder, which is there, may be used: it is the program's, or empty but for what bears names of the
-// program's, which users may put there before the first run. note is to be called when the folder is held.
+// takeOver looks whether the data folder, which is there, may be used: it is the program's, or empty but for what bears
+// names of the program's, which users may put there before the first run. note is to be called when the folder is held.
 func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
 	none := func() error { return nil }
 	if lock, err := os.Lstat(p.Path(hk.Name + ".lock")); err == nil && lock.Mode().IsRegular() {

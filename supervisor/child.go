@@ -16,7 +16,8 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// child runs a server in a process of its own. Its methods run, ready and address take the place of the server's functions.
+// child runs a server in a process of its own. Its methods run, ready and address take the place of the server's
+// functions.
 type child struct {
 	hk     *HyperKube
 	plan   *Plan

@@ -45,8 +45,8 @@ const (
 	longestPrint = 1 << 20
 )
 
-// hear logs what the process prints. What it says when it crashes is one line of the file: it is long, and the screen has
-// its reason.
+// hear logs what the process prints. What it says when it crashes is one line of the file: it is long, and the screen
+// has its reason.
 func (c *child) hear(p *childProcess, text *os.File) {
 	crashes := false // p.crash is the beginning of a traceback, and not just of something that looks like one
 	for r := bufio.NewReaderSize(text, 64<<10); ; {

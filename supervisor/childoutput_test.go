@@ -199,7 +199,8 @@ func TestIsolatedPrintsLikeACrash(t *testing.T) {
 	}
 }
 
-// A process that the server's own has started, and that holds what that one prints to, is not waited for. It holds nothing else.
+// A process that the server's own has started, and that holds what that one prints to, is not waited for. It holds
+// nothing else.
 func TestIsolatedBegets(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("it looks into /proc")
@@ -213,8 +214,10 @@ func TestIsolatedBegets(t *testing.T) {
 	defer func() { _ = syscall.Kill(begotten, syscall.SIGKILL) }()
 	for _, f := range must(os.ReadDir(fmt.Sprintf("/proc/%d/fd", begotten))) {
 		name, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", begotten, f.Name()))
-		ours, _ := os.Readlink("/proc/self/fd/" + f.Name())                 // this one has some of whoever runs the tests
-		if f.Name() > "2" && name != ours && strings.Contains(name, ":[") { // a pipe or socket: it is loading its libraries
+		// this one has some of whoever runs the tests
+		ours, _ := os.Readlink("/proc/self/fd/" + f.Name())
+		// a pipe or socket: it is loading its libraries
+		if f.Name() > "2" && name != ours && strings.Contains(name, ":[") {
 			t.Errorf("it has the file %s, %s", f.Name(), name)
 		}
 	}

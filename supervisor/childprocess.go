@@ -99,7 +99,8 @@ func (c *child) launch(p *childProcess, lines, text *os.File) error {
 			return
 		}
 		p.err = p.cmd.Wait()
-		// What it wrote is there by now. A process that it has started may hold its output open: that is not waited for.
+		// What it wrote is there by now. A process that it has started may hold its output open: that is not waited
+		// for.
 		overdue := time.AfterFunc(min(lastWords, grace(c.s)/10), func() { _, _ = lines.Close(), text.Close() })
 		defer overdue.Stop()
 		read.Wait()
@@ -167,7 +168,8 @@ func (p *childProcess) result() error {
 	return fmt.Errorf("its process has ended: %w", p.err)
 }
 
-// executable is the path of this process's own binary. On Linux it is that file even if another one has taken its place since.
+// executable is the path of this process's own binary. On Linux it is that file even if another one has taken its place
+// since.
 func executable() (string, error) {
 	if runtime.GOOS == "linux" {
 		if _, err := os.Stat("/proc/self/exe"); err == nil {

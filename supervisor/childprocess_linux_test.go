@@ -78,7 +78,8 @@ func (r *byItself) end(code int, children ...int) {
 	}
 }
 
-// running reports whether there is such a process, which may have lost its parent, and wait for nobody to look how it has ended.
+// running reports whether there is such a process, which may have lost its parent, and wait for nobody to look how it
+// has ended.
 func running(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, state, _ := bytes.Cut(text, []byte(") "))
@@ -133,13 +134,14 @@ func TestIsolatedFiles(t *testing.T) {
 		if strings.HasPrefix(name, r.p.DataDir) {
 			t.Errorf("it has %s", line)
 		}
-		if kind, _, ok := strings.Cut(name, ":["); ok && name != ours && kind != "anon_inode" { // the Go runtime has these
+		// the Go runtime has these
+		if kind, _, ok := strings.Cut(name, ":["); ok && name != ours && kind != "anon_inode" {
 			got = append(got, kind)
 		}
 	}
 	slices.Sort(got)
-	// Pipes: the log, standard output and error. Sockets: the connection to the parent, two that it was given, a listener on the first,
-	// the one of its profiles, and the connection on which it is asked.
+	// Pipes: the log, standard output and error. Sockets: the connection to the parent, two that it was given, a
+	// listener on the first, the one of its profiles, and the connection on which it is asked.
 	want := []string{"pipe", "pipe", "pipe", "socket", "socket", "socket", "socket", "socket", "socket"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -20,8 +20,8 @@ type client struct {
 	http    http.Client
 	program string
 	plan    *Plan
-	// patience is how long a run is waited for that holds the data folder and has no socket there: it is just beginning, or ending, or
-	// opens one anew that somebody has removed (admin.keepSocket).
+	// patience is how long a run is waited for that holds the data folder and has no socket there: it is just
+	// beginning, or ending, or opens one anew that somebody has removed (admin.keepSocket).
 	patience time.Duration
 }
 
@@ -34,7 +34,8 @@ var (
 	errGone = errors.New("ended before it answered")
 )
 
-// connect returns a client of the run with the plan's data folder. Whether there is one shows when it is asked something.
+// connect returns a client of the run with the plan's data folder. Whether there is one shows when it is asked
+// something.
 func (hk *HyperKube) connect(p *Plan) *client {
 	transport := unixTransport(adminSocket(p, hk.Name))
 	return &client{program: hk.Name, plan: p, patience: socketPatience, http: http.Client{Transport: transport}}

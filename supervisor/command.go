@@ -18,13 +18,14 @@ type Command struct {
 	Args string
 	// Short is one line for the list of commands.
 	Short string
-	// Long, if any, stands above the flags in the command's help. It is wrapped to the terminal's width; a blank line starts a
-	// paragraph. PROGRAM in it stands for the binary's name.
+	// Long, if any, stands above the flags in the command's help. It is wrapped to the terminal's width; a blank line
+	// starts a paragraph. PROGRAM in it stands for the binary's name.
 	Long string
 	// Flags, if any, are added to the binary's own flags.
 	Flags *pflag.FlagSet
-	// Complete, if not nil, returns what the next argument may be, for completion in a shell: words, each with a description behind
-	// a tab or without. args are those before it. Where it returns nil, and without it, files are completed.
+	// Complete, if not nil, returns what the next argument may be, for completion in a shell: words, each with a
+	// description behind a tab or without. args are those before it. Where it returns nil, and without it, files are
+	// completed.
 	Complete func(hk *HyperKube, args []string) []string
 	// FlagValues, if not nil, does so for the value of a flag.
 	FlagValues func(flag string) []string

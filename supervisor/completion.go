@@ -13,8 +13,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Completion is cobra's: its scripts, which shells know from many programs, call the binary with the word __complete and what has
-// been typed, and its engine answers. For that a tree of cobra's commands is made that looks like the binary, and never runs.
+// Completion is cobra's: its scripts, which shells know from many programs, call the binary with the word __complete
+// and what has been typed, and its engine answers. For that a tree of cobra's commands is made that looks like the
+// binary, and never runs.
 
 // isCompletion reports whether the word is one with which completion scripts call the binary.
 func isCompletion(word string) bool {
@@ -159,8 +160,8 @@ func (hk *HyperKube) fillCommand(target *cobra.Command, c *Command) {
 	}
 }
 
-// fillRun gives `run` its flags, and lists of servers; or, if composite is not nil, that server its flags, which are the same and its
-// members'.
+// fillRun gives `run` its flags, and lists of servers; or, if composite is not nil, that server its flags, which are
+// the same and its members'.
 func (hk *HyperKube) fillRun(target *cobra.Command, composite *Server, typed string) {
 	r := hk.flagsToShow()
 	servers := hk.servers
@@ -189,8 +190,8 @@ func (hk *HyperKube) fillRun(target *cobra.Command, composite *Server, typed str
 	}
 }
 
-// listOfServers completes the last one of a list of servers, of which none is named twice under whatever name. An alias is offered where
-// no name begins like what is typed.
+// listOfServers completes the last one of a list of servers, of which none is named twice under whatever name. An alias
+// is offered where no name begins like what is typed.
 func (hk *HyperKube) listOfServers(words, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	done := typed[:strings.LastIndex(typed, ",")+1]
 	var taken []string

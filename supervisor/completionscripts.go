@@ -16,8 +16,8 @@ import (
 type shell struct {
 	name  string
 	write func(root *cobra.Command, w io.Writer) error // cobra's script
-	// mends are parts of that script that go wrong with lists, or with a = in values, each followed by what takes its place. NAME
-	// stands for the binary's name, as it is in names of functions.
+	// mends are parts of that script that go wrong with lists, or with a = in values, each followed by what takes its
+	// place. NAME stands for the binary's name, as it is in names of functions.
 	mends []string
 	// more is added at the end.
 	more string
@@ -27,7 +27,8 @@ var shells = []*shell{
 	{
 		name:  "bash",
 		write: func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, true) },
-		// printf quotes commas, which nobody does who types a list: it would not be found to be the beginning of a quoted one.
+		// printf quotes commas, which nobody does who types a list: it would not be found to be the beginning of a
+		// quoted one.
 		mends: []string{
 			"comp=$(printf \"%q\" \"${compline%%$tab*}\")\n", "comp=$(printf \"%q\" \"${compline%%$tab*}\")\n        comp=${comp//\\\\,/,}\n",
 			"<(printf \"%q\\n\" ", "<(__NAME_quote \"%q\\n\" ",
@@ -57,7 +58,8 @@ __NAME_quote()
 			"'-.*='", "'^-[^=]*='",
 			// What is split may begin with --.
 			"string split --max 1 \\t $", "string split --max 1 -- \\t $",
-			// fish adds no space where there are two words. The second one, which is shown, may as well be the list that goes on.
+			// fish adds no space where there are two words. The second one, which is shown, may as well be the list
+			// that goes on.
 			"$split[1].\n", "$split[1],\n",
 		},
 	},

@@ -11,8 +11,9 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// shorten leaves flags of servers out of what is shown: there are hundreds, and a shell would ask whether to show them all. Before a
-// server is typed, the beginning of its flags' names stands for them. Flags of other servers than these are never shown.
+// shorten leaves flags of servers out of what is shown: there are hundreds, and a shell would ask whether to show them
+// all. Before a server is typed, the beginning of its flags' names stands for them. Flags of other servers than these
+// are never shown.
 func (r *runFlags) shorten(flags *pflag.FlagSet, servers []*Server, within bool) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		if s := r.server(f); s != nil && (!within || !slices.Contains(servers, s)) {
@@ -60,7 +61,8 @@ func (hk *HyperKube) addCobraFlags(target *cobra.Command, flags *pflag.FlagSet, 
 	})
 }
 
-// mayBeFile reports whether a flag may take the name of a file, as far as its type says. Types of servers may be anything.
+// mayBeFile reports whether a flag may take the name of a file, as far as its type says. Types of servers may be
+// anything.
 func mayBeFile(f *pflag.Flag) bool {
 	t := f.Value.Type()
 	for _, other := range []string{"int", "uint", "float", "count", "duration", "ip", "bool"} {

@@ -17,7 +17,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor/configfile"
 )
 
-// A config file has a list of servers, framework and process-wide flags under their names, and below each server's name its flags:
+// A config file has a list of servers, framework and process-wide flags under their names, and below each server's name
+// its flags:
 //
 //	servers: [api, db]
 //	log-level: info
@@ -179,7 +180,8 @@ func (r *runFlags) unknownFlag(s *Server, key string) error {
 	return err
 }
 
-// unknownKey is the error about a key that is neither a server nor a flag without one, and the servers that it is about.
+// unknownKey is the error about a key that is neither a server nor a flag without one, and the servers that it is
+// about.
 func (r *runFlags) unknownKey(key string) (of []*Server, wrong error) {
 	s, err := r.hk.FindServer(key)
 	server, flag, dotted := strings.Cut(key, ".")
@@ -211,7 +213,8 @@ func (r *runFlags) unknownKey(key string) (of []*Server, wrong error) {
 	return nil, suggest(fmt.Errorf("%s is neither a server nor a flag of `%s run`", legible(key), r.hk.Name), key, known)
 }
 
-// legible is text that somebody wrote as part of an error: as it is, or in quotes if it could not be told apart from what is around it.
+// legible is text that somebody wrote as part of an error: as it is, or in quotes if it could not be told apart from
+// what is around it.
 func legible(text string) string {
 	if text == "" || strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsGraphic(c) || unicode.IsSpace(c) }) {
 		return strconv.Quote(text)
@@ -305,7 +308,8 @@ func pair(f *pflag.Flag, e configfile.Entry) (string, error) {
 		return text, nil
 	case strings.Count(text, "=") > 1: // pflag reads it as CSV
 		return quoteCSV(text), nil
-	case strings.HasPrefix(text, `"`) || strings.HasSuffix(text, `"`): // pflag removes them from one pair, but not from two
+	case strings.HasPrefix(text, `"`) || strings.HasSuffix(text, `"`):
+		// pflag removes them from one pair, but not from two
 		return quoteCSV(text) + "," + quoteCSV(text), nil
 	}
 	return text, nil // also with a comma in it

@@ -200,7 +200,8 @@ func TestStandardInput(t *testing.T) {
 	}
 }
 
-// A list on the command line takes the place of the file's. What is said elsewhere about others is left aside then, but looked at.
+// A list on the command line takes the place of the file's. What is said elsewhere about others is left aside then, but
+// looked at.
 func TestFlagsOfUnselected(t *testing.T) {
 	const notSelected = "is not selected (selected: b): add it to the list, or leave --a.number out"
 	for _, test := range []struct {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/term"
 )
 
-// Confirm shows the lines on standard error and asks, on the terminal, whether to go on. Any other answer than yes is an error, as is
-// a missing terminal; it says that nothing was done, in the words of the caller: "stopped", "deleted". It is for commands with a flag
-// --yes, which is to have them do without Confirm.
+// Confirm shows the lines on standard error and asks, on the terminal, whether to go on. Any other answer than yes is
+// an error, as is a missing terminal; it says that nothing was done, in the words of the caller: "stopped", "deleted".
+// It is for commands with a flag --yes, which is to have them do without Confirm.
 func (hk *HyperKube) Confirm(ctx context.Context, lines []string, done string) error {
 	for _, line := range lines {
 		fmt.Fprintln(hk.errOut(), visible(line))

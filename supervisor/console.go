@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// screen is where the state of the servers and the log lines meet. On a terminal the state is a table that is drawn again
-// at each change; a log line moves it down.
+// screen is where the state of the servers and the log lines meet. On a terminal the state is a table that is drawn
+// again at each change; a log line moves it down.
 type screen struct {
 	mu    sync.Mutex
 	out   io.Writer // the state
@@ -53,8 +53,9 @@ func (s *screen) draw(table []byte, last bool) {
 	s.show(table)
 }
 
-// erase takes the table off the terminal: up as many lines as it has, and clear from there. If the window has become so small meanwhile
-// that these are not the terminal's lines any more, the table stays, as text: other lines would be lost.
+// erase takes the table off the terminal: up as many lines as it has, and clear from there. If the window has become so
+// small meanwhile that these are not the terminal's lines any more, the table stays, as text: other lines would be
+// lost.
 func (s *screen) erase() {
 	n := bytes.Count(s.table, []byte("\n"))
 	if n == 0 {
@@ -201,7 +202,8 @@ func (c *console) showDegraded(r *row, e Event) {
 // ends reports whether from this state on lines tell more than a table, such as in which order the servers stop.
 func ends(s State) bool { return s == Stopping || s == Failed || s == Backoff }
 
-// headline says what is started, and where. A folder that does not fit behind it has a line of its own, to be copied from there.
+// headline says what is started, and where. A folder that does not fit behind it has a line of its own, to be copied
+// from there.
 func (c *console) headline(program string, columns int) string {
 	begin, what := program+": ", fmt.Sprintf("starting %s in", nameList(c.plan.Servers))
 	if c.plan.Ephemeral {
@@ -227,8 +229,8 @@ func (c *console) finish(e Event) {
 	c.screen.print(text)
 }
 
-// draw draws the table, unless the terminal has become too small for that: then the lines of what has happened follow, from here on. Of the
-// last table the lines are whole, since they may wrap.
+// draw draws the table, unless the terminal has become too small for that: then the lines of what has happened follow,
+// from here on. Of the last table the lines are whole, since they may wrap.
 func (c *console) draw(last bool) bool {
 	columns, rows := c.screen.size()
 	if len(c.rows) >= rows || c.width+stateWidth > columns {
@@ -247,7 +249,8 @@ func (c *console) draw(last bool) bool {
 	return true
 }
 
-// stateWidth is how many columns line has without the name, the address and the error: less would not tell how a server is.
+// stateWidth is how many columns line has without the name, the address and the error: less would not tell how a server
+// is.
 const stateWidth = 2 + 2 + 8 + 2 + 6
 
 func (c *console) line(r *row) string {

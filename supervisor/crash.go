@@ -78,8 +78,8 @@ func (c *Crash) String() string {
 }
 
 const (
-	// crashReport is a file in the data folder: what the runtime writes when the process crashes. Behind a next start it is
-	// oldCrashReport.
+	// crashReport is a file in the data folder: what the runtime writes when the process crashes. Behind a next start
+	// it is oldCrashReport.
 	crashReport    = "crash.log"
 	oldCrashReport = "crash.log.1"
 	// runMark is a file in the data folder that is there while a run goes on, and after one that was not stopped.
@@ -99,14 +99,14 @@ type mark struct {
 	Memory *memoryKills `json:"memory,omitempty"`
 }
 
-// keepCrash has the runtime keep the traceback of a crash of this process in the data folder, which is held, and notes that
-// a run goes on. It belongs before the logs are opened, whose ends it reads, and before the first server's start.
+// keepCrash has the runtime keep the traceback of a crash of this process in the data folder, which is held, and notes
+// that a run goes on. It belongs before the logs are opened, whose ends it reads, and before the first server's start.
 //
-// found tells how the run before has ended, if that was not by a stop. An error says what of all this was not possible. That is no
-// reason not to start: found is what is known in spite of it, and end works.
+// found tells how the run before has ended, if that was not by a stop. An error says what of all this was not possible.
+// That is no reason not to start: found is what is known in spite of it, and end works.
 //
-// end is for the orderly end, which includes an end by force or with a failed server. It is not to be deferred: deferred calls
-// run before the runtime writes the traceback of a panic, and would have it thrown away.
+// end is for the orderly end, which includes an end by force or with a failed server. It is not to be deferred:
+// deferred calls run before the runtime writes the traceback of a panic, and would have it thrown away.
 func keepCrash(p *Plan) (found *Crash, end func() error, err error) {
 	labelErr := labelTracebacks()
 	if p.Ephemeral { // nobody will look into its folder
@@ -116,8 +116,8 @@ func keepCrash(p *Plan) (found *Crash, end func() error, err error) {
 	return found, func() error { return forgetRun(p) }, errors.Join(labelErr, foundErr, openCrashReport(p, found), markRun(p))
 }
 
-// lastCrash tells how the last run with the data folder has ended, if that was not by a stop. It changes nothing. The caller
-// knows that no process holds the folder: a run that still goes on would be taken for one that was killed.
+// lastCrash tells how the last run with the data folder has ended, if that was not by a stop. It changes nothing. The
+// caller knows that no process holds the folder: a run that still goes on would be taken for one that was killed.
 func lastCrash(p *Plan) (*Crash, error) {
 	m, marked := readMark(p)
 	path := p.Path(crashReport)
@@ -152,8 +152,8 @@ func lastCrash(p *Plan) (*Crash, error) {
 	return c, err
 }
 
-// openCrashReport has the runtime write tracebacks to a new report. That of the run before, if there is one, is put aside,
-// and found.File names it.
+// openCrashReport has the runtime write tracebacks to a new report. That of the run before, if there is one, is put
+// aside, and found.File names it.
 func openCrashReport(p *Plan, found *Crash) error {
 	path := p.Path(crashReport)
 	wrong := func(err error) error {
@@ -234,10 +234,11 @@ func forgetRun(p *Plan) error {
 	return nil
 }
 
-// labelTracebacks has the runtime show, in a traceback, the labels of the goroutines, one of which is the server's name.
-// Without it nothing in a traceback says which server it was. For a program whose go.mod says go 1.27 or later it is the
-// default; a package cannot ask for it at build time. The runtime looks at GODEBUG each time it is set. Processes that this one
-// starts inherit it, and their tracebacks are labelled, too. What the user says about it counts.
+// labelTracebacks has the runtime show, in a traceback, the labels of the goroutines, one of which is the server's
+// name. Without it nothing in a traceback says which server it was. For a program whose go.mod says go 1.27 or later it
+// is the default; a package cannot ask for it at build time. The runtime looks at GODEBUG each time it is set.
+// Processes that this one starts inherit it, and their tracebacks are labelled, too. What the user says about it
+// counts.
 func labelTracebacks() error {
 	const setting = "tracebacklabels"
 	settings := os.Getenv("GODEBUG")
@@ -265,8 +266,8 @@ func readHead(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxReport))
 }
 
-// lastLogged returns the last error in the ends of the logs, and the time of the last line there, of those since then. A
-// logging.Reader would read all of them, to the beginning of the run.
+// lastLogged returns the last error in the ends of the logs, and the time of the last line there, of those since then.
+// A logging.Reader would read all of them, to the beginning of the run.
 func lastLogged(p *Plan, since time.Time) (last *LoggedError, at time.Time, err error) {
 	files, err := findLogs(p)
 	if err != nil {
@@ -323,7 +324,8 @@ func readTail(path string) ([]byte, error) {
 func message(l *logging.Line) string {
 	text := l.Msg
 	for _, f := range l.Fields {
-		if value := ""; (f.Key == "error" || f.Key == "err") && json.Unmarshal(f.Value, &value) == nil { // zap's and klog's name
+		// zap's and klog's name
+		if value := ""; (f.Key == "error" || f.Key == "err") && json.Unmarshal(f.Value, &value) == nil {
 			text += ": " + value
 			break
 		}

@@ -85,7 +85,8 @@ func TestCrashIsKept(t *testing.T) {
 		{"recovered", "panic: behind the first", "db", ""},
 		{"again", "panic: first", "db", ""},
 		{"unlabelled", "panic: out of ink", "", ""},
-		{"map", "fatal error: concurrent use of a map", "db", "fatal error: concurrent map "}, // writes, or read and map write, as it happens
+		// writes, or read and map write, as it happens
+		{"map", "fatal error: concurrent use of a map", "db", "fatal error: concurrent map "},
 		{"mutex", "fatal error: unlock of an unlocked mutex", "db", "fatal error: sync: unlock of unlocked mutex"},
 		{"rw", "fatal error: unlock of an unlocked mutex", "db", "fatal error: sync: Unlock of unlocked RWMutex"},
 		{"stack", "fatal error: stack overflow", "db", ""},

@@ -12,7 +12,8 @@ import (
 	xwidth "golang.org/x/text/width"
 )
 
-// What an output can show is answered here and nowhere else: whether it is a terminal, takes escape codes and colours, and how wide it is.
+// What an output can show is answered here and nowhere else: whether it is a terminal, takes escape codes and colours,
+// and how wide it is.
 
 // isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
@@ -20,8 +21,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// drawable reports whether w is a terminal on which the cursor can be moved. One that says it is dumb, or does not say what it is, takes
-// escape codes for text.
+// drawable reports whether w is a terminal on which the cursor can be moved. One that says it is dumb, or does not say
+// what it is, takes escape codes for text.
 func drawable(w io.Writer) bool {
 	return isTerminal(w) && takesEscapes(os.Getenv("TERM"), runtime.GOOS)
 }
@@ -96,8 +97,8 @@ func cut(text string, columns int) string {
 	return text
 }
 
-// visible is a text in which nothing moves the cursor, changes the terminal's state or the order of letters: what others say, such as the
-// errors of servers and the names of files, may have anything in it. Lines stay, and tabs.
+// visible is a text in which nothing moves the cursor, changes the terminal's state or the order of letters: what
+// others say, such as the errors of servers and the names of files, may have anything in it. Lines stay, and tabs.
 func visible(text string) string {
 	var b strings.Builder
 	for _, c := range text {

@@ -106,7 +106,8 @@ func TestHeadline(t *testing.T) {
 	}
 }
 
-// In a window in which the table has no room there are lines. In one that becomes too small, the table stays, and lines follow.
+// In a window in which the table has no room there are lines. In one that becomes too small, the table stays, and lines
+// follow.
 func TestSmallScreen(t *testing.T) {
 	const table = "  db         ready       1.2s  127.0.0.1:1\n  scheduler  waiting\n"
 	for _, test := range []struct {
@@ -141,7 +142,8 @@ func TestSmallScreen(t *testing.T) {
 	}
 }
 
-// A table that is wider than the window has become is not drawn over what is above it, also where a line of the log comes.
+// A table that is wider than the window has become is not drawn over what is above it, also where a line of the log
+// comes.
 func TestLogLineAfterShrinking(t *testing.T) {
 	c, out := shown(false)
 	c.live = true

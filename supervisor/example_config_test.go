@@ -7,8 +7,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// Each flag of each server can be set by a file, by the environment and by the arguments. What they come to can be printed, as such a
-// file.
+// Each flag of each server can be set by a file, by the environment and by the arguments. What they come to can be
+// printed, as such a file.
 func Example_config() {
 	web := &supervisor.Server{SimpleUsage: "web", Run: func(ctx context.Context, _ *supervisor.Server, _ []string) error {
 		<-ctx.Done()

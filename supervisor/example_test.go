@@ -9,8 +9,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// A binary of two servers that knows nothing but them: a greeter, and a visitor who needs it. Its main function would end in
-// hk.RunToExit(os.Args).
+// A binary of two servers that knows nothing but them: a greeter, and a visitor who needs it. Its main function would
+// end in hk.RunToExit(os.Args).
 func Example() {
 	var listener net.Listener
 	greeter := &supervisor.Server{

@@ -124,8 +124,8 @@ func TestQuietStart(t *testing.T) {
 	}
 }
 
-// What a server has said comes before its failure, on the screen, and the error last. The log is written by a goroutine of its
-// own.
+// What a server has said comes before its failure, on the screen, and the error last. The log is written by a goroutine
+// of its own.
 func TestLinesComeBeforeTheFailure(t *testing.T) {
 	for range 50 { // to be seen in each order
 		hk := newHyperKube(t, &Server{SimpleUsage: "db", Restart: RestartNever, Run: func(_ context.Context, s *Server, _ []string) error {
@@ -141,8 +141,8 @@ func TestLinesComeBeforeTheFailure(t *testing.T) {
 	}
 }
 
-// What a server says when it is ready, but others still start, is shown if it goes on when all are: what heals by itself within the
-// start of all is in the files.
+// What a server says when it is ready, but others still start, is shown if it goes on when all are: what heals by
+// itself within the start of all is in the files.
 func TestQuietUntilAllAreReady(t *testing.T) {
 	said, more := make(chan struct{}), make(chan struct{})
 	var out lockedBuffer

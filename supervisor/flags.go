@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Beside others a server's flag --port is --NAME.port. The flags that this package adds to each server stand in the same
-// namespace, so no server may have one of these names.
+// Beside others a server's flag --port is --NAME.port. The flags that this package adds to each server stand in the
+// same namespace, so no server may have one of these names.
 var serverFlagNames = []string{"log-level", "log-file", "restart", "grace-period", "isolation"}
 
 func mustNotClash(s *Server) {
@@ -91,11 +91,12 @@ func (hk *HyperKube) flagsToShow() *runFlags {
 	return hk.runFlagsInto(&c)
 }
 
-// RunFlags returns the flags of `run`, to be looked at: the framework's, those of the whole process, and those of all servers
-// under the servers' names.
+// RunFlags returns the flags of `run`, to be looked at: the framework's, those of the whole process, and those of all
+// servers under the servers' names.
 func (hk *HyperKube) RunFlags() *pflag.FlagSet { return hk.flagsToShow().FlagSet }
 
-// addMembers adds the flags of a composite's members without a namespace. Names that `run` has already stay what they are.
+// addMembers adds the flags of a composite's members without a namespace. Names that `run` has already stay what they
+// are.
 func (r *runFlags) addMembers(members []*Server) {
 	for _, s := range members {
 		s.Flags().VisitAll(func(f *pflag.Flag) {
@@ -151,8 +152,8 @@ func (r *runFlags) add(s *Server, f *pflag.Flag, value pflag.Value) {
 	r.AddFlag(&outer)
 }
 
-// serverValue is the value of a namespaced flag. It sets the server's own flag through the server's own set, so that the
-// server finds it Changed.
+// serverValue is the value of a namespaced flag. It sets the server's own flag through the server's own set, so that
+// the server finds it Changed.
 type serverValue struct {
 	s *Server
 	f *pflag.Flag
@@ -214,8 +215,8 @@ func (r *runFlags) addProcess(s *Server, f *pflag.Flag) {
 	r.Lookup(s.Name() + "." + f.Name).Hidden = true
 }
 
-// apply sets the process-wide flags on the selected servers that have them. Those of files and of the environment are left
-// aside where unselected leaves them aside.
+// apply sets the process-wide flags on the selected servers that have them. Those of files and of the environment are
+// left aside where unselected leaves them aside.
 func (r *runFlags) apply(p *Plan, named bool) (wrong problems) {
 	for _, name := range slices.Sorted(maps.Keys(r.process)) {
 		pf := r.process[name]
@@ -323,8 +324,8 @@ func equation(given []assignment) string {
 	return fmt.Sprintf("%s (%s)", text, last.source)
 }
 
-// unselected is an error for each flag that was given for a server that is not selected. If the command line has named the
-// servers, what is said elsewhere about others is left aside: it is there for other calls.
+// unselected is an error for each flag that was given for a server that is not selected. If the command line has named
+// the servers, what is said elsewhere about others is left aside: it is there for other calls.
 func (r *runFlags) unselected(p *Plan, given []assignment, named bool) (wrong problems) {
 	for i, a := range given {
 		s := r.server(a.flag)

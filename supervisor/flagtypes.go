@@ -11,7 +11,8 @@ const (
 	SingleValue FlagType = iota
 	// Repeated adds each value that is given to those before.
 	Repeated
-	// CommaSeparated takes several values at once, apart by commas; they take the place of those that were given before.
+	// CommaSeparated takes several values at once, apart by commas; they take the place of those that were given
+	// before.
 	CommaSeparated
 	// Pairs takes KEY=VALUE, and adds each that is given to those before.
 	Pairs

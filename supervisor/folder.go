@@ -18,8 +18,9 @@ import (
 	"github.com/seed-200a7251/km/supervisor/sweep"
 )
 
-// hold makes the data folder, and keeps other processes out of it until release is called. One that is there is taken if it is the
-// program's, or empty; its mode stays. An ephemeral folder is removed by release, or when this process is killed.
+// hold makes the data folder, and keeps other processes out of it until release is called. One that is there is taken
+// if it is the program's, or empty; its mode stays. An ephemeral folder is removed by release, or when this process is
+// killed.
 func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	none := func() error { return nil }
 	note := none
@@ -72,10 +73,12 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	}, nil
 }
 
-// lookLimit is more than a command takes that looks whether the data folder is held: meanwhile it has the lock itself, shared.
+// lookLimit is more than a command takes that looks whether the data folder is held: meanwhile it has the lock itself,
+// shared.
 const lookLimit = 10 * time.Second
 
-// makeFolder makes the data folder, for its owner alone, or takes one that is there. note is to be called when it is held.
+// makeFolder makes the data folder, for its owner alone, or takes one that is there. note is to be called when it is
+// held.
 func (hk *HyperKube) makeFolder(p *Plan) (note func() error, err error) {
 	none := func() error { return nil }
 	if err := os.MkdirAll(filepath.Dir(p.DataDir), 0o700); err != nil {
@@ -91,7 +94,8 @@ func (hk *HyperKube) makeFolder(p *Plan) (note func() error, err error) {
 	}
 }
 
-// sweep starts the process that removes what this one would leave behind if it were killed, and returns what removes it otherwise.
+// sweep starts the process that removes what this one would leave behind if it were killed, and returns what removes it
+// otherwise.
 func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 	clean = func() error {
 		if p.Ephemeral {
@@ -147,7 +151,8 @@ func withoutPath(err error) error {
 	return err
 }
 
-// sameFile reports whether the lock is on the file that is at the path now. It is not if `reset` has deleted that meanwhile.
+// sameFile reports whether the lock is on the file that is at the path now. It is not if `reset` has deleted that
+// meanwhile.
 func sameFile(lock *flock.Flock, path string) bool {
 	locked, err := lock.Stat()
 	there, errThere := os.Stat(path)

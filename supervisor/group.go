@@ -59,8 +59,8 @@ var errStop = errors.New("stop")
 // errForced says that a second signal ended the group: the servers were not waited for.
 var errForced = errors.New("ended without waiting for the servers")
 
-// run runs the servers until all have ended. The first signal stops them in order, a second one ends the wait at once with
-// an ExitError. The error is that of the server that failed first.
+// run runs the servers until all have ended. The first signal stops them in order, a second one ends the wait at once
+// with an ExitError. The error is that of the server that failed first.
 func (g *group) run(signals <-chan os.Signal) error {
 	var actors run.Group
 	quit := make(chan struct{})
@@ -194,8 +194,8 @@ func (n *notice) give() {
 	}
 }
 
-// idle reports whether no server runs, none will, and that is not because somebody has stopped one, and may start it again.
-// The lock is held.
+// idle reports whether no server runs, none will, and that is not because somebody has stopped one, and may start it
+// again. The lock is held.
 func (g *group) idle() bool {
 	for _, a := range g.actors {
 		ended := a.state.Ended() && a.ask == askNothing && !a.byRequest

@@ -165,7 +165,8 @@ func (l *life) want(want ...string) {
 	}
 }
 
-// wantNew lets the servers come to rest, without time passing, and checks what has happened since the last call, in order.
+// wantNew lets the servers come to rest, without time passing, and checks what has happened since the last call, in
+// order.
 func (l *life) wantNew(want ...string) {
 	l.t.Helper()
 	synctest.Wait()

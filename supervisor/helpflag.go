@@ -49,7 +49,8 @@ func (hk *HyperKube) flagsToComplete() (names []string) {
 	return names
 }
 
-// flagWords has those of the arguments of `help` that are flags, but none of its own, taken for words: the help is about them.
+// flagWords has those of the arguments of `help` that are flags, but none of its own, taken for words: the help is
+// about them.
 func flagWords(own *pflag.FlagSet, args []string) []string {
 	if slices.Contains(args, "--") {
 		return args
@@ -67,8 +68,8 @@ func flagWords(own *pflag.FlagSet, args []string) []string {
 	return append(rest, words...)
 }
 
-// help is the Run of `help`. A command or a server comes before what else a word may mean, the search for flags included: the binary
-// may have one of that name.
+// help is the Run of `help`. A command or a server comes before what else a word may mean, the search for flags
+// included: the binary may have one of that name.
 func help(ctx context.Context, hk *HyperKube, _ *Plan, args []string) error {
 	if len(args) == 0 {
 		hk.Usage()
@@ -176,7 +177,8 @@ func wrongPattern(pattern string, err error) error {
 	return fmt.Errorf(`%q is no regular expression: %w (a backslash before a character takes it as it is)`, pattern, err)
 }
 
-// matching are the flags that all patterns match, each in the flag's name, with or without the server's, or in its description.
+// matching are the flags that all patterns match, each in the flag's name, with or without the server's, or in its
+// description.
 func (r *runFlags) matching(patterns []*regexp.Regexp) (found []*pflag.Flag) {
 	r.VisitAll(func(f *pflag.Flag) {
 		if v, ok := f.Value.(*processValue); ok && v.s != nil {
@@ -236,8 +238,8 @@ func (r *runFlags) nameParts() (parts []string) {
 	return parts
 }
 
-// printFound prints flags of `run` under headings, which say whose they are. Flags whose names the patterns match come first, and
-// of long descriptions only what the patterns match is shown.
+// printFound prints flags of `run` under headings, which say whose they are. Flags whose names the patterns match come
+// first, and of long descriptions only what the patterns match is shown.
 func (hk *HyperKube) printFound(out io.Writer, r *runFlags, found []*pflag.Flag, patterns []*regexp.Regexp, columns int) {
 	framework, process := "Flags of `"+hk.Name+" run`", "Flags of the whole process"
 	headings := []string{framework, process}
@@ -279,11 +281,12 @@ func (hk *HyperKube) printFound(out io.Writer, r *runFlags, found []*pflag.Flag,
 	}
 }
 
-// longDescription is how many lines a description may have that is shown in full among others; some list on hundreds what there is to
-// choose from. shownAnyway is how many lines of a longer one are shown at least.
+// longDescription is how many lines a description may have that is shown in full among others; some list on hundreds
+// what there is to choose from. shownAnyway is how many lines of a longer one are shown at least.
 const longDescription, shownAnyway = 8, 2
 
-// excerpt is the description of a flag, without the lines of a long one that are not its beginning and match no pattern.
+// excerpt is the description of a flag, without the lines of a long one that are not its beginning and match no
+// pattern.
 func (hk *HyperKube) excerpt(f *pflag.Flag, patterns []*regexp.Regexp) string {
 	lines := strings.Split(f.Usage, "\n")
 	if len(patterns) == 0 || len(lines) <= longDescription {

@@ -2,9 +2,10 @@ package supervisor
 
 import "fmt"
 
-// Hindered tells people what keeps a start of the server from going on, where that is something that they can remove while it
-// waits: err is shown beside the server's state, on the screen, with --quiet too, and in `status`, until the server is ready or has
-// failed. Nil takes it back. The same text is told once. It is for Run and Ready: before, and when the server is ready, it does nothing.
+// Hindered tells people what keeps a start of the server from going on, where that is something that they can remove
+// while it waits: err is shown beside the server's state, on the screen, with --quiet too, and in `status`, until the
+// server is ready or has failed. Nil takes it back. The same text is told once. It is for Run and Ready: before, and
+// when the server is ready, it does nothing.
 func (s *Server) Hindered(err error) {
 	if a := s.actor.Load(); a != nil {
 		a.hindered(err)

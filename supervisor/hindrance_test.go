@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// What hinders a start is told at once and once, in full, on the screen, with --quiet too, and in the status; and the start goes on
-// when it is over.
+// What hinders a start is told at once and once, in full, on the screen, with --quiet too, and in the status; and the
+// start goes on when it is over.
 func TestHindrance(t *testing.T) {
 	const why = "the webhook everything.example refuses what it needs, and this is a text that is longer than a row of the table, " +
 		"as the command at its end is what matters: remove it"

@@ -30,27 +30,30 @@ type HyperKube struct {
 	// built in.
 	Version func() string
 
-	// FlagTypes says how flags take several values, by the Type of their pflag.Value, for types that the servers bring along.
-	// Those of pflag are known; others take one value. Config files, where such a flag may be a list or a map, go by it.
+	// FlagTypes says how flags take several values, by the Type of their pflag.Value, for types that the servers bring
+	// along. Those of pflag are known; others take one value. Config files, where such a flag may be a list or a map,
+	// go by it.
 	FlagTypes map[string]FlagType
 
 	// Default are the servers that `run` means when none is named. Empty means all that can be run.
 	Default []string
 
-	// Setup is called once before servers run together: after all flags have their values, before any server is checked.
-	// It is the place for state of the whole process.
+	// Setup is called once before servers run together: after all flags have their values, before any server is
+	// checked. It is the place for state of the whole process.
 	Setup func(p *Plan) error
 
 	// Banner is shown when all servers are ready: how to go on from here.
 	Banner func(p *Plan) string
 
-	// Environment returns what a command of `run -- COMMAND` finds in its environment beside what is there, as NAME=value: how to
-	// reach the servers. PROGRAM_NAME and PROGRAM_DATA_DIR are there in any case, so that the binary's own commands mean this run.
+	// Environment returns what a command of `run -- COMMAND` finds in its environment beside what is there, as
+	// NAME=value: how to reach the servers. PROGRAM_NAME and PROGRAM_DATA_DIR are there in any case, so that the
+	// binary's own commands mean this run.
 	Environment func(p *Plan) []string
 
-	// Forget, if not nil, is called by `reset`, and at the end of a run with --ephemeral, before the data folder is deleted: it takes away
-	// what is of no use without that and lies elsewhere, such as entries in the user's files. It returns a line for each thing that is
-	// gone, for the user. The folder is deleted whatever the error, which is shown.
+	// Forget, if not nil, is called by `reset`, and at the end of a run with --ephemeral, before the data folder is
+	// deleted: it takes away what is of no use without that and lies elsewhere, such as entries in the user's files. It
+	// returns a line for each thing that is gone, for the user. The folder is deleted whatever the error, which is
+	// shown.
 	Forget func(ctx context.Context, p *Plan) (gone []string, err error)
 
 	servers   []*Server
@@ -77,9 +80,9 @@ var reserved = []string{
 }
 
 // AddServer adds a server. It panics, and says why, if the server has no name or nothing to run, if another one has the
-// same name or alias, if a name is reserved for a command or is that of a flag of `run`, if it has a dot, a comma, a space or an equals
-// sign in it, or if a flag has the name of one of the flags that this package adds to each server. (The flags of a server with AddFlags
-// are looked at when they are first made.)
+// same name or alias, if a name is reserved for a command or is that of a flag of `run`, if it has a dot, a comma, a
+// space or an equals sign in it, or if a flag has the name of one of the flags that this package adds to each server.
+// (The flags of a server with AddFlags are looked at when they are first made.)
 func (hk *HyperKube) AddServer(s *Server) {
 	switch {
 	case s.Name() == "":
@@ -365,8 +368,8 @@ func (hk *HyperKube) printErrors(err error) {
 	}
 }
 
-// untilSignal returns a context that ends at the first signal that asks the process to stop. A second one, that is no copy of it, ends
-// the process at once.
+// untilSignal returns a context that ends at the first signal that asks the process to stop. A second one, that is no
+// copy of it, ends the process at once.
 func untilSignal() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	caught := catchSignals()

@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// raiseTimerSlack says for all threads, and for those that they start, how much later than asked for they may be woken by a timer;
-// restore says what was said before. Where the process has C code, which has threads of its own, nothing changes.
+// raiseTimerSlack says for all threads, and for those that they start, how much later than asked for they may be woken
+// by a timer; restore says what was said before. Where the process has C code, which has threads of its own, nothing
+// changes.
 func raiseTimerSlack(slack time.Duration) (restore func()) {
 	usual, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	if err != nil {

@@ -85,8 +85,8 @@ func (c *parent) report(r childReport) {
 
 // run runs the server until the parent wants it to stop.
 func (c *parent) run(hk *HyperKube, plan *childPlan) error {
-	// When to stop is the parent's business, in the order of all servers, also if others send signals to each process, as
-	// systemd does. They are not ignored: that would be inherited.
+	// When to stop is the parent's business, in the order of all servers, also if others send signals to each process,
+	// as systemd does. They are not ignored: that would be inherited.
 	catchHangup(catchSignals())
 	p, s, err := hk.adopt(plan)
 	if err != nil {
@@ -206,7 +206,8 @@ func (hk *HyperKube) adopt(plan *childPlan) (*Plan, *Server, error) {
 	return p, s, s.sockets.adopt(plan.Sockets)
 }
 
-// prepareIsolated does for one server what prepare does for all. The parent has done it, too; what it has made is there.
+// prepareIsolated does for one server what prepare does for all. The parent has done it, too; what it has made is
+// there.
 func (hk *HyperKube) prepareIsolated(ctx context.Context, p *Plan, s *Server) (err error) {
 	if hk.Setup != nil {
 		p.logs.Program().Do(func() { err = hk.Setup(p) })

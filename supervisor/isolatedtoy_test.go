@@ -22,8 +22,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// isolatedToy is the binary of the tests of servers in processes of their own. remote needs base and is needed by ui. Each of their
-// functions logs that it is called, and in which process.
+// isolatedToy is the binary of the tests of servers in processes of their own. remote needs base and is needed by ui.
+// Each of their functions logs that it is called, and in which process.
 func isolatedToy() *HyperKube {
 	hk := &HyperKube{Name: "iso", Setup: func(p *Plan) error {
 		p.Logs().Program().Zap().Info("called", zap.String("what", "Setup"), zap.Int("pid", os.Getpid()))

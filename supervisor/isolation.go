@@ -40,9 +40,9 @@ func (i *Isolation) isolation() Isolation {
 	return *i
 }
 
-// A server with --NAME.isolation=process is a process of its own, a child of the one that runs the others: the same binary,
-// called as `isolated NAME` (isolated.go). What is different for the rest of the package is that the server's Run, Ready and
-// Address are those of a child.
+// A server with --NAME.isolation=process is a process of its own, a child of the one that runs the others: the same
+// binary, called as `isolated NAME` (isolated.go). What is different for the rest of the package is that the server's
+// Run, Ready and Address are those of a child.
 //
 //	parent                                  child
 //	  │── childPlan ───────────────────────▶│  once: what it is to run, with all flags
@@ -83,7 +83,8 @@ type childPlan struct {
 	Sockets   []childSocket `json:"sockets"`
 }
 
-// childServer is a server of the plan: where it runs, what was set on its flags, in order, and which of these the user gave.
+// childServer is a server of the plan: where it runs, what was set on its flags, in order, and which of these the user
+// gave.
 type childServer struct {
 	Name      string         `json:"name"`
 	Isolation Isolation      `json:"isolation"`

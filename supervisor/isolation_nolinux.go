@@ -7,6 +7,6 @@ import (
 	"syscall"
 )
 
-// dieWithParent puts the child into a process group of its own: signals of the terminal are the parent's business. That the parent has
-// died it learns by the end of their connection.
+// dieWithParent puts the child into a process group of its own: signals of the terminal are the parent's business. That
+// the parent has died it learns by the end of their connection.
 func dieWithParent(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

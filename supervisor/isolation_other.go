@@ -9,7 +9,8 @@ import (
 	"os/exec"
 )
 
-// canIsolate says whether servers can be processes of their own. That takes a pair of sockets, one of which a child inherits.
+// canIsolate says whether servers can be processes of their own. That takes a pair of sockets, one of which a child
+// inherits.
 const canIsolate = false
 
 func socketPair() (net.Conn, *os.File, error) { return nil, nil, errors.ErrUnsupported }

@@ -158,7 +158,8 @@ func TestIsolationValue(t *testing.T) {
 	contains(t, out, `invalid argument "nonsense" for "--db.isolation" flag: unknown isolation: use none or process`)
 }
 
-// What the user and Default have set reaches the process: repeated flags, those of all processes, what was given and what was not.
+// What the user and Default have set reaches the process: repeated flags, those of all processes, what was given and
+// what was not.
 func TestIsolatedFlags(t *testing.T) {
 	r := isolate(t, "--remote.list=a", "--remote.list=b,c", "--gates=X", "--gates=Y")
 	var got map[string]setFlag
@@ -307,7 +308,8 @@ func TestIsolatedStopsWhilePreparing(t *testing.T) {
 	}
 }
 
-// A process that does not stop is killed in the grace period. What it was doing is in the log, and it can be started again.
+// A process that does not stop is killed in the grace period. What it was doing is in the log, and it can be started
+// again.
 func TestIsolatedOverstays(t *testing.T) {
 	r := isolate(t, "--remote.grace-period=1h")
 	ended, periods := make(chan time.Time), make(chan time.Duration, 9) // only the first stop is looked at
@@ -351,7 +353,8 @@ func TestIsolatedSocket(t *testing.T) {
 	r.renewed(pid)
 }
 
-// Where the path of the data folder is too long for a socket it is made elsewhere, and nothing is left of it, whatever has ended it.
+// Where the path of the data folder is too long for a socket it is made elsewhere, and nothing is left of it, whatever
+// has ended it.
 func TestIsolatedInALongFolder(t *testing.T) {
 	temp, err := os.MkdirTemp("", "t")
 	if err != nil {
@@ -368,7 +371,8 @@ func TestIsolatedInALongFolder(t *testing.T) {
 	pid := r.pid()
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 	r.await("remote", Backoff)
-	if entries := must(os.ReadDir(temp)); len(entries) != 2 { // those of the run: its socket, and the other path of the data folder
+	// those of the run: its socket, and the other path of the data folder
+	if entries := must(os.ReadDir(temp)); len(entries) != 2 {
 		t.Errorf("the killed process has left what is among %v", entries)
 	}
 	r.renewed(pid)

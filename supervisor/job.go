@@ -12,11 +12,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// job is the COMMAND of `run -- COMMAND`. It is started when all servers are ready, and all is stopped when it ends. While it runs, the
-// signals that would stop the servers are its own, as those of any command that another one runs for its user (env, timeout, sudo).
+// job is the COMMAND of `run -- COMMAND`. It is started when all servers are ready, and all is stopped when it ends.
+// While it runs, the signals that would stop the servers are its own, as those of any command that another one runs for
+// its user (env, timeout, sudo).
 //
-// It is a process group, so that signals reach all of its processes and none is left behind: one that it has started in the background
-// is ended with it.
+// It is a process group, so that signals reach all of its processes and none is left behind: one that it has started in
+// the background is ended with it.
 type job struct {
 	args     []string
 	path     string
@@ -51,8 +52,8 @@ func (hk *HyperKube) newJob(p *Plan, command []string) (*job, error) {
 	return &job{args: command, path: path, hk: hk, plan: p, quit: make(chan struct{}), waits: true}, nil
 }
 
-// execute waits until all servers are ready, and then runs the command to its end. It is the actor of a group whose other actors end
-// when it returns.
+// execute waits until all servers are ready, and then runs the command to its end. It is the actor of a group whose
+// other actors end when it returns.
 func (j *job) execute() error {
 	select {
 	case <-j.plan.began.over:
@@ -107,7 +108,8 @@ func (j *job) begin() (*exec.Cmd, error) {
 		return nil, err
 	}
 	j.group, j.waits = cmd.Process.Pid, false
-	// At once: if this process is killed before, the command dies with it (dieWithParent), but not what it may have started by then.
+	// At once: if this process is killed before, the command dies with it (dieWithParent), but not what it may have
+	// started by then.
 	if err := j.plan.sweeper.Group(j.group); err != nil {
 		j.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("if this process is killed, the command may stay", zap.Error(err))
 	}
@@ -170,8 +172,9 @@ func (j *job) kill() {
 	}
 }
 
-// signals are those of the signals that are for the servers. The others are for the command: the first one while it runs, and what comes
-// within the second after it, but for copies of the same one. The second one ends everything, as without a command.
+// signals are those of the signals that are for the servers. The others are for the command: the first one while it
+// runs, and what comes within the second after it, but for copies of the same one. The second one ends everything, as
+// without a command.
 func (j *job) signals(caught <-chan os.Signal) <-chan os.Signal {
 	out := make(chan os.Signal, 2)
 	go func() {

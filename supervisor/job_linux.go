@@ -17,8 +17,8 @@ const followsStops = true
 // stopTime is how long it takes at most until a process that has stopped itself stands still.
 const stopTime = 100 * time.Millisecond
 
-// follow does what the shell does for its jobs, which knows this process alone: a job that wants the keys gets them, and when it has been
-// stopped by Ctrl-Z, this process stops, too, until the shell has it go on. It returns at once.
+// follow does what the shell does for its jobs, which knows this process alone: a job that wants the keys gets them,
+// and when it has been stopped by Ctrl-Z, this process stops, too, until the shell has it go on. It returns at once.
 func (t *terminal) follow(pgid int) {
 	if t == nil {
 		return
@@ -68,8 +68,8 @@ func (t *terminal) suspend(pgid int, goesOn <-chan os.Signal) {
 	}
 }
 
-// signalOf is the signal that has stopped a process, which package unix does not tell: si_status behind si_pid and si_uid, in a union that
-// is aligned as a pointer (asm-generic/siginfo.h).
+// signalOf is the signal that has stopped a process, which package unix does not tell: si_status behind si_pid and
+// si_uid, in a union that is aligned as a pointer (asm-generic/siginfo.h).
 func signalOf(info *unix.Siginfo) syscall.Signal {
 	union := (unsafe.Sizeof(info.Signo)*3 + unsafe.Sizeof(uintptr(0)) - 1) &^ (unsafe.Sizeof(uintptr(0)) - 1)
 	return syscall.Signal(*(*int32)(unsafe.Add(unsafe.Pointer(info), union+2*unsafe.Sizeof(int32(0)))))

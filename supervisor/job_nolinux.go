@@ -2,7 +2,8 @@
 
 package supervisor
 
-// followsStops says whether follow sees that a job has been stopped. Here that would take its end from those who wait for it.
+// followsStops says whether follow sees that a job has been stopped. Here that would take its end from those who wait
+// for it.
 const followsStops = false
 
 // follow does nothing.

@@ -66,8 +66,8 @@ func (t *terminal) foreground() int {
 	return pgid
 }
 
-// handTo has a command that is yet to be started have the keys: Ctrl-C and Ctrl-Z are for it alone then. It does not if this process has
-// not got them, or if it is one of a pipe, since others of that may want them.
+// handTo has a command that is yet to be started have the keys: Ctrl-C and Ctrl-Z are for it alone then. It does not if
+// this process has not got them, or if it is one of a pipe, since others of that may want them.
 func (t *terminal) handTo(cmd *exec.Cmd) {
 	if t != nil && followsStops && isTerminal(os.Stdin) && isTerminal(os.Stdout) && t.foreground() == unix.Getpgrp() {
 		cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, t.fd
@@ -84,7 +84,8 @@ func (t *terminal) takeBack(pgid int) {
 	}
 }
 
-// give gives a group the keys. A process of another group that does so is stopped, unless it ignores the signal for that.
+// give gives a group the keys. A process of another group that does so is stopped, unless it ignores the signal for
+// that.
 func (t *terminal) give(pgid int) {
 	signal.Ignore(syscall.SIGTTOU)
 	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, pgid) // the terminal may be gone

@@ -104,7 +104,8 @@ func (k *kept) look(all []keptFile) *lostError {
 		switch {
 		case err != nil && !missing: // nobody can say: it may come back
 		case !missing && (f.info == nil || os.SameFile(there, f.info)):
-		case !missing && !k.strict && !f.info.IsDir(): // it was replaced in one step, as files are that are written anew
+		case !missing && !k.strict && !f.info.IsDir():
+			// it was replaced in one step, as files are that are written anew
 			// What was there before would take its space for as long as it is open.
 			drop(all[i : i+1])
 			all[i] = take([]string{f.path})[0]

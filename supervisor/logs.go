@@ -19,8 +19,8 @@ import (
 // noLogFile is the value of --NAME.log-file for no file.
 const noLogFile = "none"
 
-// makeLogs makes the loggers of the plan's servers, whatever is wrong with the flags for them. Nothing is opened yet: what is
-// logged meanwhile is kept for the files.
+// makeLogs makes the loggers of the plan's servers, whatever is wrong with the flags for them. Nothing is opened yet:
+// what is logged meanwhile is kept for the files.
 func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) (wrong problems) {
 	level, err := logging.ParseLevel(hk.settings.logLevel)
 	if err != nil {
@@ -162,8 +162,8 @@ func (hk *HyperKube) openLogs(p *Plan) error {
 	return noteLogFiles(p)
 }
 
-// logPlaces is a file in the data folder that tells where the log files are that are not there: name of the server, or of
-// the program, to path.
+// logPlaces is a file in the data folder that tells where the log files are that are not there: name of the server, or
+// of the program, to path.
 const logPlaces = "log-files.json"
 
 // noteLogFiles notes where the log files are, for `logs`. Those of servers that are not run now stay as they are noted.
@@ -253,8 +253,8 @@ func (p *Plan) recordEnd() {
 		zap.Int64("lines of no server", p.logs.Unplaced()))
 }
 
-// record writes to a log file. That it cannot be encoded, which is not possible for what is written here, is told like any
-// line.
+// record writes to a log file. That it cannot be encoded, which is not possible for what is written here, is told like
+// any line.
 func (p *Plan) record(log *logging.Log, e zapcore.Entry, fields ...zap.Field) {
 	if err := log.Record(e, fields...); err != nil {
 		log.Zap().Error(e.Message, zap.NamedError("not recorded", err))

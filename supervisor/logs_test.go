@@ -150,8 +150,8 @@ func TestLoggersOfAServer(t *testing.T) {
 	}
 }
 
-// Lines of goroutines that no server has started are placed by the code, where a server says that it alone runs that; the
-// others are the program's, and counted.
+// Lines of goroutines that no server has started are placed by the code, where a server says that it alone runs that;
+// the others are the program's, and counted.
 func TestLinesOfNoServer(t *testing.T) {
 	for _, test := range []struct {
 		packages []string
@@ -507,8 +507,8 @@ func TestDamagedNoteOfLogFiles(t *testing.T) {
 	}
 }
 
-// A log file that cannot be written to any more, here because its folder is gone when a new one is to be begun, holds nobody
-// up. It is told of once, and again when it can be written to, and what was logged meanwhile is not lost.
+// A log file that cannot be written to any more, here because its folder is gone when a new one is to be begun, holds
+// nobody up. It is told of once, and again when it can be written to, and what was logged meanwhile is not lost.
 func TestLogFileBreaksDuringARun(t *testing.T) {
 	var aside string
 	hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: func(ctx context.Context, s *Server, _ []string) error {
@@ -610,8 +610,8 @@ func TestSizeAndNumberOfLogFiles(t *testing.T) {
 	}
 }
 
-// What is given up at the end of a run is all: nothing is left in the folder for temporary ones, or where the process was
-// called. What the user wants elsewhere stays there.
+// What is given up at the end of a run is all: nothing is left in the folder for temporary ones, or where the process
+// was called. What the user wants elsewhere stays there.
 func TestLogsOfAnEphemeralRun(t *testing.T) {
 	temp, cwd, elsewhere := t.TempDir(), t.TempDir(), t.TempDir()
 	t.Setenv("TMPDIR", temp)

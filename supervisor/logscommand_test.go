@@ -33,8 +33,8 @@ func line(at time.Time, level, server, msg string) string {
 	return fmt.Sprintf(`{"ts":"%s","level":"%s"%s,"server":"%s","caller":"x/y.go:1","msg":"%s"}`+"\n", at.Format(logging.TimeLayout), level, v, server, msg)
 }
 
-// archive is a HyperKube with log files of runs that are over: of db, whose file is full and was renamed twice; of api, whose
-// file is elsewhere; of ui, which has said something that is no line; and of the program itself.
+// archive is a HyperKube with log files of runs that are over: of db, whose file is full and was renamed twice; of api,
+// whose file is elsewhere; of ui, which has said something that is no line; and of the program itself.
 func archive(t *testing.T) *HyperKube {
 	one := func(name string, aliases ...string) *Server {
 		return &Server{SimpleUsage: name, Aliases: aliases, Run: done}
@@ -134,8 +134,8 @@ func TestLogsCommand(t *testing.T) {
 	}
 }
 
-// The shapes of a line: for people, with the day, in local time, the names one below the other; for programs, as it is in
-// the file.
+// The shapes of a line: for people, with the day, in local time, the names one below the other; for programs, as it is
+// in the file.
 func TestLogsCommandFormat(t *testing.T) {
 	hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: done}, &Server{SimpleUsage: "scheduler", Run: done})
 	first, second := line(at(0), "warn", "db", "one"), line(at(1.5), "info", "scheduler", "two")
@@ -250,8 +250,9 @@ func TestLogsCommandEndsAtASignal(t *testing.T) {
 // -f shows what is written while it runs: to files that are there, that are renamed, and that others make later.
 func TestLogsCommandFollows(t *testing.T) {
 	hk := archive(t)
-	signal.Ignore(syscall.SIGHUP)                                // as nohup does
-	defer signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // after Reset it would be ignored still, by processes that are started, too
+	signal.Ignore(syscall.SIGHUP) // as nohup does
+	// after Reset it would be ignored still, by processes that are started, too
+	defer signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	appendTo := func(path, text string) {
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {

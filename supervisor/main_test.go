@@ -42,8 +42,9 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// onTerminal runs the command that is its arguments on a terminal of its own, and prints to standard output what the command has
-// written there. testscript's ttyin does not always read all of it: it closes the terminal when the command has ended.
+// onTerminal runs the command that is its arguments on a terminal of its own, and prints to standard output what the
+// command has written there. testscript's ttyin does not always read all of it: it closes the terminal when the command
+// has ended.
 func onTerminal() {
 	cmd := exec.Command(os.Args[1], os.Args[2:]...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr // what is not sent to the terminal

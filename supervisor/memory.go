@@ -9,15 +9,15 @@ import (
 // settleTime is how long servers that are ready still do what belongs to their start.
 const settleTime = 5 * time.Second
 
-// freeMemory returns to the system what the process does not use. It collects all garbage first, which takes about 0.2 s of CPU time.
-// Tests replace it.
+// freeMemory returns to the system what the process does not use. It collects all garbage first, which takes about 0.2
+// s of CPU time. Tests replace it.
 var freeMemory = func() {
 	debug.FreeOSMemory()
 	dropBinary()
 }
 
-// giveBack returns memory to the system that the start has needed, and what comes after it does not: the runtime would keep it for as
-// much garbage as the start has made.
+// giveBack returns memory to the system that the start has needed, and what comes after it does not: the runtime would
+// keep it for as much garbage as the start has made.
 func (p *Plan) giveBack(ctx context.Context) {
 	if !p.mayRest(ctx) {
 		return

@@ -10,8 +10,8 @@ func (a *actor) needsReady() bool {
 	return true
 }
 
-// meets reports whether those that need this server may start: it is ready, and stays so, or it is done. Otherwise it would
-// depend on who is faster whether they start at all beside one that is done at once. The lock is held.
+// meets reports whether those that need this server may start: it is ready, and stays so, or it is done. Otherwise it
+// would depend on who is faster whether they start at all beside one that is done at once. The lock is held.
 func (a *actor) meets() bool {
 	switch a.state {
 	case Ready:
@@ -22,8 +22,8 @@ func (a *actor) meets() bool {
 	return false
 }
 
-// blocker is the server that has ended and for which this one waits in vain, or for which one waits for which this one waits;
-// nil if there is none. The lock is held.
+// blocker is the server that has ended and for which this one waits in vain, or for which one waits for which this one
+// waits; nil if there is none. The lock is held.
 func (a *actor) blocker() *actor {
 	if a.state != Waiting {
 		return nil

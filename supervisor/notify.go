@@ -12,9 +12,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// notifier tells a service manager such as systemd what the servers as a whole do, in the protocol of sd_notify(3): that all
-// are ready, that they are being stopped, a line for people, and that this process is alive. It reads events. Without a service
-// manager that asks for it, it does nothing.
+// notifier tells a service manager such as systemd what the servers as a whole do, in the protocol of sd_notify(3):
+// that all are ready, that they are being stopped, a line for people, and that this process is alive. It reads events.
+// Without a service manager that asks for it, it does nothing.
 type notifier struct {
 	socket string
 	beat   time.Duration // how often to say that the process is alive; 0 for never
@@ -82,8 +82,8 @@ func (n *notifier) status(e Event) string {
 	return text
 }
 
-// watch tells the service manager's watchdog that the process is alive, until ctx ends. It is alive if its servers' states can
-// be read: each change of one goes through the same lock.
+// watch tells the service manager's watchdog that the process is alive, until ctx ends. It is alive if its servers'
+// states can be read: each change of one goes through the same lock.
 func (n *notifier) watch(ctx context.Context, g *group) {
 	if n.socket == "" || n.beat <= 0 {
 		return
@@ -101,8 +101,8 @@ func (n *notifier) watch(ctx context.Context, g *group) {
 	}
 }
 
-// send sends one datagram. That it cannot be sent is the service manager's loss, and it will say so by a time-out. (It is not
-// go-systemd's SdNotify, which looks for the socket in the environment.)
+// send sends one datagram. That it cannot be sent is the service manager's loss, and it will say so by a time-out. (It
+// is not go-systemd's SdNotify, which looks for the socket in the environment.)
 func (n *notifier) send(state string) {
 	name := n.socket
 	if strings.HasPrefix(name, "@") {

@@ -26,7 +26,8 @@ func listenAsManager(t *testing.T) *net.UnixConn {
 	return l
 }
 
-// The service manager is told of each change, once that all are ready, and once that they stop; the servers do not find its socket.
+// The service manager is told of each change, once that all are ready, and once that they stop; the servers do not find
+// its socket.
 func TestNotify(t *testing.T) {
 	l := listenAsManager(t)
 

@@ -40,5 +40,6 @@ func bindPrivately(network, _ string, c syscall.RawConn) error {
 	if network != "unix" {
 		return nil
 	}
-	return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) }) // on others than Linux it is changed afterwards
+	// on others than Linux it is changed afterwards
+	return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
 }

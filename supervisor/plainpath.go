@@ -12,9 +12,10 @@ import (
 	"strings"
 )
 
-// A path becomes part of other things: of URLs, of lists apart by commas or colons, of files with a syntax of their own. Not all of these
-// can have every character in them, and the path of a socket is short. Where the path of the data folder is not plain, there is a
-// second one: through a link in a folder among the temporary files, which is there while somebody needs it.
+// A path becomes part of other things: of URLs, of lists apart by commas or colons, of files with a syntax of their
+// own. Not all of these can have every character in them, and the path of a socket is short. Where the path of the data
+// folder is not plain, there is a second one: through a link in a folder among the temporary files, which is there
+// while somebody needs it.
 const (
 	plainLink   = "data"       // the link in that folder, to the data folder
 	plainRecord = "plain-path" // a link in the data folder, to that folder
@@ -55,8 +56,9 @@ func temporaryFolders() (folders []string) {
 	return folders
 }
 
-// PlainPath is Path for what becomes part of something else, such as a URL or a list: it has only letters, digits and "/._-" in it, and is
-// short enough for a socket. It may be another one than Path, which leads to the same file from Prepare on, until the end of the run.
+// PlainPath is Path for what becomes part of something else, such as a URL or a list: it has only letters, digits and
+// "/._-" in it, and is short enough for a socket. It may be another one than Path, which leads to the same file from
+// Prepare on, until the end of the run.
 func (p *Plan) PlainPath(elem ...string) string {
 	path := p.Path(elem...)
 	if p.plain == "" || isPlain(path) {
@@ -73,7 +75,8 @@ func (p *Plan) SocketPath(name string) string {
 	return p.PlainPath(name)
 }
 
-// RunningPath is PlainPath for others than the run itself. It returns false if the path that the run has, or had, is not there.
+// RunningPath is PlainPath for others than the run itself. It returns false if the path that the run has, or had, is
+// not there.
 func (p *Plan) RunningPath(elem ...string) (path string, ok bool) {
 	if path = p.Path(elem...); p.plain == "" || isPlain(path) {
 		return path, true
@@ -87,8 +90,8 @@ func (p *Plan) RunningPath(elem ...string) (path string, ok bool) {
 	return path, err == nil
 }
 
-// MakePaths has PlainPath and SocketPath lead to the data folder until remove is called. A run has done it; it is for commands that hold
-// the data folder (Hold), or work beside a run. remove is to be called in any case.
+// MakePaths has PlainPath and SocketPath lead to the data folder until remove is called. A run has done it; it is for
+// commands that hold the data folder (Hold), or work beside a run. remove is to be called in any case.
 func (p *Plan) MakePaths() (remove func() error, err error) {
 	none := func() error { return nil }
 	if p.open {
@@ -145,7 +148,8 @@ func (hk *HyperKube) holdWithPaths(p *Plan) (release func() error, err error) {
 	}, err
 }
 
-// recordPaths notes where the second path is, for RunningPath, and for the next run if this one is killed. The data folder is held.
+// recordPaths notes where the second path is, for RunningPath, and for the next run if this one is killed. The data
+// folder is held.
 func (p *Plan) recordPaths() error {
 	if p.plain == "" {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor/sweep"
 )
 
-// Plan is what `run` is about to do. It is made from what the user gave, in arguments, environment and files, and from nothing else;
-// servers read it in Defaults, Check and Prepare.
+// Plan is what `run` is about to do. It is made from what the user gave, in arguments, environment and files, and from
+// nothing else; servers read it in Defaults, Check and Prepare.
 type Plan struct {
 	// Name is the name of this set of servers.
 	Name string
@@ -23,10 +23,11 @@ type Plan struct {
 	Ephemeral bool
 	// FreePorts says that servers are to listen on ports that are free, unless the user named one.
 	FreePorts bool
-	// OnlyCheck says that nothing is to run, or not on this machine: Check looks at the flags, and at files that they name, but not
-	// at what else the server needs.
+	// OnlyCheck says that nothing is to run, or not on this machine: Check looks at the flags, and at files that they
+	// name, but not at what else the server needs.
 	OnlyCheck bool
-	// Embedded says that the process belongs to somebody else (Start): its standard error, its loggers and the like are left alone.
+	// Embedded says that the process belongs to somebody else (Start): its standard error, its loggers and the like are
+	// left alone.
 	Embedded bool
 	// Servers are the selected servers, each after those that it needs.
 	Servers []*Server
@@ -55,7 +56,8 @@ type Plan struct {
 	forget   func() error // is to be called when this one has ended in an orderly way
 }
 
-// joined is a server that nobody named: it is there because another one needs it, or because a flag of its own is given.
+// joined is a server that nobody named: it is there because another one needs it, or because a flag of its own is
+// given.
 type joined struct {
 	server *Server
 	by     *Server // nil if it is the flag
@@ -95,7 +97,8 @@ func (p *Plan) Server(name string) *Server {
 	return nil
 }
 
-// AtEnd has f called when all servers have ended, or if none was started after all; the last one first. The logs are still open.
+// AtEnd has f called when all servers have ended, or if none was started after all; the last one first. The logs are
+// still open.
 func (p *Plan) AtEnd(f func()) { p.atEnd = append(p.atEnd, f) }
 
 // close is the end of a plan that is not carried out because of the error.
@@ -115,9 +118,9 @@ func (p *Plan) end() {
 // Logs is where the lines of all servers come together.
 func (p *Plan) Logs() *logging.Logs { return p.logs }
 
-// plan makes the plan from all that the user gave, and gives all flags their values. Nothing is written or opened. It returns
-// nil and no error if the arguments ask for help. With an error it returns a plan, too, if it is known which servers are meant:
-// they may find more that is wrong.
+// plan makes the plan from all that the user gave, and gives all flags their values. Nothing is written or opened. It
+// returns nil and no error if the arguments ask for help. With an error it returns a plan, too, if it is known which
+// servers are meant: they may find more that is wrong.
 func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, error) {
 	flags := hk.newRunFlags()
 	if composite != nil {
@@ -178,8 +181,8 @@ func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, err
 	return p, p.wrong.err()
 }
 
-// giveOwn gives the servers the values of the flags that this package adds to them. Those of servers that are not selected are looked
-// at, too.
+// giveOwn gives the servers the values of the flags that this package adds to them. Those of servers that are not
+// selected are looked at, too.
 func (r *runFlags) giveOwn(p *Plan) (wrong problems) {
 	for _, s := range r.hk.servers {
 		own := r.own[s]
@@ -198,8 +201,8 @@ func (r *runFlags) giveOwn(p *Plan) (wrong problems) {
 	return wrong
 }
 
-// giveDefaults gives the servers' flags the values that the user has not given. Servers whose flags are wrong already are not asked
-// what they think of them.
+// giveDefaults gives the servers' flags the values that the user has not given. Servers whose flags are wrong already
+// are not asked what they think of them.
 func giveDefaults(p *Plan, found problems) (wrong problems) {
 	for _, s := range p.Servers {
 		if s.Defaults == nil {

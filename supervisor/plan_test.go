@@ -17,8 +17,8 @@ func planned(t testing.TB, hk *HyperKube, args ...string) (*Plan, error) {
 	return hk.plan(nil, args, nil)
 }
 
-// chain are four servers that can be run: ui needs api, which needs db unless it is told where one is; a tool that cannot;
-// and two composites.
+// chain are four servers that can be run: ui needs api, which needs db unless it is told where one is; a tool that
+// cannot; and two composites.
 func chain() []*Server {
 	api := &Server{SimpleUsage: "api", Aliases: []string{"old-api"}, Run: idle,
 		Needs: []Need{{Server: "db", Unless: []string{"db-address", "no-db"}}}}
@@ -257,7 +257,8 @@ func TestCompositeAlone(t *testing.T) {
 	}
 }
 
-// A composite that is called by its name takes its members' flags without a namespace; each member that has one gets it.
+// A composite that is called by its name takes its members' flags without a namespace; each member that has one gets
+// it.
 func TestFlagsOfMembers(t *testing.T) {
 	toy := func(name string, flags ...string) *Server {
 		s := &Server{SimpleUsage: name, Run: idle}

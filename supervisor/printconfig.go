@@ -11,14 +11,15 @@ import (
 	"github.com/seed-200a7251/km/supervisor/configfile"
 )
 
-// AnnotationSecret is the key of a flag's annotation (pflag.FlagSet.SetAnnotation) that says whether its value is a secret, which
-// --print-config leaves out: "true" or "false". Without it, flags are taken for secret whose name ends in password, token or the
-// like, and values that are URLs with a password.
+// AnnotationSecret is the key of a flag's annotation (pflag.FlagSet.SetAnnotation) that says whether its value is a
+// secret, which --print-config leaves out: "true" or "false". Without it, flags are taken for secret whose name ends in
+// password, token or the like, and values that are URLs with a password.
 const AnnotationSecret = "supervisor.secret"
 
 var (
-	secretName  = regexp.MustCompile(`(?i)(^|[-_.])(password|passwd|passphrase|token|secret|credential)s?$`)
-	secretValue = regexp.MustCompile(`://[^/@\s]*:([^/@\s]*|[^@\s,]*)@`) // with a / it is no URL, but a password all the same
+	secretName = regexp.MustCompile(`(?i)(^|[-_.])(password|passwd|passphrase|token|secret|credential)s?$`)
+	// with a / it is no URL, but a password all the same
+	secretValue = regexp.MustCompile(`://[^/@\s]*:([^/@\s]*|[^@\s,]*)@`)
 )
 
 // isSecret reports whether the flag's value is not to be shown.
@@ -140,7 +141,8 @@ func (w *configWriter) flag(indent string, s *Server, name string) {
 			continue
 		}
 		values = append(values, h.value)
-		if h.source != nil && (last == nil || h.source.variable != last.variable || h.source.file != last.file) { // of a file, the first line
+		// of a file, the first line
+		if h.source != nil && (last == nil || h.source.variable != last.variable || h.source.file != last.file) {
 			from = append(from, h.source.String())
 		}
 		last = h.source
@@ -164,7 +166,8 @@ func (w *configWriter) flag(indent string, s *Server, name string) {
 	w.line(indent, f, name, values, strings.Join(from, ", "))
 }
 
-// canonical is a flag's only value. Numbers and truths are written as YAML writes them, too: 0x10 is a text there, and 1 no truth.
+// canonical is a flag's only value. Numbers and truths are written as YAML writes them, too: 0x10 is a text there, and
+// 1 no truth.
 func canonical(f *pflag.Flag, value string) string {
 	switch scalar(f)["type"] {
 	case "boolean", "integer", "number":
@@ -173,8 +176,8 @@ func canonical(f *pflag.Flag, value string) string {
 	return value
 }
 
-// line writes one flag. Without a source it is a default, and commented out: given, it would not mean the same, since servers ask
-// what the user has given.
+// line writes one flag. Without a source it is a default, and commented out: given, it would not mean the same, since
+// servers ask what the user has given.
 func (w *configWriter) line(indent string, f *pflag.Flag, name string, values []string, from string) {
 	if isSecret(f, values) {
 		fmt.Fprintf(w, "%s# %s is a secret, and left out: give it again # %s\n", indent, name, from)

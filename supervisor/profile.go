@@ -17,8 +17,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// addProfiles adds what net/http/pprof has, under its usual paths. (The default mux is not used: the servers' code may have
-// put anything there.)
+// addProfiles adds what net/http/pprof has, under its usual paths. (The default mux is not used: the servers' code may
+// have put anything there.)
 func (a *admin) addProfiles(mux *http.ServeMux) {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

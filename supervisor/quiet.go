@@ -2,8 +2,8 @@ package supervisor
 
 import "github.com/seed-200a7251/km/logging"
 
-// quiet has a server's lines left out of the screen while a server that it needs is away: it complains again and again of
-// what everybody is told once. The files have them. It reads events.
+// quiet has a server's lines left out of the screen while a server that it needs is away: it complains again and again
+// of what everybody is told once. The files have them. It reads events.
 type quiet struct {
 	group   *group
 	states  map[*actor]State // as the events have told so far; the actors may be further
@@ -42,8 +42,8 @@ func (q *quiet) look(a, changed *actor) {
 	if q.states[a] != Ready {
 		return // its own states decide
 	}
-	// Events come late, if the screen is slow: what was set here may have been set in the middle of a later start. So it is set
-	// again when that one is over.
+	// Events come late, if the screen is slow: what was set here may have been set in the middle of a later start. So
+	// it is set again when that one is over.
 	lacks, began := q.closing || q.lacks(a), a == changed
 	switch {
 	case lacks && (began || !q.muted[a]):

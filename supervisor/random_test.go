@@ -28,7 +28,8 @@ var seed = flag.Uint64("seed", 0, "of TestRandomLives; 0 for a new one")
 // randomLives is how many groups TestRandomLives runs at least.
 const randomLives = 600
 
-// Groups of servers that do anything at any time, of which clients want anything at any time, keep what the package comment promises.
+// Groups of servers that do anything at any time, of which clients want anything at any time, keep what the package
+// comment promises.
 func TestRandomLives(t *testing.T) {
 	seed := *seed
 	if seed == 0 {

@@ -5,7 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// RawString is a string in JSON that need not be text, such as a path: where it is none, it is an object there, with the bytes.
+// RawString is a string in JSON that need not be text, such as a path: where it is none, it is an object there, with
+// the bytes.
 type RawString string
 
 type rawBytes struct {

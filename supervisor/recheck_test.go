@@ -36,7 +36,8 @@ func (st *strict) says(err error) {
 	st.wrong = err
 }
 
-// What a server's Check says comes before a start or restart that somebody wants: it refuses that, and all stay as they are.
+// What a server's Check says comes before a start or restart that somebody wants: it refuses that, and all stay as they
+// are.
 func TestRefusedRestart(t *testing.T) {
 	db, api, ui := newStrict("db"), newStrict("api", "db"), newStrict("ui", "api")
 	s := serve(t, db.Server, api.Server, ui.Server)

@@ -14,26 +14,26 @@ import (
 // ErrNotRunning is in the error of Status, StartServers and StopServers if nothing runs with the data folder.
 var ErrNotRunning = errNotRunning
 
-// Status is what the run with the plan's data folder tells of itself. If there is none, the error is an ErrNotRunning, whose text says
-// how to start one.
+// Status is what the run with the plan's data folder tells of itself. If there is none, the error is an ErrNotRunning,
+// whose text says how to start one.
 func (hk *HyperKube) Status(ctx context.Context, p *Plan) (*Status, error) {
 	return hk.connect(p).status(ctx)
 }
 
-// StartServers starts servers of the run with the plan's data folder, and those that they need, and waits until they are ready. What
-// hinders them meanwhile is told. That the context ends does not take back what was asked for.
+// StartServers starts servers of the run with the plan's data folder, and those that they need, and waits until they
+// are ready. What hinders them meanwhile is told. That the context ends does not take back what was asked for.
 func (hk *HyperKube) StartServers(ctx context.Context, p *Plan, names ...string) error {
 	return hk.steered(ctx, hk.connect(p), "start", names, "", nil)
 }
 
-// StopServers stops servers of the run with the plan's data folder, and first those that need them, and waits until they have ended.
-// That the context ends does not take back what was asked for.
+// StopServers stops servers of the run with the plan's data folder, and first those that need them, and waits until
+// they have ended. That the context ends does not take back what was asked for.
 func (hk *HyperKube) StopServers(ctx context.Context, p *Plan, names ...string) error {
 	return hk.steered(ctx, hk.connect(p), "stop", names, "", nil)
 }
 
-// steered asks a run for what is done with servers, and reads the answer into v if that is not nil. That may come late, or never:
-// meanwhile it tells what hinders a start.
+// steered asks a run for what is done with servers, and reads the answer into v if that is not nil. That may come late,
+// or never: meanwhile it tells what hinders a start.
 func (hk *HyperKube) steered(ctx context.Context, c *client, what string, names []string, query string, v any) error {
 	waiting, answered := context.WithCancel(ctx)
 	told := make(chan struct{})
@@ -47,7 +47,8 @@ func (hk *HyperKube) steered(ctx context.Context, c *client, what string, names 
 	return err
 }
 
-// tellHindrances tells until the context ends what hinders the start of servers, or of those that they need: each text once.
+// tellHindrances tells until the context ends what hinders the start of servers, or of those that they need: each text
+// once.
 func (hk *HyperKube) tellHindrances(ctx context.Context, c *client, names []string) {
 	told := map[string]bool{}
 	for {
@@ -90,6 +91,6 @@ func withNeeds(names []string, status *Status) []string {
 	return all
 }
 
-// Hold makes the plan's data folder, if it is not there, and keeps `run`, and whatever else holds it, out of it until release is called.
-// If it is held already, the error says by which process. release is to be called in any case.
+// Hold makes the plan's data folder, if it is not there, and keeps `run`, and whatever else holds it, out of it until
+// release is called. If it is held already, the error says by which process. release is to be called in any case.
 func (hk *HyperKube) Hold(p *Plan) (release func() error, err error) { return hk.hold(p) }

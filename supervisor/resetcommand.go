@@ -96,7 +96,8 @@ func (b *belongings) warning(p *Plan, program string) string {
 		program, p.DataDir, strings.Join(names, ", "), few(b.others))
 }
 
-// deletable is what is in the data folder; nil if there is nothing, or no folder. An error says why it is not to be deleted.
+// deletable is what is in the data folder; nil if there is nothing, or no folder. An error says why it is not to be
+// deleted.
 func (hk *HyperKube) deletable(p *Plan) (*belongings, error) {
 	entries, err := os.ReadDir(p.DataDir)
 	switch {
@@ -135,7 +136,8 @@ func (hk *HyperKube) deletable(p *Plan) (*belongings, error) {
 	if err != nil {
 		return nil, cannotDelete(p, err)
 	}
-	// sweep.RemoveAll would refuse it, too, but not before other things have been deleted by which the servers could have unmounted it.
+	// sweep.RemoveAll would refuse it, too, but not before other things have been deleted by which the servers could
+	// have unmounted it.
 	return b, sweep.Check(p.DataDir)
 }
 
@@ -153,8 +155,8 @@ func within(path, folder string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// empty deletes what is the program's in the data folder, which is held, and the folder, if that is. The lock goes last: as long as it is
-// there, nobody else begins anything in the folder, and who is killed here can do it again.
+// empty deletes what is the program's in the data folder, which is held, and the folder, if that is. The lock goes
+// last: as long as it is there, nobody else begins anything in the folder, and who is killed here can do it again.
 func (hk *HyperKube) empty(p *Plan) error {
 	b, err := hk.survey(p) // it has been asked about for a while
 	if err != nil {

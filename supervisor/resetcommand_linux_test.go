@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A killed server leaves mounts: nothing is deleted then, neither through them nor beside them. What the folder itself is on does not
-// matter.
+// A killed server leaves mounts: nothing is deleted then, neither through them nor beside them. What the folder itself
+// is on does not matter.
 func TestResetSparesMounts(t *testing.T) {
 	hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: done, State: []string{"a", "pods"}})
 	p := locate(t, hk)

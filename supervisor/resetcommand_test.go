@@ -105,8 +105,8 @@ func TestResetLeavesNothing(t *testing.T) {
 	}
 }
 
-// What lies elsewhere is forgotten while the folder is still there, by reset and at the end of an ephemeral run. What goes wrong there is told,
-// and the folder is deleted all the same.
+// What lies elsewhere is forgotten while the folder is still there, by reset and at the end of an ephemeral run. What
+// goes wrong there is told, and the folder is deleted all the same.
 func TestForget(t *testing.T) {
 	hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: done})
 	var called []string

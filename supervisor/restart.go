@@ -42,17 +42,18 @@ func (r *RestartPolicy) policy() RestartPolicy {
 	return *r
 }
 
-// A server that fails failureLimit times within failureWindow is not started again: what fails so often does not heal by
-// itself, and its reason is to be seen. As long as it has never been ready since the run began, or since somebody has asked for a start,
-// all its failures count, however long each start takes: what has never worked is not waited for.
+// A server that fails failureLimit times within failureWindow is not started again: what fails so often does not heal
+// by itself, and its reason is to be seen. As long as it has never been ready since the run began, or since somebody
+// has asked for a start, all its failures count, however long each start takes: what has never worked is not waited
+// for.
 const (
 	failureLimit  = 5
 	failureWindow = time.Minute
 )
 
 // backoffStart is how long it is from a first failure to the next start; with each further failure in the window it is
-// backoffFactor times as long. backoffJitter is the part by which it is shorter or longer by chance, so that servers that
-// failed together do not start together, again and again.
+// backoffFactor times as long. backoffJitter is the part by which it is shorter or longer by chance, so that servers
+// that failed together do not start together, again and again.
 const (
 	backoffStart  = 200 * time.Millisecond
 	backoffFactor = 2

@@ -280,7 +280,8 @@ func TestDoneTooOften(t *testing.T) {
 	}, api)
 }
 
-// A signal is the end also for a server that waits for its next start, and that it had failed is no reason for exit code 1.
+// A signal is the end also for a server that waits for its next start, and that it had failed is no reason for exit
+// code 1.
 func TestSignalInBackoff(t *testing.T) {
 	db, api := newPart("db"), restarting(RestartOnFailure, "api", "db")
 	inBubble(t, func(l *life) {
@@ -588,8 +589,8 @@ func TestRestartPolicyFlag(t *testing.T) {
 	}
 }
 
-// A server that has never been ready fails for good with the fifth failure, however long each start takes. Once it has been ready the
-// minute counts.
+// A server that has never been ready fails for good with the fifth failure, however long each start takes. Once it has
+// been ready the minute counts.
 func TestSlowFailures(t *testing.T) {
 	for _, way := range ways {
 		if way.ready {

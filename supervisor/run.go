@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// runServers is `run`: from the arguments to the end of the last server. If composite is not nil, it was called by its name,
-// and its members are what is run.
+// runServers is `run`: from the arguments to the end of the last server. If composite is not nil, it was called by its
+// name, and its members are what is run.
 func (hk *HyperKube) runServers(composite *Server, args []string) error {
 	begin := now()
 	word, usage := "run", hk.runUsage
@@ -89,8 +89,9 @@ func (hk *HyperKube) stopped(p *Plan) error {
 	return hk.report(p.job.result())
 }
 
-// serve runs the servers, which have been checked, until they have ended. The first signal stops them in order, a second one ends the wait
-// at once. With the context only what comes before their start ends, and what reads their events.
+// serve runs the servers, which have been checked, until they have ended. The first signal stops them in order, a
+// second one ends the wait at once. With the context only what comes before their start ends, and what reads their
+// events.
 func (hk *HyperKube) serve(ctx context.Context, p *Plan, n *notifier, begin time.Time, signals <-chan os.Signal) (err error) {
 	defer p.end()
 	release, err := hk.prepare(ctx, p)
@@ -142,7 +143,8 @@ func (hk *HyperKube) serve(ctx context.Context, p *Plan, n *notifier, begin time
 	return err
 }
 
-// tell has all readers of the group's events read them, in this order. What it returns is closed when they have read all.
+// tell has all readers of the group's events read them, in this order. What it returns is closed when they have read
+// all.
 func (hk *HyperKube) tell(ctx context.Context, p *Plan, g *group, n *notifier, begin time.Time) (shown <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {
@@ -166,8 +168,8 @@ func (hk *HyperKube) tell(ctx context.Context, p *Plan, g *group, n *notifier, b
 // showLimit is how long the end waits for a screen that takes no more, such as a terminal on which Ctrl-S was typed.
 const showLimit = 2 * time.Second
 
-// check has the process set up and the servers look at their flags, and returns all that is wrong, with what was found before.
-// Nothing is written.
+// check has the process set up and the servers look at their flags, and returns all that is wrong, with what was found
+// before. Nothing is written.
 func (hk *HyperKube) check(ctx context.Context, p *Plan) error {
 	wrong := p.wrong
 	if p.Embedded && wrong.err() != nil {
@@ -191,8 +193,8 @@ func (hk *HyperKube) check(ctx context.Context, p *Plan) error {
 	return wrong.err()
 }
 
-// checkAgain has a server that runs, or has run, look at its flags once more, and at files that they name, since somebody wants it to start
-// anew.
+// checkAgain has a server that runs, or has run, look at its flags once more, and at files that they name, since
+// somebody wants it to start anew.
 func (p *Plan) checkAgain(ctx context.Context, s *Server) (err error) {
 	if s.Check == nil {
 		return nil
@@ -203,8 +205,8 @@ func (p *Plan) checkAgain(ctx context.Context, s *Server) (err error) {
 	return p.locate(err, s)
 }
 
-// prepare does all else that comes before the start of the first server: an error here means that nothing was started. What it
-// returns is to be called at the end, whatever happened.
+// prepare does all else that comes before the start of the first server: an error here means that nothing was started.
+// What it returns is to be called at the end, whatever happened.
 func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error, err error) {
 	if release, err = hk.holdWithPaths(p); err != nil {
 		return release, err
@@ -238,7 +240,8 @@ func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error
 	return release, nil
 }
 
-// lookBack tells how the run before has ended, if that was not by a stop, and sees to it that the same can be told of this one.
+// lookBack tells how the run before has ended, if that was not by a stop, and sees to it that the same can be told of
+// this one.
 func (hk *HyperKube) lookBack(p *Plan) {
 	logger := p.logs.Program().Zap().WithOptions(zap.WithCaller(false))
 	crash, forget, err := keepCrash(p)

@@ -29,8 +29,8 @@ func (d *diary) note(format string, args ...any) {
 	d.lines = append(d.lines, fmt.Sprintf(format, args...))
 }
 
-// steps are two servers, of which the first needs the second, whose every function is noted. Where failing names a call,
-// that one fails.
+// steps are two servers, of which the first needs the second, whose every function is noted. Where failing names a
+// call, that one fails.
 func steps(t *testing.T, failing string) (*HyperKube, *diary) {
 	d := &diary{}
 	step := func(call string) error {

@@ -10,18 +10,21 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// AnnotationDefault is the key of a flag's annotation (pflag.FlagSet.SetAnnotation) that says in words what Server.Defaults sets the
-// flag to. It is for values that depend on the machine, so that the help is the same everywhere.
+// AnnotationDefault is the key of a flag's annotation (pflag.FlagSet.SetAnnotation) that says in words what
+// Server.Defaults sets the flag to. It is for values that depend on the machine, so that the help is the same
+// everywhere.
 const AnnotationDefault = "supervisor.default"
 
 // dataDirName stands for the data folder in the help.
 const dataDirName = "DATA-DIR"
 
-// marks say, for the help, what `run` sets flags to by itself (Server.Defaults), where that is not the flag's own default.
+// marks say, for the help, what `run` sets flags to by itself (Server.Defaults), where that is not the flag's own
+// default.
 type marks map[*pflag.Flag]string
 
-// runDefaults finds what `run` sets the flags of these servers to, where they run beside the default ones. Neither the environment nor
-// the machine has a say in it. It sets the flags: the process can do nothing else with the servers any more.
+// runDefaults finds what `run` sets the flags of these servers to, where they run beside the default ones. Neither the
+// environment nor the machine has a say in it. It sets the flags: the process can do nothing else with the servers any
+// more.
 func (hk *HyperKube) runDefaults(servers ...*Server) marks {
 	root := filepath.Join(string(filepath.Separator), dataDirName)
 	p := &Plan{hk: hk, Name: hk.Name, DataDir: root, OnlyCheck: true, logs: logging.New(logging.Config{Program: hk.Name})}
@@ -57,8 +60,8 @@ func (hk *HyperKube) runDefaults(servers ...*Server) marks {
 	return found
 }
 
-// runDefault is what to say of a flag that `run` has set to these values, one after the other. It is empty if they come to its own
-// default.
+// runDefault is what to say of a flag that `run` has set to these values, one after the other. It is empty if they come
+// to its own default.
 func (hk *HyperKube) runDefault(f *pflag.Flag, values []string) string {
 	words := f.Annotations[AnnotationDefault]
 	switch {
@@ -99,8 +102,8 @@ func (m marks) of(flags *pflag.FlagSet) marks {
 	return of
 }
 
-// usages is pflag's FlagUsagesWrapped with the marks, each behind its flag's default. Besides, it wraps what follows a word that is
-// too long for a line, which pflag does not.
+// usages is pflag's FlagUsagesWrapped with the marks, each behind its flag's default. Besides, it wraps what follows a
+// word that is too long for a line, which pflag does not.
 func (m marks) usages(flags *pflag.FlagSet, columns int) string {
 	var rows [][2]string
 	flags.VisitAll(func(f *pflag.Flag) {

@@ -122,8 +122,8 @@ var (
 	integerType  = regexp.MustCompile(`^(int(8|16|32|64)?|count)$`)
 )
 
-// scalar is the schema of one value of a flag. A file's scalars are taken as they are written, so that texts may look like
-// anything.
+// scalar is the schema of one value of a flag. A file's scalars are taken as they are written, so that texts may look
+// like anything.
 func scalar(f *pflag.Flag) object {
 	switch t := f.Value.Type(); {
 	case t == "bool":

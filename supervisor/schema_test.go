@@ -15,7 +15,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// compileSchema returns a function that validates the text of a config file with the schema that hk prints, as editors do.
+// compileSchema returns a function that validates the text of a config file with the schema that hk prints, as editors
+// do.
 func compileSchema(t testing.TB, hk *HyperKube) func(text string) error {
 	t.Helper()
 	schema, err := jsonschema.UnmarshalJSON(strings.NewReader(printedSchema(t, hk)))

@@ -114,8 +114,8 @@ func (hk *HyperKube) serverNames() []string {
 	return names
 }
 
-// joinByFlags adds to p the servers that a given flag has join. Where the command line has named servers, only its flags count: what is
-// said elsewhere of others is left aside, as in unselected.
+// joinByFlags adds to p the servers that a given flag has join. Where the command line has named servers, only its
+// flags count: what is said elsewhere of others is left aside, as in unselected.
 func (hk *HyperKube) joinByFlags(p *Plan, named bool) {
 	for _, s := range hk.servers {
 		if s.Run == nil || len(s.JoinsWith) == 0 || p.runs(s) {

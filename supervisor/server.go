@@ -49,10 +49,11 @@ type Server struct {
 	// Long describes the server in the help. It is wrapped to the terminal's width; a blank line starts a paragraph.
 	Long string
 
-	// Build, if not nil, makes what Run is going to use and what takes none of the servers that this one needs: it is called as soon as
-	// the server is to start, while those may still be starting, and Run when it has returned and they are ready. An error is a failure
-	// of the server. Both get the same ctx, which may end before Run is called; then it is not. Build is to return soon after that. What
-	// it opens has to be released then, too: it follows ctx, or Cleanup closes it. Listeners that Socket has returned are closed anyway.
+	// Build, if not nil, makes what Run is going to use and what takes none of the servers that this one needs: it is
+	// called as soon as the server is to start, while those may still be starting, and Run when it has returned and
+	// they are ready. An error is a failure of the server. Both get the same ctx, which may end before Run is called;
+	// then it is not. Build is to return soon after that. What it opens has to be released then, too: it follows ctx,
+	// or Cleanup closes it. Listeners that Socket has returned are closed anyway.
 	Build func(ctx context.Context, s *Server) error
 
 	// Run is the server. It blocks until ctx ends, and then returns nil or any error: what it returns after ctx ended
@@ -61,8 +62,8 @@ type Server struct {
 	// without Run cannot be run beside others, and needs Main.
 	Run func(ctx context.Context, s *Server, args []string) error
 
-	// Main, if not nil, is called instead of Run where the process is this one server. It gets the arguments as they were
-	// given: flags, subcommands and help are its own business.
+	// Main, if not nil, is called instead of Run where the process is this one server. It gets the arguments as they
+	// were given: flags, subcommands and help are its own business.
 	Main func(ctx context.Context, s *Server, args []string) error
 
 	// AddFlags adds the server's flags to s.Flags(), if making them costs something: it is called when they are first
@@ -75,55 +76,58 @@ type Server struct {
 	// Needs are the servers that must be ready before this one starts, and that join the selection by themselves.
 	Needs []Need
 
-	// State are the paths in the data folder of what the server makes there, as patterns of path.Match; what is in such a folder is its
-	// own, too. `reset` deletes that and nothing else, and a folder that others have made is not taken for the data folder if there is
-	// something else in it.
+	// State are the paths in the data folder of what the server makes there, as patterns of path.Match; what is in such
+	// a folder is its own, too. `reset` deletes that and nothing else, and a folder that others have made is not taken
+	// for the data folder if there is something else in it.
 	State []string
 
-	// JoinsWith names flags of the server: if the user gives one of them, it joins the selection by itself, although nobody names or needs
-	// it. Where the command line names servers, only its flags count, and what a file or the environment says of this one is left aside.
+	// JoinsWith names flags of the server: if the user gives one of them, it joins the selection by itself, although
+	// nobody names or needs it. Where the command line names servers, only its flags count, and what a file or the
+	// environment says of this one is left aside.
 	JoinsWith []string
 
-	// Members makes this server a composite: selecting it selects its members, and calling it runs them. It has no Run of
-	// its own. Called, it takes the flags of `run`, and those of its members without a namespace, too: such a flag is given
-	// to each member that has it; and no server joins.
+	// Members makes this server a composite: selecting it selects its members, and calling it runs them. It has no Run
+	// of its own. Called, it takes the flags of `run`, and those of its members without a namespace, too: such a flag
+	// is given to each member that has it; and no server joins.
 	Members []string
 
-	// ProcessFlags names those of the server's flags that take effect in the whole process, whichever server they are given
-	// to, such as feature gates. Beside others each exists once and without a namespace; all servers that have it get its value.
-	// One that a single server has is as good as a flag of `run` itself; JoinsWith goes with it.
+	// ProcessFlags names those of the server's flags that take effect in the whole process, whichever server they are
+	// given to, such as feature gates. Beside others each exists once and without a namespace; all servers that have it
+	// get its value. One that a single server has is as good as a flag of `run` itself; JoinsWith goes with it.
 	ProcessFlags []string
 
-	// VerbosityFlag names the server's own flag, if there is one, for how much it logs, in klog's sense: its value N means
-	// the log level v=N for this server, unless --NAME.log-level is given.
+	// VerbosityFlag names the server's own flag, if there is one, for how much it logs, in klog's sense: its value N
+	// means the log level v=N for this server, unless --NAME.log-level is given.
 	VerbosityFlag string
 
-	// VModuleFlag names the server's own flag, if there is one, for the verbosity of single source files, as klog's vmodule.
+	// VModuleFlag names the server's own flag, if there is one, for the verbosity of single source files, as klog's
+	// vmodule.
 	VModuleFlag string
 
 	// LevelWarning, if not nil, returns what people are to know about lines of a level, such as that secrets are in
 	// them, or "". It is told when a run begins at that level, and to whoever sets it with log-level.
 	LevelWarning func(level zapcore.Level) string
 
-	// FlagValues, if not nil, returns the values that a flag may have, where they can be counted: for completion in a shell and for
-	// the schema of config files. Each may have a description behind a tab.
+	// FlagValues, if not nil, returns the values that a flag may have, where they can be counted: for completion in a
+	// shell and for the schema of config files. Each may have a description behind a tab.
 	FlagValues func(s *Server, flag string) []string
 
-	// Complete, if not nil, completes what is typed behind the server's name, in the way of cobra: args are the word __complete or
-	// __completeNoDesc, and what has been typed, the last of which is not complete. It is for a server with a Main that has a command
-	// of cobra's; without it, the server's flags are completed.
+	// Complete, if not nil, completes what is typed behind the server's name, in the way of cobra: args are the word
+	// __complete or __completeNoDesc, and what has been typed, the last of which is not complete. It is for a server
+	// with a Main that has a command of cobra's; without it, the server's flags are completed.
 	Complete func(ctx context.Context, s *Server, args []string) error
 
 	// Packages are the import paths of code that this server alone runs; what is below them belongs to them. Log lines
-	// of goroutines that no server has started, such as those in which the runtime runs timers' functions, are placed by it.
+	// of goroutines that no server has started, such as those in which the runtime runs timers' functions, are placed
+	// by it.
 	Packages []string
 
 	// Defaults gives flags their defaults for this plan, with Default. It must not write or open anything.
 	Defaults func(p *Plan, s *Server) error
 
-	// Check looks for what is wrong with the flags, and with files that they name, without changing anything, on disk or in the process.
-	// It is called again before a start or restart that somebody asks for while the others run, maybe beside Run, and only one at a time:
-	// an error refuses that, and the server stays as it is.
+	// Check looks for what is wrong with the flags, and with files that they name, without changing anything, on disk
+	// or in the process. It is called again before a start or restart that somebody asks for while the others run,
+	// maybe beside Run, and only one at a time: an error refuses that, and the server stays as it is.
 	Check func(ctx context.Context, p *Plan, s *Server) error
 
 	// Listen opens the sockets that the server will serve on. That one is taken is found before anything is written.
@@ -157,21 +161,21 @@ type Server struct {
 	// or with an error of Permanent. Those that need it go on meanwhile.
 	Restart RestartPolicy
 
-	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who has asked is
-	// told. It is for what others need only at the beginning.
+	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who
+	// has asked is told. It is for what others need only at the beginning.
 	FailsAlone bool
 
-	// StartsOnce, if not nil, reports whether Run can be called only once in a process, because of what it leaves behind.
-	// Such a server is not started again: when it fails, it has failed for good.
+	// StartsOnce, if not nil, reports whether Run can be called only once in a process, because of what it leaves
+	// behind. Such a server is not started again: when it fails, it has failed for good.
 	StartsOnce func(s *Server) bool
 
-	// Isolation says where the server runs: with the others, which is the default, or in a process of its own (IsolationProcess),
-	// so that it alone dies of what ends a process, and can be started again whatever it leaves behind. --NAME.isolation
-	// overrides it.
+	// Isolation says where the server runs: with the others, which is the default, or in a process of its own
+	// (IsolationProcess), so that it alone dies of what ends a process, and can be started again whatever it leaves
+	// behind. --NAME.isolation overrides it.
 	//
-	// Such a process is called as the binary is, and ends with the one that runs the others. There Setup and the server's Check
-	// and Listen are called once more, and Prepare, also that of the servers that it needs; then Run and Ready. Socket
-	// returns listeners on the sockets that were opened before.
+	// Such a process is called as the binary is, and ends with the one that runs the others. There Setup and the
+	// server's Check and Listen are called once more, and Prepare, also that of the servers that it needs; then Run and
+	// Ready. Socket returns listeners on the sockets that were opened before.
 	Isolation Isolation
 
 	hk     *HyperKube
@@ -197,8 +201,8 @@ type Need struct {
 	// Unless names flags of the needing server. If the user sets one of them, the needed server is elsewhere: it does
 	// not join by itself. If it is selected all the same, it still starts first.
 	Unless []string
-	// When, if not nil, reports whether the server is needed with the flags that the user gave. If not, it does not join by
-	// itself, as with Unless.
+	// When, if not nil, reports whether the server is needed with the flags that the user gave. If not, it does not
+	// join by itself, as with Unless.
 	When func(s *Server) bool
 }
 
@@ -259,8 +263,8 @@ func (s *Server) set(flag, value string, from *source) error {
 }
 
 // Replay calls set for each flag that was set, by the user or by Default, in the same order, so that Run can start each
-// time from options that no earlier start has touched. Those of ProcessFlags are among them: set has to leave out what is
-// kept in variables of the process, where it has been set already.
+// time from options that no earlier start has touched. Those of ProcessFlags are among them: set has to leave out what
+// is kept in variables of the process, where it has been set already.
 func (s *Server) Replay(set func(flag, value string) error) error {
 	for _, h := range s.history {
 		if err := set(h.flag, h.value); err != nil {
@@ -281,13 +285,14 @@ func (s *Server) Value(flag string) string {
 	return ""
 }
 
-// Linked reports whether the binary was called through a soft link with the server's name, as if it were that server's own
-// binary.
+// Linked reports whether the binary was called through a soft link with the server's name, as if it were that server's
+// own binary.
 func (s *Server) Linked() bool { return s.linked }
 
-// Fail makes the server fail, from any goroutine, as if Run had returned err: its context ends, and what follows is the same.
-// It is for what a server's code does to the whole process instead of returning an error, such as a call that would end
-// the process, where that can be caught. It does nothing if the server is not running, or is being stopped already.
+// Fail makes the server fail, from any goroutine, as if Run had returned err: its context ends, and what follows is the
+// same. It is for what a server's code does to the whole process instead of returning an error, such as a call that
+// would end the process, where that can be caught. It does nothing if the server is not running, or is being stopped
+// already.
 func (s *Server) Fail(err error) {
 	if a := s.actor.Load(); a != nil {
 		select {
@@ -297,7 +302,8 @@ func (s *Server) Fail(err error) {
 	}
 }
 
-// CloseSockets closes the sockets that Socket has opened. It is for a server whose code opens its port itself, right before that.
+// CloseSockets closes the sockets that Socket has opened. It is for a server whose code opens its port itself, right
+// before that.
 func (s *Server) CloseSockets() {
 	s.closeSockets()
 	if s.parent != nil {
@@ -305,8 +311,8 @@ func (s *Server) CloseSockets() {
 	}
 }
 
-// Guard calls f, and turns a panic in it into an error, whose stack is in the server's log. Run and Ready are called so; it is
-// for goroutines that the server starts.
+// Guard calls f, and turns a panic in it into an error, whose stack is in the server's log. Run and Ready are called
+// so; it is for goroutines that the server starts.
 func (s *Server) Guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -45,8 +45,8 @@ func (c *settings) addLocation(fs *pflag.FlagSet, program string) {
 		"folder for all state (default: %s/NAME in $XDG_STATE_HOME or ~/.local/state)", program))
 }
 
-// folderValue is the value of --data-dir. One that is empty is refused: it is a variable of a script that is not set, and the folder
-// that is used without the flag is not what the script means, least of all where it deletes it.
+// folderValue is the value of --data-dir. One that is empty is refused: it is a variable of a script that is not set,
+// and the folder that is used without the flag is not what the script means, least of all where it deletes it.
 type folderValue string
 
 func (v *folderValue) Set(text string) error {
@@ -85,8 +85,8 @@ func frameworkFlags(program string) *pflag.FlagSet {
 	return fs
 }
 
-// yield has --ephemeral on the command line take the place of a folder that is named elsewhere, in the environment for one, where it
-// is for other calls.
+// yield has --ephemeral on the command line take the place of a folder that is named elsewhere, in the environment for
+// one, where it is for other calls.
 func (c *settings) yield(given []assignment) []assignment {
 	ephemeral, dataDir := false, false
 	for _, a := range given {
@@ -114,8 +114,8 @@ func stateFolder(program, name string) (string, error) {
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 
-// plan returns a plan with these settings, in which no server is selected. With an error it has others in place of those that are
-// wrong, so that servers can look at their flags.
+// plan returns a plan with these settings, in which no server is selected. With an error it has others in place of
+// those that are wrong, so that servers can look at their flags.
 func (c *settings) plan() (*Plan, error) {
 	p := &Plan{forget: func() error { return nil }, began: newBeginning(), Name: c.name, DataDir: c.dataDir, Ephemeral: c.ephemeral, FreePorts: c.freePorts,
 		OnlyCheck: c.onlyCheck}

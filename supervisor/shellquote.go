@@ -14,8 +14,9 @@ var bareWord = regexp.MustCompile(`^[\w./-][\w./:=@%+,-]*$`)
 // flagWithValue is a flag as it may stand before the quotes around its value.
 var flagWithValue = regexp.MustCompile(`^--[\w.-]+=`)
 
-// ShellQuote returns the word so that a shell takes it for one, and as it is: in quotes, where it needs them. Of a flag with a value,
-// that is the value. What cannot be printed comes in the form $'…' of bash, zsh and others, so that one line stays one.
+// ShellQuote returns the word so that a shell takes it for one, and as it is: in quotes, where it needs them. Of a flag
+// with a value, that is the value. What cannot be printed comes in the form $'…' of bash, zsh and others, so that one
+// line stays one.
 func ShellQuote(word string) string {
 	flag := flagWithValue.FindString(word)
 	if value := word[len(flag):]; flag != "" && value != "" {

@@ -6,8 +6,9 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// showReady has the lines of a server shown that becomes ready. The first time they wait until all servers have been ready: what heals
-// by itself while the others start is no news. Without Ready there is no start that could fail, and all is shown. The lock is held.
+// showReady has the lines of a server shown that becomes ready. The first time they wait until all servers have been
+// ready: what heals by itself while the others start is no news. Without Ready there is no start that could fail, and
+// all is shown. The lock is held.
 func (a *actor) showReady() {
 	again := !a.first.ready.IsZero()
 	// Whether the others have been ready, too. In a large group one of the first ones tells that they have not.

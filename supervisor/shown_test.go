@@ -9,7 +9,8 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// What a server says that is ready is held while others start, but not for ever; and what it has said then is forgotten, should it fail.
+// What a server says that is ready is held while others start, but not for ever; and what it has said then is
+// forgotten, should it fail.
 func TestShownWhileOthersStartSlowly(t *testing.T) {
 	db, api := restarting(RestartOnFailure, "db"), newPart("api")
 	brief := func(*group) {

@@ -23,9 +23,9 @@ func catchHangup(c chan<- os.Signal) {
 	}
 }
 
-// outlive has the process go on when nobody reads its standard output or standard error any more, or the terminal is closed,
-// until restore is called; otherwise the signals that come with it end the process. (To ignore them would have child
-// processes ignore them.) told is called once, when the terminal is closed.
+// outlive has the process go on when nobody reads its standard output or standard error any more, or the terminal is
+// closed, until restore is called; otherwise the signals that come with it end the process. (To ignore them would have
+// child processes ignore them.) told is called once, when the terminal is closed.
 func outlive(told func()) (restore func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGPIPE)

@@ -7,16 +7,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// quietStart is how long a server may take to start before it is told that it is still at it, with the lines that are held meanwhile; and
-// slowStart is how long it is then from one time to the next. There is no limit: how slow the machine is, and what the server waits for,
-// only users know.
+// quietStart is how long a server may take to start before it is told that it is still at it, with the lines that are
+// held meanwhile; and slowStart is how long it is then from one time to the next. There is no limit: how slow the
+// machine is, and what the server waits for, only users know.
 const (
 	quietStart = 15 * time.Second
 	slowStart  = time.Minute
 )
 
-// watchStart settles what the server has said in its start, when that has had its time, and tells of one that takes long, until over is
-// called.
+// watchStart settles what the server has said in its start, when that has had its time, and tells of one that takes
+// long, until over is called.
 func (a *actor) watchStart() (over func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var look func() // a timer's, as a goroutine for each server would be much where there are many

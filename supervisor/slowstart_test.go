@@ -9,8 +9,8 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// What a server said in a start that went well is forgotten some time after it, and what it says from then on is shown, even if others
-// are still starting.
+// What a server said in a start that went well is forgotten some time after it, and what it says from then on is shown,
+// even if others are still starting.
 func TestLinesOfAStartAreForgotten(t *testing.T) {
 	db, api := restarting(RestartOnFailure, "db"), newPart("api", "db")
 	brief := func(*group) {

@@ -25,9 +25,9 @@ type socket struct {
 // without losing its port, and a client that connects meanwhile waits a moment instead of being refused. A port of 0 is
 // any free one, and stays that one.
 //
-// Call it in Listen, so that a port that is taken is found before anything starts, and in Build or Run for the listener to serve on. It is
-// closed, if Run has not done that, when the start of the server has ended that it was for, whether Run was called or not. When the
-// server has been stopped, or has failed, the socket is closed.
+// Call it in Listen, so that a port that is taken is found before anything starts, and in Build or Run for the listener
+// to serve on. It is closed, if Run has not done that, when the start of the server has ended that it was for, whether
+// Run was called or not. When the server has been stopped, or has failed, the socket is closed.
 func (s *Server) Socket(network, address string) (l net.Listener, err error) {
 	k := &s.sockets
 	k.mu.Lock()

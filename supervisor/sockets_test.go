@@ -277,8 +277,8 @@ func TestSocketsAtOnce(t *testing.T) {
 	}
 }
 
-// A server that is run keeps its port over failures and restarts, and the clients that come meanwhile. It leaves it when it has been
-// stopped, and gets it back.
+// A server that is run keeps its port over failures and restarts, and the clients that come meanwhile. It leaves it
+// when it has been stopped, and gets it back.
 func TestSocketOfARunningServer(t *testing.T) {
 	places(t)
 	fail, listening := make(chan error), make(chan struct{}, 1)

@@ -15,8 +15,8 @@ import (
 )
 
 // Flags of `run` get their values from files, from the environment and from the arguments. Each of these is read into
-// assignments, and these are carried out one after another, as if all of them stood on one command line, the strongest source
-// last: the last value of a flag counts, and what a flag collects, such as labels, it collects from all of them.
+// assignments, and these are carried out one after another, as if all of them stood on one command line, the strongest
+// source last: the last value of a flag counts, and what a flag collects, such as labels, it collects from all of them.
 //
 //	files, in the order in which they are named  →  environment  →  arguments  →  assign  →  Defaults
 //
@@ -162,8 +162,8 @@ func variableName(text string) string {
 // onlyArguments are the flags that are not taken from elsewhere: they say what to do, and not how.
 var onlyArguments = []string{"help", "print-config"}
 
-// environment reads the environment, of which variables without a value are no part, nor those that no user has set. What it cannot
-// make sense of, but looks as if it were meant, is worth a warning.
+// environment reads the environment, of which variables without a value are no part, nor those that no user has set.
+// What it cannot make sense of, but looks as if it were meant, is worth a warning.
 func (r *runFlags) environment(environ []string) (given []assignment, warnings []string, wrong problems) {
 	environ = slices.DeleteFunc(slices.Clone(environ), func(pair string) bool {
 		name, value, _ := strings.Cut(pair, "=")
@@ -210,8 +210,9 @@ func (r *runFlags) environment(environ []string) (given []assignment, warnings [
 	return given, warnings, wrong
 }
 
-// isFolderOf reports whether a folder is the one that servers of this name have anyway. Where the environment has both, as for a command
-// of `run -- COMMAND`, the folder says no more than the name: another --name on the command line means another folder, too.
+// isFolderOf reports whether a folder is the one that servers of this name have anyway. Where the environment has both,
+// as for a command of `run -- COMMAND`, the folder says no more than the name: another --name on the command line means
+// another folder, too.
 func (hk *HyperKube) isFolderOf(name, folder string) bool {
 	own, err := stateFolder(hk.Name, cmp.Or(name, hk.Name))
 	return err == nil && own == folder
@@ -229,8 +230,8 @@ func (r *runFlags) variableServer(name string) *Server {
 	return found
 }
 
-// unknownVariable says what to think of a variable that is named as if it were for a flag. Named after a server, it is an error;
-// otherwise it may be anybody's.
+// unknownVariable says what to think of a variable that is named as if it were for a flag. Named after a server, it is
+// an error; otherwise it may be anybody's.
 func (r *runFlags) unknownVariable(name string, s *Server, flags map[string][]*pflag.Flag) (warning string, err error) {
 	prefix := r.hk.variablePrefix()
 	var known []string
@@ -282,8 +283,8 @@ func (c *settings) environment(hk *HyperKube) {
 	}
 }
 
-// locateVariables adds to an error where the flags that it names were given, if that is the environment: commands take name and
-// data-dir from there.
+// locateVariables adds to an error where the flags that it names were given, if that is the environment: commands take
+// name and data-dir from there.
 func (hk *HyperKube) locateVariables(err error, flags *pflag.FlagSet) error {
 	for _, name := range []string{"name", "data-dir"} {
 		variable := hk.variableOf(name)
@@ -357,8 +358,8 @@ func splitPaths(list string) []string {
 	return slices.DeleteFunc(filepath.SplitList(list), func(path string) bool { return path == "" })
 }
 
-// locate adds to each of the errors that are joined in one where the flags that it names were given, where that is not the command
-// line. Errors of a server may name its flags as it does.
+// locate adds to each of the errors that are joined in one where the flags that it names were given, where that is not
+// the command line. Errors of a server may name its flags as it does.
 func (p *Plan) locate(err error, s *Server) error {
 	if err == nil {
 		return nil

@@ -54,7 +54,8 @@ func (s *switches) Set(text string) error {
 	return nil
 }
 
-// sourced is a binary of two servers, a (or first) and b, which have flags of many kinds, of a tool, and of both servers together.
+// sourced is a binary of two servers, a (or first) and b, which have flags of many kinds, of a tool, and of both
+// servers together.
 func sourced(t testing.TB) *HyperKube {
 	a := &Server{SimpleUsage: "a", Aliases: []string{"first"}, Run: idle, ProcessFlags: []string{"gates", "mode"}}
 	fs := a.Flags()
@@ -144,7 +145,8 @@ func (p *Plan) values(hk *HyperKube, names ...string) (values []string) {
 	return values
 }
 
-// Of a value the last one counts, what collects does so over all sources, and what takes the place of others is the strongest.
+// Of a value the last one counts, what collects does so over all sources, and what takes the place of others is the
+// strongest.
 func TestSources(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -276,8 +278,8 @@ func TestVariablesOfSimilarNames(t *testing.T) {
 	}
 }
 
-// What looks as if it were meant for a flag, but may be anybody's, is worth a warning, which is shown with those about flags that are
-// to go away.
+// What looks as if it were meant for a flag, but may be anybody's, is worth a warning, which is shown with those about
+// flags that are to go away.
 func TestWarnings(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -397,8 +399,8 @@ func TestCommandsTakeTheLocationFromTheEnvironment(t *testing.T) {
 	}
 }
 
-// What the environment of a command of `run -- COMMAND` says of the folder is no more than its name, if it is that of the name: whoever
-// names other servers there means these, in their own folder.
+// What the environment of a command of `run -- COMMAND` says of the folder is no more than its name, if it is that of
+// the name: whoever names other servers there means these, in their own folder.
 func TestAnotherNameThanTheEnvironments(t *testing.T) {
 	state := t.TempDir()
 	own := func(name string) string { return filepath.Join(state, "hk", name) }

@@ -20,15 +20,15 @@ type Running struct {
 // starting has what is kept in variables of the process be set by one Start after another.
 var starting sync.Mutex
 
-// Start runs servers as `run` with these arguments does, in a process that is somebody else's, such as that of a test, and returns when
-// all of them are ready. They run until ctx ends or Stop is called, and are then stopped in order.
+// Start runs servers as `run` with these arguments does, in a process that is somebody else's, such as that of a test,
+// and returns when all of them are ready. They run until ctx ends or Stop is called, and are then stopped in order.
 //
-// What belongs to the process is left alone: signals, its standard error, the loggers that Go programs share, what is written at a
-// crash, the environment (no flag is taken from it). A HyperKube can be started once. With an error no server runs any more; it has
-// been printed, as those of Run are. (SetOut says where.)
+// What belongs to the process is left alone: signals, its standard error, the loggers that Go programs share, what is
+// written at a crash, the environment (no flag is taken from it). A HyperKube can be started once. With an error no
+// server runs any more; it has been printed, as those of Run are. (SetOut says where.)
 //
-// A server with IsolationProcess is a process of the same binary, whose main function has to call Run with os.Args if its name, the first
-// of them, is the HyperKube's.
+// A server with IsolationProcess is a process of the same binary, whose main function has to call Run with os.Args if
+// its name, the first of them, is the HyperKube's.
 func (hk *HyperKube) Start(ctx context.Context, args ...string) (*Running, error) {
 	begin := now()
 	r := &Running{done: make(chan struct{})}
@@ -99,8 +99,8 @@ func (r *Running) Plan() *Plan { return r.plan }
 // Done is closed when all servers have ended.
 func (r *Running) Done() <-chan struct{} { return r.done }
 
-// Stop stops the servers in order, and returns when they have ended. The error is that of the server that failed for good, if one has.
-// It may be called several times, from several goroutines.
+// Stop stops the servers in order, and returns when they have ended. The error is that of the server that failed for
+// good, if one has. It may be called several times, from several goroutines.
 func (r *Running) Stop() error {
 	r.stop()
 	<-r.done

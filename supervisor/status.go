@@ -40,7 +40,8 @@ type ServerStatus struct {
 	Address string `json:"address,omitempty"`
 	// Needs are those servers of the run that it needs.
 	Needs []string `json:"needs,omitempty"`
-	// FirstStarted and FirstReady are when its first start began and succeeded; StartSeconds is how long the last one took.
+	// FirstStarted and FirstReady are when its first start began and succeeded; StartSeconds is how long the last one
+	// took.
 	FirstStarted time.Time `json:"firstStarted,omitzero"`
 	FirstReady   time.Time `json:"firstReady,omitzero"`
 	StartSeconds float64   `json:"startSeconds,omitempty"`

@@ -93,8 +93,8 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// deaf listens on the socket of the admin API like a run that is killed whenever it has read so many bytes of what it is asked, so
-// many times, and then is gone.
+// deaf listens on the socket of the admin API like a run that is killed whenever it has read so many bytes of what it
+// is asked, so many times, and then is gone.
 func deaf(t *testing.T, p *Plan, bytes, times int) {
 	t.Helper()
 	if err := os.MkdirAll(p.DataDir, 0o700); err != nil {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// What somebody may want of a server that runs, or has run. Each function notes it and returns; await waits until it has come
-// to pass.
+// What somebody may want of a server that runs, or has run. Each function notes it and returns; await waits until it
+// has come to pass.
 
 // errClosing is why nothing can be asked of servers any more.
 var errClosing = errors.New("all servers are being stopped")
@@ -36,8 +36,9 @@ type wish struct {
 	refused error // why some of those that were named were not asked
 }
 
-// askFor notes what is wanted of these servers, and of those that are in it with them: a stop stops what needs the server
-// first, a start starts what it needs first, a restart leaves the others alone. Nothing is noted if one of them refuses.
+// askFor notes what is wanted of these servers, and of those that are in it with them: a stop stops what needs the
+// server first, a start starts what it needs first, a restart leaves the others alone. Nothing is noted if one of them
+// refuses.
 func (g *group) askFor(what ask, named ...*actor) (*wish, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -91,8 +92,9 @@ func (a *actor) startsAnew(what ask) bool {
 	return false
 }
 
-// request is askFor, for somebody who wants to be told what is wrong before anything is touched: check looks at each server that is to
-// start anew. If it refuses one, none is restarted; and of those that are to start, the others do, unless they need that one.
+// request is askFor, for somebody who wants to be told what is wrong before anything is touched: check looks at each
+// server that is to start anew. If it refuses one, none is restarted; and of those that are to start, the others do,
+// unless they need that one.
 func (g *group) request(what ask, check func(*Server) error, named ...*actor) (*wish, error) {
 	g.mu.Lock()
 	w, err := g.wish(what, named)

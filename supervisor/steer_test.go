@@ -83,7 +83,8 @@ func (l *life) goesOn() {
 	}
 }
 
-// fourParts returns three servers of which each needs the one before, and one beside them. They fail for good only after five times.
+// fourParts returns three servers of which each needs the one before, and one beside them. They fail for good only
+// after five times.
 func fourParts() (db, api, ui, other *part) {
 	return restarting(RestartOnFailure, "db"), restarting(RestartOnFailure, "api", "db"), restarting(RestartOnFailure, "ui", "api"),
 		restarting(RestartOnFailure, "other")
@@ -195,7 +196,8 @@ func TestRestartOfTwo(t *testing.T) {
 	}
 }
 
-// What is asked of a server in each of its states, and what comes of it. api needs db and is in the state; ui needs api.
+// What is asked of a server in each of its states, and what comes of it. api needs db and is in the state; ui needs
+// api.
 func TestRequestInEachState(t *testing.T) {
 	for _, test := range []struct {
 		state State
@@ -354,7 +356,8 @@ func TestRestartInBackoffWithoutNeed(t *testing.T) {
 	}, db, api, ui)
 }
 
-// A restart of a server that waits, and of the one for which it waits, comes to pass in each order in which they notice it.
+// A restart of a server that waits, and of the one for which it waits, comes to pass in each order in which they notice
+// it.
 func TestRestartWhileWaiting(t *testing.T) {
 	for range 50 { // to be seen in each order
 		db, api, ui, _ := fourParts()
@@ -398,7 +401,8 @@ func TestStartWhileStopping(t *testing.T) {
 	}, db, api, ui)
 }
 
-// One that is done is in no way stopped: the group ends when all are done, and stays when somebody has stopped one of them.
+// One that is done is in no way stopped: the group ends when all are done, and stays when somebody has stopped one of
+// them.
 func TestEndOfTheGroup(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		db, job := restarting(RestartOnFailure, "db"), restarting(RestartOnFailure, "job")
@@ -426,7 +430,8 @@ func TestEndOfTheGroup(t *testing.T) {
 	}
 }
 
-// A stop of a server that is done keeps the group, too: it has been said that it is not to run, not that the group is to end.
+// A stop of a server that is done keeps the group, too: it has been said that it is not to run, not that the group is
+// to end.
 func TestStopOfOneThatIsDone(t *testing.T) {
 	db, job := newPart("db"), newPart("job")
 	inBubble(t, func(l *life) {

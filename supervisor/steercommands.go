@@ -83,7 +83,8 @@ func (hk *HyperKube) steer(ctx context.Context, p *Plan, what string, args []str
 	return nil
 }
 
-// serversOf are the names of the servers that args mean: names apart by commas or spaces; a composite means its members.
+// serversOf are the names of the servers that args mean: names apart by commas or spaces; a composite means its
+// members.
 func (hk *HyperKube) serversOf(args []string) ([]string, error) {
 	words := splitNames(args)
 	if len(words) == 0 { // choose would take that for all

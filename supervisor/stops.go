@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// sameStop is for how long further signals that ask the process to stop are copies of the first one. One Ctrl-C comes several times: from
-// the terminal, from a shell or a package manager that passes it on, and as another signal from a runner of processes that takes SIGINT
-// and sends SIGTERM. Nobody has seen within that time what the first one did, and wants more.
+// sameStop is for how long further signals that ask the process to stop are copies of the first one. One Ctrl-C comes
+// several times: from the terminal, from a shell or a package manager that passes it on, and as another signal from a
+// runner of processes that takes SIGINT and sends SIGTERM. Nobody has seen within that time what the first one did, and
+// wants more.
 const sameStop = time.Second
 
 // stops tells the signals that ask the process to stop anew from copies of the one before.

@@ -62,7 +62,8 @@ func TestCopiesOfASignal(t *testing.T) {
 				if diff := cmp.Diff(test.want, passed(t, withoutCopies, test.sent)); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
-				// Before a command is started the servers get them in the same way, and the second one ends all at once.
+				// Before a command is started the servers get them in the same way, and the second one ends all at
+				// once.
 				j := &job{waits: true}
 				if got := passed(t, j.signals, test.sent); len(got) != len(test.want) || got[0] != test.want[0] {
 					t.Errorf("beside a command that waits: %v", got)

@@ -95,8 +95,8 @@ func (t *top) once(ctx context.Context, w io.Writer) error {
 	}
 }
 
-// sampled reports whether a server has been seen at work since the look before. The program itself, which comes last, always is: it
-// measures.
+// sampled reports whether a server has been seen at work since the look before. The program itself, which comes last,
+// always is: it measures.
 func sampled(before, u *Usage) bool {
 	servers := u.Servers[:max(0, len(u.Servers)-1)]
 	return slices.ContainsFunc(servers, func(s ServerUsage) bool { return s.CPUSeconds > before.of(s.Name).CPUSeconds })
@@ -136,8 +136,8 @@ func (t *top) live(ctx context.Context, hk *HyperKube) error {
 	}
 }
 
-// frame draws text over what is on the screen. What does not fit is left out: the terminal would scroll. If it is lines, the last
-// one of those that are shown says how many.
+// frame draws text over what is on the screen. What does not fit is left out: the terminal would scroll. If it is
+// lines, the last one of those that are shown says how many.
 func frame(text string, columns, rows int) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	if len(lines) > rows {
@@ -147,8 +147,8 @@ func frame(text string, columns, rows int) string {
 	var b strings.Builder
 	b.WriteString("\x1b[H")
 	for _, line := range lines {
-		// The line is cleared before it is written: behind the last column, that one would be cleared. In raw mode a line ends with a
-		// return, too.
+		// The line is cleared before it is written: behind the last column, that one would be cleared. In raw mode a
+		// line ends with a return, too.
 		b.WriteString("\x1b[K" + cut(line, columns) + "\r\n")
 	}
 	text = b.String()

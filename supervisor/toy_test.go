@@ -65,7 +65,8 @@ func toyBinary() *HyperKube {
 	return hk
 }
 
-// newPicky returns a server that is ready when it has found what it needs: who takes that away afterwards does not end it.
+// newPicky returns a server that is ready when it has found what it needs: who takes that away afterwards does not end
+// it.
 func newPicky() *Server {
 	found := make(chan struct{}, 1)
 	return &Server{SimpleUsage: "picky", Long: "It needs a file named disk to start.",

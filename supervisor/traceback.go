@@ -12,21 +12,23 @@ import (
 )
 
 var (
-	// said is the line with which the runtime begins to say why it ends the process. A signal's has its code in the next one.
+	// said is the line with which the runtime begins to say why it ends the process. A signal's has its code in the
+	// next one.
 	said = regexp.MustCompile(`(?m)^(?:panic: |fatal error: |SIG[A-Z0-9]+: .*\nPC=.* sigcode=(-?\d+))`)
 	// another is the line of a further panic, or of a fatal error in one.
 	another = regexp.MustCompile(`^\t?(?:panic|fatal error): `)
 	// unsaid is the beginning of a traceback whose reason is not there.
 	unsaid = regexp.MustCompile(`^\n*(?:\[signal (\w+: [^\n]+?) code=|runtime stack:\n|goroutine \d+ )`)
-	// header is the first line of a goroutine's stack. Only the running one can have crashed; one in a system call may be in C code,
-	// where a signal has reached it.
+	// header is the first line of a goroutine's stack. Only the running one can have crashed; one in a system call may
+	// be in C code, where a signal has reached it.
 	header  = regexp.MustCompile(`(?m)^goroutine \d+ [^\[\n]*\[(?:(running|syscall)\b)?.*\]:\n(.*)`)
 	label   = regexp.MustCompile(` labels:\{.*?` + regexp.QuoteMeta(strconv.Quote(logging.LabelKey)) + `: ("(?:[^"\\]|\\.)*")`)
 	calling = regexp.MustCompile(`(?m)^([\w./%-]+\.\S+?)\([^\n]*\)$`)
 )
 
-// parseCrash reads the beginning of what the runtime writes when it ends a process: the reason, in one line, and the server
-// whose goroutine it was. Either is empty if it is not known. The text may be preceded by lines of others, and may be cut off.
+// parseCrash reads the beginning of what the runtime writes when it ends a process: the reason, in one line, and the
+// server whose goroutine it was. Either is empty if it is not known. The text may be preceded by lines of others, and
+// may be cut off.
 func parseCrash(text []byte) (reason, server string) {
 	at := said.FindSubmatchIndex(text)
 	if at == nil {
@@ -49,8 +51,8 @@ func parseCrash(text []byte) (reason, server string) {
 	return firstLine(firstPanic(string(text))), crashedServer(text)
 }
 
-// firstPanic is the first of the panics with which the text begins that was not recovered, in the end or to panic again:
-// those behind it are of functions deferred there. In what a panic says, each line but the first is indented.
+// firstPanic is the first of the panics with which the text begins that was not recovered, in the end or to panic
+// again: those behind it are of functions deferred there. In what a panic says, each line but the first is indented.
 func firstPanic(text string) string {
 	text, _, _ = strings.Cut(text, "\n\n")
 	var first, this string
@@ -87,8 +89,8 @@ var fatalReasons = map[string]string{
 	"runtime.(*mcache).allocLarge": "out of memory",
 }
 
-// fatalReason is the reason for a traceback without one. The runtime writes that of a fatal error to standard error alone
-// (go.dev/issue/76859), so it is found by the stack.
+// fatalReason is the reason for a traceback without one. The runtime writes that of a fatal error to standard error
+// alone (go.dev/issue/76859), so it is found by the stack.
 func fatalReason(signal string, text []byte) string {
 	const fatal = "fatal error"
 	if signal != "" {

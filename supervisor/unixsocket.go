@@ -21,8 +21,8 @@ const (
 	linkedDirPrefix = "socket-"
 )
 
-// listenUnix opens a unix socket for its owner alone. What is at the path is replaced, but for a file; removeUnix removes it. If the path
-// is too long for a socket, it is a soft link to one in a temporary folder.
+// listenUnix opens a unix socket for its owner alone. What is at the path is replaced, but for a file; removeUnix
+// removes it. If the path is too long for a socket, it is a soft link to one in a temporary folder.
 func listenUnix(path string) (l net.Listener, err error) {
 	removeUnix(path)
 	defer func() {
@@ -77,8 +77,8 @@ func linkedDir() (string, error) {
 
 // removeUnix removes what listenUnix has made, as far as it is there.
 func removeUnix(path string) {
-	// What cannot be removed is in the way of the next listenUnix, which says so. A link that somebody else has put there may lead
-	// anywhere: only what listenUnix makes is removed behind it.
+	// What cannot be removed is in the way of the next listenUnix, which says so. A link that somebody else has put
+	// there may lead anywhere: only what listenUnix makes is removed behind it.
 	if real, err := os.Readlink(path); err == nil && filepath.Base(real) == linkedSocket {
 		if dir := filepath.Dir(real); strings.HasPrefix(filepath.Base(dir), linkedDirPrefix) {
 			_ = os.Remove(real)

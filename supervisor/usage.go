@@ -51,8 +51,8 @@ func (hk *HyperKube) Usage() {
 		"'%[1]s help flag WORD' to search the flags of all.", program), "", columns))
 }
 
-// Usage prints what the server is and which flags it has, to the HyperKube's Out, or to standard output if the server was
-// added to none.
+// Usage prints what the server is and which flags it has, to the HyperKube's Out, or to standard output if the server
+// was added to none.
 func (s *Server) Usage() {
 	hk := s.hk
 	if hk == nil {
@@ -115,7 +115,8 @@ func (hk *HyperKube) called(s *Server) string {
 	return hk.typed() + " " + s.SimpleUsage + " [flags]"
 }
 
-// spellings prints how a server is called, and, once for all of its flags, how they are spelled and what stands behind them.
+// spellings prints how a server is called, and, once for all of its flags, how they are spelled and what stands behind
+// them.
 func (hk *HyperKube) spellings(s *Server, m marks, columns int) {
 	out, name, program := hk.Out(), s.Name(), hk.typed()
 	table(out, "  ", [][2]string{
@@ -147,8 +148,8 @@ func (hk *HyperKube) compositeUsage(s *Server) {
 		hk.typed(), s.Name(), members), "  ", width(out)))
 }
 
-// runUsage prints the help of `run`: its own flags, and where to find those of the servers. It is to fit on one screen, so that
-// there is no blank line below a heading.
+// runUsage prints the help of `run`: its own flags, and where to find those of the servers. It is to fit on one screen,
+// so that there is no blank line below a heading.
 func (hk *HyperKube) runUsage() {
 	out, program := hk.Out(), hk.typed()
 	columns := width(out)

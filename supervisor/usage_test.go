@@ -95,7 +95,8 @@ func TestUsageDoesNotMarkWhatIsGiven(t *testing.T) {
 	lacks(t, out, "192.0.2.1", "127.0.0.1")
 }
 
-// A server of which nothing is known, because its Defaults fail, is shown without marks; so is one to which run sets nothing.
+// A server of which nothing is known, because its Defaults fail, is shown without marks; so is one to which run sets
+// nothing.
 func TestUsageWithoutMarks(t *testing.T) {
 	out, err := call(shop(t), "shop", "help", "web")
 	if err != nil {

@@ -16,8 +16,8 @@ func suggest(err error, word string, known []string) error {
 	return err
 }
 
-// nearest returns the known word that may have been meant, or "". Of several that are as near, one that begins with the word
-// is better. If none is near, it is the only one that begins with the word.
+// nearest returns the known word that may have been meant, or "". Of several that are as near, one that begins with the
+// word is better. If none is near, it is the only one that begins with the word.
 func nearest(word string, known []string) string {
 	best, bestDistance := "", min(3, len(word)) // as many other letters make any word of it
 	for _, k := range known {
@@ -35,7 +35,8 @@ func nearest(word string, known []string) string {
 	return best
 }
 
-// distance is the Levenshtein distance of a and b, or anything above the limit if it is above that, which is found fast.
+// distance is the Levenshtein distance of a and b, or anything above the limit if it is above that, which is found
+// fast.
 func distance(a, b string, limit int) int {
 	if n := max(len(a)-len(b), len(b)-len(a)); n > limit {
 		return n
@@ -64,8 +65,8 @@ func distance(a, b string, limit int) int {
 	return row[len(b)]
 }
 
-// meant returns the flags of `run` that may have been meant by a name that is none of them, the nearest first, and the servers
-// that it seems to be about.
+// meant returns the flags of `run` that may have been meant by a name that is none of them, the nearest first, and the
+// servers that it seems to be about.
 func (r *runFlags) meant(name string) (meant []*pflag.Flag, servers []*Server) {
 	server, flag, namespaced := strings.Cut(name, ".")
 	if !namespaced {
@@ -103,7 +104,8 @@ func (r *runFlags) owners(flag string, except *Server) (servers []*Server, flags
 	return servers, flags
 }
 
-// near are the flags of `run` whose name, without the server's, is nearest to this one; those without a server before others.
+// near are the flags of `run` whose name, without the server's, is nearest to this one; those without a server before
+// others.
 func (r *runFlags) near(flag string, except *Server) []*pflag.Flag {
 	if best := nearest(flag, r.flagNames(nil)); best != "" {
 		return []*pflag.Flag{r.Lookup(best)}

@@ -20,8 +20,8 @@ var newKM = km.New
 
 var update = flag.Bool("update", false, "write testdata/flags.txt anew")
 
-// runnable are the servers that can be run beside others. They come with flags of their own for each call; what their flags
-// keep in variables of the process is the same for all of them.
+// runnable are the servers that can be run beside others. They come with flags of their own for each call; what their
+// flags keep in variables of the process is the same for all of them.
 func runnable() []*supervisor.Server {
 	return slices.DeleteFunc(newKM().Servers(), func(s *supervisor.Server) bool { return s.Run == nil })
 }
@@ -57,8 +57,8 @@ func goldenLine(f *pflag.Flag) string {
 	return line
 }
 
-// What users may write is what upstream gives km: a flag that comes, goes, or changes its type with an upgrade is to be seen
-// by the one who upgrades.
+// What users may write is what upstream gives km: a flag that comes, goes, or changes its type with an upgrade is to be
+// seen by the one who upgrades.
 func TestFlagsGolden(t *testing.T) {
 	notOnLinux(t)
 	var now []string
@@ -127,8 +127,8 @@ func TestEveryUpstreamFlagIsThere(t *testing.T) {
 	}
 }
 
-// sameFlag returns an error that says how a flag of `run` is not what a server's is. One of the process is shown as the first
-// server has it.
+// sameFlag returns an error that says how a flag of `run` is not what a server's is. One of the process is shown as the
+// first server has it.
 func sameFlag(run, own *pflag.Flag, process bool) error {
 	switch {
 	case run == nil:

@@ -22,7 +22,8 @@ const (
 	list     shape = "list"     // each Set appends; one may have several, with commas
 	repeated shape = "repeated" // each Set appends, and has one: a comma is part of it
 	comma    shape = "comma"    // one Set takes all, with commas; a second one replaces them
-	mapping  shape = "map"      // each Set adds pairs of key and value, one or several with commas; a key's second value replaces the first
+	// each Set adds pairs of key and value, one or several with commas; a key's second value replaces the first
+	mapping  shape = "map"
 	multimap shape = "multimap" // as map, but a key keeps all its values
 )
 
@@ -120,7 +121,8 @@ func TestConfigKnowsFlagTypes(t *testing.T) {
 	}
 }
 
-// implementation names the Go type of a flag's value, without the one that pflag wraps around those of the flag package.
+// implementation names the Go type of a flag's value, without the one that pflag wraps around those of the flag
+// package.
 func implementation(v pflag.Value) string {
 	r := reflect.ValueOf(v)
 	if r.Type().String() == "*pflag.flagValueWrapper" {

@@ -98,8 +98,8 @@ func setOther(server string, f *pflag.Flag) error {
 }
 
 // kept returns a function that gives a flag back what it has now, as far as that can be done: it may be a variable of a
-// package, which the next server's flags and the next test start from. What the feature gates of the process were given cannot
-// be taken back; so candidates has for them what they are anyway.
+// package, which the next server's flags and the next test start from. What the feature gates of the process were given
+// cannot be taken back; so candidates has for them what they are anyway.
 func kept(f *pflag.Flag) (restore func()) {
 	if list, ok := f.Value.(pflag.SliceValue); ok {
 		before := list.GetSlice()

@@ -1,5 +1,5 @@
-// Command km is every Kubernetes server in one binary: it can be one of them, and it can run several as goroutines of one
-// process.
+// Command km is every Kubernetes server in one binary: it can be one of them, and it can run several as goroutines of
+// one process.
 package main
 
 import (

@@ -21,8 +21,8 @@ import (
 	"github.com/seed-200a7251/km/servers/component"
 )
 
-// What --print-config prints does the same as the call that has printed it: with it each flag of each server has the same value
-// again, and counts as given or not as before.
+// What --print-config prints does the same as the call that has printed it: with it each flag of each server has the
+// same value again, and counts as given or not as before.
 func TestPrintConfigRoundTrip(t *testing.T) {
 	schema := newSchema(t)
 	seed := rand.Uint64()
@@ -131,7 +131,8 @@ func withoutSources(text string) []string {
 	return lines
 }
 
-// printConfig calls `run --print-config`, and returns what the flags of the selected servers are then, and what was printed.
+// printConfig calls `run --print-config`, and returns what the flags of the selected servers are then, and what was
+// printed.
 func printConfig(t *testing.T, args ...string) (values map[string]string, printed string) {
 	t.Helper()
 	km := newKM()
@@ -157,7 +158,8 @@ func printConfig(t *testing.T, args ...string) (values map[string]string, printe
 	return values, printed
 }
 
-// settingsOf sets some flags of `km run` to some values: in a file, by the environment, and by the arguments that it returns.
+// settingsOf sets some flags of `km run` to some values: in a file, by the environment, and by the arguments that it
+// returns.
 func settingsOf(t *testing.T, random *rand.Rand, dir string) []string {
 	t.Helper()
 	flags := all(newKM().RunFlags())

@@ -125,8 +125,8 @@ func checkClass(t *testing.T, name string, n sharedName, servers []*supervisor.S
 	}
 }
 
-// refusals are what servers say of flags that make no sense beside others. The executor also refuses flags of real nodes while its
-// nodes are simulated, which is no refusal in this sense.
+// refusals are what servers say of flags that make no sense beside others. The executor also refuses flags of real
+// nodes while its nodes are simulated, which is no refusal in this sense.
 var refusals = []string{"has no effect beside other servers", "does one thing and ends"}
 
 // What the table calls refused is refused by each server, whatever else there is to say.

@@ -35,8 +35,8 @@ func flagsOf(servers []*supervisor.Server) []serverFlag {
 	return flags
 }
 
-// What a flag of one server is set to is no business of the others, unless it is one of the process. A flag that breaks this
-// is a variable upstream that several components have together: whoever is parsed last decides for all.
+// What a flag of one server is set to is no business of the others, unless it is one of the process. A flag that breaks
+// this is a variable upstream that several components have together: whoever is parsed last decides for all.
 func TestSharedTargetsBySetting(t *testing.T) {
 	for i, s := range runnable() {
 		t.Run(s.Name(), func(t *testing.T) {
@@ -110,8 +110,8 @@ type walker struct {
 	found []target
 }
 
-// walk follows pointers, interfaces, fields and maps. What is in slices is not looked at: their places are the flag's own as
-// long as the slice is.
+// walk follows pointers, interfaces, fields and maps. What is in slices is not looked at: their places are the flag's
+// own as long as the slice is.
 func (w *walker) walk(v reflect.Value, path string, depth int) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -168,8 +168,9 @@ func TestSharedTargetsByPointer(t *testing.T) {
 	})
 }
 
-// variables are the flags whose values are variables of packages, although only one server has them, and who reads them. Where
-// only that server runs the package's code, that is fine; it has to start from what it was given all the same, each time.
+// variables are the flags whose values are variables of packages, although only one server has them, and who reads
+// them. Where only that server runs the package's code, that is fine; it has to start from what it was given all the
+// same, each time.
 var variables = map[string]string{
 	"apiserver.default-not-ready-toleration-seconds":   "k8s.io/kubernetes/plugin/pkg/admission/defaulttolerationseconds, a plugin of the apiserver",
 	"apiserver.default-unreachable-toleration-seconds": "k8s.io/kubernetes/plugin/pkg/admission/defaulttolerationseconds, a plugin of the apiserver",

@@ -19,8 +19,8 @@ var upstreams = []string{
 	"k8s.io/kubernetes/cmd/kubelet",
 }
 
-// What upstream's main packages import for the sake of their init functions (log formats, metrics, time zones) is nowhere else: a
-// binary without it compiles, and lacks it.
+// What upstream's main packages import for the sake of their init functions (log formats, metrics, time zones) is
+// nowhere else: a binary without it compiles, and lacks it.
 func TestUpstreamImports(t *testing.T) {
 	own := dependencies(t, ".")
 	for _, name := range dependencies(t, upstreams...) {

@@ -52,8 +52,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// A line that a server's goroutine writes with klog costs no allocation beyond those that the server's own zap logger has for it. The
-// arguments are there already: what callers make of theirs is not the way's.
+// A line that a server's goroutine writes with klog costs no allocation beyond those that the server's own zap logger
+// has for it. The arguments are there already: what callers make of theirs is not the way's.
 func TestAllocationsBeyondZap(t *testing.T) {
 	ls, _ := install(t, logging.Config{Out: nowhere{}, Format: logging.FormatJSON})
 	db := ls.Server("db")

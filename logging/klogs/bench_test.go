@@ -70,8 +70,8 @@ func BenchmarkLine(b *testing.B) {
 	})
 }
 
-// BenchmarkDropped is a line that the server does not want: neither it nor any other; or another one wants it, so that klog
-// lets it through.
+// BenchmarkDropped is a line that the server does not want: neither it nor any other; or another one wants it, so that
+// klog lets it through.
 func BenchmarkDropped(b *testing.B) {
 	for _, bench := range []struct {
 		name string

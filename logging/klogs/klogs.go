@@ -20,13 +20,13 @@ import (
 // Install makes ls the destination of everything that is logged with klog in this process. klog's logger is one
 // variable without a lock, so Install belongs before the first server's start.
 //
-// exit is called where klog would end the process: after a line at level Fatal, and by klog.FlushAndExit. It gets the Log of
-// the goroutine's server, or nil if it is no server's, what was logged last at that level, and the exit code. When it
-// returns, the goroutine is ended: klog's callers do not expect to go on.
+// exit is called where klog would end the process: after a line at level Fatal, and by klog.FlushAndExit. It gets the
+// Log of the goroutine's server, or nil if it is no server's, what was logged last at that level, and the exit code.
+// When it returns, the goroutine is ended: klog's callers do not expect to go on.
 func Install(ls *logging.Logs, exit func(l *logging.Log, err error, code int)) {
 	// Contextual: code that takes its logger from a context which carries none gets ours too, with its V and names,
-	// instead of a text line from klog. klog.Flush has nothing to do: it would be called every few seconds, under klog's
-	// lock, and all that it could flush is milliseconds old.
+	// instead of a text line from klog. klog.Flush has nothing to do: it would be called every few seconds, under
+	// klog's lock, and all that it could flush is milliseconds old.
 	klog.SetLoggerWithOptions(logr.New(ls.Sink(severity)), klog.ContextualLogger(true))
 	klog.OsExit = func(code int) {
 		log := ls.Find()
@@ -42,13 +42,15 @@ func Install(ls *logging.Logs, exit func(l *logging.Log, err error, code int)) {
 	Follow(ls)
 }
 
-// Follow has klog let through what the servers of ls want, from now on. Of several Logs it is the one that was changed last that counts.
+// Follow has klog let through what the servers of ls want, from now on. Of several Logs it is the one that was changed
+// last that counts.
 func Follow(ls *logging.Logs) {
 	var flags flag.FlagSet
 	klog.InitFlags(&flags)
 	ls.OnChange(func() {
-		// klog drops what is above its own verbosity before it asks any logger, so that must be the highest that a server
-		// asks for. What each server does not want is dropped by its Log. Both values have been read by klog's rules.
+		// klog drops what is above its own verbosity before it asks any logger, so that must be the highest that a
+		// server asks for. What each server does not want is dropped by its Log. Both values have been read by klog's
+		// rules.
 		level, vmodule := ls.MostVerbose()
 		_ = flags.Set("v", fmt.Sprint(max(0, -int(level))))
 		_ = flags.Set("vmodule", vmodule)

@@ -18,8 +18,8 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// What each of klog's functions becomes: its severity, its verbosity, and the file and line of whoever called it. Those with
-// a depth are called by a function whose caller is to be told.
+// What each of klog's functions becomes: its severity, its verbosity, and the file and line of whoever called it. Those
+// with a depth are called by a function whose caller is to be told.
 func TestSeverityAndCaller(t *testing.T) {
 	ls, out := install(t, everything)
 	Install(ls, func(*logging.Log, error, int) {}) // some of them end the process

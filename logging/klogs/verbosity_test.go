@@ -192,8 +192,8 @@ func TestVModule(t *testing.T) {
 	}
 }
 
-// Several servers have rules for the same file. klog knows only one list, of which the first that fits counts: it is to let
-// through what the one wants that wants most.
+// Several servers have rules for the same file. klog knows only one list, of which the first that fits counts: it is to
+// let through what the one wants that wants most.
 func TestVModuleOfSeveralServers(t *testing.T) {
 	for _, texts := range []map[string]string{
 		{"a": "verbosity_test=2", "b": "verbosity_test=5"},
@@ -233,7 +233,8 @@ func TestVModuleOfSeveralServers(t *testing.T) {
 	}
 }
 
-// Whoever sets klog's flags by himself is overruled by the next change only; the servers' levels hold for what is written.
+// Whoever sets klog's flags by himself is overruled by the next change only; the servers' levels hold for what is
+// written.
 func TestKlogsOwnVerbosity(t *testing.T) {
 	ls, out := install(t, logging.Config{})
 	var level klog.Level

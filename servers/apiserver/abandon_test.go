@@ -70,7 +70,8 @@ func TestAbandonWithoutStore(t *testing.T) {
 		if flies() {
 			t.Error("a request is waited for that nothing will answer")
 		}
-		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/api", nil)) // one that comes now ends, too
+		// one that comes now ends, too
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/api", nil))
 	})
 }
 

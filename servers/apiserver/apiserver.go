@@ -67,7 +67,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Run:      a.run,
 		Ready:    a.ready,
 		Address:  cluster.HTTPS,
-		// Requests in flight may take that long, upstream's default for --shutdown-delay-duration and the drain together.
+		// Requests in flight may take that long, upstream's default for --shutdown-delay-duration and the drain
+		// together.
 		GracePeriod: 20 * time.Second,
 		Main:        component.Main(upstream, app.NewAPIServerCommand),
 	}

@@ -24,8 +24,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// chain is the chain of servers of which the API server consists, for one start. To make it takes about a second, and no etcd:
-// what it asks etcd waits until that answers.
+// chain is the chain of servers of which the API server consists, for one start. To make it takes about a second, and
+// no etcd: what it asks etcd waits until that answers.
 type chain struct {
 	cluster  *cluster.Cluster
 	log      *zap.Logger
@@ -54,8 +54,9 @@ func (c *chain) release() {
 	}
 }
 
-// build makes the chain for the next start. Upstream waits for etcd meanwhile, for 20 seconds if that does not answer, and cannot be
-// interrupted (k8s.io/apiserver/pkg/storage/storagebackend/factory): a stop does not wait for that, but the next start does.
+// build makes the chain for the next start. Upstream waits for etcd meanwhile, for 20 seconds if that does not answer,
+// and cannot be interrupted (k8s.io/apiserver/pkg/storage/storagebackend/factory): a stop does not wait for that, but
+// the next start does.
 func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
 	select {
 	case a.making <- struct{}{}:
@@ -221,9 +222,9 @@ func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) e
 // startTime is how long a start may take before a stop interrupts it.
 const startTime = 10 * time.Second
 
-// endWith has the server end with ctx, but not before it is usable: a start that is interrupted leaves requests of the server to
-// itself, and hooks, waiting for each other, and the stop takes up to a minute, where finishing the start takes a second or
-// two.
+// endWith has the server end with ctx, but not before it is usable: a start that is interrupted leaves requests of the
+// server to itself, and hooks, waiting for each other, and the stop takes up to a minute, where finishing the start
+// takes a second or two.
 func (c *chain) endWith(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
 		select {

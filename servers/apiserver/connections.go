@@ -12,13 +12,14 @@ import (
 
 // listener knows the connections that it has accepted and that are still open.
 //
-// Upstream stops its HTTP server with Shutdown alone (k8s.io/apiserver/pkg/server/secure_serving.go), counting on the end of
-// the process to close what Shutdown gives up on. An HTTP/2 connection that is made at that very moment is not told to go
-// away (https://go.dev/issue/81153): without closeConns it, and with it the whole server that has ended, some 60 MB, stays
-// until it has been idle for 90 seconds, and a client that uses it meanwhile is answered by that server.
+// Upstream stops its HTTP server with Shutdown alone (k8s.io/apiserver/pkg/server/secure_serving.go), counting on the
+// end of the process to close what Shutdown gives up on. An HTTP/2 connection that is made at that very moment is not
+// told to go away (https://go.dev/issue/81153): without closeConns it, and with it the whole server that has ended,
+// some 60 MB, stays until it has been idle for 90 seconds, and a client that uses it meanwhile is answered by that
+// server.
 //
-// Shutdown, too, waits for such a connection, and for one whose client has sent nothing yet, until it gives up after two seconds. It
-// closes the listener first: with it go the connections on which no request has come in yet.
+// Shutdown, too, waits for such a connection, and for one whose client has sent nothing yet, until it gives up after
+// two seconds. It closes the listener first: with it go the connections on which no request has come in yet.
 type listener struct {
 	net.Listener
 	mu     sync.Mutex

@@ -9,9 +9,9 @@ import (
 	"k8s.io/kubernetes/pkg/controlplane/reconcilers"
 )
 
-// noEndpoints makes no endpoints of the Service "kubernetes", as upstream's does, and says that there are none to be removed: upstream's
-// says that it has removed some, and with that the server takes it that it was not stopped cleanly the last time, at each start
-// (k8s.io/kubernetes/pkg/controlplane/controller/kubernetesservice).
+// noEndpoints makes no endpoints of the Service "kubernetes", as upstream's does, and says that there are none to be
+// removed: upstream's says that it has removed some, and with that the server takes it that it was not stopped cleanly
+// the last time, at each start (k8s.io/kubernetes/pkg/controlplane/controller/kubernetesservice).
 type noEndpoints struct {
 	reconcilers.EndpointReconciler
 	stopped atomic.Bool

@@ -142,7 +142,8 @@ func (u *unsure) WriteHeader(code int) {
 	}
 	if !u.decided && mayChange(code) {
 		u.decided, u.dropped = true, true
-		for _, name := range []string{"Content-Type", "Content-Length", "Content-Encoding"} { // of the answer that is not given
+		// of the answer that is not given
+		for _, name := range []string{"Content-Type", "Content-Length", "Content-Encoding"} {
 			u.Header().Del(name)
 		}
 		u.gate.later(u.ResponseWriter, u.r)

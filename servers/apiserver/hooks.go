@@ -20,10 +20,10 @@ import (
 	"github.com/seed-200a7251/km/servers/cluster"
 )
 
-// earlyHooks are those of upstream's hooks that sleep for a second before their first request, so that the server is up by then
-// (k8s.io/kubernetes/pkg/registry/rbac/rest, EnsureRBACPolicy; .../scheduling/rest, AddSystemPriorityClasses), and for which the
-// server is not ready before they have ended. Here they sleep while it is being made. Where what they write is refused by what users
-// have put in their way, the server is ready without them, or nobody could remove that.
+// earlyHooks are those of upstream's hooks that sleep for a second before their first request, so that the server is up
+// by then (k8s.io/kubernetes/pkg/registry/rbac/rest, EnsureRBACPolicy; .../scheduling/rest, AddSystemPriorityClasses),
+// and for which the server is not ready before they have ended. Here they sleep while it is being made. Where what they
+// write is refused by what users have put in their way, the server is ready without them, or nobody could remove that.
 type earlyHooks struct {
 	ctx     context.Context // with which their requests end
 	results map[string]chan error
@@ -35,7 +35,8 @@ type earlyHooks struct {
 	refusal error // of the first one; to be read when refused is closed
 }
 
-// startHooks starts those that are called in any case. Of what is in a file that describes authorizers, nothing is known yet.
+// startHooks starts those that are called in any case. Of what is in a file that describes authorizers, nothing is
+// known yet.
 func startHooks(ctx context.Context, authorizers []string) *earlyHooks {
 	early := &earlyHooks{ctx: ctx, results: map[string]chan error{}, open: make(chan struct{}), refused: make(chan struct{})}
 	early.start(schedulingrest.PostStartHookName, schedulingrest.AddSystemPriorityClasses())
@@ -88,9 +89,9 @@ type hooked interface {
 	AddPostStartHook(name string, hook genericapiserver.PostStartHookFunc) error
 }
 
-// addTo gives the hooks to the server at the head of the chain, under their names: it is ready when they have ended, or are refused,
-// and fails if they do. Those that are refused go on; later is called with why, and what is closed when they have ended. The token is
-// the one by which the server knows its own requests.
+// addTo gives the hooks to the server at the head of the chain, under their names: it is ready when they have ended, or
+// are refused, and fails if they do. Those that are refused go on; later is called with why, and what is closed when
+// they have ended. The token is the one by which the server knows its own requests.
 func (early *earlyHooks) addTo(server hooked, handler http.Handler, token string,
 	later func(what string, err error, done <-chan error)) error {
 	early.server = inProcess{handler: handler, token: token}
@@ -125,8 +126,8 @@ func (early *earlyHooks) await(result <-chan error, later func()) error {
 	}
 }
 
-// serve is called when the server takes requests. What can be made before the hooks wake up is made, and then their requests come
-// through.
+// serve is called when the server takes requests. What can be made before the hooks wake up is made, and then their
+// requests come through.
 func (early *earlyHooks) serve(log *zap.Logger) {
 	defer close(early.open)
 	if !early.has(rbacrest.PostStartHookName) {

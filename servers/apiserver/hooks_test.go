@@ -146,8 +146,8 @@ func TestEarlyHooksOfAFile(t *testing.T) {
 	})
 }
 
-// A hook whose request is refused by what users have put in its way goes on, and the server need not wait for it; other errors are its
-// own matter.
+// A hook whose request is refused by what users have put in its way goes on, and the server need not wait for it; other
+// errors are its own matter.
 func TestRefusedHook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answers := make(chan string, 2)

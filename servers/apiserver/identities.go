@@ -30,8 +30,8 @@ var identityBindings = []struct {
 	{"km:storage-provisioner", "system:persistent-volume-provisioner", user(cluster.StorageUser)},
 }
 
-// ensureIdentities gives the identities that RBAC's bootstrap roles do not know what they need. It writes only what is missing: others
-// may have put something in the way of writes. What users have added stays.
+// ensureIdentities gives the identities that RBAC's bootstrap roles do not know what they need. It writes only what is
+// missing: others may have put something in the way of writes. What users have added stays.
 func ensureIdentities(client kubernetes.Interface) error {
 	for _, role := range identityRoles {
 		if err := ensureRole(reconciliation.ClusterRoleRuleOwner{ClusterRole: role},
@@ -116,7 +116,8 @@ var executorRole = &rbacv1.ClusterRole{
 	},
 }
 
-// dnsRole is what CoreDNS's own role is (cmd/kubeadm/app/phases/addons/dns), and what it takes to make the DNS server's Service.
+// dnsRole is what CoreDNS's own role is (cmd/kubeadm/app/phases/addons/dns), and what it takes to make the DNS server's
+// Service.
 var dnsRole = &rbacv1.ClusterRole{
 	ObjectMeta: metav1.ObjectMeta{Name: "km:dns"},
 	Rules: []rbacv1.PolicyRule{

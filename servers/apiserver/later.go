@@ -57,7 +57,8 @@ const (
 	laterTell = time.Minute
 )
 
-// tellLater tells of what could not be made at the start, and what is to be removed so that it can, as long as it is tried.
+// tellLater tells of what could not be made at the start, and what is to be removed so that it can, as long as it is
+// tried.
 func (c *chain) tellLater(what string, err error, done <-chan error) {
 	go func() {
 		select {

@@ -22,15 +22,16 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
-// The paths at which the documents are for clients, and for the aggregator, which merges what is there with those of others.
+// The paths at which the documents are for clients, and for the aggregator, which merges what is there with those of
+// others.
 const (
 	openAPIPath   = "/openapi/v2"
 	openAPIV3Path = "/openapi/v3"
 )
 
-// serveOpenAPI serves the document of OpenAPI v2 about what the container serves. It is made when somebody asks for it. Upstream makes
-// it at each start and keeps it (k8s.io/apiserver/pkg/server/routes.OpenAPI.InstallV2), and most clusters are never asked: kubectl and
-// server-side apply go by v3.
+// serveOpenAPI serves the document of OpenAPI v2 about what the container serves. It is made when somebody asks for it.
+// Upstream makes it at each start and keeps it (k8s.io/apiserver/pkg/server/routes.OpenAPI.InstallV2), and most
+// clusters are never asked: kubectl and server-side apply go by v3.
 func serveOpenAPI(config *common.Config, container *restful.Container, mux common.PathHandler) {
 	document := cached.Once(cached.Func(func() (*spec.Swagger, string, error) {
 		own := *config // the builder leaves itself in it
@@ -44,10 +45,11 @@ func serveOpenAPI(config *common.Config, container *restful.Container, mux commo
 	handler.NewOpenAPIServiceLazy(document).RegisterOpenAPIVersionedService(openAPIPath, mux)
 }
 
-// serveOpenAPIV3 serves the documents of OpenAPI v3 about what the container serves, one for each group and version. Each is made, by
-// upstream's InstallV3, when somebody asks for it. Upstream makes all of them at each start, and again, as JSON, for the hashes that
-// the list of documents has: more than half a second of work, and 7 MB, where most clients ask for one or two. The list has no hashes here;
-// clients find out by the ETag of a document, as they do at older servers, that they have it already.
+// serveOpenAPIV3 serves the documents of OpenAPI v3 about what the container serves, one for each group and version.
+// Each is made, by upstream's InstallV3, when somebody asks for it. Upstream makes all of them at each start, and
+// again, as JSON, for the hashes that the list of documents has: more than half a second of work, and 7 MB, where most
+// clients ask for one or two. The list has no hashes here; clients find out by the ETag of a document, as they do at
+// older servers, that they have it already.
 func serveOpenAPIV3(config *common.OpenAPIV3Config, container *restful.Container, target common.PathHandlerByGroupVersion) error {
 	list := handler3.OpenAPIV3Discovery{Paths: map[string]handler3.OpenAPIV3DiscoveryGroupVersion{}}
 	documents := map[string]func() http.Handler{}
@@ -82,8 +84,8 @@ func serveOpenAPIV3(config *common.OpenAPIV3Config, container *restful.Container
 	return nil
 }
 
-// forgetBuilders takes out of the configs what was needed to make OpenAPI documents: all definitions, and the first builder with its
-// document, which a function holds that it has set there. Documents that are made later get their own.
+// forgetBuilders takes out of the configs what was needed to make OpenAPI documents: all definitions, and the first
+// builder with its document, which a function holds that it has set there. Documents that are made later get their own.
 func forgetBuilders(configs ...*genericapiserver.Config) {
 	for _, config := range configs {
 		if v2 := config.OpenAPIConfig; v2 != nil {

@@ -26,7 +26,8 @@ type sample struct{}
 
 const sampleName = "github.com/seed-200a7251/km/servers/apiserver.sample"
 
-var sampleInfo = &spec.Info{InfoProps: spec.InfoProps{Title: "samples", Version: "v1"}} // without it there is no protobuf
+// without it there is no protobuf
+var sampleInfo = &spec.Info{InfoProps: spec.InfoProps{Title: "samples", Version: "v1"}}
 
 func sampleContainer() *restful.Container {
 	service := new(restful.WebService).Path("/apis/samples/v1").Produces("application/json")

@@ -14,12 +14,12 @@ import (
 	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy"
 )
 
-// roleWorkers is how many make the roles and bindings of Kubernetes. One alone, as upstream, makes some hundred requests one after another,
-// each of which waits for the disk.
+// roleWorkers is how many make the roles and bindings of Kubernetes. One alone, as upstream, makes some hundred
+// requests one after another, each of which waits for the disk.
 const roleWorkers = 4
 
-// rolesHook is upstream's hook that makes Kubernetes' roles and bindings (rbacrest.RESTStorageProvider.PostStartHook), by several
-// workers at a time.
+// rolesHook is upstream's hook that makes Kubernetes' roles and bindings (rbacrest.RESTStorageProvider.PostStartHook),
+// by several workers at a time.
 func rolesHook() genericapiserver.PostStartHookFunc {
 	policies := rolePolicies()
 	return func(hook genericapiserver.PostStartHookContext) error {
@@ -37,8 +37,8 @@ func rolesHook() genericapiserver.PostStartHookFunc {
 	}
 }
 
-// rolePolicies are all roles and bindings of Kubernetes, in parts of which none needs another one. What is renamed or split in data
-// of older versions is in the first one, together with what it becomes.
+// rolePolicies are all roles and bindings of Kubernetes, in parts of which none needs another one. What is renamed or
+// split in data of older versions is in the first one, together with what it becomes.
 func rolePolicies() [roleWorkers]rbacrest.PolicyData {
 	var parts [roleWorkers]rbacrest.PolicyData
 	first := &parts[0]
@@ -73,7 +73,8 @@ func rolePolicies() [roleWorkers]rbacrest.PolicyData {
 // rolesSeen returns what reports whether the server's authorizer knows all cluster roles and bindings that a start
 // makes.
 func rolesSeen(informers rbacinformers.Interface) func() bool {
-	roles, bindings := informers.ClusterRoles().Lister(), informers.ClusterRoleBindings().Lister() // those of the authorizer
+	// those of the authorizer
+	roles, bindings := informers.ClusterRoles().Lister(), informers.ClusterRoleBindings().Lister()
 	var roleNames, bindingNames []string
 	for _, policy := range rolePolicies() {
 		for i := range policy.ClusterRoles {
@@ -95,8 +96,8 @@ func rolesSeen(informers rbacinformers.Interface) func() bool {
 	}
 }
 
-// makeRoles makes the cluster roles and bindings of Kubernetes in a new cluster, as they are: rolesHook, which would do so, is asleep
-// when the server takes requests. What is not made here, rolesHook makes.
+// makeRoles makes the cluster roles and bindings of Kubernetes in a new cluster, as they are: rolesHook, which would do
+// so, is asleep when the server takes requests. What is not made here, rolesHook makes.
 func makeRoles(ctx context.Context, config *rest.Config) error {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// checkStores looks at the addresses of etcd that the user has given. Upstream takes any text, and a start with one that means nothing
-// waits for an etcd that is not there.
+// checkStores looks at the addresses of etcd that the user has given. Upstream takes any text, and a start with one
+// that means nothing waits for an etcd that is not there.
 func checkStores(s *supervisor.Server, o *genericoptions.EtcdOptions) error {
 	const servers, overrides = "etcd-servers", "etcd-servers-overrides"
 	if s.Given(servers) {
@@ -39,7 +39,8 @@ func checkStores(s *supervisor.Server, o *genericoptions.EtcdOptions) error {
 	return nil
 }
 
-// checkStore looks at one of them: a URL, or what etcd's client takes for unix sockets, which is none (client/v3/internal/endpoint).
+// checkStore looks at one of them: a URL, or what etcd's client takes for unix sockets, which is none
+// (client/v3/internal/endpoint).
 func checkStore(flag, address string) error {
 	wrong := func(why string) error {
 		return fmt.Errorf("apiserver: --apiserver.%s: %q %s: use SCHEME://HOST:PORT with http or https, such as http://127.0.0.1:2379, or unix://PATH",

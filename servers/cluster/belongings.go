@@ -19,8 +19,8 @@ func State() []string {
 	return names
 }
 
-// Written are the paths in the data folder, for supervisor.Server.State, of a file that Write writes: the second one is that of a process
-// that was killed while it did.
+// Written are the paths in the data folder, for supervisor.Server.State, of a file that Write writes: the second one is
+// that of a process that was killed while it did.
 func Written(file string) []string {
 	return []string{file, path.Join(path.Dir(file), "."+path.Base(file)+"[0-9]*")}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// ClientDefaults are the defaults of a server that is a client of the apiserver and serves beside it. Against an apiserver
-// elsewhere only the address is set: that control plane has its own ways, leader election among them.
+// ClientDefaults are the defaults of a server that is a client of the apiserver and serves beside it. Against an
+// apiserver elsewhere only the address is set: that control plane has its own ways, leader election among them.
 func ClientDefaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if err := s.Default("bind-address", "127.0.0.1"); err != nil {
 		return err
@@ -37,15 +37,16 @@ func ClientDefaults(p *supervisor.Plan, s *supervisor.Server) error {
 	return component.Defaults(s, pairs...)
 }
 
-// Signs reports whether the cluster's authority can sign something. Its key may be kept elsewhere, with only the certificate here.
+// Signs reports whether the cluster's authority can sign something. Its key may be kept elsewhere, with only the
+// certificate here.
 func Signs(p *supervisor.Plan) bool {
 	_, certErr := os.Stat(PKIPath(p, "ca.crt"))
 	_, keyErr := os.Stat(PKIPath(p, "ca.key"))
 	return certErr != nil || !errors.Is(keyErr, fs.ErrNotExist)
 }
 
-// PrepareClient makes the kubeconfig of a server that is a client of the apiserver, if that is run beside it, and the certificate
-// with which it serves, if it has none of its own. It is the Prepare of a supervisor.Server.
+// PrepareClient makes the kubeconfig of a server that is a client of the apiserver, if that is run beside it, and the
+// certificate with which it serves, if it has none of its own. It is the Prepare of a supervisor.Server.
 func (c *Cluster) PrepareClient(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	if !p.Selected("apiserver") {
 		return nil

@@ -3,7 +3,8 @@
 //	DATA-DIR/            0700
 //	  state.json         which versions wrote the folder
 //	  pki/               keys and certificates, under kubeadm's names
-//	  kubeconfig/        admin.conf, and one for each server that is a client, whose certificate and key are in a .pem beside it
+//	  kubeconfig/        admin.conf, and one for each server that is a client, whose certificate and key
+//	                     are in a .pem beside it
 //	  etcd/              etcd's data, and its socket
 //	  logs/              a file for each server, and km.log; as the following ones, see package supervisor
 //	  km.lock            held while km runs
@@ -11,7 +12,8 @@
 //	  running.json       there while km runs, and after a run that was not stopped
 //	  crash.log          what the runtime said at a crash; crash.log.1 when that has been told
 //	  found              what was in the folder before, if it was there
-//	  plain-path         while km runs, where there is another path to the folder, if its own has characters that mean something elsewhere
+//	  plain-path         while km runs, where there is another path to the folder, if its own has characters
+//	                     that mean something elsewhere
 //	  sockets/           sockets, if others may enter the folder
 package cluster
 
@@ -104,8 +106,8 @@ func (c *Cluster) ListenAt(p *supervisor.Plan, s *supervisor.Server, hostFlag, p
 	return s.Default(portFlag, actual)
 }
 
-// TakeListener returns a listener on the socket that Listen opened, for one start of the server. It is nil if the server does
-// not listen.
+// TakeListener returns a listener on the socket that Listen opened, for one start of the server. It is nil if the
+// server does not listen.
 func (c *Cluster) TakeListener(s *supervisor.Server) (net.Listener, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -166,8 +168,8 @@ func PlainKubeconfigPath(p *supervisor.Plan, identity string) string {
 // PKIPath is where a file of the cluster's keys is.
 func PKIPath(p *supervisor.Plan, file string) string { return p.Path("pki", file) }
 
-// Write replaces a file in one step, readable for its owner alone. One that has these bytes already is left as it is: on a disk that is
-// full it could not be written, and need not be.
+// Write replaces a file in one step, readable for its owner alone. One that has these bytes already is left as it is:
+// on a disk that is full it could not be written, and need not be.
 func Write(path string, data []byte) error {
 	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
 		if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, data) {
@@ -191,6 +193,6 @@ func exists(path string) (bool, error) {
 	return false, err
 }
 
-// renewBefore is how long before its end a certificate is made anew. Certificates are looked at when a cluster starts, and once a day while
-// it runs.
+// renewBefore is how long before its end a certificate is made anew. Certificates are looked at when a cluster starts,
+// and once a day while it runs.
 const renewBefore = 30 * 24 * time.Hour

@@ -153,9 +153,9 @@ func removeEntries(ctx context.Context, p *supervisor.Plan, files []string) (rem
 	return removed, err
 }
 
-// Forget takes the cluster's entries out of the user's kubeconfig, as its data folder is about to be deleted: of what KUBECONFIG names,
-// and of ~/.kube/config, in which they may have been merged in another shell. It returns what was removed.
-// It is the Forget of a supervisor.HyperKube.
+// Forget takes the cluster's entries out of the user's kubeconfig, as its data folder is about to be deleted: of what
+// KUBECONFIG names, and of ~/.kube/config, in which they may have been merged in another shell. It returns what was
+// removed. It is the Forget of a supervisor.HyperKube.
 func Forget(ctx context.Context, p *supervisor.Plan) (removed []string, err error) {
 	files, err := userFiles(p)
 	if err != nil {

@@ -23,8 +23,9 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// entries are those that this cluster has, or may have, in the user's kubeconfig: a cluster, a user and a context, all named like it. km
-// marks them with the data folder, in extensions, which kubectl leaves alone; so they are known again when the cluster has been reset.
+// entries are those that this cluster has, or may have, in the user's kubeconfig: a cluster, a user and a context, all
+// named like it. km marks them with the data folder, in extensions, which kubectl leaves alone; so they are known again
+// when the cluster has been reset.
 type entries struct {
 	name string
 	dir  string
@@ -56,8 +57,8 @@ func current(config *clientcmdapi.Config) (*clientcmdapi.Cluster, *clientcmdapi.
 	return config.Clusters[context.Cluster], config.AuthInfos[context.AuthInfo]
 }
 
-// merge adds the entries, or replaces those that are this cluster's or of one that there is no more, and makes the context the current
-// one. What the user has added to them stays, such as the context's namespace.
+// merge adds the entries, or replaces those that are this cluster's or of one that there is no more, and makes the
+// context the current one. What the user has added to them stays, such as the context's namespace.
 func (e entries) merge(u *userKubeconfig) error {
 	ourCluster, ourUser := current(e.ours)
 	if ourCluster == nil || ourUser == nil {
@@ -103,7 +104,8 @@ func (e entries) merge(u *userKubeconfig) error {
 	return nil
 }
 
-// taken is the error about entries of the same name that are not km's, or of another cluster of km's that is still there.
+// taken is the error about entries of the same name that are not km's, or of another cluster of km's that is still
+// there.
 func (e entries) taken(f *userFile, cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo, context *clientcmdapi.Context) error {
 	var remove []string
 	if context != nil {
@@ -188,8 +190,8 @@ func (e entries) isOurs(name string, cluster *clientcmdapi.Cluster, user *client
 	return markOf(cluster.Extensions) == e.dir
 }
 
-// replaceable reports whether an entry of this cluster's name may be replaced: it is this cluster's, or of one of km's that there is no
-// more. Versions before this one have left no mark.
+// replaceable reports whether an entry of this cluster's name may be replaced: it is this cluster's, or of one of km's
+// that there is no more. Versions before this one have left no mark.
 func (e entries) replaceable(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) bool {
 	if ours, _ := current(e.ours); ours != nil && shareCertificate(ours.CertificateAuthorityData, cluster.CertificateAuthorityData) {
 		return true
@@ -227,8 +229,8 @@ func markOf(extensions map[string]runtime.Object) string {
 	return m.DataDir
 }
 
-// madeByKM reports whether entries without a mark are such as km has made: its authority and its admin have kubeadm's names, and keys
-// on elliptic curves, which kubeadm and kind do not make.
+// madeByKM reports whether entries without a mark are such as km has made: its authority and its admin have kubeadm's
+// names, and keys on elliptic curves, which kubeadm and kind do not make.
 func madeByKM(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) bool {
 	if user == nil {
 		return false

@@ -7,7 +7,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// Environment is what a command that is run with a cluster finds in its environment: clients look for their cluster there.
+// Environment is what a command that is run with a cluster finds in its environment: clients look for their cluster
+// there.
 func Environment(p *supervisor.Plan) []string {
 	if !p.Selected(APIServer) {
 		return nil
@@ -19,12 +20,12 @@ func Environment(p *supervisor.Plan) []string {
 	return []string{"KUBECONFIG=" + file}
 }
 
-// fitsEnvironment reports whether a path can be the value of KUBECONFIG, which is a list of files: clients that find none of them take
-// another cluster.
+// fitsEnvironment reports whether a path can be the value of KUBECONFIG, which is a list of files: clients that find
+// none of them take another cluster.
 func fitsEnvironment(file string) bool { return !strings.Contains(file, string(os.PathListSeparator)) }
 
-// AdminKubeconfig is the path of the admin's kubeconfig for others than the run itself. It can be the value of KUBECONFIG, unless
-// fits is false: no run is there to lend it another path.
+// AdminKubeconfig is the path of the admin's kubeconfig for others than the run itself. It can be the value of
+// KUBECONFIG, unless fits is false: no run is there to lend it another path.
 func AdminKubeconfig(p *supervisor.Plan) (file string, fits bool) {
 	file = KubeconfigPath(p, "admin")
 	if fitsEnvironment(file) {
@@ -36,7 +37,8 @@ func AdminKubeconfig(p *supervisor.Plan) (file string, fits bool) {
 	return file, false
 }
 
-// shellLines are what to type for kubectl to find the cluster: a line to begin with, which may be none, and the command.
+// shellLines are what to type for kubectl to find the cluster: a line to begin with, which may be none, and the
+// command.
 func shellLines(p *supervisor.Plan) (export, kubectl string) {
 	file := KubeconfigPath(p, "admin")
 	if !fitsEnvironment(file) {

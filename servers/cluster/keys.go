@@ -61,8 +61,8 @@ func (c *Cluster) EnsureKeys(p *supervisor.Plan, apiserver *supervisor.Server) e
 	return c.EnsureKubeconfig(p, admin)
 }
 
-// trustIn finds out by which certificates clients know the apiserver: the cluster's CA and, if the user has it serve with a
-// certificate of theirs, that one. It refuses flags with which km's own clients would be locked out.
+// trustIn finds out by which certificates clients know the apiserver: the cluster's CA and, if the user has it serve
+// with a certificate of theirs, that one. It refuses flags with which km's own clients would be locked out.
 func (c *Cluster) trustIn(p *supervisor.Plan, apiserver *supervisor.Server) error {
 	ca, err := os.ReadFile(PKIPath(p, "ca.crt"))
 	if err != nil {
@@ -102,8 +102,8 @@ func (c *Cluster) trustIn(p *supervisor.Plan, apiserver *supervisor.Server) erro
 	return nil
 }
 
-// NodeTLS is how a node on this machine serves: with a certificate that the apiserver trusts, and to the apiserver alone. It is
-// nil if there is no such certificate, because the apiserver is elsewhere, or the key of the authority.
+// NodeTLS is how a node on this machine serves: with a certificate that the apiserver trusts, and to the apiserver
+// alone. It is nil if there is no such certificate, because the apiserver is elsewhere, or the key of the authority.
 func (c *Cluster) NodeTLS() (*tls.Config, error) {
 	if c.pki == nil {
 		return nil, nil
@@ -120,7 +120,8 @@ func (c *Cluster) NodeTLS() (*tls.Config, error) {
 		return nil, err
 	}
 	return &tls.Config{
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { // for each connection: it may have been renewed
+		// for each connection: it may have been renewed
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			pair, err := tls.LoadX509KeyPair(cert, key)
 			return &pair, err
 		},

@@ -52,7 +52,8 @@ const (
 	StorageUser = "km:storage"
 )
 
-// NodeKubeconfig is the name of the kubeconfig of a real node. It differs from that of simulated ones, who are another user.
+// NodeKubeconfig is the name of the kubeconfig of a real node. It differs from that of simulated ones, who are another
+// user.
 const NodeKubeconfig = "node"
 
 // EnsureNodeKubeconfig makes the kubeconfig of a real node: its identity has the node's name in it, so that the node
@@ -68,8 +69,9 @@ func nodeIdentity(node string) identity {
 // admin is the identity of whoever uses the cluster.
 const admin = "admin"
 
-// apart is the file beside a server's kubeconfig that has its certificate and key: clients look at a file again while they run, and take
-// what is new there without a restart (k8s.io/client-go/transport). It is "" for the admin, whose kubeconfig is copied elsewhere.
+// apart is the file beside a server's kubeconfig that has its certificate and key: clients look at a file again while
+// they run, and take what is new there without a restart (k8s.io/client-go/transport). It is "" for the admin, whose
+// kubeconfig is copied elsewhere.
 func apart(p *supervisor.Plan, name string) string {
 	if name == admin {
 		return ""
@@ -77,15 +79,15 @@ func apart(p *supervisor.Plan, name string) string {
 	return p.Path(kubeconfigDir, name+".pem")
 }
 
-// keepsApart reports whether a user's certificate and key are, or are to be, in the file apart. They are not for a cluster in a process that
-// goes on after it: upstream's controllers keep their last client for ever, which would look at that file for as long
-// (k8s.io/kubernetes/pkg/volume/csi).
+// keepsApart reports whether a user's certificate and key are, or are to be, in the file apart. They are not for a
+// cluster in a process that goes on after it: upstream's controllers keep their last client for ever, which would look
+// at that file for as long (k8s.io/kubernetes/pkg/volume/csi).
 func keepsApart(p *supervisor.Plan, apart string, user *clientcmdapi.AuthInfo) bool {
 	return isApart(apart, user) || apart != "" && !p.Embedded
 }
 
-// keepApart moves a certificate and its key to the file apart. The kubeconfig names that relative to itself, as the folder's own path may be
-// another one tomorrow.
+// keepApart moves a certificate and its key to the file apart. The kubeconfig names that relative to itself, as the
+// folder's own path may be another one tomorrow.
 func keepApart(apart string, user *clientcmdapi.AuthInfo) error {
 	if err := Write(apart, slices.Concat(user.ClientCertificateData, []byte("\n"), user.ClientKeyData)); err != nil {
 		return err
@@ -100,7 +102,8 @@ func isApart(apart string, user *clientcmdapi.AuthInfo) bool {
 	return apart != "" && len(user.ClientCertificateData) == 0 && user.ClientCertificate == filepath.Base(apart)
 }
 
-// certificate returns the certificate of a kubeconfig's user. It is nil if that has none, or its file is another one than apart, or is not there.
+// certificate returns the certificate of a kubeconfig's user. It is nil if that has none, or its file is another one
+// than apart, or is not there.
 func certificate(apart string, user *clientcmdapi.AuthInfo) (*x509.Certificate, error) {
 	cert, key, where := user.ClientCertificateData, user.ClientKeyData, ""
 	if isApart(apart, user) {
@@ -125,9 +128,9 @@ func certificate(apart string, user *clientcmdapi.AuthInfo) (*x509.Certificate, 
 	return certs[0], nil
 }
 
-// EnsureKubeconfig makes the kubeconfig of an identity, whose name is a key of identities. One that is there stays, with
-// what the user has added to it; only the address and a certificate that ends soon are replaced. The apiserver's keys must
-// have been made.
+// EnsureKubeconfig makes the kubeconfig of an identity, whose name is a key of identities. One that is there stays,
+// with what the user has added to it; only the address and a certificate that ends soon are replaced. The apiserver's
+// keys must have been made.
 func (c *Cluster) EnsureKubeconfig(p *supervisor.Plan, name string) error {
 	id, ok := identities[name]
 	if !ok {
@@ -199,8 +202,8 @@ func (c *Cluster) issue(id identity) (*clientcmdapi.Config, error) {
 	return config, nil
 }
 
-// refresh brings what its current context names up to date, and the file apart, and reports whether that changed anything in the kubeconfig.
-// It returns an error if that is not for this cluster.
+// refresh brings what its current context names up to date, and the file apart, and reports whether that changed
+// anything in the kubeconfig. It returns an error if that is not for this cluster.
 func (c *Cluster) refresh(p *supervisor.Plan, config *clientcmdapi.Config, id identity, apart string) (changed bool, err error) {
 	context := config.Contexts[config.CurrentContext]
 	if context == nil {

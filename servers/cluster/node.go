@@ -62,8 +62,8 @@ func DNSIP(apiserver *supervisor.Server) (string, error) {
 	return ip.String(), nil
 }
 
-// NodeIP is the address of this machine as a node: the first of the executor's flag node-ip, else that of the interface with
-// the default route. It is nil if there is none.
+// NodeIP is the address of this machine as a node: the first of the executor's flag node-ip, else that of the interface
+// with the default route. It is nil if there is none.
 func NodeIP(p *supervisor.Plan) net.IP {
 	if executor := p.Server(Executor); executor != nil {
 		first, _, _ := strings.Cut(executor.Value("node-ip"), ",")

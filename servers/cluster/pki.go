@@ -91,11 +91,12 @@ func (k *pki) leafConfig(leaf *certsphase.KubeadmCert) (*pkiutil.CertConfig, err
 	return config, nil
 }
 
-// kubeletCert is the name of the files of the certificate with which nodes on this machine answer the apiserver. kubeadm has
-// none: there each kubelet makes its own.
+// kubeletCert is the name of the files of the certificate with which nodes on this machine answer the apiserver.
+// kubeadm has none: there each kubelet makes its own.
 const kubeletCert = "kubelet"
 
-// servingConfig is for a certificate with which something on this machine serves, at loopback and at the names and addresses.
+// servingConfig is for a certificate with which something on this machine serves, at loopback and at the names and
+// addresses.
 func (k *pki) servingConfig(commonName string, names ...string) *pkiutil.CertConfig {
 	config := &pkiutil.CertConfig{
 		Config: certutil.Config{
@@ -116,8 +117,8 @@ func (k *pki) servingConfig(commonName string, names ...string) *pkiutil.CertCon
 	return config
 }
 
-// EnsureNodeCert sees to it that the certificate with which nodes on this machine serve is for these names and addresses, too.
-// The apiserver's keys must have been made.
+// EnsureNodeCert sees to it that the certificate with which nodes on this machine serve is for these names and
+// addresses, too. The apiserver's keys must have been made.
 func (c *Cluster) EnsureNodeCert(names ...string) error {
 	return c.pki.ensureServing(kubeletCert, c.pki.servingConfig("km:kubelet", names...))
 }
@@ -127,8 +128,8 @@ func (k *pki) ensureServing(name string, config *pkiutil.CertConfig) error {
 	return k.ensureSigned(name, config, kubeadmconstants.CACertAndKeyBaseName)
 }
 
-// ensureSigned makes a certificate that an authority signs that is there. It needs the authority's key only if there is something to
-// sign: whoever keeps that elsewhere has put a certificate there.
+// ensureSigned makes a certificate that an authority signs that is there. It needs the authority's key only if there is
+// something to sign: whoever keeps that elsewhere has put a certificate there.
 func (k *pki) ensureSigned(name string, config *pkiutil.CertConfig, authority string) error {
 	cert, err := pkiutil.TryLoadCertFromDisk(k.dir, authority)
 	if err != nil {
@@ -179,8 +180,8 @@ func (k *pki) untimely(cert *x509.Certificate) string {
 	return ""
 }
 
-// setClock is the way out for a certificate that is not valid now, beside new ones: the clock may be wrong now, or have been when it was
-// made.
+// setClock is the way out for a certificate that is not valid now, beside new ones: the clock may be wrong now, or have
+// been when it was made.
 func (k *pki) setClock(cert *x509.Certificate) string {
 	if k.now.Before(cert.NotBefore) {
 		return "set the clock, if that is behind, or wait until then; or "
@@ -201,7 +202,8 @@ func (k *pki) ensureCA(spec *certsphase.KubeadmCert) (*x509.Certificate, crypto.
 	if err != nil {
 		return nil, nil, err
 	}
-	config.NotBefore, config.NotAfter = k.now.Add(-kubeadmconstants.CertificateBackdate), k.now.Add(10*year) // the clock may be set back a little
+	// the clock may be set back a little
+	config.NotBefore, config.NotAfter = k.now.Add(-kubeadmconstants.CertificateBackdate), k.now.Add(10*year)
 	restore := "put back a copy, or " + k.again(spec.BaseName)
 	var key crypto.Signer
 	if haveKey {
@@ -296,8 +298,8 @@ func (k *pki) ensureLeaf(name string, config *pkiutil.CertConfig, caName string,
 	return Write(certFile, pkiutil.EncodeCertPEM(cert))
 }
 
-// check returns a certificate if it belongs to its key and was signed by the authority. That it may not be valid yet, or any more, is for
-// the caller to see: it is still what it is.
+// check returns a certificate if it belongs to its key and was signed by the authority. That it may not be valid yet,
+// or any more, is for the caller to see: it is still what it is.
 func (k *pki) check(name, caName string, caCert *x509.Certificate, key crypto.Signer) (*x509.Certificate, error) {
 	cert, intermediates, err := pkiutil.TryLoadCertChainFromDisk(k.dir, name)
 	switch {

@@ -18,12 +18,14 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// Refusal says that a request of km's own was refused by what users have put into the API server: a webhook, a policy, a quota, or too
-// much of all.
+// Refusal says that a request of km's own was refused by what users have put into the API server: a webhook, a policy,
+// a quota, or too much of all.
 type Refusal struct {
-	Err    error    // as the API server has it
-	Remove []string // the commands that remove it: if there are several, what is in the way of its removal comes first; none if etcd is full
-	Repair string   // the command that makes room if etcd is full; empty if that is elsewhere
+	Err error // as the API server has it
+	// the commands that remove it: if there are several, what is in the way of its removal comes first; none if etcd is
+	// full
+	Remove []string
+	Repair string // the command that makes room if etcd is full; empty if that is elsewhere
 }
 
 func (r *Refusal) Error() string {
@@ -208,8 +210,8 @@ func (o obstacle) tryRemove(ctx context.Context, client kubernetes.Interface) er
 // insistPause is how long it is until something is tried again that was refused.
 const insistPause = time.Second
 
-// Insist calls f until that is not refused any more by what users have put into the API server, and tells them meanwhile what is to be
-// removed. It is for Run and Ready.
+// Insist calls f until that is not refused any more by what users have put into the API server, and tells them
+// meanwhile what is to be removed. It is for Run and Ready.
 func (c *Cluster) Insist(ctx context.Context, s *supervisor.Server, f func(context.Context) error) error {
 	for {
 		err := f(ctx)

@@ -21,9 +21,10 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// Renew does in a long run what a start does: certificates that end soon are made anew. It looks at all that are there once a day, and
-// returns when ctx ends. Nothing else is made or changed, and nothing that km has not made. Who uses a certificate reads its file again:
-// servers at once, clients within five minutes. The apiserver's keys must have been made.
+// Renew does in a long run what a start does: certificates that end soon are made anew. It looks at all that are there
+// once a day, and returns when ctx ends. Nothing else is made or changed, and nothing that km has not made. Who uses a
+// certificate reads its file again: servers at once, clients within five minutes. The apiserver's keys must have been
+// made.
 func (c *Cluster) Renew(ctx context.Context, p *supervisor.Plan, log *zap.Logger) {
 	// Timers stand still while a machine sleeps: the clock says when a day is over.
 	ticker := time.NewTicker(time.Hour)
@@ -178,8 +179,8 @@ func (c *Cluster) renewKubeconfig(p *supervisor.Plan, name string, id identity) 
 	return c.ensureKubeconfig(p, name, id)
 }
 
-// ending says of each authority that ends soon what is to be done then: with another one no client could come any more, so it is never
-// renewed.
+// ending says of each authority that ends soon what is to be done then: with another one no client could come any more,
+// so it is never renewed.
 func (k *pki) ending() (said []string) {
 	for _, name := range []string{kubeadmconstants.CACertAndKeyBaseName, kubeadmconstants.FrontProxyCACertAndKeyBaseName} {
 		cert, err := pkiutil.TryLoadCertFromDisk(k.dir, name)

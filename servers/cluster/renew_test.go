@@ -62,8 +62,8 @@ func all(t *testing.T, p *supervisor.Plan) map[string]string {
 	return files
 }
 
-// A run that lasts renews what ends within a month: not before, not what others have made, nothing that is not there, and no key of the
-// folder of keys.
+// A run that lasts renews what ends within a month: not before, not what others have made, nothing that is not there,
+// and no key of the folder of keys.
 func TestRenewedWhileRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlan(t)
@@ -156,7 +156,8 @@ func TestKubeconfigsRenewed(t *testing.T) {
 	}
 }
 
-// In a process that goes on after the cluster, kubeconfigs have the certificate in them: it is renewed, and told how to take it.
+// In a process that goes on after the cluster, kubeconfigs have the certificate in them: it is renewed, and told how to
+// take it.
 func TestKubeconfigsRenewedEmbedded(t *testing.T) {
 	p, now := newPlan(t), time.Now()
 	p.Embedded = true
@@ -209,7 +210,8 @@ func served(t *testing.T, p *supervisor.Plan, name string) tls.Certificate {
 	return cert
 }
 
-// A server's client comes with the new certificate without having been made anew, wherever the folder is moved to before.
+// A server's client comes with the new certificate without having been made anew, wherever the folder is moved to
+// before.
 func TestClientsTakeRenewed(t *testing.T) {
 	defer func(d time.Duration) { transport.CertCallbackRefreshDuration = d }(transport.CertCallbackRefreshDuration)
 	transport.CertCallbackRefreshDuration = 10 * time.Millisecond
@@ -300,8 +302,8 @@ func TestNodesTakeRenewed(t *testing.T) {
 	}
 }
 
-// A kubeconfig of a version that had the certificate in it is brought up to date at a start, with the same certificate; the admin's, which
-// people copy, has it in it.
+// A kubeconfig of a version that had the certificate in it is brought up to date at a start, with the same certificate;
+// the admin's, which people copy, has it in it.
 func TestKubeconfigsOfBefore(t *testing.T) {
 	p, now := newPlan(t), time.Now()
 	c := newServers(t, p, now)

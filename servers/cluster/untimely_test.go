@@ -88,8 +88,8 @@ func follow(t *testing.T, p *supervisor.Plan, err error) {
 	}
 }
 
-// What is wrong with keys and certificates is said as what it is, and after what is said to be done the next start works; or the start
-// mends it.
+// What is wrong with keys and certificates is said as what it is, and after what is said to be done the next start
+// works; or the start mends it.
 func TestWhatIsWrongWithKeys(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	day, year := 24*time.Hour, 365*24*time.Hour
@@ -197,8 +197,8 @@ func TestWhatIsWrongWithKeys(t *testing.T) {
 	}
 }
 
-// Whoever keeps the authority's key elsewhere is not told to remove what km could not make again, and a certificate that ends soon is
-// good until then.
+// Whoever keeps the authority's key elsewhere is not told to remove what km could not make again, and a certificate
+// that ends soon is good until then.
 func TestAuthorityKeyElsewhere(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	p := newPlan(t)

@@ -20,7 +20,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// userKubeconfig is the user's own kubeconfig: the files that kubectl reads. Of an entry that is in several, the first one counts.
+// userKubeconfig is the user's own kubeconfig: the files that kubectl reads. Of an entry that is in several, the first
+// one counts.
 type userKubeconfig struct {
 	files []*userFile
 	// target is where new entries go, and the current context: the first file that is there, else the last one.
@@ -37,8 +38,8 @@ type userFile struct {
 	keys bool
 }
 
-// userFiles are the files of the user's own kubeconfig: those of KUBECONFIG, or ~/.kube/config. A cluster's own file, as in `km run --
-// COMMAND`, is none of them: km reads it, and would take other entries in it for damage.
+// userFiles are the files of the user's own kubeconfig: those of KUBECONFIG, or ~/.kube/config. A cluster's own file,
+// as in `km run -- COMMAND`, is none of them: km reads it, and would take other entries in it for damage.
 func userFiles(p *supervisor.Plan) ([]string, error) {
 	access := clientcmd.NewDefaultPathOptions()
 	var files []string
@@ -70,15 +71,16 @@ func isClusters(p *supervisor.Plan, file string) bool {
 	return filepath.Base(dir) == kubeconfigDir && err == nil
 }
 
-// openUserKubeconfig reads the files, and keeps others from writing them until close. Without files it makes none, but for the folder of
-// the one that is to be made.
+// openUserKubeconfig reads the files, and keeps others from writing them until close. Without files it makes none, but
+// for the folder of the one that is to be made.
 func openUserKubeconfig(ctx context.Context, files []string) (*userKubeconfig, error) {
 	u := &userKubeconfig{}
 	target := files[len(files)-1]
 	if i := slices.IndexFunc(files, isThere); i >= 0 {
 		target = files[i]
 	}
-	// Not in the folder of a link's target: kubectl does not either. Always in the same order, so that no two wait for each other.
+	// Not in the folder of a link's target: kubectl does not either. Always in the same order, so that no two wait for
+	// each other.
 	for _, file := range slices.Sorted(slices.Values(files)) {
 		if file != target && !isThere(file) {
 			continue
@@ -225,8 +227,8 @@ func (f *userFile) write() error {
 // lockLimit is how long it is waited for others who write a kubeconfig. kubectl takes milliseconds.
 const lockLimit = 10 * time.Second
 
-// lockKubeconfig keeps others from writing a kubeconfig, in the way of kubectl and kind: there is a file with that name and .lock. Whoever
-// is killed leaves it behind.
+// lockKubeconfig keeps others from writing a kubeconfig, in the way of kubectl and kind: there is a file with that name
+// and .lock. Whoever is killed leaves it behind.
 func lockKubeconfig(ctx context.Context, file string) (unlock func(), err error) {
 	name := file + ".lock"
 	for deadline := time.Now().Add(lockLimit); ; {

@@ -38,7 +38,8 @@ func newUser(t *testing.T) *user {
 	return u
 }
 
-// cluster makes the keys, and the admin's kubeconfig, of a cluster in a folder of that name. If there is one, it is made anew.
+// cluster makes the keys, and the admin's kubeconfig, of a cluster in a folder of that name. If there is one, it is
+// made anew.
 func (u *user) cluster(name string) *supervisor.Plan {
 	u.t.Helper()
 	p := &supervisor.Plan{Name: "km", DataDir: filepath.Join(u.home, name)}
@@ -323,7 +324,8 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// A reset is not stopped by what is wrong with the user's kubeconfig, and finds entries that were merged in another shell.
+// A reset is not stopped by what is wrong with the user's kubeconfig, and finds entries that were merged in another
+// shell.
 func TestResetForgets(t *testing.T) {
 	u := newUser(t)
 	p := u.cluster("data")

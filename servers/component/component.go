@@ -6,13 +6,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	_ "time/tzdata" // as in upstream's binaries: without it a CronJob's time zone is unknown where the machine has no list of them
+	// as in upstream's binaries: without it a CronJob's time zone is unknown where the machine has no list of them
+	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/cli"
 	cliflag "k8s.io/component-base/cli/flag"
-	_ "k8s.io/component-base/logs/json/register" // as in upstream's binaries: without it there is no --logging-format=json
+	// as in upstream's binaries: without it there is no --logging-format=json
+	_ "k8s.io/component-base/logs/json/register"
 
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"

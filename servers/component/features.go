@@ -8,8 +8,8 @@ import (
 	"k8s.io/component-base/featuregate"
 )
 
-// SameFeatures returns an error if feature gates, which the server's file says (--NAME.config), differ from those that the process
-// has: others are running already when the server would set them.
+// SameFeatures returns an error if feature gates, which the server's file says (--NAME.config), differ from those that
+// the process has: others are running already when the server would set them.
 func SameFeatures(server string, gates map[string]bool) error {
 	known := feature.DefaultMutableFeatureGate.GetAll()
 	var wrong []error

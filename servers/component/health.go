@@ -13,7 +13,8 @@ import (
 // healthPoll is how often a health endpoint is asked.
 const healthPoll = 10 * time.Millisecond
 
-// AwaitHealth asks the health endpoint of a component, which answers everybody, until it says enough, or ctx ends, which is an error.
+// AwaitHealth asks the health endpoint of a component, which answers everybody, until it says enough, or ctx ends,
+// which is an error.
 func AwaitHealth(ctx context.Context, url string, enough func(code int, text string) bool) error {
 	// The certificate is usually one that the component has made for itself; nothing secret is asked or told.
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// OOMScoreAdj is how likely the kernel is to end this process when memory is short. Components set it for the whole process
-// when they start; given this value, they change nothing.
+// OOMScoreAdj is how likely the kernel is to end this process when memory is short. Components set it for the whole
+// process when they start; given this value, they change nothing.
 func OOMScoreAdj() int32 {
 	text, err := os.ReadFile("/proc/self/oom_score_adj")
 	if err != nil {

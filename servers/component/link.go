@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/util/connrotation"
 )
 
-// Link is how a component that cannot be stopped reaches the apiserver. Where it is cut, the component, whose loops end with
-// the process, learns and tells nothing any more.
+// Link is how a component that cannot be stopped reaches the apiserver. Where it is cut, the component, whose loops end
+// with the process, learns and tells nothing any more.
 type Link struct {
 	dialer *connrotation.Dialer
 	cut    atomic.Bool

@@ -8,8 +8,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// FlagValues is a server's FlagValues: the values of more, by flag, and of other flags those that upstream's usage names. Upstream
-// has no other list of them that could be asked.
+// FlagValues is a server's FlagValues: the values of more, by flag, and of other flags those that upstream's usage
+// names. Upstream has no other list of them that could be asked.
 func FlagValues(more map[string][]string) func(s *supervisor.Server, flag string) []string {
 	return func(s *supervisor.Server, flag string) []string {
 		if values, ok := more[flag]; ok {
@@ -28,8 +28,8 @@ func FlagValues(more map[string][]string) func(s *supervisor.Server, flag string
 	}
 }
 
-// gate is a line of the usage of --feature-gates. The components of Kubernetes take a gate of kube's without that prefix, and
-// some only so.
+// gate is a line of the usage of --feature-gates. The components of Kubernetes take a gate of kube's without that
+// prefix, and some only so.
 var gate = regexp.MustCompile(`(?m)^(?:kube:)?([\w:]+)=true\|false \(([^)]*)\)`)
 
 // gates are the values of --feature-gates.

@@ -16,8 +16,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// listed are flags whose values are listed, by server: some of the values, and how many there are at least. Most are found in
-// upstream's usages, which may have other words in the next version.
+// listed are flags whose values are listed, by server: some of the values, and how many there are at least. Most are
+// found in upstream's usages, which may have other words in the next version.
 var listed = map[string]struct {
 	some  []string
 	least int

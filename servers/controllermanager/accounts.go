@@ -21,8 +21,8 @@ import (
 // accountWorkers is how many make service accounts at a time.
 const accountWorkers = 8
 
-// prepareAccounts makes the service accounts of the controllers, and waits until they can get tokens, if users have put something in the
-// way of that: upstream gives up after some seconds, and then ends the process.
+// prepareAccounts makes the service accounts of the controllers, and waits until they can get tokens, if users have put
+// something in the way of that: upstream gives up after some seconds, and then ends the process.
 func (m *controllerManager) prepareAccounts(ctx context.Context, s *supervisor.Server, config *rest.Config) error {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -47,8 +47,8 @@ func (m *controllerManager) prepareAccounts(ctx context.Context, s *supervisor.S
 // anyController is the service account of a controller that is on in any case.
 const anyController = "namespace-controller"
 
-// makeAccounts makes those service accounts of the controllers that are missing. Upstream makes them one after another while it makes the
-// controllers (k8s.io/controller-manager/pkg/clientbuilder), and each of them waits for the disk.
+// makeAccounts makes those service accounts of the controllers that are missing. Upstream makes them one after another
+// while it makes the controllers (k8s.io/controller-manager/pkg/clientbuilder), and each of them waits for the disk.
 func makeAccounts(ctx context.Context, client kubernetes.Interface) error {
 	there, err := client.CoreV1().ServiceAccounts(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{})
 	if err != nil {

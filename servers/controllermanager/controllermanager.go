@@ -97,8 +97,8 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		"flex-volume-plugin-dir", pluginDir(p),
 		// Each controller gets a service account with its own rights.
 		"use-service-account-credentials", "true",
-		// Upstream's limit of 20 requests a second is to protect a shared API server. With it the first service account is
-		// there after eight seconds, and no pod can be created before.
+		// Upstream's limit of 20 requests a second is to protect a shared API server. With it the first service account
+		// is there after eight seconds, and no pod can be created before.
 		"kube-api-qps", "500",
 		"kube-api-burst", "1000",
 	)
@@ -200,8 +200,8 @@ func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []s
 	return app.Run(ctx, config)
 }
 
-// unregister takes the metrics of replica sets out of the process's registry: upstream complains where the next start finds
-// them there (pkg/controller/replicaset/replica_set.go). All others are registered in a way that may be repeated.
+// unregister takes the metrics of replica sets out of the process's registry: upstream complains where the next start
+// finds them there (pkg/controller/replicaset/replica_set.go). All others are registered in a way that may be repeated.
 func unregister() {
 	for _, m := range []interface {
 		prometheus.Collector
@@ -213,9 +213,10 @@ func unregister() {
 	}
 }
 
-// releaseName gives back the name of the informers: upstream does not where it fails before they have started (CreateControllerContext
-// in cmd/kube-controller-manager/app), and the next start would be refused. Only all names of the process can be given back
-// together; informers that use theirs are missing from /metrics then, until their server starts again.
+// releaseName gives back the name of the informers: upstream does not where it fails before they have started
+// (CreateControllerContext in cmd/kube-controller-manager/app), and the next start would be refused. Only all names of
+// the process can be given back together; informers that use theirs are missing from /metrics then, until their server
+// starts again.
 func releaseName() {
 	name, err := cache.NewInformerName(upstream)
 	if err != nil {
@@ -225,8 +226,8 @@ func releaseName() {
 	name.Release()
 }
 
-// ready waits for what users wait for: the service account "default" in the namespace "default", without which no pod can
-// be created there. The component's /healthz says ok long before; but the account may be there from an earlier run.
+// ready waits for what users wait for: the service account "default" in the namespace "default", without which no pod
+// can be created there. The component's /healthz says ok long before; but the account may be there from an earlier run.
 func ready(ctx context.Context, s *supervisor.Server) error {
 	if err := healthy(ctx, s); err != nil || !makesServiceAccounts(s) {
 		return err

@@ -11,8 +11,8 @@ import (
 
 // CoreDNS's plugins are registered, and chosen, once for the process.
 func init() {
-	// Its plugin kubernetes under another name: under its own, it makes itself the destination of klog's lines, which are those
-	// of all servers.
+	// Its plugin kubernetes under another name: under its own, it makes itself the destination of klog's lines, which
+	// are those of all servers.
 	plugin.Register("cluster", setup)
 	// What the Corefile may name, in the order of CoreDNS's plugin.cfg; "cluster" would be refused otherwise.
 	if err := dnsserver.SetDirectives([]string{"bind", "errors", "loadbalance", "cache", "cluster", "forward"}); err != nil {

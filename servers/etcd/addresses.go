@@ -17,7 +17,8 @@ import (
 // listenFlags are those that say where etcd listens.
 var listenFlags = []string{"listen-client-urls", "listen-peer-urls", "listen-client-http-urls", "listen-metrics-urls"}
 
-// checkAddresses refuses addresses of unix sockets that mean another path than the one that stands there: upstream would cut it off.
+// checkAddresses refuses addresses of unix sockets that mean another path than the one that stands there: upstream
+// would cut it off.
 func checkAddresses(s *supervisor.Server) error {
 	return s.Replay(func(flag, value string) error {
 		if !slices.Contains(listenFlags, flag) {

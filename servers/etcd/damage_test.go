@@ -72,7 +72,8 @@ func TestDamage(t *testing.T) {
 		{"empty database", func(m string) error { return os.Truncate(database(m), 0) }, whole, false},
 		{"half a database", func(m string) error { return os.Truncate(database(m), 40<<10) }, "snap/db is cut off: it has 41 kB of ", true},
 		{"a page of a database", func(m string) error { return os.Truncate(database(m), 4096) }, "snap/db: ", true},
-		{"first page", func(m string) error { return overwrite(database(m), 0, garbage) }, whole, false}, // the second one is its copy
+		// the second one is its copy
+		{"first page", func(m string) error { return overwrite(database(m), 0, garbage) }, whole, false},
 		{"first two pages", func(m string) error { return overwrite(database(m), 0, garbage+garbage) }, "snap/db: invalid database", true},
 		{"all pages but the first two", func(m string) error {
 			return overwrite(database(m), 8192, strings.Repeat(garbage, 30))
@@ -86,7 +87,8 @@ func TestDamage(t *testing.T) {
 		}, "failed to open WAL: ", false},
 		{"torn end of the log", func(m string) error {
 			end, err := endOfLog(logFile(m))
-			return errors.Join(err, overwrite(logFile(m), end, "\x00\x08\x00\x00\x00\x00\x00\x00"+strings.Repeat("x", 100))) // of 2 kB, whose sectors are zero
+			// of 2 kB, whose sectors are zero
+			return errors.Join(err, overwrite(logFile(m), end, "\x00\x08\x00\x00\x00\x00\x00\x00"+strings.Repeat("x", 100)))
 		}, whole, false},
 		{"log that ends in a record", func(m string) error {
 			end, err := endOfLog(logFile(m))

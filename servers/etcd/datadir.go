@@ -27,8 +27,8 @@ type noted struct {
 	Log  supervisor.RawString `json:"wal-dir,omitempty"`
 }
 
-// noteIn is the file in the data folder that says where the last run had etcd's data. It is there only if that was not the folder that
-// it is in without flags.
+// noteIn is the file in the data folder that says where the last run had etcd's data. It is there only if that was not
+// the folder that it is in without flags.
 func noteIn(p *supervisor.Plan) string { return p.Path(Name + ".json") }
 
 func placeOf(c *embed.Config) (at place, err error) {
@@ -71,8 +71,8 @@ func lastPlace(p *supervisor.Plan) (at place, err error) {
 	return place{string(n.Data), string(n.Log)}, nil
 }
 
-// whole refuses a folder of which a restore has been killed when it had moved the one data away, and not yet the other to its place: an
-// etcd that starts there would begin anew. See exchangeInSteps.
+// whole refuses a folder of which a restore has been killed when it had moved the one data away, and not yet the other
+// to its place: an etcd that starts there would begin anew. See exchangeInSteps.
 func whole(dir string) error {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -61,7 +61,8 @@ var values = map[string][]string{
 	"backend-bbolt-freelist-type": {"array", "map"},
 }
 
-// state is what etcd, and snapshots of it, have in the data folder. Data that a restore has put aside is a folder with the time in its name.
+// state is what etcd, and snapshots of it, have in the data folder. Data that a restore has put aside is a folder with
+// the time in its name.
 var state = append(cluster.Written(Name+".json"),
 	Name+"/member", Name+".sock", Name+".snapshot.sock", Name+".starting.lock", Name+".restoring.lock", Name+".restoring",
 	Name+"-[0-9]*-[0-9]*",
@@ -85,8 +86,8 @@ type options struct {
 	clusterState *flags.SelectiveStringValue
 }
 
-// addingFlags is held while etcd's flags are made: some are variables of the process (rafthttp.ConnReadTimeout), which are written then, and
-// there may be several etcds in it.
+// addingFlags is held while etcd's flags are made: some are variables of the process (rafthttp.ConnReadTimeout), which
+// are written then, and there may be several etcds in it.
 var addingFlags sync.Mutex
 
 func newOptions() *options {
@@ -202,8 +203,8 @@ func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		err = component.Defaults(s, "listen-client-urls", "unix://"+socket, "advertise-client-urls", "unix://"+socket)
 	}
 	if err == nil && alone(s) {
-		// A member that is alone elects itself when its timeout is over, up to twice as long as this one; upstream's is a second. There
-		// is nobody whose heartbeats could be late. The timeout must be five heartbeats.
+		// A member that is alone elects itself when its timeout is over, up to twice as long as this one; upstream's is
+		// a second. There is nobody whose heartbeats could be late. The timeout must be five heartbeats.
 		err = component.Defaults(s, "heartbeat-interval", "20", "election-timeout", "100")
 	}
 	if err == nil && !s.Given("discovery-srv") && !s.Given("discovery-endpoints") {

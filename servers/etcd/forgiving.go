@@ -6,10 +6,11 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// forgiving makes lines for debugging of etcd's complaint that the version of its storage cannot be updated yet, the first time in a
-// start, and of its warnings that this version is not known, which are many and say nothing that the complaint does not. A new database
-// gets its version when there is a leader, but what that takes is written with the first batch, after a tenth of a second, and a single
-// member leads sooner than that. It is tried again after four seconds (etcdserver.monitorStorageVersion); what is still wrong then is told.
+// forgiving makes lines for debugging of etcd's complaint that the version of its storage cannot be updated yet, the
+// first time in a start, and of its warnings that this version is not known, which are many and say nothing that the
+// complaint does not. A new database gets its version when there is a leader, but what that takes is written with the
+// first batch, after a tenth of a second, and a single member leads sooner than that. It is tried again after four
+// seconds (etcdserver.monitorStorageVersion); what is still wrong then is told.
 type forgiving struct {
 	zapcore.Core
 	complained *atomic.Bool

@@ -8,7 +8,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// Only the first complaint of a start is one for debugging, whatever logger it comes from; the warnings before it all are.
+// Only the first complaint of a start is one for debugging, whatever logger it comes from; the warnings before it all
+// are.
 func TestForgiving(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
 	lg := withRightLines(zap.New(core))

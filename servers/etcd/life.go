@@ -92,7 +92,8 @@ func (l *life) start(ctx context.Context) (embedded *embed.Etcd, err error) {
 	if err != nil || embedded == nil {
 		return nil, err
 	}
-	if !l.server.Given("config-file") && !l.server.Given("listen-client-urls") { // where users have it elsewhere, the mode is theirs
+	// where users have it elsewhere, the mode is theirs
+	if !l.server.Given("config-file") && !l.server.Given("listen-client-urls") {
 		if err := keepPrivate(l.config.ListenClientUrls); err != nil {
 			return nil, errors.Join(err, l.close(embedded, nil))
 		}

@@ -47,7 +47,8 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// What a restore stops is what needs etcd and runs. It is refused before that, where one of these could not be started again.
+// What a restore stops is what needs etcd and runs. It is refused before that, where one of these could not be started
+// again.
 func TestAffectedByRestore(t *testing.T) {
 	status := &supervisor.Status{Servers: []supervisor.ServerStatus{
 		server("etcd", supervisor.Stopped),

@@ -46,8 +46,8 @@ func examine(path string) (*snapshotFile, error) {
 	return f, f.checkVersion()
 }
 
-// checkSum checks that the file ends in the hash of all that is before, which etcd adds to a snapshot. It comes first: upstream would
-// map a damaged database into memory, or wait for one that a server has open.
+// checkSum checks that the file ends in the hash of all that is before, which etcd adds to a snapshot. It comes first:
+// upstream would map a damaged database into memory, or wait for one that a server has open.
 func checkSum(path string) error {
 	info, err := os.Stat(path)
 	switch {
@@ -79,8 +79,8 @@ func checkSum(path string) error {
 	return nil
 }
 
-// checkVersion refuses a snapshot whose storage version this etcd does not know. etcd upgrades that of older ones down to 3.5, which
-// did not note any (server/storage/schema); whether it can is seen when it is started with the data.
+// checkVersion refuses a snapshot whose storage version this etcd does not know. etcd upgrades that of older ones down
+// to 3.5, which did not note any (server/storage/schema); whether it can is seen when it is started with the data.
 func (f *snapshotFile) checkVersion() error {
 	if f.Version == "" {
 		return nil

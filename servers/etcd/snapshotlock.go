@@ -16,8 +16,8 @@ func restoringLock(p *supervisor.Plan) *flock.Flock {
 	return flock.New(p.Path(Name+".restoring.lock"), flock.SetPermissions(0o600))
 }
 
-// startingLock keeps etcd from opening its data while a restore replaces it: etcd shares it with others while it starts, a restore has it
-// alone. Once etcd has started, its database is locked.
+// startingLock keeps etcd from opening its data while a restore replaces it: etcd shares it with others while it
+// starts, a restore has it alone. Once etcd has started, its database is locked.
 func startingLock(p *supervisor.Plan) *flock.Flock {
 	return flock.New(p.Path(Name+".starting.lock"), flock.SetPermissions(0o600))
 }
@@ -52,8 +52,8 @@ func (r *restore) whileNoneStarts(f func() error) (err error) {
 	return f()
 }
 
-// whileNotReplaced calls f while no restore replaces etcd's data. It waits for the end of one, or of ctx; then it returns nil, and has not
-// called f.
+// whileNotReplaced calls f while no restore replaces etcd's data. It waits for the end of one, or of ctx; then it
+// returns nil, and has not called f.
 func whileNotReplaced(ctx context.Context, lock *flock.Flock, f func() error) (err error) {
 	mine, err := lock.TryRLockContext(ctx, lockPause)
 	switch {

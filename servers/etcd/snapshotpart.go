@@ -32,8 +32,8 @@ func beside(folder string) (part string, remove func() error, err error) {
 	return filepath.Join(place, partFile), func() error { return errors.Join(os.RemoveAll(place), lock.Close()) }, nil
 }
 
-// removeLeft removes what killed processes have left of snapshots in the folder: it has Secrets in it, and is big. What belongs to others, or
-// is something else, stays.
+// removeLeft removes what killed processes have left of snapshots in the folder: it has Secrets in it, and is big. What
+// belongs to others, or is something else, stays.
 func removeLeft(folder string) error {
 	entries, err := os.ReadDir(folder)
 	if errors.Is(err, fs.ErrPermission) {

@@ -56,7 +56,8 @@ type restore struct {
 	there bool   // that there is any
 }
 
-// staged is where the restored data is before it takes the place of the other. What is found there was left by a restore that was killed.
+// staged is where the restored data is before it takes the place of the other. What is found there was left by a
+// restore that was killed.
 func (r *restore) staged() string { return r.live + ".restoring" }
 
 // stopped restores in a cluster that does not run.
@@ -107,8 +108,8 @@ func (r *restore) tell(aside string) {
 	}
 }
 
-// stage makes the restored data, beside the other, and starts etcd with it, to see that it can. An error says that nothing has changed.
-// status is that of the run, or nil.
+// stage makes the restored data, beside the other, and starts etcd with it, to see that it can. An error says that
+// nothing has changed. status is that of the run, or nil.
 func (r *restore) stage(ctx context.Context, status *supervisor.Status) (err error) {
 	staged := r.staged()
 	defer func() {
@@ -173,8 +174,8 @@ func (r *restore) endAlarm(ctx context.Context, endpoint string) error {
 	return err
 }
 
-// swap has the restored data take the place of the other, in one step: whenever this process, or the machine, is stopped, one of them
-// is there. It returns where the other is now, if there was any.
+// swap has the restored data take the place of the other, in one step: whenever this process, or the machine, is
+// stopped, one of them is there. It returns where the other is now, if there was any.
 func (r *restore) swap() (aside string, err error) {
 	entries, err := os.ReadDir(r.live)
 	switch {
@@ -224,8 +225,8 @@ func (r *restore) setAside() (string, error) {
 
 const oldSuffix = ".old"
 
-// exchangeInSteps is exchange for systems that cannot do it in one. A process that is killed between the steps leaves nothing at b: the
-// data of before is at a with oldSuffix behind it then, and the restored one at a; whole finds that.
+// exchangeInSteps is exchange for systems that cannot do it in one. A process that is killed between the steps leaves
+// nothing at b: the data of before is at a with oldSuffix behind it then, and the restored one at a; whole finds that.
 func exchangeInSteps(a, b string) error {
 	old := a + oldSuffix
 	if err := os.Rename(b, old); err != nil {

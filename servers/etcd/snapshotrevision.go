@@ -19,16 +19,18 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// revisionBump is by how much the revision goes on, after a restore, above that of the snapshot and that which the cluster has reached. It
-// must be more than is written between a look at the latter and the stop of etcd: otherwise clients that have seen later revisions
-// would take those after the restore for known ones. etcd's documentation of disaster recovery has this number, which is a week of
-// 1500 writes a second. All revisions before count as compacted, so that who watches from one of them is told to list again.
+// revisionBump is by how much the revision goes on, after a restore, above that of the snapshot and that which the
+// cluster has reached. It must be more than is written between a look at the latter and the stop of etcd: otherwise
+// clients that have seen later revisions would take those after the restore for known ones. etcd's documentation of
+// disaster recovery has this number, which is a week of 1500 writes a second. All revisions before count as compacted,
+// so that who watches from one of them is told to list again.
 const revisionBump = 1_000_000_000
 
 // askTime is how long etcd may take to say its revision, and a database to be let go of.
 const askTime = 5 * time.Second
 
-// bump is by how much the revision of the restored data is to be higher than that of the snapshot. status is that of the run, or nil.
+// bump is by how much the revision of the restored data is to be higher than that of the snapshot. status is that of
+// the run, or nil.
 func (r *restore) bump(ctx context.Context, status *supervisor.Status) uint64 {
 	reached, err := r.reached(ctx, status)
 	if err != nil && ctx.Err() == nil {
@@ -61,8 +63,9 @@ func (r *restore) reached(ctx context.Context, status *supervisor.Status) (int64
 	return answer.Header.Revision, nil
 }
 
-// revisionIn is the revision that is in a database which no etcd has open. After a kill, etcd's log may have some thousand more, which is
-// nothing against revisionBump; so the log, which may be damaged, is not looked at, and nothing is changed.
+// revisionIn is the revision that is in a database which no etcd has open. After a kill, etcd's log may have some
+// thousand more, which is nothing against revisionBump; so the log, which may be damaged, is not looked at, and nothing
+// is changed.
 func revisionIn(database string) (revision int64, err error) {
 	// What is damaged, which is a reason for a restore, has bbolt panic, or read beyond the end of the file.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))

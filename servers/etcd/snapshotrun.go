@@ -11,8 +11,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// inRun restores in a cluster that runs: all that can be done before is, then etcd and what needs it stop for as long as it takes to
-// rename a folder.
+// inRun restores in a cluster that runs: all that can be done before is, then etcd and what needs it stop for as long
+// as it takes to rename a folder.
 func (r *restore) inRun(ctx context.Context, status *supervisor.Status) (err error) {
 	if err := r.ask(ctx, status); err != nil {
 		return err
@@ -40,8 +40,8 @@ func (r *restore) inRun(ctx context.Context, status *supervisor.Status) (err err
 	if err := r.stage(ctx, status); err != nil {
 		return err
 	}
-	// From here on, who interrupts waits for the end: the servers are to run again. (A second signal ends the process, and leaves
-	// them stopped, with the data of before or that of the snapshot.)
+	// From here on, who interrupts waits for the end: the servers are to run again. (A second signal ends the process,
+	// and leaves them stopped, with the data of before or that of the snapshot.)
 	aside, errSync, err := r.swapStopped(context.WithoutCancel(ctx), ctx, pid)
 	started := r.start(context.WithoutCancel(ctx), names)
 	if err != nil {
@@ -52,7 +52,8 @@ func (r *restore) inRun(ctx context.Context, status *supervisor.Status) (err err
 		return errors.Join(errSync, started)
 	}
 	if started != nil {
-		// The restored data is not taken back: etcd has been started with it before, so the reason is likely to be another one.
+		// The restored data is not taken back: etcd has been started with it before, so the reason is likely to be
+		// another one.
 		return errors.Join(fmt.Errorf("not all servers have started again: %w", started), r.wayBack(aside))
 	}
 	if etcd := find(status); etcd.State.Ended() && len(names) == 0 {
@@ -89,8 +90,8 @@ func (r *restore) wayBack(aside string) error {
 		supervisor.ShellQuote(r.live), supervisor.ShellQuote(aside), supervisor.ShellQuote(r.live))
 }
 
-// swapStopped stops etcd and what needs it, and swaps, unless interrupted ends before. err says that nothing was swapped, errSync that
-// it was, but a power failure may undo it.
+// swapStopped stops etcd and what needs it, and swaps, unless interrupted ends before. err says that nothing was
+// swapped, errSync that it was, but a power failure may undo it.
 func (r *restore) swapStopped(ctx, interrupted context.Context, pid int) (aside string, errSync, err error) {
 	if err := r.hk.StopServers(ctx, r.plan, Name); err != nil {
 		return "", nil, err

@@ -169,8 +169,8 @@ func cannotWrite(file string, err error) error {
 	return fmt.Errorf("%s cannot be written: %w; name another file", file, reason(err))
 }
 
-// fetch saves what the etcd has in a file: all of it, or there is none. It is written in a folder beside, so that nobody sees a half
-// one, and no file is lost that is there by chance.
+// fetch saves what the etcd has in a file: all of it, or there is none. It is written in a folder beside, so that
+// nobody sees a half one, and no file is lost that is there by chance.
 func (s *snapshots) fetch(ctx context.Context, endpoint, file string, force bool) (err error) {
 	folder := filepath.Dir(file)
 	if err := removeLeft(folder); err != nil {

@@ -39,7 +39,8 @@ func segment() int64 { return wal.SegmentSizeBytes }
 
 // missingSegments is how much of that is not allocated yet.
 func missingSegments(log string) int64 {
-	missing := max(0, segment()-allocated(filepath.Join(log, "0.tmp"))) // what a killed etcd has left, and the next one takes
+	// what a killed etcd has left, and the next one takes
+	missing := max(0, segment()-allocated(filepath.Join(log, "0.tmp")))
 	files, err := fileutil.ReadDir(log, fileutil.WithExt(".wal"))
 	if err != nil || len(files) == 0 {
 		return missing + segment()
@@ -49,7 +50,8 @@ func missingSegments(log string) int64 {
 
 // orphaned is how much of the disk a defragmentation has that was killed. A start of etcd removes it first.
 func orphaned(data string) (bytes int64) {
-	files, _ := filepath.Glob(filepath.Join(filepath.Dir(databaseIn(data)), "db.tmp*")) // a pattern that is right is no error
+	// a pattern that is right is no error
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(databaseIn(data)), "db.tmp*"))
 	for _, file := range files {
 		bytes += allocated(file)
 	}

@@ -8,9 +8,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// streams ends the streams that clients hold open, such as watches, when etcd is about to close. Upstream waits seven seconds
-// for clients to end them by themselves (server/embed/etcd.go, stopServers), which those do that are to see its restart
-// through, such as the apiserver, never.
+// streams ends the streams that clients hold open, such as watches, when etcd is about to close. Upstream waits seven
+// seconds for clients to end them by themselves (server/embed/etcd.go, stopServers), which those do that are to see its
+// restart through, such as the apiserver, never.
 type streams struct {
 	ending context.Context
 	end    context.CancelFunc

@@ -61,7 +61,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		}),
 		// The containers have their own grace periods to end in.
 		GracePeriod: cri.GracePeriod,
-		// The loops and listeners of the kubelet go on when it has been stopped, and its metrics are registered for the process.
+		// The loops and listeners of the kubelet go on when it has been stopped, and its metrics are registered for the
+		// process.
 		StartsOnce: cluster.IsReal,
 	}
 }

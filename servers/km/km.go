@@ -1,5 +1,5 @@
-// Package km is the product: the binary that holds all servers. Command km is it and nothing else; tests that run servers in
-// their own process have it, too.
+// Package km is the product: the binary that holds all servers. Command km is it and nothing else; tests that run
+// servers in their own process have it, too.
 package km
 
 import (
@@ -22,8 +22,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// New returns km with its servers. Each call returns another one, of which none knows of the others; but what upstream keeps in
-// variables of the process is theirs together (package process).
+// New returns km with its servers. Each call returns another one, of which none knows of the others; but what upstream
+// keeps in variables of the process is theirs together (package process).
 func New() *supervisor.HyperKube {
 	process.BeforeFlags()
 	c := cluster.New()

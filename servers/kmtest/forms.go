@@ -101,8 +101,9 @@ type process struct {
 // variable is set in the environment of a process that is to be km, until it has understood that.
 const variable = "KMTEST_PROCESS"
 
-// guard is the command that km runs when all are ready: it tells where the cluster is, with a zero byte behind it, and ends when its input does. That is a pipe of the test's,
-// so the cluster ends with the process of the test, however that ends.
+// guard is the command that km runs when all are ready: it tells where the cluster is, with a zero byte behind it, and
+// ends when its input does. That is a pipe of the test's, so the cluster ends with the process of the test, however
+// that ends.
 const guard = `printf '%s\0' "$KM_DATA_DIR" && exec cat >/dev/null`
 
 func (p *process) start(ctx context.Context, args []string, screen *screen) (dataDir string, err error) {

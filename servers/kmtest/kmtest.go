@@ -1,4 +1,5 @@
-// Package kmtest starts a cluster for a Go test: real Kubernetes servers, any selection of them, ready in seconds and gone with the test.
+// Package kmtest starts a cluster for a Go test: real Kubernetes servers, any selection of them, ready in seconds and
+// gone with the test.
 //
 //	func TestController(t *testing.T) {
 //		cluster := kmtest.Start(t, kmtest.Config{Servers: []string{"apiserver", "controller-manager"}})
@@ -8,20 +9,21 @@
 //
 // Where the servers run is said by Config.New and Config.Process; all else is the same:
 //
-//   - By default in a process of the binary km, which is looked for as $KM and in the PATH. A test links nothing of Kubernetes but its
-//     own client.
-//   - With New: km.New in the process of the test. No binary has to be there, and a debugger that is on the test is on the servers, too. The
-//     test links all of Kubernetes: 200 MB, and half a minute.
+//   - By default in a process of the binary km, which is looked for as $KM and in the PATH. A test links nothing of
+//     Kubernetes but its own client.
+//   - With New: km.New in the process of the test. No binary has to be there, and a debugger that is on the test is on
+//     the servers, too. The test links all of Kubernetes: 200 MB, and half a minute.
 //   - With Process: true, too, in a process of its own of the test's binary. It needs Main.
 //
 // # Several at once
 //
-// Processes do not know of each other. Within the process of a test any number of clusters can follow one another; at the same time
-// there may be several of etcd and the apiserver, but only one of each other server, since upstream keeps in variables what these are.
-// Likewise feature gates and the emulated version are the same for all clusters of a process. What cannot be is refused, and the message
-// names Process.
+// Processes do not know of each other. Within the process of a test any number of clusters can follow one another; at
+// the same time there may be several of etcd and the apiserver, but only one of each other server, since upstream keeps
+// in variables what these are. Likewise feature gates and the emulated version are the same for all clusters of a
+// process. What cannot be is refused, and the message names Process.
 //
-// In the process of a test klog is km's from the first Start on: what the test itself logs with it comes on standard error, in km's format.
+// In the process of a test klog is km's from the first Start on: what the test itself logs with it comes on standard
+// error, in km's format.
 package kmtest
 
 import (
@@ -47,34 +49,37 @@ import (
 
 // Config says what to start. The zero value is the cluster of `km run`, in a process of km.
 type Config struct {
-	// Servers are the servers to run, by name; what they need joins. Default: those of `km run`. For a test that needs no controllers and no
-	// nodes, "apiserver" is the fastest.
+	// Servers are the servers to run, by name; what they need joins. Default: those of `km run`. For a test that needs
+	// no controllers and no nodes, "apiserver" is the fastest.
 	Servers []string
-	// Flags are further ones, as `km run` has them: "--apiserver.event-ttl=2h". The state is in a temporary folder in any case, on
-	// ports that are free, and nothing is synced to disk.
+	// Flags are further ones, as `km run` has them: "--apiserver.event-ttl=2h". The state is in a temporary folder in
+	// any case, on ports that are free, and nothing is synced to disk.
 	Flags []string
-	// Apply names manifests, as files and folders, that are applied before the cluster is ready: CustomResourceDefinitions, say.
+	// Apply names manifests, as files and folders, that are applied before the cluster is ready:
+	// CustomResourceDefinitions, say.
 	Apply []string
 
-	// New, if not nil, makes the servers of the test's own process: km.New, or a function that adds servers to what that returns.
+	// New, if not nil, makes the servers of the test's own process: km.New, or a function that adds servers to what
+	// that returns.
 	New func() *supervisor.HyperKube
-	// Process, with New, has the servers run in a process of the test's binary that is theirs alone. They are those of the function that
-	// TestMain has handed to Main.
+	// Process, with New, has the servers run in a process of the test's binary that is theirs alone. They are those of
+	// the function that TestMain has handed to Main.
 	Process bool
 	// Binary is the binary to run where New is nil. Default: $KM, else km in the PATH.
 	Binary string
 
-	// LogToTest shows what the servers log in the log of the test (t.Log), each line with its server's name. Otherwise it is in files,
-	// which are kept if the test fails; then the test's log says where.
+	// LogToTest shows what the servers log in the log of the test (t.Log), each line with its server's name. Otherwise
+	// it is in files, which are kept if the test fails; then the test's log says where.
 	LogToTest bool
-	// KeepLogs is the folder in which they are kept, each test's in one of its own. Default: that of `go test -artifacts`, if it is
-	// called so, else a new temporary one.
+	// KeepLogs is the folder in which they are kept, each test's in one of its own. Default: that of `go test
+	// -artifacts`, if it is called so, else a new temporary one.
 	KeepLogs string
 }
 
 // Cluster is a cluster that is ready.
 type Cluster struct {
-	// Config is that of the cluster's admin, without a limit on the number of requests. Copy it (rest.CopyConfig) to change it.
+	// Config is that of the cluster's admin, without a limit on the number of requests. Copy it (rest.CopyConfig) to
+	// change it.
 	Config *rest.Config
 	// Kubeconfig is the path of the admin's kubeconfig. It is gone with the cluster.
 	Kubeconfig string
@@ -93,12 +98,13 @@ type form interface {
 	start(ctx context.Context, args []string, screen *screen) (dataDir string, err error)
 	// ended is closed when the servers have ended.
 	ended() <-chan struct{}
-	// stop stops the servers, if they still run, and returns when nothing is left of them. The error is why they ended, if it was not this.
+	// stop stops the servers, if they still run, and returns when nothing is left of them. The error is why they ended,
+	// if it was not this.
 	stop() error
 }
 
-// Start starts a cluster, and returns when it is ready. It is stopped when the test ends. What goes wrong, also later, is an error of the
-// test.
+// Start starts a cluster, and returns when it is ready. It is stopped when the test ends. What goes wrong, also later,
+// is an error of the test.
 func Start(t testing.TB, c Config) *Cluster {
 	t.Helper()
 	screen := &screen{}
@@ -134,7 +140,8 @@ func Start(t testing.TB, c Config) *Cluster {
 	return cluster
 }
 
-// beforeDeadline is how long before go test would end the process a start is given up, so that what has come of it can be told.
+// beforeDeadline is how long before go test would end the process a start is given up, so that what has come of it can
+// be told.
 const beforeDeadline = 10 * time.Second
 
 // withDeadline is a context in which a start has the time that a test has.
@@ -220,8 +227,8 @@ func (c *Cluster) Stop() error {
 	return c.err
 }
 
-// Namespace makes a namespace for the test alone, and returns its name. It is deleted at the end of the test, unless the cluster has
-// gone by then; how long that takes is not waited for.
+// Namespace makes a namespace for the test alone, and returns its name. It is deleted at the end of the test, unless
+// the cluster has gone by then; how long that takes is not waited for.
 func (c *Cluster) Namespace(t testing.TB) string {
 	t.Helper()
 	if c.Config == nil {

@@ -204,10 +204,12 @@ func TestNoGoroutinesStay(t *testing.T) {
 	once() // some are started once for a process
 	before := goleak.IgnoreCurrent()
 	once()
-	removing := goleak.IgnoreTopFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun") // of each log file; never ended
+	// of each log file; never ended
+	removing := goleak.IgnoreTopFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun")
 	var left error
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		// Those of requests that the apiserver holds back end when the requests would (k8s.io/apiserver/pkg/storage/cacher).
+		// Those of requests that the apiserver holds back end when the requests would
+		// (k8s.io/apiserver/pkg/storage/cacher).
 		if left = goleak.Find(before, removing); left == nil {
 			return
 		}

@@ -27,8 +27,8 @@ func newLogs(folder, test string) (*logs, error) {
 	return &logs{dir}, err
 }
 
-// settle removes the files, unless they are to be kept and there are some: then it returns where they are. That is below place, if that is
-// not "".
+// settle removes the files, unless they are to be kept and there are some: then it returns where they are. That is
+// below place, if that is not "".
 func (l *logs) settle(keep bool, place string) (where string, err error) {
 	files, err := os.ReadDir(l.dir)
 	if err != nil || !keep || len(files) == 0 {

@@ -23,8 +23,9 @@ var (
 //
 //	func TestMain(m *testing.M) { kmtest.Main(m, km.New) }
 //
-// It stops what is Shared when the tests have ended. And where the test's binary is called as km, for a cluster with Process or for a server
-// with --SERVER.isolation=process, it is what newKM returns, and runs no tests; newKM may be nil if there are none of these.
+// It stops what is Shared when the tests have ended. And where the test's binary is called as km, for a cluster with
+// Process or for a server with --SERVER.isolation=process, it is what newKM returns, and runs no tests; newKM may be
+// nil if there are none of these.
 func Main(m *testing.M, newKM func() *supervisor.HyperKube) {
 	if newKM != nil {
 		if hk := newKM(); filepath.Base(os.Args[0]) == hk.Name {
@@ -43,7 +44,8 @@ func Main(m *testing.M, newKM func() *supervisor.HyperKube) {
 	os.Exit(code)
 }
 
-// Shared is a cluster that the tests of a package have together. It is started when the first of them asks for it, and stopped by Main.
+// Shared is a cluster that the tests of a package have together. It is started when the first of them asks for it, and
+// stopped by Main.
 //
 //	var shared = kmtest.Shared{Config: kmtest.Config{Servers: []string{"apiserver"}}}
 //
@@ -65,7 +67,8 @@ type Shared struct {
 	err     error
 }
 
-// Cluster is the cluster, when it is ready. If it cannot be started, that is an error of each of the tests; if it has ended meanwhile, too.
+// Cluster is the cluster, when it is ready. If it cannot be started, that is an error of each of the tests; if it has
+// ended meanwhile, too.
 func (s *Shared) Cluster(t testing.TB) *Cluster {
 	t.Helper()
 	if !mainCalled {

@@ -23,9 +23,9 @@ import (
 // Name of the server, which is none: it can be called, not run beside others.
 const Name = "kubectl"
 
-// New returns the server. location tells which cluster is meant whose kubeconfig is used if neither the arguments nor the
-// environment name one. It is asked when kubectl is called as part of km, not through a soft link, which is upstream's
-// kubectl and nothing else.
+// New returns the server. location tells which cluster is meant whose kubeconfig is used if neither the arguments nor
+// the environment name one. It is asked when kubectl is called as part of km, not through a soft link, which is
+// upstream's kubectl and nothing else.
 func New(location func() (*supervisor.Plan, error)) *supervisor.Server {
 	return &supervisor.Server{
 		SimpleUsage: Name,

@@ -40,8 +40,9 @@ func options() kubectlOptions {
 	}}
 }
 
-// use points kubectl to km's cluster. Without one, what needs none works as it does elsewhere, and each request to the API server fails
-// with the way out: kubectl would ask some other one, that of the user's own configuration or, in a pod, the one around it.
+// use points kubectl to km's cluster. Without one, what needs none works as it does elsewhere, and each request to the
+// API server fails with the way out: kubectl would ask some other one, that of the user's own configuration or, in a
+// pod, the one around it.
 func use(p *supervisor.Plan, o *kubectlOptions) error {
 	file := cluster.KubeconfigPath(p, "admin")
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
@@ -116,7 +117,8 @@ func (e explaining) RoundTrip(r *http.Request) (*http.Response, error) {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		why := op.Err.Error()
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			why = "refused" // where kubectl reads "connection refused", it says something else (k8s.io/kubectl/pkg/cmd/util/helpers.go)
+			// where kubectl reads "connection refused", it says something else (k8s.io/kubectl/pkg/cmd/util/helpers.go)
+			why = "refused"
 		}
 		err = &unreachable{err, fmt.Sprintf("nothing answers at %s (%s): see how the cluster is with `%s`, or start it with `%s`",
 			r.URL.Host, why, e.plan.Command("status"), e.plan.Command("run"))}
@@ -124,7 +126,8 @@ func (e explaining) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// unreachable is an error of which kubectl shows the text. That of the error in it would have kubectl say something else.
+// unreachable is an error of which kubectl shows the text. That of the error in it would have kubectl say something
+// else.
 type unreachable struct {
 	error
 	text string

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// Without a cluster nothing is asked: neither that of the user's own kubeconfig, nor the one around the pod, nor localhost:8080. One that is
-// named by its address is.
+// Without a cluster nothing is asked: neither that of the user's own kubeconfig, nor the one around the pod, nor
+// localhost:8080. One that is named by its address is.
 func TestNoOtherCluster(t *testing.T) {
 	handlers := runtime.ErrorHandlers
 	t.Cleanup(func() { runtime.ErrorHandlers = handlers })

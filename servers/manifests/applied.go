@@ -14,8 +14,8 @@ import (
 	"github.com/seed-200a7251/km/servers/manifests/objects"
 )
 
-// hasApplied reports whether to apply an object would change nothing in the live one: km has applied the same before, and nobody has
-// changed that. The error is why this cannot be found out.
+// hasApplied reports whether to apply an object would change nothing in the live one: km has applied the same before,
+// and nobody has changed that. The error is why this cannot be found out.
 func (a *applier) hasApplied(ctx context.Context, o objects.Object, live *unstructured.Unstructured) (bool, error) {
 	if a.types == nil {
 		types, err := a.readTypes(ctx)
@@ -78,7 +78,8 @@ func applied(manifest, live *unstructured.Unstructured, kind typed.ParseableType
 	return equality.Semantic.DeepEqual(both[0], both[1]), nil
 }
 
-// dropNulls drops fields without a value, such as the creationTimestamp that generators leave: applying them does nothing.
+// dropNulls drops fields without a value, such as the creationTimestamp that generators leave: applying them does
+// nothing.
 func dropNulls(value any) {
 	switch value := value.(type) {
 	case map[string]any:

@@ -99,8 +99,8 @@ func (a *applier) apply(ctx context.Context, all []objects.Object) (refused []er
 	return refused
 }
 
-// order is kustomize's: what others refer to comes first, webhooks last. It knows nothing of aggregated APIs, which are kinds to
-// others as definitions are.
+// order is kustomize's: what others refer to comes first, webhooks last. It knows nothing of aggregated APIs, which are
+// kinds to others as definitions are.
 func order(a, b objects.Object) int {
 	if first := isAPIService(a); first != isAPIService(b) {
 		if first {
@@ -200,8 +200,9 @@ func (a *applier) applyOne(ctx context.Context, o objects.Object) error {
 	return nil
 }
 
-// withoutWebhook returns what is to be said if an object is refused because a webhook's server is away: nothing if it is applied
-// already. Configurations of webhooks stay from one run to the next, and their servers may well be among what is applied.
+// withoutWebhook returns what is to be said if an object is refused because a webhook's server is away: nothing if it
+// is applied already. Configurations of webhooks stay from one run to the next, and their servers may well be among
+// what is applied.
 func (a *applier) withoutWebhook(ctx context.Context, o objects.Object, live *unstructured.Unstructured, liveErr, refused error) error {
 	refused = fmt.Errorf("%w; the server of that webhook has to run: start it, or delete the webhook's configuration", refused)
 	if liveErr != nil {
@@ -241,7 +242,8 @@ type warnings struct{ logger *zap.Logger }
 
 // HandleWarningHeaderWithContext is called for each warning.
 func (w warnings) HandleWarningHeaderWithContext(ctx context.Context, code int, _ string, text string) {
-	if o, ok := ctx.Value(objectKey{}).(objects.Object); ok && code == 299 && text != "" { // the only code that Kubernetes uses
+	// the only code that Kubernetes uses
+	if o, ok := ctx.Value(objectKey{}).(objects.Object); ok && code == 299 && text != "" {
 		w.logger.WithOptions(zap.WithCaller(false)).Warn(text, object(o), where(o))
 	}
 }

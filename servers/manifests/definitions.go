@@ -130,8 +130,8 @@ func condition(d *apiextensionsv1.CustomResourceDefinition, kind apiextensionsv1
 	return nil
 }
 
-// settle is how long the API server may take until it uses a definition that is changed: until then it refuses what the old one does
-// not allow.
+// settle is how long the API server may take until it uses a definition that is changed: until then it refuses what the
+// old one does not allow.
 const settle = 10 * time.Second
 
 // settles reports whether the definition of the object's kind was changed a moment ago.
@@ -171,7 +171,8 @@ func declaresAPI(all []objects.Object, version schema.GroupVersion) bool {
 	})
 }
 
-// unlessDefined is the error err about a kind that is not served. It is a notYet if the cluster has a definition of the kind.
+// unlessDefined is the error err about a kind that is not served. It is a notYet if the cluster has a definition of the
+// kind.
 func (a *applier) unlessDefined(ctx context.Context, kind schema.GroupVersionKind, err error) error {
 	a.stale = true
 	all, listErr := a.definitions.ApiextensionsV1().CustomResourceDefinitions().List(ctx, metav1.ListOptions{})

@@ -45,9 +45,10 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Packages:     []string{"sigs.k8s.io/kustomize"},
 		Needs: []supervisor.Need{
 			{Server: cluster.APIServer, Unless: []string{"kubeconfig"}},
-			{Server: "controller-manager", When: never}, // without the service account that it makes no pod can be created
-			{Server: cluster.Executor, When: never},     // it makes kwok's Stages, and the nodes
-			{Server: cluster.Storage, When: never},      // it makes the default StorageClass, for claims that name none
+			// without the service account that it makes no pod can be created
+			{Server: "controller-manager", When: never},
+			{Server: cluster.Executor, When: never}, // it makes kwok's Stages, and the nodes
+			{Server: cluster.Storage, When: never},  // it makes the default StorageClass, for claims that name none
 		},
 		Defaults: defaults,
 		Check:    m.check,
@@ -110,8 +111,8 @@ func paths(s *supervisor.Server, kubeconfigFlag string) ([]string, error) {
 	return paths, nil
 }
 
-// check reads all that is to be applied, also before a restart: what is wrong then is refused, and what has been applied stays. It is no
-// wrong usage: the exit code is 1.
+// check reads all that is to be applied, also before a restart: what is wrong then is refused, and what has been
+// applied stays. It is no wrong usage: the exit code is 1.
 func (m *manifests) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	paths, err := paths(s, Name+".kubeconfig")
 	if err != nil {
@@ -151,8 +152,8 @@ func (m *manifests) check(_ context.Context, p *supervisor.Plan, s *supervisor.S
 	return errors.Join(wrong...)
 }
 
-// another returns an error if what was read before is a pipe now. Nobody may ever write into that, and it would be read for ever. The lock
-// is held.
+// another returns an error if what was read before is a pipe now. Nobody may ever write into that, and it would be read
+// for ever. The lock is held.
 func (m *manifests) another(paths []string) error {
 	for _, path := range paths {
 		if _, ok := m.kept[path]; m.again && !ok && objects.IsPipe(path) {

@@ -20,7 +20,8 @@ type notYet struct{ error }
 
 func (e *notYet) Unwrap() error { return e.error }
 
-// passes reports whether an error may be over in a moment, where all of these objects are applied. All others are the API's last word.
+// passes reports whether an error may be over in a moment, where all of these objects are applied. All others are the
+// API's last word.
 func passes(err error, all []objects.Object) bool {
 	if _, ok := errors.AsType[*notYet](err); ok {
 		return true
@@ -51,21 +52,25 @@ func passes(err error, all []objects.Object) bool {
 	return false
 }
 
-// passesAdmission reports whether admission refuses an object because it does not know yet of another one, which it says in words only.
+// passesAdmission reports whether admission refuses an object because it does not know yet of another one, which it
+// says in words only.
 func passesAdmission(text string, all []objects.Object) bool {
 	switch {
-	case strings.Contains(text, "not yet ready to handle request"): // it has not seen any objects (k8s.io/apiserver/pkg/admission)
+	case strings.Contains(text, "not yet ready to handle request"):
+		// it has not seen any objects (k8s.io/apiserver/pkg/admission)
 		return true
 	case strings.Contains(text, "error looking up service account"):
 		// The controller-manager makes the one of a new namespace (plugin/pkg/admission/serviceaccount).
 		return true
-	case strings.Contains(text, "no PriorityClass with name"): // one that was made a moment ago (plugin/pkg/admission/priority)
+	case strings.Contains(text, "no PriorityClass with name"):
+		// one that was made a moment ago (plugin/pkg/admission/priority)
 		return slices.ContainsFunc(all, func(o objects.Object) bool { return o.GetKind() == "PriorityClass" })
 	}
 	return false
 }
 
-// awaitsNamespace reports whether what is not there is a namespace that is one of the objects: the one that was there is just gone.
+// awaitsNamespace reports whether what is not there is a namespace that is one of the objects: the one that was there
+// is just gone.
 func awaitsNamespace(missing *metav1.StatusDetails, all []objects.Object) bool {
 	return missing != nil && missing.Kind == "namespaces" && slices.ContainsFunc(all, func(o objects.Object) bool {
 		return isNamespace(o) && o.GetName() == missing.Name

@@ -8,8 +8,8 @@ import (
 	"github.com/seed-200a7251/km/servers/manifests/objects"
 )
 
-// patience is how long an object is tried again that is refused only for a moment. A server of a webhook among the manifests, with its
-// image on this machine, is there by then.
+// patience is how long an object is tried again that is refused only for a moment. A server of a webhook among the
+// manifests, with its image on this machine, is there by then.
 const patience = time.Minute
 
 // refusal is an object that the API does not take, and why.
@@ -18,8 +18,8 @@ type refusal struct {
 	err    error
 }
 
-// rounds tries each of some objects, one after another, and those again that are refused only for a moment: the others may be what
-// they wait for.
+// rounds tries each of some objects, one after another, and those again that are refused only for a moment: the others
+// may be what they wait for.
 type rounds struct {
 	// pause is how long to wait between two rounds.
 	pause time.Duration
@@ -31,8 +31,8 @@ type rounds struct {
 	again func(o objects.Object, err error, first bool) bool
 }
 
-// run returns what is refused: at once, or for as long as patience since that object's first time and since any other was taken. It
-// ends early with ctx.
+// run returns what is refused: at once, or for as long as patience since that object's first time and since any other
+// was taken. It ends early with ctx.
 func (r rounds) run(ctx context.Context, all []objects.Object) (refused []refusal) {
 	since := map[objects.Object]time.Time{} // when an object was refused for the first time
 	var taken time.Time                     // when one was taken

@@ -9,10 +9,10 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// contain makes a panic that upstream's HandleCrash has caught the failure of the server whose goroutine it is: that ends, and
-// the others go on. When contain returns, HandleCrash calls the functions that it was given for this panic, and panics again,
-// as upstream has it. (With its variable ReallyCrash it would not, but then a request that is aborted by a panic,
-// http.ErrAbortHandler, would look to its client as if it had been answered.)
+// contain makes a panic that upstream's HandleCrash has caught the failure of the server whose goroutine it is: that
+// ends, and the others go on. When contain returns, HandleCrash calls the functions that it was given for this panic,
+// and panics again, as upstream has it. (With its variable ReallyCrash it would not, but then a request that is aborted
+// by a panic, http.ErrAbortHandler, would look to its client as if it had been answered.)
 func contain(logs *logging.Logs, v any) {
 	if v != http.ErrAbortHandler { // that is not logged
 		// Without it the lines that tell of the panic may not be in the log when it ends the process.
@@ -28,9 +28,9 @@ func contain(logs *logging.Logs, v any) {
 	}
 }
 
-// catching are functions below which a panic is upstream's business: they catch it after HandleCrash, and one request has failed,
-// or one probe, and not the server. A test sees to it that each of them is still there. Those of closures within a function
-// begin with its name.
+// catching are functions below which a panic is upstream's business: they catch it after HandleCrash, and one request
+// has failed, or one probe, and not the server. A test sees to it that each of them is still there. Those of closures
+// within a function begin with its name.
 var catching = []string{
 	"net/http.(*conn).serve",
 	"net/http.(*http2serverConn).runHandler",
@@ -41,12 +41,14 @@ var catching = []string{
 	"k8s.io/apiserver/pkg/server/filters.(*priorityAndFairnessHandler).Handle",
 	"k8s.io/apiserver/pkg/endpoints/handlers/finisher.finishRequest",
 	"k8s.io/apiserver/pkg/authentication/token/cache.(*cachedTokenAuthenticator).doAuthenticateToken",
-	// The request would be admitted, as if this webhook had agreed, without the function that HandleCrash is given here.
+	// The request would be admitted, as if this webhook had agreed, without the function that HandleCrash is given
+	// here.
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/validating.(*validatingDispatcher).Dispatch",
 	// It probes again.
 	"k8s.io/kubernetes/pkg/kubelet/prober.(*worker).doProbe",
-	// Nobody catches that of a worker of it, and the process ends: otherwise the request would be answered as if all had been
-	// deleted, because it is told by a function that HandleCrash is given, after the worker has counted itself as done.
+	// Nobody catches that of a worker of it, and the process ends: otherwise the request would be answered as if all
+	// had been deleted, because it is told by a function that HandleCrash is given, after the worker has counted itself
+	// as done.
 	"k8s.io/apiserver/pkg/registry/generic/registry.(*Store).DeleteCollection",
 }
 
@@ -54,8 +56,8 @@ var catching = []string{
 // k8s.io/apiserver/pkg/server/routine.WithRoutine, which is such a part of a request, too.
 const inlined = "WithRoutine.func"
 
-// upstreams reports whether the running goroutine, in which HandleCrash has caught a panic, is below one of the functions of
-// catching.
+// upstreams reports whether the running goroutine, in which HandleCrash has caught a panic, is below one of the
+// functions of catching.
 func upstreams() bool {
 	pcs := make([]uintptr, 128)
 	n := runtime.Callers(1, pcs)

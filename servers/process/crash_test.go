@@ -80,7 +80,8 @@ func TestExit(t *testing.T) {
 	last.stop(0)
 }
 
-// In a process of its own, the server alone dies of what ends a process; and what can be contained is the same as elsewhere.
+// In a process of its own, the server alone dies of what ends a process; and what can be contained is the same as
+// elsewhere.
 func TestIsolated(t *testing.T) {
 	for _, test := range []struct{ fault, reason, logged string }{
 		{"bare panic", "panic: " + ink, "panic: " + ink},

@@ -197,8 +197,8 @@ func held(ctx context.Context) error {
 	return nil
 }
 
-// loseLease is what the controller-manager does (cmd/kube-controller-manager/app/controllermanager.go, Run) when it cannot renew its
-// lease.
+// loseLease is what the controller-manager does (cmd/kube-controller-manager/app/controllermanager.go, Run) when it
+// cannot renew its lease.
 func loseLease(ctx context.Context) error {
 	go leaderelection.RunOrDie(ctx, leaderelection.LeaderElectionConfig{
 		Lock:          &lease{},

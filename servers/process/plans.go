@@ -12,20 +12,21 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// Several plans may be carried out in one process, as tests do, one after another or at once. What is kept in variables of the process
-// they have together; this file is about what follows from that.
+// Several plans may be carried out in one process, as tests do, one after another or at once. What is kept in variables
+// of the process they have together; this file is about what follows from that.
 var (
 	mu       sync.Mutex // guards what follows
 	running  []*supervisor.Plan
 	settings map[string][]string // what Variables were set to; nil before the first plan
 )
 
-// several are the servers of which a process may run more than one at once. Of the others upstream keeps what they are in variables: their
-// configuration, the names of their informers (k8s.io/component-base/configz, k8s.io/client-go/tools/cache.NewInformerName).
+// several are the servers of which a process may run more than one at once. Of the others upstream keeps what they are
+// in variables: their configuration, the names of their informers (k8s.io/component-base/configz,
+// k8s.io/client-go/tools/cache.NewInformerName).
 var several = []string{"etcd", "apiserver", "manifests"}
 
-// admit notes that a plan is carried out, until it has ended, and settles the variables for the first one. It is an error if it cannot be
-// carried out beside, or after, the others.
+// admit notes that a plan is carried out, until it has ended, and settles the variables for the first one. It is an
+// error if it cannot be carried out beside, or after, the others.
 func admit(p *supervisor.Plan) error {
 	mu.Lock()
 	defer mu.Unlock()
@@ -67,7 +68,8 @@ func inside(p *supervisor.Plan, name string) bool {
 	return s != nil && s.Isolation != supervisor.IsolationProcess
 }
 
-// forget has the gates be as if no plan had given any: all sets of flags have one value for them, upstream's (compatibility.registry.AddFlags).
+// forget has the gates be as if no plan had given any: all sets of flags have one value for them, upstream's
+// (compatibility.registry.AddFlags).
 func forget(p *supervisor.Plan) {
 	for _, s := range p.Servers {
 		if f := s.Flags().Lookup("feature-gates"); f != nil {

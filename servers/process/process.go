@@ -32,8 +32,9 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// Flags are the flags of which the whole process has one value, whichever component it is given to: Variables, and those that
-// components hand to the process when they start (k8s.io/component-base/metrics.Options.Apply; /proc/self/oom_score_adj).
+// Flags are the flags of which the whole process has one value, whichever component it is given to: Variables, and
+// those that components hand to the process when they start (k8s.io/component-base/metrics.Options.Apply;
+// /proc/self/oom_score_adj).
 var Flags = append(slices.Clone(Variables),
 	"show-hidden-metrics-for-version", "disabled-metrics", "allow-metric-labels", "allow-metric-labels-manifest", "oom-score-adj")
 
@@ -66,8 +67,8 @@ func Setup(p *supervisor.Plan) error {
 		klogs.Follow(p.Logs())
 		return nil
 	}
-	// Without it what the components' HTTP servers complain of (k8s.io/apiserver/pkg/server/secure_serving.go) is printed
-	// to standard error, in between all else.
+	// Without it what the components' HTTP servers complain of (k8s.io/apiserver/pkg/server/secure_serving.go) is
+	// printed to standard error, in between all else.
 	if err := p.Logs().TakeStderr(); err != nil {
 		return err
 	}
@@ -78,8 +79,8 @@ func Setup(p *supervisor.Plan) error {
 
 var once sync.Once
 
-// setup does for the first plan of a process what holds for those that follow. Most of it is a variable without a lock, which cannot be set
-// while servers run.
+// setup does for the first plan of a process what holds for those that follow. Most of it is a variable without a lock,
+// which cannot be set while servers run.
 func setup(p *supervisor.Plan) {
 	logs := p.Logs()
 	if p.Embedded {
@@ -102,7 +103,8 @@ func setup(p *supervisor.Plan) {
 		}
 	})
 
-	// Without it a panic in a goroutine that upstream guards (runtime.HandleCrash) ends the process, too, once it has been logged.
+	// Without it a panic in a goroutine that upstream guards (runtime.HandleCrash) ends the process, too, once it has
+	// been logged.
 	runtime.PanicHandlers = append(runtime.PanicHandlers, func(_ context.Context, v any) { contain(logs, v) })
 
 	// Without it the apiserver's etcd clients write to standard error by themselves.
@@ -117,8 +119,9 @@ func setup(p *supervisor.Plan) {
 
 // settle gives the variables their values, for the first plan of a process.
 func settle() error {
-	// Without it etcd verifies its data when it closes, and panics if it finds fault; that is for its own tests. (NOTIFY_SOCKET and
-	// WATCHDOG_*, by which components would speak for the whole process, are gone already: the supervisor has taken them.)
+	// Without it etcd verifies its data when it closes, and panics if it finds fault; that is for its own tests.
+	// (NOTIFY_SOCKET and WATCHDOG_*, by which components would speak for the whole process, are gone already: the
+	// supervisor has taken them.)
 	if err := os.Unsetenv("ETCD_VERIFY"); err != nil {
 		return err
 	}
@@ -127,8 +130,8 @@ func settle() error {
 	if err := compatibility.DefaultComponentGlobalsRegistry.Set(); err != nil {
 		return fmt.Errorf("--%s: %w", strings.Join(Variables, ", --"), err)
 	}
-	// The components' commands do it. Without it /metrics does not tell which features are on (kubernetes_feature_enabled), nor which
-	// version is emulated.
+	// The components' commands do it. Without it /metrics does not tell which features are on
+	// (kubernetes_feature_enabled), nor which version is emulated.
 	feature.DefaultMutableFeatureGate.AddMetrics()
 	compatibility.DefaultComponentGlobalsRegistry.AddMetrics()
 	return nil
@@ -136,8 +139,8 @@ func settle() error {
 
 // apply does what components leave to their commands, for which there is no place here.
 func apply(s *supervisor.Server) error {
-	// The kubelet and the proxy keep the gates that they are given to themselves until they start. They know no other component's
-	// gates, and so not the prefix that the apiserver has for these.
+	// The kubelet and the proxy keep the gates that they are given to themselves until they start. They know no other
+	// component's gates, and so not the prefix that the apiserver has for these.
 	if f := s.Flags().Lookup("feature-gates"); s.IsProcessFlag("feature-gates") && f != nil && f.Value.Type() == "mapStringBool" && f.Changed {
 		if err := feature.DefaultMutableFeatureGate.Set(strings.ReplaceAll(f.Value.String(), "kube:", "")); err != nil {
 			return fmt.Errorf("--feature-gates: %w", err)
@@ -156,6 +159,6 @@ func Become(name string, args []string) {
 	os.Args = append([]string{name}, args...)
 }
 
-// DropUnhandledErrors has upstream not print errors that it can return to nobody. It is for a process that is a client and nothing else, and
-// tells the same error by itself: without it the same line stands there five times.
+// DropUnhandledErrors has upstream not print errors that it can return to nobody. It is for a process that is a client
+// and nothing else, and tells the same error by itself: without it the same line stands there five times.
 func DropUnhandledErrors() { runtime.ErrorHandlers = nil }

@@ -22,7 +22,8 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// serve serves HTTP/1 and HTTP/2 with TLS, as the apiserver does and with the filters in which it guards requests, until ctx ends.
+// serve serves HTTP/1 and HTTP/2 with TLS, as the apiserver does and with the filters in which it guards requests,
+// until ctx ends.
 func serve(ctx context.Context) (address string, err error) {
 	certificate, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", nil, nil)
 	if err != nil {

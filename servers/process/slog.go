@@ -18,7 +18,8 @@ func WrapSlog(wrap func(slog.Handler) slog.Handler) {
 	log.SetOutput(out)
 }
 
-// placed is a handler for a program around the servers: their lines go to their logs, and all others to where the program's went.
+// placed is a handler for a program around the servers: their lines go to their logs, and all others to where the
+// program's went.
 type placed struct {
 	slog.Handler
 	with []func(slog.Handler) slog.Handler // what has been added to it

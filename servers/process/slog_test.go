@@ -9,7 +9,8 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// Lines of servers go to their logs, with all that was added to the logger, and those of the program around them to where they went.
+// Lines of servers go to their logs, with all that was added to the logger, and those of the program around them to
+// where they went.
 func TestPlacedSlog(t *testing.T) {
 	var own, servers bytes.Buffer
 	ls := logging.New(logging.Config{Out: &servers, Program: "km"})

@@ -20,8 +20,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// configuration returns what the flags say, and over it what the file says that --proxy.config names. (Upstream's flags count
-// only without a file; but here they have defaults that a file without them should not lose.)
+// configuration returns what the flags say, and over it what the file says that --proxy.config names. (Upstream's flags
+// count only without a file; but here they have defaults that a file without them should not lose.)
 func configuration(s *supervisor.Server) (config *kubeproxyconfig.KubeProxyConfiguration, err error) {
 	text, err := fromFlags(s)
 	if err != nil {

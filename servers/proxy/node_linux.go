@@ -24,7 +24,8 @@ type node struct {
 	informer coreinformers.NodeInformer
 }
 
-// watchNode follows a node. Where upstream ends the process, because the node was deleted or has another address, it tells.
+// watchNode follows a node. Where upstream ends the process, because the node was deleted or has another address, it
+// tells.
 func watchNode(ctx context.Context, client kubernetes.Interface, name string, resync time.Duration) *node {
 	logger := klog.FromContext(ctx)
 	factory := informers.NewSharedInformerFactoryWithOptions(client, resync, informers.WithTweakListOptions(func(o *metav1.ListOptions) {

@@ -51,8 +51,9 @@ func checkMachine(s *supervisor.Server, mode kubeproxyconfig.ProxyMode) error {
 	return errors.Join(lacks...)
 }
 
-// program is upstream's proxy. The pieces are put together here, as in upstream's newProxyServer (cmd/kube-proxy/app/server.go),
-// without its NodeManager: that one ends the process if the node is deleted, or its address changes.
+// program is upstream's proxy. The pieces are put together here, as in upstream's newProxyServer
+// (cmd/kube-proxy/app/server.go), without its NodeManager: that one ends the process if the node is deleted, or its
+// address changes.
 func (px *proxy) program(ctx context.Context, self *supervisor.Server, proxyConfig *kubeproxyconfig.KubeProxyConfiguration, clientConfig *rest.Config) error {
 	link := component.NewLink(clientConfig)
 	client, err := kubernetes.NewForConfig(clientConfig)
@@ -108,7 +109,8 @@ func (px *proxy) program(ctx context.Context, self *supervisor.Server, proxyConf
 	return nil
 }
 
-// programmed tells when the first rules have been made: a proxier makes them when it is told that it has seen everything.
+// programmed tells when the first rules have been made: a proxier makes them when it is told that it has seen
+// everything.
 type programmed struct {
 	upstreamproxy.Provider
 	services, slices chan struct{}
@@ -177,8 +179,8 @@ func localDetectors(c *kubeproxyconfig.KubeProxyConfiguration, podCIDRs []string
 	return detectors
 }
 
-// nodeIPs returns the node's addresses by family, and the family of the first. An address that the user names comes before
-// those of the node.
+// nodeIPs returns the node's addresses by family, and the family of the first. An address that the user names comes
+// before those of the node.
 func nodeIPs(addresses []net.IP, named string) (primary corev1.IPFamily, ips map[corev1.IPFamily]net.IP) {
 	family := func(ip net.IP) corev1.IPFamily {
 		if ip.To4() == nil {

@@ -89,7 +89,8 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if err := s.Default("contention-profiling", "false"); err != nil || !p.Selected("apiserver") {
 		return err
 	}
-	// Upstream's limit of 50 requests a second is to protect a shared API server. With it no more pods than that find a node.
+	// Upstream's limit of 50 requests a second is to protect a shared API server. With it no more pods than that find a
+	// node.
 	return component.Defaults(s, "kube-api-qps", "500", "kube-api-burst", "1000")
 }
 
@@ -161,8 +162,8 @@ func (sched *scheduler) run(ctx context.Context, s *supervisor.Server, _ []strin
 	return r.lead(ctx)
 }
 
-// completeConfig gives a configuration file that names no cluster the one that km runs: most such files are about profiles
-// and plugins, and with a file upstream does not look at --kubeconfig.
+// completeConfig gives a configuration file that names no cluster the one that km runs: most such files are about
+// profiles and plugins, and with a file upstream does not look at --kubeconfig.
 func (sched *scheduler) completeConfig(o *options.Options) error {
 	if o.ConfigFile == "" || !sched.plan.Selected("apiserver") {
 		return nil
@@ -191,8 +192,8 @@ func (sched *scheduler) completeConfig(o *options.Options) error {
 	return cluster.Write(o.ConfigFile, text)
 }
 
-// lead does what app.Run does with leader election, except that it returns where that ends the process with os.Exit, which
-// cannot be caught. (It serves nothing while another scheduler leads.)
+// lead does what app.Run does with leader election, except that it returns where that ends the process with os.Exit,
+// which cannot be caught. (It serves nothing while another scheduler leads.)
 func (r *running) lead(ctx context.Context) error {
 	election := *r.config.LeaderElection
 	r.config.LeaderElection = nil // so that app.Run runs at once

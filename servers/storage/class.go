@@ -15,8 +15,8 @@ import (
 const (
 	// Class is the name of the StorageClass, as with kind and minikube.
 	Class = "standard"
-	// Provisioner is the name by which a StorageClass asks for these volumes. It is the same for simulated ones: a cluster may have real
-	// nodes today and simulated ones tomorrow, and a class's provisioner cannot be changed.
+	// Provisioner is the name by which a StorageClass asks for these volumes. It is the same for simulated ones: a
+	// cluster may have real nodes today and simulated ones tomorrow, and a class's provisioner cannot be changed.
 	Provisioner = "km.local/folder"
 	// SelectedNode is the annotation of a claim with which the scheduler says where its pod is to run.
 	SelectedNode = "volume.kubernetes.io/selected-node"
@@ -24,7 +24,8 @@ const (
 	defaultClass = "storageclass.kubernetes.io/is-default-class"
 )
 
-// EnsureClass makes the StorageClass if it is missing: the default one, unless another one is. What is there stays as it is.
+// EnsureClass makes the StorageClass if it is missing: the default one, unless another one is. What is there stays as
+// it is.
 func EnsureClass(ctx context.Context, client kubernetes.Interface) error {
 	classes := client.StorageV1().StorageClasses()
 	there, err := classes.List(ctx, metav1.ListOptions{})
@@ -55,7 +56,8 @@ func EnsureClass(ctx context.Context, client kubernetes.Interface) error {
 // simulatedFolder is where simulated volumes are said to be. It is not there, and nothing makes it.
 const simulatedFolder = "/simulated/"
 
-// SimulatedSource is the source of a volume that has nothing behind it. A real pod that gets it is told that there is no such folder.
+// SimulatedSource is the source of a volume that has nothing behind it. A real pod that gets it is told that there is
+// no such folder.
 func SimulatedSource(name string) corev1.PersistentVolumeSource {
 	return corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: simulatedFolder + name, Type: ptr.To(corev1.HostPathDirectory)}}
 }

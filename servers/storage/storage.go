@@ -45,7 +45,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Prepare:  v.prepare,
 		Run:      v.run,
 		Ready:    v.ready,
-		// A controller runs once, and making one adds types to client-go's Scheme, which the other servers read all the time.
+		// A controller runs once, and making one adds types to client-go's Scheme, which the other servers read all the
+		// time.
 		StartsOnce: func(*supervisor.Server) bool { return true },
 		Address:    func(s *supervisor.Server) string { return s.Value("dir") },
 	}

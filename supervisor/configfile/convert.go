@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// maxDepth is how many maps and lists can be in each other. Flags have two or three; ten are a mistake, or an attempt to
-	// keep those busy who go through them.
+	// maxDepth is how many maps and lists can be in each other. Flags have two or three; ten are a mistake, or an
+	// attempt to keep those busy who go through them.
 	maxDepth = 10
-	// maxValues is how many values there can be when all aliases are resolved. A file of MaxSize that is written by hand has
-	// fewer, and ten lines of aliases of aliases could have billions.
+	// maxValues is how many values there can be when all aliases are resolved. A file of MaxSize that is written by
+	// hand has fewer, and ten lines of aliases of aliases could have billions.
 	maxValues = 100_000
 )
 
@@ -31,8 +31,8 @@ type converter struct {
 	values   int
 }
 
-// tooMuch adds an error about the size of what n is in. Its line is that of the alias, if there is one: what an alias stands for
-// can be small enough by itself.
+// tooMuch adds an error about the size of what n is in. Its line is that of the alias, if there is one: what an alias
+// stands for can be small enough by itself.
 func (c *converter) tooMuch(n *yaml.Node, text string) {
 	c.problems.add(cmp.Or(c.alias, n.Line), "%s", text)
 }
@@ -85,7 +85,8 @@ func (c *converter) value(n *yaml.Node) Value {
 	return v
 }
 
-// enter notes that what is converted next is inside of n, until leave. It returns false, and adds an error, if that is too deep.
+// enter notes that what is converted next is inside of n, until leave. It returns false, and adds an error, if that is
+// too deep.
 func (c *converter) enter(n *yaml.Node) bool {
 	if len(c.within) == maxDepth {
 		c.tooMuch(n, tooDeep)
@@ -157,8 +158,8 @@ func (c *converter) key(n *yaml.Node) (string, bool) {
 	return n.Value, true
 }
 
-// checkTag adds an error if n has a tag that would make another value of it than its text is. Of those that would not, nobody
-// needs the ones for maps and lists.
+// checkTag adds an error if n has a tag that would make another value of it than its text is. Of those that would not,
+// nobody needs the ones for maps and lists.
 func (c *converter) checkTag(n *yaml.Node) {
 	if n.Style&yaml.TaggedStyle == 0 {
 		return

@@ -18,8 +18,8 @@ var seeds = []string{
 	"%YAML 1.1\n%TAG ! tag:x,2000:\n--- !<y> # c\n",
 }
 
-// FuzzParse checks what holds for any text: that there is no panic, that each error is about a line of the text, and that JSON
-// means what it means as YAML.
+// FuzzParse checks what holds for any text: that there is no panic, that each error is about a line of the text, and
+// that JSON means what it means as YAML.
 func FuzzParse(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add([]byte(seed))

@@ -13,8 +13,8 @@ import (
 
 // readJSON reads a text that is valid JSON into what YAML would be read into.
 //
-// JSON is YAML, by its specification, but not by the library: that takes no \/ and no surrogate pairs in strings, no key that is
-// longer than 1024 characters or has its colon in the next line, and folds strings with U+2028 in them.
+// JSON is YAML, by its specification, but not by the library: that takes no \/ and no surrogate pairs in strings, no
+// key that is longer than 1024 characters or has its colon in the next line, and folds strings with U+2028 in them.
 func readJSON(text []byte, lines lineStarts, found *problems) *yaml.Node {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber() // keeps what is written
@@ -69,11 +69,12 @@ var (
 	halfEscape  = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
 )
 
-// halfPair reports whether a JSON string has half of a surrogate pair in it. The decoder makes U+FFFD of it: another text.
+// halfPair reports whether a JSON string has half of a surrogate pair in it. The decoder makes U+FFFD of it: another
+// text.
 func halfPair(raw []byte) bool { return halfEscape.Match(wholeEscape.ReplaceAll(raw, []byte("."))) }
 
-// meantAsJSON finds what is wrong in a text that begins like JSON, and is not. What the YAML library says of it names a bracket
-// somewhere before, and YAML's rules. It returns nil if the text does not begin like JSON.
+// meantAsJSON finds what is wrong in a text that begins like JSON, and is not. What the YAML library says of it names a
+// bracket somewhere before, and YAML's rules. It returns nil if the text does not begin like JSON.
 func meantAsJSON(text []byte, lines lineStarts) *Error {
 	inner, isMap := bytes.CutPrefix(bytes.TrimSpace(text), []byte("{"))
 	wrong, isSyntax := errors.AsType[*json.SyntaxError](json.Unmarshal(text, new(json.RawMessage)))

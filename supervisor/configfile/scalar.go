@@ -9,12 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// plain are texts that need no quotes: words, numbers, paths, URLs, lists with commas and the like. There are more in YAML; those
-// that people have to think about are better in quotes.
+// plain are texts that need no quotes: words, numbers, paths, URLs, lists with commas and the like. There are more in
+// YAML; those that people have to think about are better in quotes.
 var plain = regexp.MustCompile(`^[-+.]*[\pL0-9/_][\pL0-9/_.+=@%~,;()*^$:-]*$`)
 
-// Scalar returns text as a YAML scalar on one line, for the value of a key or an item of a list. It has quotes where they are
-// necessary: [Parse] reads it back as the same text, never as null. In brackets, what has no quotes but a comma needs them, too.
+// Scalar returns text as a YAML scalar on one line, for the value of a key or an item of a list. It has quotes where
+// they are necessary: [Parse] reads it back as the same text, never as null. In brackets, what has no quotes but a
+// comma needs them, too.
 //
 // The error is for what YAML cannot hold: text that is not UTF-8.
 func Scalar(text string) (string, error) {

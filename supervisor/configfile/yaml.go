@@ -36,8 +36,9 @@ func readYAML(text []byte, lines lineStarts, found *problems) *yaml.Node {
 	return documents[0]
 }
 
-// decode reads the documents of a text, at most two that have something in them. The error is the library's. Its earlier versions
-// have panicked with some texts. None is known for this one, so there is no recover here; FuzzParse searches for one.
+// decode reads the documents of a text, at most two that have something in them. The error is the library's. Its
+// earlier versions have panicked with some texts. None is known for this one, so there is no recover here; FuzzParse
+// searches for one.
 func decode(text []byte) ([]*yaml.Node, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var documents []*yaml.Node
@@ -68,11 +69,12 @@ func explain(err error, text []byte, lines lineStarts) *Error {
 
 // locate finds the line of a problem that the library has with a text.
 //
-// The library does name lines, but not to rely on: none if it is the first, that before in what its parser finds, and that where
-// a map begins which goes wrong much later. So the line is searched. It is the last of the fewest lines that have the same error.
+// The library does name lines, but not to rely on: none if it is the first, that before in what its parser finds, and
+// that where a map begins which goes wrong much later. So the line is searched. It is the last of the fewest lines that
+// have the same error.
 func locate(problem string, text []byte, lines lineStarts) int {
-	// An empty line before all makes the library name the same line for any number of lines. Without it, for what begins in
-	// the first line, it names the one in which it gave up.
+	// An empty line before all makes the library name the same line for any number of lines. Without it, for what
+	// begins in the first line, it names the one in which it gave up.
 	moved := append([]byte("\n"), text...)
 	failure := func(n int) string {
 		if _, err := decode(moved[:1+len(lines.first(n, text))]); err != nil {
@@ -83,8 +85,9 @@ func locate(problem string, text []byte, lines lineStarts) int {
 	whole := failure(len(lines))
 	named, _ := split(errors.New(whole))
 	if strings.HasPrefix(problem, "did not find expected ','") || problem == "did not find expected node content" {
-		// A text that ends inside of brackets has these errors, too, so there is nothing to search. But here the line that is
-		// named is right, behind the empty one, because it counts from 0: that of the bracket, or of what stands for a value.
+		// A text that ends inside of brackets has these errors, too, so there is nothing to search. But here the line
+		// that is named is right, behind the empty one, because it counts from 0: that of the bracket, or of what
+		// stands for a value.
 		return min(max(named, 1), len(lines))
 	}
 	// What is wrong is never before the line that is named, and often in it.

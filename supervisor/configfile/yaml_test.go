@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// libraryErrors are the errors of the library, each with the line that an editor shows. Most are here twice: for the first line,
-// for which the library names another one or none, and for one below.
+// libraryErrors are the errors of the library, each with the line that an editor shows. Most are here twice: for the
+// first line, for which the library names another one or none, and for one below.
 var libraryErrors = []struct {
 	name, text string
 	line       int

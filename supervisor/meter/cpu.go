@@ -16,7 +16,8 @@ import (
 const (
 	// patience is how long it goes on measuring for nobody. It bounds the memory of a profile, too.
 	patience = time.Minute
-	// shortest is the shortest time of which a profile is taken: to end one and begin the next costs a millisecond or two.
+	// shortest is the shortest time of which a profile is taken: to end one and begin the next costs a millisecond or
+	// two.
 	shortest = 250 * time.Millisecond
 )
 
@@ -29,13 +30,14 @@ var (
 	errClosed  = errors.New("no CPU profiles are taken any more, because the program is ending; start it again")
 )
 
-// CPU measures the CPU time of this process by server. The zero value is ready for use, and measures nothing until it is asked.
-// Its methods may be called from several goroutines at once. A process needs just one: two would be in each other's way.
+// CPU measures the CPU time of this process by server. The zero value is ready for use, and measures nothing until it
+// is asked. Its methods may be called from several goroutines at once. A process needs just one: two would be in each
+// other's way.
 type CPU struct {
 	mu     sync.Mutex // guards what follows; it is held for some milliseconds at most
 	totals map[string]float64
-	// unshared is CPU time, in seconds, that is no server's yet for want of samples. The next ones decide. (If it were the
-	// program's, most of what little a quiet server uses would be.)
+	// unshared is CPU time, in seconds, that is no server's yet for want of samples. The next ones decide. (If it were
+	// the program's, most of what little a quiet server uses would be.)
 	unshared float64
 	window   *window // nil while nothing is measured
 	asked    time.Time
@@ -47,19 +49,22 @@ type CPU struct {
 	patience, shortest time.Duration
 }
 
-// Seconds returns how many seconds of CPU time, of all CPUs together and user and system time alike, each server has used while
-// it was measured. The entry "" has what is no server's. A server that has never been seen running has no entry.
+// Seconds returns how many seconds of CPU time, of all CPUs together and user and system time alike, each server has
+// used while it was measured. The entry "" has what is no server's. A server that has never been seen running has no
+// entry.
 //
-// The first call begins to measure. Measuring ends when nobody has called for a minute, and with Close; what was used until then
-// is in the sums. The next call begins again: sums never go down, and stand still for the time in between. Call it at
-// regular intervals, then, and take differences. A call within 250 ms of another one may get the same answer.
+// The first call begins to measure. Measuring ends when nobody has called for a minute, and with Close; what was used
+// until then is in the sums. The next call begins again: sums never go down, and stand still for the time in between.
+// Call it at regular intervals, then, and take differences. A call within 250 ms of another one may get the same
+// answer.
 //
-// All sums together are the CPU time of the process while it was measured; what is not yet in them, for want of samples, is
-// added later. On systems other than Unix the process's CPU time is not asked for, and the sums are what the samples alone say.
+// All sums together are the CPU time of the process while it was measured; what is not yet in them, for want of
+// samples, is added later. On systems other than Unix the process's CPU time is not asked for, and the sums are what
+// the samples alone say.
 //
-// The map is the caller's, and is valid even if there is an error. One that is ErrBusy says that somebody else takes a CPU
-// profile. What is used meanwhile is in no sum, as nobody knows whose it is; a later call goes on measuring. Other errors
-// say that the runtime's profile could not be read.
+// The map is the caller's, and is valid even if there is an error. One that is ErrBusy says that somebody else takes a
+// CPU profile. What is used meanwhile is in no sum, as nobody knows whose it is; a later call goes on measuring. Other
+// errors say that the runtime's profile could not be read.
 func (c *CPU) Seconds() (map[string]float64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,7 +100,8 @@ func (c *CPU) Close() {
 	}
 }
 
-// await notes that somebody has asked, and has measuring end when nobody does any more. The lock is held, as in what follows.
+// await notes that somebody has asked, and has measuring end when nobody does any more. The lock is held, as in what
+// follows.
 func (c *CPU) await() {
 	c.asked = time.Now()
 	if c.idle == nil {
@@ -114,15 +120,16 @@ func (c *CPU) isAwaited() bool {
 func (c *CPU) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.taking == nil && !c.isAwaited() { // else whoever takes a profile ends it, or who has just asked has set the timer
+	// else whoever takes a profile ends it, or who has just asked has set the timer
+	if c.taking == nil && !c.isAwaited() {
 		_ = c.end() // there is nobody to tell
 	}
 }
 
 // turn ends the window and begins the next one.
 func (c *CPU) turn() (err error) {
-	// What this costs is the program's, whoever asks; and so is the goroutine that the runtime starts for a profile. Both would
-	// have the label of the goroutine that is running here.
+	// What this costs is the program's, whoever asks; and so is the goroutine that the runtime starts for a profile.
+	// Both would have the label of the goroutine that is running here.
 	unlabelled(func() {
 		ended := c.window
 		mine := ended.stop()
@@ -144,7 +151,8 @@ func (c *CPU) end() error {
 	return c.read(ended, ended.stop())
 }
 
-// read adds a window, if there was one, to the sums, and to the profile that is being taken. mine is what stop has said.
+// read adds a window, if there was one, to the sums, and to the profile that is being taken. mine is what stop has
+// said.
 func (c *CPU) read(w *window, mine bool) error {
 	if w == nil {
 		return nil

@@ -158,8 +158,8 @@ func TestForeignProfile(t *testing.T) {
 	}
 }
 
-// pprof.StopCPUProfile ends whosever profile there is. What was measured until then counts, and when the next one is somebody
-// else's it is left alone.
+// pprof.StopCPUProfile ends whosever profile there is. What was measured until then counts, and when the next one is
+// somebody else's it is left alone.
 func TestMeasuringIsEndedByOthers(t *testing.T) {
 	all := servers(t, "db")
 	db := all[0].Name()

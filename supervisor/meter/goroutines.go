@@ -9,8 +9,8 @@ import (
 )
 
 // Goroutines returns how many goroutines each server has now. The entry "" has those that are no server's. A server
-// without goroutines has no entry. It costs some microseconds of CPU time for each goroutine, and holds the others up for a moment
-// only. An error says that the runtime's profile could not be read.
+// without goroutines has no entry. It costs some microseconds of CPU time for each goroutine, and holds the others up
+// for a moment only. An error says that the runtime's profile could not be read.
 func Goroutines() (map[string]int, error) {
 	var data bytes.Buffer
 	// With debug=0 labels are told apart for sure; the text of debug=1 is for people.

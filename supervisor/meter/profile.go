@@ -13,24 +13,26 @@ import (
 
 var errCut = errors.New("somebody else has ended this CPU profile, or begun another: what is written lacks the time since then; take it again")
 
-// taking is a profile that is being taken. Whenever Seconds is called meanwhile, a window ends, and so there are pieces.
+// taking is a profile that is being taken. Whenever Seconds is called meanwhile, a window ends, and so there are
+// pieces.
 type taking struct {
 	pieces []*profile.Profile
 	err    error         // why it is not whole
 	closed chan struct{} // closed by Close
 }
 
-// Profile takes a CPU profile for the duration d, and writes it to w as `go tool pprof` reads it: a gzipped protocol buffer. With
-// a server it has the samples of that one alone, with "" those of the whole process. A server that did not run, or that there
-// is not, gives a profile without samples.
+// Profile takes a CPU profile for the duration d, and writes it to w as `go tool pprof` reads it: a gzipped protocol
+// buffer. With a server it has the samples of that one alone, with "" those of the whole process. A server that did not
+// run, or that there is not, gives a profile without samples.
 //
-// It ends early when ctx does, or with Close, and writes what there is; that is no error. Memory is needed for each different
-// stack that is seen.
+// It ends early when ctx does, or with Close, and writes what there is; that is no error. Memory is needed for each
+// different stack that is seen.
 //
-// Seconds may be called meanwhile, and has the time of the profile in its sums. Where it was measuring before, it goes on after.
+// Seconds may be called meanwhile, and has the time of the profile in its sums. Where it was measuring before, it goes
+// on after.
 //
-// The error is ErrBusy if another CPU profile is being taken, by another call of Profile or by somebody else; nothing is
-// written then.
+// The error is ErrBusy if another CPU profile is being taken, by another call of Profile or by somebody else; nothing
+// is written then.
 func (c *CPU) Profile(ctx context.Context, w io.Writer, d time.Duration, server string) error {
 	t, err := c.take()
 	if err != nil {

@@ -58,8 +58,9 @@ func (w *window) isOver() bool {
 	return w.over
 }
 
-// stop ends it; data has the profile then. It returns false if it was over already: pprof.StopCPUProfile ends whosever profile
-// there is, and somebody has called it without having one. It is not called again here, as it may end one of theirs.
+// stop ends it; data has the profile then. It returns false if it was over already: pprof.StopCPUProfile ends whosever
+// profile there is, and somebody has called it without having one. It is not called again here, as it may end one of
+// theirs.
 func (w *window) stop() bool {
 	if w == nil {
 		return false
@@ -79,9 +80,10 @@ func (w *window) stop() bool {
 // used is the CPU time in it, in seconds.
 func (w *window) used() float64 { return w.to - w.from }
 
-// bridge makes it last until next begins, as nothing is to be missing in the sums. There are no samples of the time between. The
-// servers are taken to have gone on as before, and what was used beyond that, to end one profile and begin another, is returned:
-// it is the program's own. (All of it would be too much: in a process that is busy, this may have to wait for its turn.)
+// bridge makes it last until next begins, as nothing is to be missing in the sums. There are no samples of the time
+// between. The servers are taken to have gone on as before, and what was used beyond that, to end one profile and begin
+// another, is returned: it is the program's own. (All of it would be too much: in a process that is busy, this may have
+// to wait for its turn.)
 func (w *window) bridge(next *window) (own float64) {
 	between := max(0, next.from-w.to)
 	asBefore := 0.0

@@ -20,9 +20,9 @@ func (e *MountedError) Error() string {
 		e.Folder, strings.Join(e.Mounts, " "))
 }
 
-// RemoveAll removes a folder and all that is in it, as os.RemoveAll does. If something is mounted below it, nothing is removed, and the
-// error is a *MountedError: a folder of the machine that a container had as its volume would be emptied with it. A folder that is not
-// there is no error.
+// RemoveAll removes a folder and all that is in it, as os.RemoveAll does. If something is mounted below it, nothing is
+// removed, and the error is a *MountedError: a folder of the machine that a container had as its volume would be
+// emptied with it. A folder that is not there is no error.
 func RemoveAll(folder string) error {
 	if err := Check(folder); err != nil {
 		return err
@@ -30,8 +30,8 @@ func RemoveAll(folder string) error {
 	return os.RemoveAll(folder)
 }
 
-// Check returns a *MountedError if something is mounted below the folder, or below the one that it is a link to. What is mounted at the
-// folder itself does not count.
+// Check returns a *MountedError if something is mounted below the folder, or below the one that it is a link to. What
+// is mounted at the folder itself does not count.
 func Check(folder string) error {
 	real, err := filepath.EvalSymlinks(folder)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,8 +1,9 @@
-// Package sweep removes what a process could not remove itself because it was killed: folders, and the processes of a job.
+// Package sweep removes what a process could not remove itself because it was killed: folders, and the processes of a
+// job.
 //
-// Start starts a second process of the same binary, the sweeper. All that it does is wait until the first one has ended. Nothing
-// asks for its attention meanwhile, so it is there when the first one is killed for taking too much memory, or by hand. What it is
-// to remove it is told through a pipe, whose end tells it that the first one is gone.
+// Start starts a second process of the same binary, the sweeper. All that it does is wait until the first one has
+// ended. Nothing asks for its attention meanwhile, so it is there when the first one is killed for taking too much
+// memory, or by hand. What it is to remove it is told through a pipe, whose end tells it that the first one is gone.
 package sweep
 
 import (
@@ -22,9 +23,9 @@ import (
 // variable is set in the environment of a sweeper, and of no other process.
 const variable = "SUPERVISOR_SWEEPER"
 
-// A sweeper is begun here, and not where a program looks at its arguments: the packages that a program of some size initializes
-// cost more than all that the sweeper does, and this one is initialized before most of them. (The order is that of import paths, for
-// packages that need no others. With another order it works as well.)
+// A sweeper is begun here, and not where a program looks at its arguments: the packages that a program of some size
+// initializes cost more than all that the sweeper does, and this one is initialized before most of them. (The order is
+// that of import paths, for packages that need no others. With another order it works as well.)
 func init() {
 	if os.Getenv(variable) != "" {
 		// Who ends the first process may do so to all that belong to it. A sweeper goes on, for it ends by itself.
@@ -73,8 +74,8 @@ func Start(self, name string) (*Sweeper, error) {
 // PID is the sweeper's.
 func (s *Sweeper) PID() int { return s.cmd.Process.Pid }
 
-// Folder is to be removed when this process has ended. It need not be there yet. As with RemoveAll, it stays if something is mounted
-// below it.
+// Folder is to be removed when this process has ended. It need not be there yet. As with RemoveAll, it stays if
+// something is mounted below it.
 func (s *Sweeper) Folder(path string) error { return s.tell(order{Folder: []byte(path)}) }
 
 // Group is a process group that is to be killed when this process has ended.

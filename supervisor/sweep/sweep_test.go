@@ -19,7 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// first is what the process does that the tests kill, or let end: it is this test binary, called with this variable set to a folder.
+// first is what the process does that the tests kill, or let end: it is this test binary, called with this variable set
+// to a folder.
 const first = "SWEEP_TEST_FIRST"
 
 func TestMain(m *testing.M) {

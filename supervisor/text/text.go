@@ -17,9 +17,9 @@ var (
 	utf16Mark = map[string]unicode.Endianness{"\xff\xfe": unicode.LittleEndian, "\xfe\xff": unicode.BigEndian}
 )
 
-// Decode returns a text in UTF-8, as kubectl does: it may be in UTF-8, with a mark at its beginning or without, or in UTF-16 with one. The
-// mark is left out; so the lines are those of the editor. What seems to be in another encoding is an error, but for bytes that are not
-// UTF-8: see Invalid.
+// Decode returns a text in UTF-8, as kubectl does: it may be in UTF-8, with a mark at its beginning or without, or in
+// UTF-16 with one. The mark is left out; so the lines are those of the editor. What seems to be in another encoding is
+// an error, but for bytes that are not UTF-8: see Invalid.
 func Decode(data []byte) ([]byte, error) {
 	for _, mark := range utf32Mark {
 		if bytes.HasPrefix(data, mark) {

@@ -109,7 +109,8 @@ PASS
 func TestEndOfLongestPause(t *testing.T) {
 	begin := time.Now()
 	var times []time.Time
-	for _, ms := range []int{-900, -30, -10, 15, 40, 390, 415} { // the longest of all ends before the restart was asked for
+	// the longest of all ends before the restart was asked for
+	for _, ms := range []int{-900, -30, -10, 15, 40, 390, 415} {
 		times = append(times, begin.Add(time.Duration(ms)*time.Millisecond))
 	}
 	if got := endOfLongestPause(times, begin).Sub(begin); got != 390*time.Millisecond {

@@ -27,8 +27,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// access is what it takes to talk to a cluster as its administrator. Who has it need not wait for the cluster: km makes the
-// keys while it starts.
+// access is what it takes to talk to a cluster as its administrator. Who has it need not wait for the cluster: km makes
+// the keys while it starts.
 type access struct {
 	pki       string // folder with the cluster's authority
 	apiserver string // URL
@@ -41,9 +41,9 @@ type client struct {
 	api  kubernetes.Interface
 }
 
-// connect returns a client with connections of its own. It makes itself a certificate with the cluster's own authority. km's
-// admin.conf would not do for both sides: what that user may do is bound by km, and upstream's apiserver alone knows of the
-// group system:masters only.
+// connect returns a client with connections of its own. It makes itself a certificate with the cluster's own authority.
+// km's admin.conf would not do for both sides: what that user may do is bound by km, and upstream's apiserver alone
+// knows of the group system:masters only.
 func (a access) connect() (*client, error) {
 	cert, key, err := a.master()
 	if err != nil {

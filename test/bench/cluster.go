@@ -16,8 +16,8 @@ import (
 // side is one of the two that are compared.
 type side interface {
 	name() string
-	// launch starts a cluster with simulated nodes on the state in dir, which may be empty, and returns when all is ready. If
-	// it fails, nothing that it has started runs any more.
+	// launch starts a cluster with simulated nodes on the state in dir, which may be empty, and returns when all is
+	// ready. If it fails, nothing that it has started runs any more.
 	launch(ctx context.Context, dir string, nodes int) (*cluster, error)
 	// access is how to reach a cluster in dir, from before its start on.
 	access(dir string) access
@@ -31,8 +31,8 @@ type cluster struct {
 	ready time.Time     // when it was seen from outside that all is ready
 	own   time.Duration // when it said so itself, after began; 0 if it does not
 
-	// steps are the processes in the order in which they are started; those of one step at the same time. They are stopped
-	// the other way round.
+	// steps are the processes in the order in which they are started; those of one step at the same time. They are
+	// stopped the other way round.
 	steps  [][]*proc
 	client *client
 	// restartScheduler stops the scheduler, and returns when it has been started again.
@@ -41,7 +41,8 @@ type cluster struct {
 	admin *http.Client
 }
 
-// ports are free ones, the same for both sides, which never run at the same time. The apiserver's is part of kubeconfigs.
+// ports are free ones, the same for both sides, which never run at the same time. The apiserver's is part of
+// kubeconfigs.
 type ports struct{ etcd, peer, apiserver, controllerManager, scheduler, kwok int }
 
 func freePorts() (p ports, err error) {
@@ -109,8 +110,8 @@ func (c *cluster) awaitAPI(ctx context.Context) error {
 	return c.poll(ctx, "apiserver", func() error { return c.client.ok(ctx, c.apiserver+"/readyz") })
 }
 
-// awaitAll waits until all is ready: the apiserver and the scheduler say so at /readyz, the controller manager has made what no
-// pod can be created without, and the nodes are Ready. It is the same check for both sides.
+// awaitAll waits until all is ready: the apiserver and the scheduler say so at /readyz, the controller manager has made
+// what no pod can be created without, and the nodes are Ready. It is the same check for both sides.
 func (c *cluster) awaitAll(ctx context.Context, nodes int) error {
 	if err := c.awaitAPI(ctx); err != nil {
 		return err
@@ -150,8 +151,8 @@ func (c *cluster) sum(of func(*proc) (float64, error)) (total float64, err error
 	return total, nil
 }
 
-// watch opens watches, ten on each connection, as informers of that many clients would. They stay open until ctx ends; ended counts
-// those that have ended.
+// watch opens watches, ten on each connection, as informers of that many clients would. They stay open until ctx ends;
+// ended counts those that have ended.
 func (c *cluster) watch(ctx context.Context, n int) (ended *atomic.Int64, err error) {
 	ended = new(atomic.Int64)
 	resources := []string{"pods", "services", "configmaps", "secrets", "nodes", "namespaces", "endpoints", "events", "serviceaccounts",

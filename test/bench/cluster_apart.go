@@ -16,9 +16,9 @@ import (
 	podfast "sigs.k8s.io/kwok/kustomize/stage/pod/fast"
 )
 
-// apart is the side of the separate processes: upstream's own commands with upstream's defaults, started as an installer
-// does it, one after the other where one needs the other. They get the flags that they need to work together, which are
-// those that km sets, too; upstream's limits for clients, leader election and log levels stay.
+// apart is the side of the separate processes: upstream's own commands with upstream's defaults, started as an
+// installer does it, one after the other where one needs the other. They get the flags that they need to work together,
+// which are those that km sets, too; upstream's limits for clients, leader election and log levels stay.
 type apart struct {
 	binaries string // folder
 	keys     string // folder with pki and kubeconfig, made by a km run at the same port
@@ -154,7 +154,8 @@ func (a *apart) apiserver() []string {
 		"--bind-address=127.0.0.1",
 		"--advertise-address=127.0.0.1",
 		"--secure-port=" + strconv.Itoa(a.ports.apiserver),
-		// The Service "kubernetes" cannot have an endpoint on loopback; with upstream's default it is tried again and again.
+		// The Service "kubernetes" cannot have an endpoint on loopback; with upstream's default it is tried again and
+		// again.
 		"--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=10.96.0.0/12",
 		"--tls-cert-file=" + a.pki("apiserver.crt"),

@@ -46,8 +46,8 @@ func (k *km) launch(ctx context.Context, dir string, nodes int) (*cluster, error
 	return c, nil
 }
 
-// compareReady starts a cluster once and asks from outside all the time, to see what km's own word is worth. The questions
-// cost time, so this run is not one of those that are measured.
+// compareReady starts a cluster once and asks from outside all the time, to see what km's own word is worth. The
+// questions cost time, so this run is not one of those that are measured.
 func (k *km) compareReady(ctx context.Context, dir string) (c *cluster, outside time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -69,8 +69,8 @@ func (k *km) compareReady(ctx context.Context, dir string) (c *cluster, outside 
 func (k *km) start(dir string, nodes int) (*cluster, *lineTimer, error) {
 	data := k.data(dir)
 	line := newLineTimer("km: ready after", filepath.Join(dir, "km-stdout.log"))
-	// The data folder is one that stays: with --ephemeral, etcd would not wait for the disk, and the comparison would not be
-	// fair. The keys are made in the first run, which the other side does not have to do.
+	// The data folder is one that stays: with --ephemeral, etcd would not wait for the disk, and the comparison would
+	// not be fair. The keys are made in the first run, which the other side does not have to do.
 	p, err := startProc("km", k.binary, dir, line, "run",
 		"--data-dir", data,
 		"--free-ports", // for what is not named

@@ -40,8 +40,8 @@ func (b *bench) measureLine(ctx context.Context) {
 	}
 }
 
-// parseBenchmarks reads what `go test -bench` prints: values by unit, by the last part of the benchmark's name. Of several
-// the least counts: what disturbs a benchmark only makes it slower.
+// parseBenchmarks reads what `go test -bench` prints: values by unit, by the last part of the benchmark's name. Of
+// several the least counts: what disturbs a benchmark only makes it slower.
 func parseBenchmarks(text string) map[string]map[string]float64 {
 	found := map[string]map[string]float64{}
 	for line := range strings.Lines(text) {

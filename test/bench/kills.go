@@ -17,8 +17,8 @@ import (
 // longestLife is how long after it is ready km is killed at the latest.
 const longestLife = 2 * time.Second
 
-// killing kills km again and again while ConfigMaps are made, and looks whether all whose creation was acknowledged are there
-// after the next start on the same state.
+// killing kills km again and again while ConfigMaps are made, and looks whether all whose creation was acknowledged are
+// there after the next start on the same state.
 func (b *bench) killing(ctx context.Context, s side, dir string) error {
 	random := rand.New(rand.NewPCG(b.seed, uint64(b.run)))
 	j := &journal{acknowledged: map[string]bool{}}

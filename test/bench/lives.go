@@ -11,11 +11,13 @@ import (
 
 const (
 	idleTime = 30 * time.Second // for CPU time; memory is looked at after twice that
-	settle   = 10 * time.Second // before a stop where nothing else waits: controllers go on for a while after all is ready
-	watches  = 50
+	// before a stop where nothing else waits: controllers go on for a while after all is ready
+	settle  = 10 * time.Second
+	watches = 50
 )
 
-// A cluster's first life, on an empty state, has the rows of coldRows; its second one on the same state those of warmRows.
+// A cluster's first life, on an empty state, has the rows of coldRows; its second one on the same state those of
+// warmRows.
 var (
 	coldRows = []string{"start-cold", "cpu-start", "idle-cpu", "rss", "pss", "stop"}
 	warmRows = []string{"start-warm", "stop-watches"}

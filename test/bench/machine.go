@@ -44,8 +44,8 @@ func machineMemory() int64 {
 	return kB * 1024
 }
 
-// pagesOut reports whether the kernel takes pages of files from memory when nobody has used them for a while (DAMON), though
-// there is room: what is idle takes less resident memory then than elsewhere.
+// pagesOut reports whether the kernel takes pages of files from memory when nobody has used them for a while (DAMON),
+// though there is room: what is idle takes less resident memory then than elsewhere.
 func pagesOut() bool {
 	states, _ := filepath.Glob("/sys/kernel/mm/damon/admin/kdamonds/*/state")
 	return slices.ContainsFunc(states, func(file string) bool { return firstLine(file) == "on" })

@@ -1,9 +1,9 @@
 //go:build unix
 
-// Command bench measures km against its peers, on the same machine, in turns: against the same servers as separate processes, and
-// against other libraries that run several servers in one process. `make bench` runs it. It prints a table and writes it as
-// JSON; it judges nothing, and no test depends on it: on a busy machine the numbers are worse, and that must not make a build
-// fail.
+// Command bench measures km against its peers, on the same machine, in turns: against the same servers as separate
+// processes, and against other libraries that run several servers in one process. `make bench` runs it. It prints a
+// table and writes it as JSON; it judges nothing, and no test depends on it: on a busy machine the numbers are worse,
+// and that must not make a build fail.
 package main
 
 import (
@@ -160,8 +160,8 @@ func (b *bench) parts() []part {
 	}
 }
 
-// measure measures the rows that are selected. What cannot be measured is told in the table; the error is for what makes all
-// measuring impossible.
+// measure measures the rows that are selected. What cannot be measured is told in the table; the error is for what
+// makes all measuring impossible.
 func (b *bench) measure(ctx context.Context) error {
 	for _, part := range b.parts() {
 		if b.wants(part.rows...) && ctx.Err() == nil {

@@ -20,8 +20,8 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 )
 
-// until watches objects of a kind until seen, which is called for each that is there and for each change, returns true. It
-// watches because to ask a hundred times a second for seconds would show in the server's CPU time.
+// until watches objects of a kind until seen, which is called for each that is there and for each change, returns true.
+// It watches because to ask a hundred times a second for seconds would show in the server's CPU time.
 func until[T runtime.Object](ctx context.Context, c *client, resource, namespace string, kind T, seen func(watch.EventType, T) bool) error {
 	objects := cache.NewListWatchFromClient(c.api.CoreV1().RESTClient(), resource, namespace, fields.Everything())
 	_, err := watchtools.UntilWithSync(ctx, objects, kind, nil, func(e watch.Event) (bool, error) {
@@ -42,8 +42,8 @@ func (c *client) serviceAccount(ctx context.Context) error {
 	})
 }
 
-// nodes waits until as many nodes are Ready, and, if it is asked for, until the scheduler may use them: the node lifecycle
-// controller allows that a moment later.
+// nodes waits until as many nodes are Ready, and, if it is asked for, until the scheduler may use them: the node
+// lifecycle controller allows that a moment later.
 func (c *client) nodes(ctx context.Context, n int, usable bool) error {
 	ready := map[string]bool{}
 	return until(ctx, c, "nodes", metav1.NamespaceAll, &corev1.Node{}, func(_ watch.EventType, node *corev1.Node) bool {

@@ -18,8 +18,8 @@ const (
 	podLimit    = 5 * time.Minute
 )
 
-// firstPod measures the time from the start of a cluster on an empty state until a pod is Running. The pod is made as soon as
-// the API takes it.
+// firstPod measures the time from the start of a cluster on an empty state until a pod is Running. The pod is made as
+// soon as the API takes it.
 func (b *bench) firstPod(ctx context.Context, s side, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, podLimit)
 	defer cancel()

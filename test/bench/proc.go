@@ -31,8 +31,8 @@ type proc struct {
 }
 
 // startProc starts a program. Its output goes to a file in dir, and its standard output to tee as well if that is not
-// nil. It sees nothing of the user's environment: variables with the names of etcd's flags, a KUBECONFIG or a GOGC would
-// change what is measured.
+// nil. It sees nothing of the user's environment: variables with the names of etcd's flags, a KUBECONFIG or a GOGC
+// would change what is measured.
 func startProc(name, path, dir string, tee io.Writer, args ...string) (*proc, error) {
 	p := &proc{name: name, log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

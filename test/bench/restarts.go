@@ -19,7 +19,8 @@ import (
 
 const (
 	restartNodes = 20 // each takes 110 pods
-	// loadPause is between two pods. Upstream's scheduler may send 50 requests a second: with more pods it would fall behind.
+	// loadPause is between two pods. Upstream's scheduler may send 50 requests a second: with more pods it would fall
+	// behind.
 	loadPause    = 25 * time.Millisecond
 	manyRestarts = 50
 )
@@ -49,8 +50,8 @@ func (b *bench) restarts(ctx context.Context, s side, dir string) error {
 	return err
 }
 
-// restartUnderLoad returns how long it takes from the moment when the scheduler's restart was asked for until it schedules again:
-// until the end of the longest time without a pod that gets a node.
+// restartUnderLoad returns how long it takes from the moment when the scheduler's restart was asked for until it
+// schedules again: until the end of the longest time without a pod that gets a node.
 func (c *cluster) restartUnderLoad(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, podLimit)
 	defer cancel()
@@ -135,7 +136,8 @@ func (c *client) bindings(ctx context.Context, found chan<- binding) error {
 	})
 }
 
-// restartOften compares what km takes before and after many restarts of its scheduler, each of which has to schedule a pod.
+// restartOften compares what km takes before and after many restarts of its scheduler, each of which has to schedule a
+// pod.
 func (b *bench) restartOften(ctx context.Context, c *cluster) error {
 	if err := c.deletePods(ctx); err != nil {
 		return err
@@ -193,8 +195,8 @@ var (
 	heapAlloc      = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)`)
 )
 
-// settled waits until a cluster has come to rest, after a garbage collection, and returns the least that it takes within ten
-// seconds: what comes and goes is not what stays.
+// settled waits until a cluster has come to rest, after a garbage collection, and returns the least that it takes
+// within ten seconds: what comes and goes is not what stays.
 func (c *cluster) settled(ctx context.Context) (least taken, err error) {
 	c.client.close()
 	heap, err := c.askNumber(ctx, "/debug/pprof/heap?gc=1&debug=1", heapAlloc)

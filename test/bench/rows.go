@@ -52,8 +52,8 @@ var rows = []row{
 	{"kills-failed", "restarts after it that did not become ready", "", "0", false, alone},
 }
 
-// selectRows returns the names of the rows that the flag asks for; all if it is empty. The name of several rows' beginning
-// means all of them: "start" is start-cold and start-warm.
+// selectRows returns the names of the rows that the flag asks for; all if it is empty. The name of several rows'
+// beginning means all of them: "start" is start-cold and start-warm.
 func selectRows(flag string) ([]string, error) {
 	var all, selected []string
 	for _, r := range rows {

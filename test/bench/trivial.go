@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// trivials are programs that each start a thousand trivial servers by a framework, wait until all are ready, and stop them. The
-// peers keep no logs, so km is compared without log files; with them, which is its default, it stands beside.
+// trivials are programs that each start a thousand trivial servers by a framework, wait until all are ready, and stop
+// them. The peers keep no logs, so km is compared without log files; with them, which is its default, it stands beside.
 var trivials = []struct {
 	side    string
 	module  string // folder of the module
@@ -71,7 +71,8 @@ func (b *bench) trivial(ctx context.Context, side, program string, args ...strin
 	var measured struct{ Seconds, Goroutines float64 }
 	var peak float64
 	if err = json.NewDecoder(stdout).Decode(&measured); err == nil {
-		// What the kernel tells at the end of a process may be the peak of the one that started it. So it waits until it was asked.
+		// What the kernel tells at the end of a process may be the peak of the one that started it. So it waits until
+		// it was asked.
 		peak, err = memory(cmd.Process.Pid, "status", "VmHWM")
 	}
 	stdin.Close()

@@ -30,8 +30,8 @@ func (b *bench) stages() []stage {
 // servers are the binaries of which the other side's cluster consists.
 var servers = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"}
 
-// measureClusters runs both sides in turns, so that whatever else the machine does meets both. What goes wrong on one side
-// is told in the table; the error is for what makes all measuring impossible.
+// measureClusters runs both sides in turns, so that whatever else the machine does meets both. What goes wrong on one
+// side is told in the table; the error is for what makes all measuring impossible.
 func (b *bench) measureClusters(ctx context.Context) error {
 	sides, err := b.sides(ctx)
 	if err != nil {

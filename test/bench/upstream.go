@@ -24,8 +24,8 @@ var packages = map[string]string{
 	"kwok":                    "sigs.k8s.io/kwok/cmd/kwok",
 }
 
-// buildUpstream builds upstream's binaries from the modules, and with the flags, that km is built with. Those that are up to
-// date are left as they are: go sees to that.
+// buildUpstream builds upstream's binaries from the modules, and with the flags, that km is built with. Those that are
+// up to date are left as they are: go sees to that.
 func (b *bench) buildUpstream(ctx context.Context, names ...string) error {
 	if err := os.MkdirAll(b.apart, 0o755); err != nil {
 		return err
@@ -63,9 +63,9 @@ func (b *bench) buildUpstream(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// wideModules are flags with which also packages can be built that km needs nothing of, and whose modules are therefore not in its
-// go.sum, such as those that kwok's server imports: in a copy of go.mod and go.sum, go adds what is missing. All other modules
-// have km's versions.
+// wideModules are flags with which also packages can be built that km needs nothing of, and whose modules are therefore
+// not in its go.sum, such as those that kwok's server imports: in a copy of go.mod and go.sum, go adds what is missing.
+// All other modules have km's versions.
 func (b *bench) wideModules() ([]string, error) {
 	copied := filepath.Join(b.work, "wide.mod")
 	for from, to := range map[string]string{"go.mod": copied, "go.sum": filepath.Join(b.work, "wide.sum")} {
@@ -80,8 +80,8 @@ func (b *bench) wideModules() ([]string, error) {
 	return []string{"-mod=mod", "-modfile=" + copied}, nil
 }
 
-// goCommand is `go build` or `go test` with the flags that `make build` uses: with others, all of Kubernetes would be compiled
-// anew.
+// goCommand is `go build` or `go test` with the flags that `make build` uses: with others, all of Kubernetes would be
+// compiled anew.
 func goCommand(ctx context.Context, verb string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", append([]string{verb, "-trimpath", "-tags=grpcnotrace"}, args...)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -47,7 +47,8 @@ func TestAPI(t *testing.T) {
 	client := kubernetes.NewForConfigOrDie(config)
 
 	sideBySide(t, unlimited,
-		// Upstream waits in both: for five seconds before it ends a namespace, and for two before it serves a new definition.
+		// Upstream waits in both: for five seconds before it ends a namespace, and for two before it serves a new
+		// definition.
 		subtest{"namespace and its service account", func(t *testing.T) { testNamespace(t, client) }},
 		subtest{"custom resource", func(t *testing.T) { testCustomResource(t, config) }},
 		subtest{"one after the other", func(t *testing.T) {
@@ -110,7 +111,8 @@ func ignore(err error, is func(error) bool) error {
 	return err
 }
 
-// Deployment, ReplicaSet and garbage collector are controllers; the scheduler places the pods, and the executor runs them.
+// Deployment, ReplicaSet and garbage collector are controllers; the scheduler places the pods, and the executor runs
+// them.
 func testDeployment(t *testing.T, client kubernetes.Interface) {
 	ctx := context.Background()
 	pods, err := client.CoreV1().Pods("default").Watch(ctx, metav1.ListOptions{LabelSelector: "app=web"})

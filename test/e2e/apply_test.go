@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// widgets is a definition and an object of it, in the wrong order; shop is a namespace, and what users have in one, likewise.
+// widgets is a definition and an object of it, in the wrong order; shop is a namespace, and what users have in one,
+// likewise.
 const (
 	widgets = `
 apiVersion: example.com/v1
@@ -81,8 +82,8 @@ func (h home) applied(t *testing.T, kind, name, path, want string) {
 	}
 }
 
-// Manifests from a folder, a file, a kustomization, standard input and a config file are there when km says that it is ready; a restart
-// applies what has changed, and a second run applies them again.
+// Manifests from a folder, a file, a kustomization, standard input and a config file are there when km says that it is
+// ready; a restart applies what has changed, and a second run applies them again.
 func TestApply(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
@@ -225,8 +226,8 @@ webhooks:
 ---
 `
 
-// What a run leaves does not keep the next one from applying the same: a webhook whose server is not there any more, an old
-// definition, a namespace that ends.
+// What a run leaves does not keep the next one from applying the same: a webhook whose server is not there any more, an
+// old definition, a namespace that ends.
 func TestApplyAgain(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
@@ -270,7 +271,8 @@ func TestApplyAgain(t *testing.T) {
 	}
 }
 
-// What an APIService announces is waited for, and found when it comes: here with a definition instead of that server, which is not there.
+// What an APIService announces is waited for, and found when it comes: here with a definition instead of that server,
+// which is not there.
 func TestApplyAwaitsKind(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)

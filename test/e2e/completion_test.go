@@ -154,8 +154,8 @@ func (h home) lines(t *testing.T) <-chan string {
 	return written
 }
 
-// What is typed in front of Tab, and what is on the line then. A space behind a word that is done, and none behind one that may
-// go on, are part of it.
+// What is typed in front of Tab, and what is on the line then. A space behind a word that is done, and none behind one
+// that may go on, are part of it.
 var completed = []struct{ typed, want string }{
 	{"km stat", "km status "},
 	{"km --name two stat", "km --name two status "},

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Values from files, the environment and the arguments reach the servers, and the file that --print-config writes does the same.
+// Values from files, the environment and the arguments reach the servers, and the file that --print-config writes does
+// the same.
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)

@@ -70,7 +70,8 @@ func tell(t testing.TB, below string) string {
 	for _, folder := range logFolders(below) {
 		// A test may have several homes, each with a cluster of the same name.
 		rest := filepath.Join(kept, t.Name(), filepath.Base(below), filepath.Base(filepath.Dir(folder)), "logs")
-		if err := errors.Join(os.RemoveAll(rest), os.CopyFS(rest, os.DirFS(folder))); err != nil { // there may be those of the last time
+		// there may be those of the last time
+		if err := errors.Join(os.RemoveAll(rest), os.CopyFS(rest, os.DirFS(folder))); err != nil {
 			t.Error(err)
 		}
 		if abs, err := filepath.Abs(rest); err == nil {

@@ -25,11 +25,13 @@ func (h home) othersUntouched(t *testing.T, but ...string) {
 	}
 }
 
-// A controller-manager that has lost its lease would end the process; it is that server alone that fails, and starts again.
+// A controller-manager that has lost its lease would end the process; it is that server alone that fails, and starts
+// again.
 func TestLostLease(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
-	// Upstream gives it up when it could not be renewed for renew-deadline. A busy machine is not to need so long for it.
+	// Upstream gives it up when it could not be renewed for renew-deadline. A busy machine is not to need so long for
+	// it.
 	p := h.run(t, "--controller-manager.leader-elect=true", "--controller-manager.leader-elect-lease-duration=6s",
 		"--controller-manager.leader-elect-renew-deadline=5s", "--controller-manager.leader-elect-retry-period=500ms")
 	client := kubernetes.NewForConfigOrDie(h.config(t, "km"))

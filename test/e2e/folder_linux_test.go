@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// A folder of somebody else's is not taken. One that was taken once, when km did that, goes on working, and is not deleted with what is km's.
+// A folder of somebody else's is not taken. One that was taken once, when km did that, goes on working, and is not
+// deleted with what is km's.
 func TestFolderOfOthers(t *testing.T) {
 	t.Parallel()
 	o := newOddPlace(t, "project")
@@ -63,8 +64,8 @@ func TestFolderOfOthers(t *testing.T) {
 	}
 }
 
-// An empty folder that is there is used as it is. Keys of the users' own that are in it before the first run are used, and stay when it is
-// reset; what km has made goes, whatever the servers were.
+// An empty folder that is there is used as it is. Keys of the users' own that are in it before the first run are used,
+// and stay when it is reset; what km has made goes, whatever the servers were.
 func TestFolderOfTheUsers(t *testing.T) {
 	t.Parallel()
 	o := newOddPlace(t, "folder")

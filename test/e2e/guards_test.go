@@ -16,12 +16,13 @@ import (
 	"time"
 )
 
-// Guards hold what has been won: each is a bound with its reason beside it, and none looks at how fast this machine is. Whoever has a
-// better reason raises the bound; what grows without one is found here.
+// Guards hold what has been won: each is a bound with its reason beside it, and none looks at how fast this machine is.
+// Whoever has a better reason raises the bound; what grows without one is found here.
 
-// maxBinary is how many bytes the binary may have. The seven upstream binaries whose place it takes have 563 MB, and it is to be at most
-// 0.38 of that, which is 214 MB. It has 173 MB. What brings more than a few MB is usually a package that has the linker keep every
-// exported method: text/template, or reflect's MethodByName with a name that is no constant.
+// maxBinary is how many bytes the binary may have. The seven upstream binaries whose place it takes have 563 MB, and it
+// is to be at most 0.38 of that, which is 214 MB. It has 173 MB. What brings more than a few MB is usually a package
+// that has the linker keep every exported method: text/template, or reflect's MethodByName with a name that is no
+// constant.
 const maxBinary = 180e6
 
 func TestBinarySize(t *testing.T) {
@@ -39,8 +40,8 @@ func TestBinarySize(t *testing.T) {
 // idleWindow is for how long requests are counted: somewhat more than the longest period in idleRequests.
 const idleWindow = 32 * time.Second
 
-// idleRequests are those that an idle cluster sends, one in each period. What is not here is not sent: not by informers, which watch
-// (and watch anew after five minutes at the earliest), nor by probes.
+// idleRequests are those that an idle cluster sends, one in each period. What is not here is not sent: not by
+// informers, which watch (and watch anew after five minutes at the earliest), nor by probes.
 var idleRequests = map[string]struct {
 	period time.Duration
 	reason string
@@ -56,16 +57,21 @@ var idleRequests = map[string]struct {
 
 const controllers = "system:serviceaccount:kube-system:"
 
-// maxGoroutines is how many goroutines each server may have when the cluster is idle: a seventh more than there are, which do not depend
-// on the machine. Almost all belong to watches.
+// maxGoroutines is how many goroutines each server may have when the cluster is idle: a seventh more than there are,
+// which do not depend on the machine. Almost all belong to watches.
 var maxGoroutines = map[string]int{
-	"etcd":               490,  // 424: six for each of the API server's 69 connections, one of which each kind of object has for its watch
-	"apiserver":          2900, // 2522: some twenty for each kind's connection and watch cache; four for each of 129 watches of clients
-	"controller-manager": 1700, // 1487: twelve for each of 63 informers, two for each of 171 who listen to them, and 449 workers
-	"scheduler":          265,  // 241: ten for each of 19 informers, and twelve that look for a renewed certificate of its clients
-	"executor":           100,  // 92: four workers of each kind, and eight watches, for up to eight nodes; and six for the certificate
-	"proxy":              32,   // 28: two informers, and six that look for a renewed certificate of its client
-	"km":                 40,   // 32: two for each server and its log, besides the admin API
+	// 424: six for each of the API server's 69 connections, one of which each kind of object has for its watch
+	"etcd": 490,
+	// 2522: some twenty for each kind's connection and watch cache; four for each of 129 watches of clients
+	"apiserver": 2900,
+	// 1487: twelve for each of 63 informers, two for each of 171 who listen to them, and 449 workers
+	"controller-manager": 1700,
+	// 241: ten for each of 19 informers, and twelve that look for a renewed certificate of its clients
+	"scheduler": 265,
+	// 92: four workers of each kind, and eight watches, for up to eight nodes; and six for the certificate
+	"executor": 100,
+	"proxy":    32, // 28: two informers, and six that look for a renewed certificate of its client
+	"km":       40, // 32: two for each server and its log, besides the admin API
 }
 
 // maxGoroutinesOfAll is less than the sum of the others, so that not all of these grow at once: there are 4855.
@@ -96,8 +102,9 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// testIdleRequests waits until the cluster has sent all that is in idleRequests, and nothing else, for idleWindow, by the times at which
-// the API server has received it. What belongs to the start is over by then; what comes again and again is not.
+// testIdleRequests waits until the cluster has sent all that is in idleRequests, and nothing else, for idleWindow, by
+// the times at which the API server has received it. What belongs to the start is over by then; what comes again and
+// again is not.
 func testIdleRequests(t *testing.T, audit string) {
 	log := auditLog{file: audit}
 	defer func() {
@@ -126,7 +133,8 @@ func testIdleRequests(t *testing.T, audit string) {
 	for kind, allowed := range idleRequests {
 		times := slices.SortedFunc(slices.Values(idle[kind]), time.Time.Compare)
 		for i := 1; i < len(times); i++ {
-			// A busy machine makes them rarer, not more frequent: each period begins when the request before has been answered.
+			// A busy machine makes them rarer, not more frequent: each period begins when the request before has been
+			// answered.
 			if apart := times[i].Sub(times[i-1]); apart < allowed.period*4/5 {
 				t.Errorf("%q twice within %v, want one in %v (%s)", kind, apart, allowed.period, allowed.reason)
 			}

@@ -167,7 +167,8 @@ func TestKubeconfig(t *testing.T) {
 		t.Errorf("after a reset the current context is %s%s", r.stdout, r.stderr)
 	}
 
-	// Within a run KUBECONFIG names the cluster's own file, and it is the user's that is merged into; of an ephemeral cluster nothing is left there.
+	// Within a run KUBECONFIG names the cluster's own file, and it is the user's that is merged into; of an ephemeral
+	// cluster nothing is left there.
 	merge := binary + " kubeconfig --merge && " + binary + " kubectl --kubeconfig=" + own + " get namespace default -o name"
 	out := h.must(t, "run", "apiserver", "--ephemeral", "--free-ports", "--quiet", "--", "sh", "-c", merge)
 	if want := "merged into " + own + "; the current context is now \"km\"\nnamespace/default\n"; out != want {

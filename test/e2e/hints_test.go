@@ -12,8 +12,8 @@ import (
 // quoted are the commands in backticks.
 var quoted = regexp.MustCompile("`([^`]+)`")
 
-// Who types what km tells to type, in a terminal of their own, reaches this cluster: whatever the binary is called, and wherever the
-// state is.
+// Who types what km tells to type, in a terminal of their own, reaches this cluster: whatever the binary is called, and
+// wherever the state is.
 func TestHintsWorkAsTheyStand(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)

@@ -67,9 +67,9 @@ func TestCluster(t *testing.T) {
 }
 `
 
-// The module can be used from another one as it would be if it were published: by its version, from a module proxy, with no replace
-// directive. (Those of a dependency do not count, so with one of its own upstream's modules would be asked for in versions that do not
-// exist.) And the binary can be installed by its version.
+// The module can be used from another one as it would be if it were published: by its version, from a module proxy,
+// with no replace directive. (Those of a dependency do not count, so with one of its own upstream's modules would be
+// asked for in versions that do not exist.) And the binary can be installed by its version.
 func TestModule(t *testing.T) {
 	t.Parallel()
 	version, environment := publish(t)
@@ -150,8 +150,8 @@ func cpuTime(pid int) (used int) {
 // modulePath is km's.
 const modulePath = "github.com/seed-200a7251/km"
 
-// publish puts the module, as it is in this checkout, on a proxy in a folder. It returns its version there, and the environment in which the go command
-// finds it. What the go command keeps of it is removed with the test.
+// publish puts the module, as it is in this checkout, on a proxy in a folder. It returns its version there, and the
+// environment in which the go command finds it. What the go command keeps of it is removed with the test.
 func publish(t *testing.T) (version string, environment []string) {
 	t.Helper()
 	var text bytes.Buffer
@@ -257,7 +257,8 @@ next:
 				continue next
 			}
 		}
-		if _, err := os.Lstat(filepath.Join(root, path)); err == nil { // it may have been removed, and that not been committed
+		// it may have been removed, and that not been committed
+		if _, err := os.Lstat(filepath.Join(root, path)); err == nil {
 			files = append(files, moduleFile{root, path})
 		}
 	}

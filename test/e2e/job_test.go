@@ -61,7 +61,8 @@ func listens(t *testing.T, address string) bool {
 	return true
 }
 
-// children are the processes whose environment has a folder in it: that is inherited, by whomever they have been started.
+// children are the processes whose environment has a folder in it: that is inherited, by whomever they have been
+// started.
 func children(t *testing.T, folder string) (found []string) {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/environ")
@@ -78,7 +79,8 @@ func children(t *testing.T, folder string) (found []string) {
 	return found
 }
 
-// A cluster for one command: it finds the cluster by all clients, its output is the output, its exit code the exit code, and nothing stays.
+// A cluster for one command: it finds the cluster by all clients, its output is the output, its exit code the exit
+// code, and nothing stays.
 func TestThrowAway(t *testing.T) {
 	t.Parallel()
 	h, tmp := temporary(t)
@@ -161,7 +163,8 @@ func TestThrowAwayMany(t *testing.T) {
 	}
 }
 
-// Killed, km leaves neither the command nor what that has started, and no folder; and a command that is killed takes the cluster with it.
+// Killed, km leaves neither the command nor what that has started, and no folder; and a command that is killed takes
+// the cluster with it.
 func TestThrowAwayKilled(t *testing.T) {
 	t.Parallel()
 	for _, whom := range []string{"km", "command"} {
@@ -194,8 +197,8 @@ func TestThrowAwayKilled(t *testing.T) {
 	}
 }
 
-// In a terminal the command has the keys: Ctrl-C is for it alone, and Ctrl-Z stops it together with km, so that the shell gets the
-// terminal back.
+// In a terminal the command has the keys: Ctrl-C is for it alone, and Ctrl-Z stops it together with km, so that the
+// shell gets the terminal back.
 func TestThrowAwayInTerminal(t *testing.T) {
 	t.Parallel()
 	h, tmp := temporary(t)
@@ -240,8 +243,8 @@ func TestThrowAwayInTerminal(t *testing.T) {
 	typed("echo exit''code $?\r")
 	see("exitcode 6")
 
-	// In the background it leaves the terminal to the shell. (The command waits without a child: a shell whose child is stopped
-	// between vfork and exec is not stopped itself, and no shell around it would take the terminal back.)
+	// In the background it leaves the terminal to the shell. (The command waits without a child: a shell whose child is
+	// stopped between vfork and exec is not stopped itself, and no shell around it would take the terminal back.)
 	typed("mkfifo go-on\r")
 	typed("km run apiserver --ephemeral --free-ports --quiet -- sh -c 'echo thi''rd; read line <go-on; exit 7'\r")
 	see("third")

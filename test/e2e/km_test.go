@@ -1,5 +1,5 @@
-// Package e2e tests the built binary from the outside: real processes, real clients. KM names the binary; without it, it is
-// bin/km of this checkout, which `make build` makes.
+// Package e2e tests the built binary from the outside: real processes, real clients. KM names the binary; without it,
+// it is bin/km of this checkout, which `make build` makes.
 package e2e
 
 import (

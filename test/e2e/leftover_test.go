@@ -14,9 +14,9 @@ import (
 // advised matches a command that people are told to type.
 var advised = regexp.MustCompile("`(km[^`]* delete [^`]*)`")
 
-// Webhooks that nothing serves any more, and a policy that denies all, keep no cluster from starting: the API server is ready in any
-// case, the others wait and say what is in their way, and with the commands that they name, typed as they are, all become ready. What km
-// needs and has not got any more is made then.
+// Webhooks that nothing serves any more, and a policy that denies all, keep no cluster from starting: the API server is
+// ready in any case, the others wait and say what is in their way, and with the commands that they name, typed as they
+// are, all become ready. What km needs and has not got any more is made then.
 func TestLeftOvers(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)

@@ -183,8 +183,9 @@ func TestSelections(t *testing.T) {
 		t.Run(test.list, func(t *testing.T) {
 			t.Parallel()
 			if test.list == "proxy" {
-				// It is a real one where it can be, and waits for half a minute for a node that has its name, as upstream's does
-				// (k8s.io/kubernetes/pkg/proxy, NewNodeManager); here is none. Its rules are those of the machine.
+				// It is a real one where it can be, and waits for half a minute for a node that has its name, as
+				// upstream's does (k8s.io/kubernetes/pkg/proxy, NewNodeManager); here is none. Its rules are those of
+				// the machine.
 				lockMachine(t, "rules")
 			}
 			p := newHome(t).run(t, "--ephemeral", test.list)

@@ -147,8 +147,8 @@ func (h home) logLines(t testing.TB, name string) []*logLine {
 	return all
 }
 
-// ownCode are the import paths of code that one server alone runs, and of what is below them. What is not here is run by
-// several, or by who knows whom.
+// ownCode are the import paths of code that one server alone runs, and of what is below them. What is not here is run
+// by several, or by who knows whom.
 var ownCode = map[string][]string{
 	"etcd": {"go.etcd.io/etcd/server/v3", "go.etcd.io/raft/v3", "go.etcd.io/bbolt"},
 	"apiserver": {
@@ -232,15 +232,15 @@ spec:
     spec: {terminationGracePeriodSeconds: 0, containers: [{name: web, image: example.invalid/web}]}
 `
 
-// busy has all servers do something: a deployment is rolled out and changed, a namespace with objects in it is deleted, and
-// a custom resource comes and goes.
+// busy has all servers do something: a deployment is rolled out and changed, a namespace with objects in it is deleted,
+// and a custom resource comes and goes.
 func (h home) busy(t *testing.T) {
 	t.Helper()
 	for _, command := range []string{
 		"create -f " + writeFile(t, filepath.Join(h.dir, "doomed.yaml"), doomed),
 		"-n doomed wait --for=create pod -l app=web " + patient,
-		// Upstream's namespace controller looks at it 5 s after each of its changes (namespaceDeletionGracePeriod): it is
-		// waited for at the end.
+		// Upstream's namespace controller looks at it 5 s after each of its changes (namespaceDeletionGracePeriod): it
+		// is waited for at the end.
 		"delete namespace doomed --wait=false",
 		"create deployment web --image=example.invalid/web --replicas=3",
 		"wait --for=create pod -l app=web " + patient,
@@ -345,8 +345,8 @@ func TestEachLineIsItsServers(t *testing.T) {
 			if s := spans[run]; l.time.Before(s.begin) || l.time.After(s.end) {
 				t.Errorf("not the time of this run, from %v to %v: %s", s.begin, s.end, l.text)
 			}
-			// Within a run a goroutine takes the time before it writes, and a busy machine may hold it up in between; but not
-			// for as long as a server is ready here, while namespaces wait for seconds.
+			// Within a run a goroutine takes the time before it writes, and a busy machine may hold it up in between;
+			// but not for as long as a server is ready here, while namespaces wait for seconds.
 			if n := len(times); n >= 3 && l.time.Before(times[n-3]) {
 				t.Errorf("written after %q, it is of before %q, which was at %v: %s", states[n-1], states[n-3], times[n-3], l.text)
 			}

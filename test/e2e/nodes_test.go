@@ -55,7 +55,8 @@ func TestNodes(t *testing.T) {
 			h.must(t, "kubectl", "create", "namespace", "short")
 			h.must(t, "kubectl", "-n", "short", "create", "deployment", "web", "--image=example.invalid/web", "--replicas=5")
 			h.must(t, "kubectl", "-n", "short", "rollout", "status", "deployment/web", patient)
-			// Its controller begins five seconds after each change of it (namespaceDeletionGracePeriod), of which there are two.
+			// Its controller begins five seconds after each change of it (namespaceDeletionGracePeriod), of which there
+			// are two.
 			h.must(t, "kubectl", "delete", "namespace", "short", patient)
 		}},
 	)
@@ -211,8 +212,8 @@ func testSimulatedKubelet(t *testing.T, h home) {
 	h.must(t, "kubectl", "delete", "pod", "one", patient)
 }
 
-// A deleted pod is there for a moment, as one whose process is asked to end, and then gone, well before its grace period is
-// over; one that is to be gone at once is.
+// A deleted pod is there for a moment, as one whose process is asked to end, and then gone, well before its grace
+// period is over; one that is to be gone at once is.
 func testGrace(t *testing.T, h home, client kubernetes.Interface) {
 	ctx := t.Context()
 	h.must(t, "kubectl", "run", "slow", "--image=example.invalid/slow")
@@ -337,8 +338,8 @@ spec:
 		t.Errorf("kubectl logs: %q", out)
 	}
 	// The controller of pods on nodes that are gone looks when it starts and every 20 seconds, and waits for 40 seconds
-	// whether a node comes again (k8s.io/kubernetes/pkg/controller/podgc, gcCheckPeriod and quarantineTime). The pods of
-	// the node that was gone when it started have gone then; those of the other one would take a look more.
+	// whether a node comes again (k8s.io/kubernetes/pkg/controller/podgc, gcCheckPeriod and quarantineTime). The pods
+	// of the node that was gone when it started have gone then; those of the other one would take a look more.
 	w, err := kubernetes.NewForConfigOrDie(h.config(t, "km")).CoreV1().Pods("default").Watch(t.Context(), onFirst)
 	if err != nil {
 		t.Fatal(err)

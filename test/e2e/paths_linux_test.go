@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// oddNames are names of folders, of characters that mean something in URLs, in lists, in a shell, on a screen, or are no text. Each of them
-// stands for itself only.
+// oddNames are names of folders, of characters that mean something in URLs, in lists, in a shell, on a screen, or are
+// no text. Each of them stands for itself only.
 var oddNames = map[string]string{
 	"fragments":      "notes#old",
 	"URLs and lists": "a#b?c%2fd%zz,e:f;g&h=i@j+k",
@@ -111,7 +111,8 @@ func (o *oddPlace) km(t *testing.T, args ...string) result {
 	return r
 }
 
-// oddScript runs beside the servers: by the environment and without it kubectl finds the cluster, and so do km's own commands.
+// oddScript runs beside the servers: by the environment and without it kubectl finds the cluster, and so do km's own
+// commands.
 const oddScript = `set -e
 km kubectl get configmap applied -o name
 unset KUBECONFIG

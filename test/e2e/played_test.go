@@ -16,7 +16,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// What is ready stays so: when volumes are claimed, what is played is deleted, the executor or all of km starts again, or a node was lost.
+// What is ready stays so: when volumes are claimed, what is played is deleted, the executor or all of km starts again,
+// or a node was lost.
 func TestPlayedOn(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
@@ -104,8 +105,8 @@ func testRenewed(t *testing.T, client kubernetes.Interface, nodes ...string) {
 	})
 }
 
-// Claims get volumes, as they are: by the default class and by a user's, of any mode, when a pod comes or at once; and when a claim goes, its
-// volume does. Nothing is written.
+// Claims get volumes, as they are: by the default class and by a user's, of any mode, when a pod comes or at once; and
+// when a claim goes, its volume does. Nothing is written.
 func testVolumes(t *testing.T, h home, client kubernetes.Interface) {
 	h.apply(t, workload("StatefulSet", "db", "serviceName: db\n  replicas: 2\n  volumeClaimTemplates:\n"+
 		"  - {metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}", ""))

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// The commands of the README run as they stand, in its order, in an empty HOME. Those that build are what made this test.
+// The commands of the README run as they stand, in its order, in an empty HOME. Those that build are what made this
+// test.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))

@@ -528,8 +528,8 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
 	poll(t, "the volume's end", func(context.Context) (bool, error) { return n.kubectl(t, "get", "pv", "-o", "name") == "", nil })
 }
 
-// Without containerd the node is not ready, and everything else goes on: the control plane, the containers, the Services. With
-// it, all is as before.
+// Without containerd the node is not ready, and everything else goes on: the control plane, the containers, the
+// Services. With it, all is as before.
 func TestRealRuntimeDies(t *testing.T) {
 	t.Parallel()
 	n := newRealNode(t)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// In processes of their own the kubelet, the proxy and the storage can be started again, by a command and after a kill; pods and
-// Services get through it. In the process of the others they say that they cannot.
+// In processes of their own the kubelet, the proxy and the storage can be started again, by a command and after a kill;
+// pods and Services get through it. In the process of the others they say that they cannot.
 func TestRealNodeIsolated(t *testing.T) {
 	t.Parallel()
 	n := newRealNode(t)

@@ -16,7 +16,8 @@ import (
 	"testing"
 )
 
-// km stops what it started: after it, no container runs, nothing is mounted and no rule is in force. What it ran, it runs again.
+// km stops what it started: after it, no container runs, nothing is mounted and no rule is in force. What it ran, it
+// runs again.
 func TestRealNodeStops(t *testing.T) {
 	t.Parallel()
 	n := newRealNode(t)

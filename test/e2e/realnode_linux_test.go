@@ -73,7 +73,8 @@ func requireRealNode(t *testing.T) (cni string) {
 	if cni == "" {
 		missing = append(missing, "CNI plugins")
 	}
-	// Without it, what a pod on the bridge answers to another one does not pass the rules that have to translate it back.
+	// Without it, what a pod on the bridge answers to another one does not pass the rules that have to translate it
+	// back.
 	if _, err := os.Stat("/proc/sys/net/bridge"); err != nil && exec.Command("modprobe", "br_netfilter").Run() != nil {
 		missing = append(missing, "the kernel's br_netfilter")
 	}
@@ -151,12 +152,14 @@ func newRealNode(t *testing.T) *realNode {
 		n.ip(t, strings.Fields(command)...)
 	}
 	for _, server := range nameservers() {
-		n.ip(t, "route", "add", "unreachable", server) // nobody waits for the answer of a name server that cannot be reached
+		// nobody waits for the answer of a name server that cannot be reached
+		n.ip(t, "route", "add", "unreachable", server)
 	}
 	return n
 }
 
-// nameservers are the IPv4 ones of this machine, without those on the loopback device, where nobody listens in a namespace.
+// nameservers are the IPv4 ones of this machine, without those on the loopback device, where nobody listens in a
+// namespace.
 func nameservers() []string {
 	text, _ := os.ReadFile("/etc/resolv.conf") // without it, there are none
 	var found []string

@@ -159,7 +159,8 @@ func (h home) size(t testing.TB, p *process) size {
 	s.files = len(files)
 	ours := map[string]bool{}
 	for _, f := range files {
-		if link, err := os.Readlink(filepath.Join(proc, "fd", f.Name())); err == nil { // it may have been closed meanwhile
+		// it may have been closed meanwhile
+		if link, err := os.Readlink(filepath.Join(proc, "fd", f.Name())); err == nil {
 			if inode, ok := strings.CutPrefix(link, "socket:["); ok {
 				ours[strings.TrimSuffix(inode, "]")] = true
 			}
@@ -191,8 +192,8 @@ func (h home) size(t testing.TB, p *process) size {
 	return s
 }
 
-// leaks is how many goroutines a restart of a server may leave behind. What is not named leaves none. kwok's controllers
-// never end the goroutines of their event broadcaster (2) and of their queues (3); see the README.
+// leaks is how many goroutines a restart of a server may leave behind. What is not named leaves none. kwok's
+// controllers never end the goroutines of their event broadcaster (2) and of their queues (3); see the README.
 var leaks = map[string]int{"executor": 5}
 
 func TestSchedulerAndExecutorRestarts(t *testing.T) {
@@ -344,8 +345,8 @@ func (h home) awaitSize(t testing.TB, p *process, wrong func(size) string) size 
 	}
 }
 
-// Restarts and kills of random servers, some of them in processes of their own, while objects are written: each that was
-// acknowledged is there at the end.
+// Restarts and kills of random servers, some of them in processes of their own, while objects are written: each that
+// was acknowledged is there at the end.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)

@@ -42,8 +42,8 @@ current-context: slow
 `, slow.URL))
 }
 
-// The pods of a node run, also if the watch tells late that the node's lease is held: kwok leaves alone what it finds until
-// then, and does not look again.
+// The pods of a node run, also if the watch tells late that the node's lease is held: kwok leaves alone what it finds
+// until then, and does not look again.
 func TestPodsBeforeTheLeaseIsSeen(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)

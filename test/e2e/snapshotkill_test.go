@@ -39,7 +39,8 @@ func (h etcdHome) removeAsides(t *testing.T) {
 	}
 }
 
-// A restore that is killed at any moment leaves what was there before, or what was to be there, and is not in the way of the next one.
+// A restore that is killed at any moment leaves what was there before, or what was to be there, and is not in the way
+// of the next one.
 func TestRestoreKilled(t *testing.T) {
 	t.Parallel()
 	const times = 12
@@ -167,7 +168,8 @@ func (h home) answered(t *testing.T) {
 	socket := filepath.Join(h.dataDir("km"), "km.sock")
 	eventually(t, "the answers to who has been killed", func() bool {
 		text, err := os.ReadFile("/proc/net/unix")
-		return err != nil || strings.Count(string(text), " "+socket+"\n") == 1 // the one that listens; elsewhere it cannot be seen
+		// the one that listens; elsewhere it cannot be seen
+		return err != nil || strings.Count(string(text), " "+socket+"\n") == 1
 	})
 }
 

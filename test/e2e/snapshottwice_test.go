@@ -47,7 +47,8 @@ func TestRestoreTwice(t *testing.T) {
 			t.Fatalf("%s: %+v", test.name, r)
 		}
 		test.after()
-		if got, after := h.get(t), h.revision(t); got != "old" || after < before+bump/2 { // some of the last may be in the log only
+		// some of the last may be in the log only
+		if got, after := h.get(t), h.revision(t); got != "old" || after < before+bump/2 {
 			t.Errorf("%s: the revision was %d, and is %d; etcd has %q", test.name, before, after, got)
 		}
 	}
@@ -102,7 +103,8 @@ func TestSnapshotElsewhere(t *testing.T) {
 	}
 }
 
-// Where a restore was killed between the renamings of a file system that cannot exchange two folders, etcd does not begin anew.
+// Where a restore was killed between the renamings of a file system that cannot exchange two folders, etcd does not
+// begin anew.
 func TestRestoreKilledInSteps(t *testing.T) {
 	t.Parallel()
 	h, files := newEtcdHome(t, "one")

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// Wrong usage is found before anything starts or is written: exit code 2, one error that names the thing and the way out.
+// Wrong usage is found before anything starts or is written: exit code 2, one error that names the thing and the way
+// out.
 func TestWrongUsage(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A server that is stopped while it waits for another one gives back what it has opened for its start, and can start again: each server
-// that is made beforehand, and one that is not.
+// A server that is stopped while it waits for another one gives back what it has opened for its start, and can start
+// again: each server that is made beforehand, and one that is not.
 func TestStopWhileWaiting(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
@@ -104,8 +104,8 @@ func TestSocketRemoved(t *testing.T) {
 	}
 }
 
-// A restart that cannot succeed is refused before anything is stopped, where that can be seen; what the API refuses fails the command. The
-// run goes on, and what was applied stays.
+// A restart that cannot succeed is refused before anything is stopped, where that can be seen; what the API refuses
+// fails the command. The run goes on, and what was applied stays.
 func TestRestartRefused(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)

@@ -127,7 +127,8 @@ func (validator) ValidateDelete(context.Context, *Greeting) (admission.Warnings,
 	return nil, nil
 }
 
-// operator starts the environment, with what Greetings need, and the operator beside it. The client asks without a cache.
+// operator starts the environment, with what Greetings need, and the operator beside it. The client asks without a
+// cache.
 func operator(t *testing.T, env *envtest.Environment) client.Client {
 	t.Helper()
 	env.Scheme = newScheme(t)

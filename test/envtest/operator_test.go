@@ -69,8 +69,9 @@ func greet(t *testing.T, c client.Client) *Greeting {
 	return g
 }
 
-// With a cluster of km's, an operator sees what envtest by itself does not give: pods that run, and owned objects that go with
-// their owner. (Upstream's garbage collector looks for new kinds of owners every 30 seconds: this takes its time.)
+// With a cluster of km's, an operator sees what envtest by itself does not give: pods that run, and owned objects that
+// go with their owner. (Upstream's garbage collector looks for new kinds of owners every 30 seconds: this takes its
+// time.)
 func TestExistingCluster(t *testing.T) {
 	t.Parallel()
 	env := environment(t)

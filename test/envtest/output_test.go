@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// A flag that the apiserver does not take ends the start with an error, and what the apiserver said is there to be read.
+// A flag that the apiserver does not take ends the start with an error, and what the apiserver said is there to be
+// read.
 func TestWrongFlag(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ flag, value, want string }{

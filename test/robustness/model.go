@@ -131,8 +131,8 @@ func ends(all []operation, h history) []porcupine.Operation {
 // linearizable judges whether the operations can have been done one after the other, each between its call and its
 // return. What it refuses is drawn into the file.
 func linearizable(all []operation, h history, file string) error {
-	// It is no expectation of speed; porcupine takes milliseconds, unless it has to try very many orders. No stacks would
-	// tell more.
+	// It is no expectation of speed; porcupine takes milliseconds, unless it has to try very many orders. No stacks
+	// would tell more.
 	const limit = 5 * time.Minute
 	result, info := porcupine.CheckOperationsVerbose(model, ends(all, h), limit)
 	switch result {

@@ -71,7 +71,8 @@ func (r *rotation) run(ctx context.Context) (err error) {
 		return errors.New("the keys are being rotated by another process: wait for its end")
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	if before, err = load(r.path); err != nil || before == nil || !before.encrypts { // another one, or the run, may just have ended
+	// another one, or the run, may just have ended
+	if before, err = load(r.path); err != nil || before == nil || !before.encrypts {
 		return errors.Join(err, r.changed())
 	}
 	// Otherwise it is not this file by which the apiserver writes, and what is done to it means nothing.

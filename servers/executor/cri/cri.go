@@ -1,5 +1,5 @@
-// Package cri makes this machine a node: the kubelet, in process, runs the containers of pods with a runtime that speaks CRI,
-// such as containerd.
+// Package cri makes this machine a node: the kubelet, in process, runs the containers of pods with a runtime that
+// speaks CRI, such as containerd.
 package cri
 
 import (
@@ -76,7 +76,8 @@ func Defaults(p *supervisor.Plan, s *supervisor.Server) error {
 func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletConfiguration, error) {
 	c := &kubeletconfigv1beta1.KubeletConfiguration{
 		TypeMeta: metav1.TypeMeta{APIVersion: kubeletconfigv1beta1.SchemeGroupVersion.String(), Kind: "KubeletConfiguration"},
-		// Without these, anybody who reaches the port may run commands in the containers: upstream's defaults for flags.
+		// Without these, anybody who reaches the port may run commands in the containers: upstream's defaults for
+		// flags.
 		Authentication: kubeletconfigv1beta1.KubeletAuthentication{
 			Anonymous: kubeletconfigv1beta1.KubeletAnonymousAuthentication{Enabled: ptr.To(false)},
 			Webhook:   kubeletconfigv1beta1.KubeletWebhookAuthentication{Enabled: ptr.To(true)},
@@ -88,7 +89,8 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 		// Upstream's is made in /usr.
 		VolumePluginDir: p.Path("kubelet", "volume-plugins"),
 
-		// As kind has it: a disk or a memory that is nearly full is normal on such a machine, and no reason to end pods.
+		// As kind has it: a disk or a memory that is nearly full is normal on such a machine, and no reason to end
+		// pods.
 		EvictionHard: map[string]string{
 			"memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%",
 		},
@@ -100,7 +102,8 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 		// Rules of iptables that nothing here asks for.
 		MakeIPTablesUtilChains: ptr.To(false),
 
-		// The limits are those of the whole process, and are set when the kubelet starts: they shall stay what they are.
+		// The limits are those of the whole process, and are set when the kubelet starts: they shall stay what they
+		// are.
 		MaxOpenFiles: maxOpenFiles(),
 		OOMScoreAdj:  ptr.To(component.OOMScoreAdj()),
 	}
@@ -125,7 +128,8 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 		}
 		return c, nil
 	}
-	// Elsewhere whoever signs for the apiserver signs for its clients, too, as a rule; the apiserver is one, of the kubelet.
+	// Elsewhere whoever signs for the apiserver signs for its clients, too, as a rule; the apiserver is one, of the
+	// kubelet.
 	c.Authentication.X509.ClientCAFile = clusterCA(p)
 	return c, nil
 }

@@ -16,8 +16,8 @@ func maxOpenFiles() int64 {
 	return int64(limit.Max)
 }
 
-// unmountSelf undoes that the kubelet may have mounted its folder on itself, which it does where the file system around it
-// does not tell containers of new mounts. The kubelet has files open there until the process ends.
+// unmountSelf undoes that the kubelet may have mounted its folder on itself, which it does where the file system around
+// it does not tell containers of new mounts. The kubelet has files open there until the process ends.
 func unmountSelf(dir string) error {
 	points, err := mount.New("").List()
 	if err != nil {

@@ -30,7 +30,8 @@ func Flags(o *options.KubeletServer) *pflag.FlagSet {
 	o.AddFlags(fs)
 	options.AddGlobalFlags(fs)
 	fs.VisitAll(func(f *pflag.Flag) {
-		// Upstream calls each flag deprecated that a file may hold, too; that is for installers of machines to think about.
+		// Upstream calls each flag deprecated that a file may hold, too; that is for installers of machines to think
+		// about.
 		f.Deprecated, f.Hidden = "", false
 	})
 	return fs

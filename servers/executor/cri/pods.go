@@ -24,8 +24,8 @@ import (
 	"github.com/seed-200a7251/km/servers/component"
 )
 
-// connect gives the kubelet its clients, as upstream makes them (cmd/kubelet/app.buildKubeletClientConfig), but on a link
-// that can be cut.
+// connect gives the kubelet its clients, as upstream makes them (cmd/kubelet/app.buildKubeletClientConfig), but on a
+// link that can be cut.
 func connect(o *options.KubeletServer, deps *kubelet.Dependencies) (*component.Link, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", o.KubeConfig)
 	if err != nil {
@@ -66,8 +66,9 @@ const (
 	removeLimit = removal - time.Second
 )
 
-// stopPods has the kubelet stop the pods of this node, as if none were wanted here any more, and returns when they and their
-// volumes are gone. In the API they stay what they are: the next start starts them again, as after a restart of the machine.
+// stopPods has the kubelet stop the pods of this node, as if none were wanted here any more, and returns when they and
+// their volumes are gone. In the API they stay what they are: the next start starts them again, as after a restart of
+// the machine.
 func stopPods(ctx context.Context, link *component.Link, deps *kubelet.Dependencies, o *options.KubeletServer) error {
 	link.Cut()
 	if deps.PodConfig == nil || deps.RemoteRuntimeService == nil {
@@ -106,8 +107,8 @@ type sandboxes interface {
 	RemovePodSandbox(ctx context.Context, id string) error
 }
 
-// removeSandboxes removes what is left of pods that have ended. The kubelet may be removing some of it at the same time,
-// which the container runtime refuses to one of both: it is tried again.
+// removeSandboxes removes what is left of pods that have ended. The kubelet may be removing some of it at the same
+// time, which the container runtime refuses to one of both: it is tried again.
 func removeSandboxes(ctx context.Context, runtime sandboxes) error {
 	var left error
 	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, removeLimit, true, func(ctx context.Context) (bool, error) {

@@ -40,8 +40,8 @@ func (l lacks) err() error {
 // answerTime is how long the runtime may take to answer.
 const answerTime = 5 * time.Second
 
-// preflight looks for all that this machine lacks as a node, before anything is started. The kubelet itself would find it
-// one at a time, and end the process each time.
+// preflight looks for all that this machine lacks as a node, before anything is started. The kubelet itself would find
+// it one at a time, and end the process each time.
 func preflight(ctx context.Context, o *options.KubeletServer, address string) error {
 	var l lacks
 	if _, errs := (kubeadm.IsPrivilegedUserCheck{}).Check(); len(errs) > 0 {
@@ -171,8 +171,8 @@ func checkStrangers(ctx context.Context, l *lacks, runtime internalapi.RuntimeSe
 	}
 }
 
-// cni is what the runtime says of how pods get their network (https://www.cni.dev). containerd and CRI-O tell; where another
-// one does not, the fields are empty.
+// cni is what the runtime says of how pods get their network (https://www.cni.dev). containerd and CRI-O tell; where
+// another one does not, the fields are empty.
 type cni struct {
 	PluginDirs    []string
 	PluginConfDir string

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-200a7251/km/servers/cluster"
 )
 
-// tryRegister returns why the kubelet, which tries it again and again, cannot tell of its node, if users have put something in the way of
-// that. It changes nothing, but those who may refuse a change are asked.
+// tryRegister returns why the kubelet, which tries it again and again, cannot tell of its node, if users have put
+// something in the way of that. It changes nothing, but those who may refuse a change are asked.
 func (n *Node) tryRegister(ctx context.Context, client kubernetes.Interface) error {
 	nodes := client.CoreV1().Nodes()
 	_, err := nodes.Patch(ctx, n.name, types.MergePatchType, []byte("{}"), metav1.PatchOptions{}, "status")

@@ -8,8 +8,8 @@ import (
 )
 
 // tunables are settings of the whole machine that the kubelet changes when it starts
-// (k8s.io/kubernetes/pkg/kubelet/cm/container_manager_linux.go): how much memory may be promised, and whether the machine is
-// started again after a fault of its kernel. That is for a machine that is a node and nothing else.
+// (k8s.io/kubernetes/pkg/kubelet/cm/container_manager_linux.go): how much memory may be promised, and whether the
+// machine is started again after a fault of its kernel. That is for a machine that is a node and nothing else.
 type tunables map[string]int
 
 func readTunables() (tunables, error) {

@@ -18,16 +18,18 @@ import (
 	"sigs.k8s.io/kwok/pkg/utils/gotpl"
 )
 
-// addresses gives each pod its address, in place of kwok's own pool. That one does not know the pods of an earlier life which it has
-// nothing to do for, goes on into the next node's range when one is full, keeps what a finished pod had, and gives a pod another address
-// each time it is asked, so that a Stage that is played twice makes it have two (pkg/kwok/controllers/utils.go, ipPool).
+// addresses gives each pod its address, in place of kwok's own pool. That one does not know the pods of an earlier life
+// which it has nothing to do for, goes on into the next node's range when one is full, keeps what a finished pod had,
+// and gives a pod another address each time it is asked, so that a Stage that is played twice makes it have two
+// (pkg/kwok/controllers/utils.go, ipPool).
 //
-// Who has which address is read from the pods: before the first one is given, and again when a range seems to be full. Nothing
-// has to be watched for that.
+// Who has which address is read from the pods: before the first one is given, and again when a range seems to be full.
+// Nothing has to be watched for that.
 type addresses struct {
 	client kubernetes.Interface
 	nodes  follower[*corev1.Node]
-	// spare is the range for nodes that have none, and for those whose own is full: without what other nodes have of it.
+	// spare is the range for nodes that have none, and for those whose own is full: without what other nodes have of
+	// it.
 	spare netip.Prefix
 
 	mu     sync.Mutex
@@ -149,7 +151,8 @@ func (a *addresses) of(ctx context.Context, uid types.UID, node *corev1.Node) ([
 	return texts(found), nil
 }
 
-// free is an address of the range that nobody has, or, where that is full, of the spare one. A range that is none stands for that.
+// free is an address of the range that nobody has, or, where that is full, of the spare one. A range that is none
+// stands for that.
 func (a *addresses) free(ctx context.Context, r netip.Prefix) (netip.Addr, error) {
 	if address, ok := a.next(r); ok {
 		return address, nil
@@ -206,8 +209,8 @@ func (a *addresses) next(r netip.Prefix) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// nextSpare is the next address of the spare range that nobody has and that is in no node's range. Nodes have theirs from its
-// beginning: it is looked through from its end.
+// nextSpare is the next address of the spare range that nobody has and that is in no node's range. Nodes have theirs
+// from its beginning: it is looked through from its end.
 func (a *addresses) nextSpare() (netip.Addr, bool) {
 	taken, lengths := map[netip.Prefix]bool{}, map[int]bool{}
 	for _, node := range a.nodes.all() {
@@ -248,7 +251,8 @@ func (a *addresses) nextSpare() (netip.Addr, bool) {
 // size is how many addresses the range has, or as many as matter.
 func size(r netip.Prefix) int { return 1 << min(30, r.Addr().BitLen()-r.Bits()) }
 
-// isFree reports whether an address of a range can be a pod's: nobody has it, and it is neither the network's nor the one for all.
+// isFree reports whether an address of a range can be a pod's: nobody has it, and it is neither the network's nor the
+// one for all.
 func (a *addresses) isFree(r netip.Prefix, address netip.Addr) bool {
 	if _, taken := a.holder[address]; taken {
 		return false
@@ -256,8 +260,8 @@ func (a *addresses) isFree(r netip.Prefix, address netip.Addr) bool {
 	return size(r) <= 2 || address != r.Addr() && (address.Is6() || r.Contains(address.Next()))
 }
 
-// look reads from the pods who has which address. One that has ended has none any more, as with the kubelet; one that has been given its
-// own, and does not show it yet, keeps it.
+// look reads from the pods who has which address. One that has ended has none any more, as with the kubelet; one that
+// has been given its own, and does not show it yet, keeps it.
 func (a *addresses) look(ctx context.Context) error {
 	held, holder := map[types.UID][]netip.Addr{}, map[netip.Addr]types.UID{}
 	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {

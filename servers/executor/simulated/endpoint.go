@@ -16,8 +16,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// endpoint is what a node serves: the apiserver asks there for what kubectl's logs, exec, attach and port-forward show. It
-// returns the port, 0 for none, and the function that serves until its context ends.
+// endpoint is what a node serves: the apiserver asks there for what kubectl's logs, exec, attach and port-forward show.
+// It returns the port, 0 for none, and the function that serves until its context ends.
 func (ns *Nodes) endpoint(s *supervisor.Server, client kubernetes.Interface) (port int, serve func(context.Context) error, err error) {
 	listener, err := ns.Cluster.TakeListener(s)
 	if err != nil || listener == nil {
@@ -58,7 +58,8 @@ func (k kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "exec", "run", "attach":
 		http.Error(w, fmt.Sprintf(isSimulated, name, "no command can be run in it"), http.StatusNotImplemented)
 	case "portForward":
-		// What a refused request says, clients do not show: the apiserver has accepted theirs by then. So each connection is told.
+		// What a refused request says, clients do not show: the apiserver has accepted theirs by then. So each
+		// connection is told.
 		portforward.ServePortForward(w, r, deaf(name), name, "", &portforward.V4Options{}, time.Minute, 30*time.Second, portforward.SupportedProtocols)
 	case "healthz":
 		fmt.Fprint(w, "ok")

@@ -18,15 +18,15 @@ type source[L runtime.Object] interface {
 	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
 }
 
-// follower keeps the objects of one kind as they are in the cluster. It has half of the goroutines of a shared informer, and stops with
-// its context.
+// follower keeps the objects of one kind as they are in the cluster. It has half of the goroutines of a shared
+// informer, and stops with its context.
 type follower[T any] struct {
 	cache.Store
 	controller cache.Controller
 }
 
-// follow calls changed for each object that is there or comes or changes, and deleted for each that goes, one after the other, until ctx
-// ends. Either may be nil. What they get is not theirs to change.
+// follow calls changed for each object that is there or comes or changes, and deleted for each that goes, one after the
+// other, until ctx ends. Either may be nil. What they get is not theirs to change.
 func follow[T runtime.Object, L runtime.Object](ctx context.Context, r source[L], changed, deleted func(T)) follower[T] {
 	handler := cache.ResourceEventHandlerFuncs{DeleteFunc: func(o any) {
 		if unknown, ok := o.(cache.DeletedFinalStateUnknown); ok {

@@ -10,9 +10,9 @@ import (
 	"github.com/seed-200a7251/km/servers/process"
 )
 
-// forgiving makes of a complaint of kwok's that tells of no trouble a line for debugging: what was to be deleted, or changed,
-// is gone. kwok may play a stage twice, if an object changes while it does (pkg/kwok/controllers/pod_controller.go,
-// addStageJob).
+// forgiving makes of a complaint of kwok's that tells of no trouble a line for debugging: what was to be deleted, or
+// changed, is gone. kwok may play a stage twice, if an object changes while it does
+// (pkg/kwok/controllers/pod_controller.go, addStageJob).
 type forgiving struct{ slog.Handler }
 
 // forgive has slog's default logger be forgiving, which is once for a process.

@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-// kwok gets the pods of a node when its watch has told it that it holds the lease, and all others at once. Where it does
-// not hold the lease, it is not kept waiting for ever.
+// kwok gets the pods of a node when its watch has told it that it holds the lease, and all others at once. Where it
+// does not hold the lease, it is not kept waiting for ever.
 func TestPodsAfterTheirLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := newHeld(fake.NewClientset())

@@ -20,7 +20,8 @@ import (
 	"github.com/seed-200a7251/km/servers/executor/simulated/pod"
 )
 
-// logs answers what kubectl logs asks for: the lines that the pod's annotation says, and a line that says so if it has none.
+// logs answers what kubectl logs asks for: the lines that the pod's annotation says, and a line that says so if it has
+// none.
 func (k kubelet) logs(w http.ResponseWriter, r *http.Request, namespace, name, container string) {
 	var options corev1.PodLogOptions
 	if err := legacyscheme.ParameterCodec.DecodeParameters(r.URL.Query(), corev1.SchemeGroupVersion, &options); err != nil {

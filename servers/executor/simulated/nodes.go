@@ -148,8 +148,8 @@ func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, p
 	return g.Wait()
 }
 
-// ensureNode makes a node, or brings the labels and resources of one that is there up to date. What others have added to it
-// stays.
+// ensureNode makes a node, or brings the labels and resources of one that is there up to date. What others have added
+// to it stays.
 func ensureNode(ctx context.Context, client kubernetes.Interface, old, want *corev1.Node) error {
 	nodes := client.CoreV1().Nodes()
 	if old == nil {

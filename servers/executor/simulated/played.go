@@ -24,9 +24,11 @@ import (
 const definitionName = "stages.kwok.x-k8s.io"
 
 const (
-	// quiet is for how long nothing more is deleted before Stages are made anew: what deletes them has not deleted all at once.
+	// quiet is for how long nothing more is deleted before Stages are made anew: what deletes them has not deleted all
+	// at once.
 	quiet = time.Second
-	// makingLimit is how long it may take to make them, and attemptLimit how long one attempt at it, during which they may be deleted again.
+	// makingLimit is how long it may take to make them, and attemptLimit how long one attempt at it, during which they
+	// may be deleted again.
 	makingLimit, attemptLimit = time.Minute, 10 * time.Second
 	// knownLimit is how long it may take to see which there are.
 	knownLimit = 15 * time.Second
@@ -35,9 +37,9 @@ const (
 // errLost tells that there are no Stages any more for nodes, or none for pods.
 var errLost = errors.New("the Stages of kwok have been deleted")
 
-// whileStages ends with errLost when there are no Stages any more for nodes, or none for pods. kwok ends what it does for a kind of which
-// there are none, and when there are some again it does not know the nodes which it has been told of before
-// (pkg/kwok/controllers/stages_manager.go): whoever plays has to begin anew then.
+// whileStages ends with errLost when there are no Stages any more for nodes, or none for pods. kwok ends what it does
+// for a kind of which there are none, and when there are some again it does not know the nodes which it has been told
+// of before (pkg/kwok/controllers/stages_manager.go): whoever plays has to begin anew then.
 func whileStages(ctx context.Context, config *rest.Config) error {
 	client, err := versioned.NewForConfig(config)
 	if err != nil {
@@ -70,7 +72,8 @@ func whileStages(ctx context.Context, config *rest.Config) error {
 	return context.Cause(ctx)
 }
 
-// makeStages makes the resource and the Stages that are missing. While they are being deleted, nothing can be made: that is waited for.
+// makeStages makes the resource and the Stages that are missing. While they are being deleted, nothing can be made:
+// that is waited for.
 func makeStages(ctx context.Context, config *rest.Config) error {
 	client, err := apiextensions.NewForConfig(config)
 	if err != nil {
@@ -103,8 +106,8 @@ func makeStages(ctx context.Context, config *rest.Config) error {
 	}
 }
 
-// release gives up the leases of the nodes that are played, for the next kwok to take up. It makes a lease before it has seen which there
-// are, and complains of one that is there.
+// release gives up the leases of the nodes that are played, for the next kwok to take up. It makes a lease before it
+// has seen which there are, and complains of one that is there.
 func release(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node) error {
 	var g errgroup.Group
 	g.SetLimit(16)

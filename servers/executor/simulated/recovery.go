@@ -23,9 +23,10 @@ import (
 // manager is by what name the executor's changes are known among an object's managedFields.
 const manager = "km-executor"
 
-// recovery makes pods Ready again whose node was away. When a node is lost, the controller-manager sets the condition Ready of its pods
-// to False (MarkPodsNotReady in k8s.io/kubernetes/pkg/controller/util/node) and leaves it to the kubelet to set it back, whose
-// periodic sync does so. km's Stages leave it alone (package pod): they cannot tell it from what a Stage of somebody's plays.
+// recovery makes pods Ready again whose node was away. When a node is lost, the controller-manager sets the condition
+// Ready of its pods to False (MarkPodsNotReady in k8s.io/kubernetes/pkg/controller/util/node) and leaves it to the
+// kubelet to set it back, whose periodic sync does so. km's Stages leave it alone (package pod): they cannot tell it
+// from what a Stage of somebody's plays.
 type recovery struct {
 	server *supervisor.Server
 	client kubernetes.Interface
@@ -36,8 +37,8 @@ type recovery struct {
 	looks map[string]int  // how often a node's pods are still to be looked at
 }
 
-// While the controller-manager sets the pods of a node to False, one after the other, the node may be back already: they are looked at more
-// than once. There is an end to it, as others may have a say in it, too.
+// While the controller-manager sets the pods of a node to False, one after the other, the node may be back already:
+// they are looked at more than once. There is an end to it, as others may have a say in it, too.
 const (
 	lookInterval = 2 * time.Second
 	manyLooks    = 6
@@ -163,8 +164,8 @@ func (r *recovery) makeReady(ctx context.Context, pod *corev1.Pod) error {
 	return err
 }
 
-// wasReady reports whether a pod is not Ready for no other reason than that its node was away: its containers are, and its gates are
-// open, as the kubelet has it; and it is not what a Stage has played, or somebody has set with kubectl.
+// wasReady reports whether a pod is not Ready for no other reason than that its node was away: its containers are, and
+// its gates are open, as the kubelet has it; and it is not what a Stage has played, or somebody has set with kubectl.
 func wasReady(pod *corev1.Pod) bool {
 	if pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
 		return false

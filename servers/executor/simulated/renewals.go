@@ -13,8 +13,8 @@ import (
 // leaseSeconds is for how long a node counts as alive whose lease has been renewed.
 const leaseSeconds = 40
 
-// renewals sees how the leases of the nodes are renewed. When the API server refuses it for longer than a lease lasts, nothing is played
-// any more, although kwok, which logs it, goes on: failed is called, once.
+// renewals sees how the leases of the nodes are renewed. When the API server refuses it for longer than a lease lasts,
+// nothing is played any more, although kwok, which logs it, goes on: failed is called, once.
 type renewals struct {
 	next   http.RoundTripper
 	failed func(error)

@@ -1,5 +1,5 @@
-// Package simulated plays nodes: kwok's controllers make pods Running and Ready on them, give them addresses, complete and
-// delete them, but no container runs. What pods do is said in its package pod.
+// Package simulated plays nodes: kwok's controllers make pods Running and Ready on them, give them addresses, complete
+// and delete them, but no container runs. What pods do is said in its package pod.
 package simulated
 
 import (
@@ -59,7 +59,8 @@ func New(c *cluster.Cluster) *Nodes {
 	return &Nodes{Cluster: c, started: component.NewHandoff[kubernetes.Interface]()}
 }
 
-// maxNodes is more than one process can play: at ten thousand, kwok and the controllers only follow each other's changes.
+// maxNodes is more than one process can play: at ten thousand, kwok and the controllers only follow each other's
+// changes.
 const maxNodes = 10_000
 
 // Check looks for what is wrong with the flags: the fields, and what Labels and PodCIDR are going to be.

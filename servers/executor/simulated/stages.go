@@ -43,7 +43,8 @@ var stages = append([]string{fast.DefaultNodeInit, heartbeat.DefaultNodeHeartbea
 // stageAnnotation is on the Stages that km has made: the hash of what it wrote.
 const stageAnnotation = "km.simulated-stage"
 
-// ensureStages makes the resource Stage, and those Stages that are missing, or that another km made and nobody has changed since.
+// ensureStages makes the resource Stage, and those Stages that are missing, or that another km made and nobody has
+// changed since.
 func ensureStages(ctx context.Context, config *rest.Config) error {
 	client, err := apiextensions.NewForConfig(config)
 	if err != nil {
@@ -106,9 +107,10 @@ func ensureStages(ctx context.Context, config *rest.Config) error {
 	return cmp.Or(wrong...) // the first in order: one reason is told once, however often it is tried
 }
 
-// ensureStage makes a Stage that is missing, or replaces what another km wrote. It applies it: upstream has whoever creates an object of a
-// definition that is younger than two seconds wait for two seconds (k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go),
-// for the sake of other API servers, of which there are none.
+// ensureStage makes a Stage that is missing, or replaces what another km wrote. It applies it: upstream has whoever
+// creates an object of a definition that is younger than two seconds wait for two seconds
+// (k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go), for the sake of other API servers, of which
+// there are none.
 func ensureStage(ctx context.Context, stages typed.StageInterface, stage *v1alpha1.Stage) error {
 	there, err := stages.Get(ctx, stage.Name, metav1.GetOptions{})
 	if err == nil && (there.Annotations[stageAnnotation] == stage.Annotations[stageAnnotation] || isChanged(there)) {

@@ -27,11 +27,12 @@ const (
 	provisionedBy    = "pv.kubernetes.io/provisioned-by"
 )
 
-// volumes gives claims volumes that have nothing behind them, as their pods run nowhere. What a claim goes through is what it does with any
-// external provisioner: the controller-manager asks for a volume and binds it, and leaves the deletion of a released one to who made it.
+// volumes gives claims volumes that have nothing behind them, as their pods run nowhere. What a claim goes through is
+// what it does with any external provisioner: the controller-manager asks for a volume and binds it, and leaves the
+// deletion of a released one to who made it.
 //
-// The library that does so for the server storage is of no use here: it adds types to client-go's Scheme, which others are reading while
-// the executor starts again, and one of its controllers runs but once.
+// The library that does so for the server storage is of no use here: it adds types to client-go's Scheme, which others
+// are reading while the executor starts again, and one of its controllers runs but once.
 type volumes struct {
 	server *supervisor.Server
 	client kubernetes.Interface
@@ -127,7 +128,8 @@ func (v *volumes) serveClaim(ctx context.Context, name string) error {
 	return err
 }
 
-// isFor reports whether it is for simulated nodes to have the claim's volume. If it is not, nobody looks at the claim again before it changes.
+// isFor reports whether it is for simulated nodes to have the claim's volume. If it is not, nobody looks at the claim
+// again before it changes.
 func (v *volumes) isFor(ctx context.Context, claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass) (bool, error) {
 	if class.Provisioner != storage.Provisioner || claim.Spec.Selector != nil {
 		return false, nil // a simulated volume has no properties that a selector could choose by
@@ -167,7 +169,8 @@ func volume(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass) 
 	}
 }
 
-// expand gives a simulated volume and its claim the size that the claim asks for. The API lets it ask where its class allows that.
+// expand gives a simulated volume and its claim the size that the claim asks for. The API lets it ask where its class
+// allows that.
 func (v *volumes) expand(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
 	want := claim.Spec.Resources.Requests[corev1.ResourceStorage]
 	if has := claim.Status.Capacity[corev1.ResourceStorage]; want.Cmp(has) <= 0 {

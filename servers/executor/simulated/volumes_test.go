@@ -13,8 +13,8 @@ import (
 	"github.com/seed-200a7251/km/servers/storage"
 )
 
-// A claim is served if its pod is on a simulated node, also if that is not known yet, as at the beginning; or if its class has volumes
-// made at once.
+// A claim is served if its pod is on a simulated node, also if that is not known yet, as at the beginning; or if its
+// class has volumes made at once.
 func TestIsFor(t *testing.T) {
 	node := func(name, fake string) *corev1.Node {
 		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}

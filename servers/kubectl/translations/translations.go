@@ -1,6 +1,6 @@
-// Package translations keeps kubectl's texts in other languages out of every start that is not kubectl's. Upstream packs, unpacks
-// and parses them while packages are initialised, at the first text that a package variable holds, even if they are English. No
-// other package takes as long. Import it for that effect.
+// Package translations keeps kubectl's texts in other languages out of every start that is not kubectl's. Upstream
+// packs, unpacks and parses them while packages are initialised, at the first text that a package variable holds, even
+// if they are English. No other package takes as long. Import it for that effect.
 package translations
 
 import (
@@ -18,8 +18,8 @@ const name = "kubectl"
 // skipped says that a text was asked for, and that nothing was loaded for it.
 var skipped bool
 
-// Upstream wants this to be set before any text is asked for. Packages are initialised in the order of their import paths, as far
-// as their imports allow, and this one comes before those of k8s.io.
+// Upstream wants this to be set before any text is asked for. Packages are initialised in the order of their import
+// paths, as far as their imports allow, and this one comes before those of k8s.io.
 func init() {
 	if called(os.Args) {
 		return

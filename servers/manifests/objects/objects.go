@@ -22,10 +22,11 @@ const StandardInput = "-"
 // Object is one object, and where it stands.
 type Object struct {
 	*unstructured.Unstructured
-	// File is the file's name, as the user has given it or its folder. Of an object that a kustomization has made it is that of the
-	// kustomization.
+	// File is the file's name, as the user has given it or its folder. Of an object that a kustomization has made it is
+	// that of the kustomization.
 	File string
-	// Line is the first line of the object's document that is not blank or a comment, from 1; 0 if a kustomization has made it.
+	// Line is the first line of the object's document that is not blank or a comment, from 1; 0 if a kustomization has
+	// made it.
 	Line int
 }
 
@@ -53,10 +54,10 @@ var extensions = []string{".json", ".yaml", ".yml"}
 // Kept are the texts of what can be read once, by its path: StandardInput, which the caller reads, and pipes.
 type Kept map[string][]byte
 
-// Read returns the objects of all paths, in order. A path is a file; a folder, of which the files named *.yaml, *.yml and *.json
-// are read, in the order of their names, and no folders in it; a folder with a kustomization, which is built; or StandardInput, whose
-// text is kept. The text of a pipe is added to kept, and taken from there the next time. Each of the errors is one thing that is wrong,
-// with its place, and all are told that are found.
+// Read returns the objects of all paths, in order. A path is a file; a folder, of which the files named *.yaml, *.yml
+// and *.json are read, in the order of their names, and no folders in it; a folder with a kustomization, which is
+// built; or StandardInput, whose text is kept. The text of a pipe is added to kept, and taken from there the next time.
+// Each of the errors is one thing that is wrong, with its place, and all are told that are found.
 func Read(paths []string, kept Kept) (all []Object, wrong []error) {
 	for _, path := range paths {
 		found, errs := readPath(path, kept)
@@ -96,7 +97,8 @@ func readPath(path string, kept Kept) (found []Object, wrong []error) {
 	return found, wrong
 }
 
-// IsPipe reports whether a path names what can be read once, such as a pipe of the shell's <(COMMAND), or is StandardInput.
+// IsPipe reports whether a path names what can be read once, such as a pipe of the shell's <(COMMAND), or is
+// StandardInput.
 func IsPipe(path string) bool {
 	if path == StandardInput {
 		return true

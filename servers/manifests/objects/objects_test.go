@@ -151,8 +151,9 @@ func TestPaths(t *testing.T) {
 		"blank/a.yml":  "# nothing\n",
 		"bad/a.yaml":   "a: [\n", "bad/b.yaml": "kind: [\n",
 		"kust/kustomization.yaml": "namePrefix: x-\nnamespace: shop\nresources: [a.yaml, c.yaml]\n", "kust/c.yaml": configMap("g"), "kust/a.yaml": configMap("i"), "kust/b.yaml": "not: read",
-		"badkust/Kustomization":                  "resources: [none.yaml]\n",
-		"github.com/org/repo/kustomization.yaml": "resources: [a.yaml]\n", "github.com/org/repo/a.yaml": configMap("j"), // no repository on the web
+		"badkust/Kustomization": "resources: [none.yaml]\n",
+		// no repository on the web
+		"github.com/org/repo/kustomization.yaml": "resources: [a.yaml]\n", "github.com/org/repo/a.yaml": configMap("j"),
 		"nokust/kustomization.yml": "resources: []\nnamePrefix: a-\n",
 	})
 	for _, test := range []struct {

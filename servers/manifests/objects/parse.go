@@ -269,8 +269,8 @@ func complete(content map[string]any) error {
 	return exported(content)
 }
 
-// exported returns which fields of an object keep it from being applied more than once, or at all: they are of one that a cluster has,
-// as `kubectl get -o yaml` prints it.
+// exported returns which fields of an object keep it from being applied more than once, or at all: they are of one that
+// a cluster has, as `kubectl get -o yaml` prints it.
 func exported(content map[string]any) error {
 	var names []string
 	for _, name := range []string{"managedFields", "resourceVersion", "uid"} {

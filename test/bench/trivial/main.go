@@ -1,5 +1,5 @@
-// Command trivial starts a thousand trivial servers by km's supervisor, waits until all are ready, and stops them. It prints
-// what that took as JSON. The programs below ../peers do the same with other libraries.
+// Command trivial starts a thousand trivial servers by km's supervisor, waits until all are ready, and stops them. It
+// prints what that took as JSON. The programs below ../peers do the same with other libraries.
 package main
 
 import (

@@ -42,8 +42,8 @@ type life struct {
 	next   time.Time         // when it changes again; zero if it does not by itself
 }
 
-// advance returns the status that a pod is to have at a time, and when that changes next. What has changed since may have been due
-// earlier: it is as if it happened now.
+// advance returns the status that a pod is to have at a time, and when that changes next. What has changed since may
+// have been due earlier: it is as if it happened now.
 func advance(pod *corev1.Pod, now time.Time) (status *corev1.PodStatus, next time.Time) {
 	l := &life{pod: pod, now: now, status: pod.Status.DeepCopy()}
 	if podutil.IsPodPhaseTerminal(pod.Status.Phase) {
@@ -230,8 +230,8 @@ func (l *life) step(c *corev1.Container, kind kind, st *corev1.ContainerStatus) 
 	return true
 }
 
-// describe copies into a container's status what its spec says. Resources get there when it starts, and are changed later only if they are
-// there: an older apiserver elsewhere does not keep them.
+// describe copies into a container's status what its spec says. Resources get there when it starts, and are changed
+// later only if they are there: an older apiserver elsewhere does not keep them.
 func describe(c *corev1.Container, st *corev1.ContainerStatus, starts bool) {
 	st.Image = c.Image
 	if r := c.Resources; len(r.Requests) > 0 && (starts || st.AllocatedResources != nil) {
@@ -332,7 +332,8 @@ func (l *life) stop(st *corev1.ContainerStatus, code int32) {
 	}
 }
 
-// terminate ends all containers, whose exit code is what a function says. The pod succeeds if it was deleted and all ended well.
+// terminate ends all containers, whose exit code is what a function says. The pod succeeds if it was deleted and all
+// ended well.
 func (l *life) terminate(code func(*corev1.Container, kind) int32) {
 	s := l.status
 	s.Phase = corev1.PodSucceeded
@@ -348,7 +349,8 @@ func (l *life) terminate(code func(*corev1.Container, kind) int32) {
 		case regular:
 			st := statusOf(&s.ContainerStatuses, c, creating)
 			l.stop(st, code(c, kind))
-			if st.State.Terminated == nil && initialized { // as the kubelet's TerminatePod (pkg/kubelet/status/status_manager.go)
+			// as the kubelet's TerminatePod (pkg/kubelet/status/status_manager.go)
+			if st.State.Terminated == nil && initialized {
 				st.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
 					ExitCode: 137, Reason: "ContainerStatusUnknown", Message: "The container could not be located when the pod was terminated",
 				}}
@@ -364,8 +366,8 @@ func (l *life) terminate(code func(*corev1.Container, kind) int32) {
 	l.next = time.Time{}
 }
 
-// phase is the kubelet's (k8s.io/kubernetes/pkg/kubelet/kubelet_pods.go, getPhase) for what there is here. ended is whether all regular
-// containers have ended for good, broken whether an init container has failed for good.
+// phase is the kubelet's (k8s.io/kubernetes/pkg/kubelet/kubelet_pods.go, getPhase) for what there is here. ended is
+// whether all regular containers have ended for good, broken whether an init container has failed for good.
 func (l *life) phase(ended, broken bool) corev1.PodPhase {
 	if broken {
 		return corev1.PodFailed

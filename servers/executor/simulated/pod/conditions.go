@@ -8,7 +8,8 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/status"
 )
 
-// conditions are what the kubelet makes of the containers' states, and of the conditions that others set for readiness gates.
+// conditions are what the kubelet makes of the containers' states, and of the conditions that others set for readiness
+// gates.
 func (l *life) conditions() {
 	s, pod, old := l.status, l.pod, &l.pod.Status
 	// An apiserver elsewhere that is older than the kubelet's code does not keep it: what is not there is set once.
@@ -41,9 +42,9 @@ var reasons = []string{
 	status.PodCompleted, status.PodFailed,
 }
 
-// set sets a condition. The time of its last transition changes with its status alone. One that is not true for a reason that is not the
-// kubelet's is not made true: it is somebody else's, such as a Stage's that plays a failure, or, without a reason, the node lifecycle
-// controller's, for pods on a node that is not ready; both would set it again.
+// set sets a condition. The time of its last transition changes with its status alone. One that is not true for a
+// reason that is not the kubelet's is not made true: it is somebody else's, such as a Stage's that plays a failure, or,
+// without a reason, the node lifecycle controller's, for pods on a node that is not ready; both would set it again.
 func (l *life) set(c corev1.PodCondition) {
 	c.LastTransitionTime = *l.time()
 	i, old := podutil.GetPodConditionFromList(l.status.Conditions, c.Type)

@@ -40,8 +40,8 @@ type step struct {
 	at    time.Time
 }
 
-// nextStage is the name of the Stage by which a pod changes next: empty if it does not by itself. It does not depend on the time: all Stages
-// see the same.
+// nextStage is the name of the Stage by which a pod changes next: empty if it does not by itself. It does not depend on
+// the time: all Stages see the same.
 func nextStage(pod *corev1.Pod) string { return next(pod).stage }
 
 // nextIn is the time until then.
@@ -119,7 +119,8 @@ func waitsFor(st corev1.ContainerStatus, reason string) bool {
 	return st.State.Waiting != nil && st.State.Waiting.Reason == reason
 }
 
-// podStatus is the patch, in JSON, that makes a pod's status what it is to be now. Its addresses are given with the first.
+// podStatus is the patch, in JSON, that makes a pod's status what it is to be now. Its addresses are given with the
+// first.
 func podStatus(object any, addresses ...[]string) (string, error) {
 	text, err := json.Marshal(object)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package measure is what the programs of the peers have in common: a thousand trivial servers are started, ready and stopped.
+// Package measure is what the programs of the peers have in common: a thousand trivial servers are started, ready and
+// stopped.
 package measure
 
 import (
@@ -25,9 +26,9 @@ func (t Trivial) Run(ctx context.Context) error {
 	return nil
 }
 
-// Main calls start, which starts as many of the servers as Servers says and waits until all are ready as far as the library can
-// tell, then waits until all run, and calls stop, which start returned and which waits until all have ended. It prints what that
-// took as JSON, and ends with its standard input.
+// Main calls start, which starts as many of the servers as Servers says and waits until all are ready as far as the
+// library can tell, then waits until all run, and calls stop, which start returned and which waits until all have
+// ended. It prints what that took as JSON, and ends with its standard input.
 func Main(start func(Trivial) (stop func() error, err error)) {
 	if err := run(start); err != nil {
 		fmt.Fprintln(os.Stderr, err)
