@@ -64,6 +64,7 @@ test-quick: format vet build race
 	$(ALLOCATIONS)
 	$(GOTEST) $(LIMIT) $$(go list ./servers/... | grep -v /kmtest)
 	KM=$(CURDIR)/bin/km $(GOTEST) -count=1 -parallel $(PARALLEL) $(LIMIT) -run '$(QUICK)' ./test/e2e
+	$(GOTEST) ./test/source
 
 check: format vet staticcheck
 
