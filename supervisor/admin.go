@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/logging"
-	"github.com/seed-200a7251/km/supervisor/meter"
+	"github.com/seed-200a7251/km/supervisor/internal/meter"
 )
 
 // admin is the admin API: HTTP with JSON on a unix socket in the data folder, by which a run is looked at and steered.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-200a7251/km/logging"
-	"github.com/seed-200a7251/km/supervisor/meter"
+	"github.com/seed-200a7251/km/supervisor/internal/meter"
 )
 
 // Usage is what the servers use up. The admin API has it at /v1/usage. Of two of them, `top` shows the difference.

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed-200a7251/km/supervisor/sweep"
+	"github.com/seed-200a7251/km/supervisor/mounts"
 )
 
 // The data folder may be one that was there before, and users may put things into it. What belongs to the program is
@@ -127,7 +127,7 @@ func (b *belongings) remove(p *Plan, lock string) error {
 	var errs []error
 	for _, own := range b.own {
 		if file := p.Path(own); file != lock {
-			errs = append(errs, sweep.RemoveAll(file))
+			errs = append(errs, mounts.RemoveAll(file))
 		}
 	}
 	for _, folder := range slices.Backward(b.folder) {

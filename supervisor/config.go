@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/seed-200a7251/km/supervisor/configfile"
+	"github.com/seed-200a7251/km/supervisor/internal/configfile"
 )
 
 // A config file has a list of servers, framework and process-wide flags under their names, and below each server's name

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-200a7251/km/logging"
-	"github.com/seed-200a7251/km/supervisor/configfile"
+	"github.com/seed-200a7251/km/supervisor/internal/configfile"
 )
 
 func TestServersOfFile(t *testing.T) {

@@ -15,7 +15,8 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"github.com/seed-200a7251/km/supervisor/sweep"
+	"github.com/seed-200a7251/km/supervisor/internal/sweep"
+	"github.com/seed-200a7251/km/supervisor/mounts"
 )
 
 // hold makes the data folder, and keeps other processes out of it until release is called. One that is there is taken
@@ -102,7 +103,7 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 			hk.forgetElsewhere(context.Background(), p, io.Discard) // standard output may be a command's
 		}
 		if p.Ephemeral && !p.lost.Load() {
-			return sweep.RemoveAll(p.DataDir)
+			return mounts.RemoveAll(p.DataDir)
 		}
 		return nil
 	}

@@ -24,3 +24,31 @@ func TestKnowsNoKubernetes(t *testing.T) {
 		}
 	}
 }
+
+// The rooms of the framework know nothing of the whole: an arrow back up would make one hall of them again.
+func TestRoomsDoNotImportTheRoot(t *testing.T) {
+	const imports = `{{$p := .ImportPath}}{{range .Imports}}{{$p}} {{.}}{{"\n"}}{{end}}` +
+		`{{range .TestImports}}{{$p}} {{.}}{{"\n"}}{{end}}{{range .XTestImports}}{{$p}} {{.}}{{"\n"}}{{end}}`
+	out, err := exec.Command("go", "list", "-f", imports, "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := exec.Command("go", "list", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := strings.TrimSpace(string(root))
+	rooms := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		room, imported, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if room == path || room == "" {
+			continue
+		}
+		if rooms[room] = true; imported == path {
+			t.Errorf("%s imports %s", room, path)
+		}
+	}
+	if len(rooms) < 5 {
+		t.Fatalf("only %d rooms: these cannot be all", len(rooms))
+	}
+}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
-	"github.com/seed-200a7251/km/supervisor/meter"
+	"github.com/seed-200a7251/km/supervisor/internal/meter"
 )
 
 func TestMetrics(t *testing.T) {

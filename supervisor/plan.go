@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/logging"
-	"github.com/seed-200a7251/km/supervisor/sweep"
+	"github.com/seed-200a7251/km/supervisor/internal/sweep"
 )
 
 // Plan is what `run` is about to do. It is made from what the user gave, in arguments, environment and files, and from

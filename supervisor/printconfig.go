@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/seed-200a7251/km/supervisor/configfile"
+	"github.com/seed-200a7251/km/supervisor/internal/configfile"
 )
 
 // AnnotationSecret is the key of a flag's annotation (pflag.FlagSet.SetAnnotation) that says whether its value is a

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/seed-200a7251/km/supervisor/sweep"
+	"github.com/seed-200a7251/km/supervisor/mounts"
 )
 
 // resetCommand is `reset`.
@@ -136,9 +136,9 @@ func (hk *HyperKube) deletable(p *Plan) (*belongings, error) {
 	if err != nil {
 		return nil, cannotDelete(p, err)
 	}
-	// sweep.RemoveAll would refuse it, too, but not before other things have been deleted by which the servers could
+	// mounts.RemoveAll would refuse it, too, but not before other things have been deleted by which the servers could
 	// have unmounted it.
-	return b, sweep.Check(p.DataDir)
+	return b, mounts.Check(p.DataDir)
 }
 
 func cannotDelete(p *Plan, err error) error {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed-200a7251/km/supervisor/configfile"
+	"github.com/seed-200a7251/km/supervisor/internal/configfile"
 )
 
 // wrongFile is a file, and the error that it leads to.

@@ -23,7 +23,7 @@ import (
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/supervisor"
-	"github.com/seed-200a7251/km/supervisor/sweep"
+	"github.com/seed-200a7251/km/supervisor/mounts"
 )
 
 // Name of the server.
@@ -198,7 +198,7 @@ func (v *volumes) Delete(_ context.Context, pv *corev1.PersistentVolume) error {
 		return err
 	}
 	defer folder.Close()
-	if err := sweep.Check(pv.Spec.Local.Path); err != nil {
+	if err := mounts.Check(pv.Spec.Local.Path); err != nil {
 		return err
 	}
 	return folder.RemoveAll(name) // links in it, which containers may make, are not followed

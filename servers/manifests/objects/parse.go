@@ -19,16 +19,16 @@ import (
 	yamlreader "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
-	encoded "github.com/seed-200a7251/km/supervisor/text"
+	"github.com/seed-200a7251/km/supervisor/charset"
 )
 
 // parse returns the objects in the text of a file.
 func parse(file string, data []byte) (all []Object, wrong []error) {
-	text, err := encoded.Decode(data)
+	text, err := charset.Decode(data)
 	if err != nil {
 		return nil, []error{fmt.Errorf("%s: %w", file, err)}
 	}
-	if line, err := encoded.Invalid(text); err != nil {
+	if line, err := charset.Invalid(text); err != nil {
 		// Where it is in comments alone, as kubectl takes it, it is in no object.
 		text = bytes.ToValidUTF8(text, []byte(invalid))
 		defer func() {

@@ -1,4 +1,8 @@
-package sweep
+// Package mounts removes folders, but not through what is mounted below them.
+//
+// It is for whoever removes a folder in which others may have mounted something, as container runtimes do for volumes:
+// the framework with its data folder, and servers with folders of their own.
+package mounts
 
 import (
 	"errors"

@@ -2,12 +2,7 @@
 
 package sweep
 
-import (
-	"errors"
-	"testing"
-)
+import "testing"
 
 // ignoresSignals does not know.
 func ignoresSignals(*testing.T, int) bool { return true }
-
-func bind(*testing.T, string, string) error { return errors.ErrUnsupported }

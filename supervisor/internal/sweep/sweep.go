@@ -18,6 +18,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/seed-200a7251/km/supervisor/mounts"
 )
 
 // variable is set in the environment of a sweeper, and of no other process.
@@ -74,7 +76,7 @@ func Start(self, name string) (*Sweeper, error) {
 // PID is the sweeper's.
 func (s *Sweeper) PID() int { return s.cmd.Process.Pid }
 
-// Folder is to be removed when this process has ended. It need not be there yet. As with RemoveAll, it stays if
+// Folder is to be removed when this process has ended. It need not be there yet. As with mounts.RemoveAll, it stays if
 // something is mounted below it.
 func (s *Sweeper) Folder(path string) error { return s.tell(order{Folder: []byte(path)}) }
 
@@ -136,8 +138,8 @@ const (
 // removeSoon removes a folder, as often as that is needed. Nobody is left who could be told that it cannot be done.
 func removeSoon(folder string) {
 	for range attempts {
-		err := RemoveAll(folder)
-		if err == nil || errors.As(err, new(*MountedError)) {
+		err := mounts.RemoveAll(folder)
+		if err == nil || errors.As(err, new(*mounts.MountedError)) {
 			return
 		}
 		time.Sleep(pause)

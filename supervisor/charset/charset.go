@@ -1,5 +1,6 @@
-// Package text reads texts as editors and shells write them.
-package text
+// Package charset reads texts as editors and shells write them, in one encoding or another. What reads files that people
+// have written uses it: config files here, and files of objects in servers.
+package charset
 
 import (
 	"bytes"

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package sweep
+package mounts
 
 // mountsBelow is for systems on which no server mounts anything.
 func mountsBelow(string) ([]string, error) { return nil, nil }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	encoded "github.com/seed-200a7251/km/supervisor/text"
+	"github.com/seed-200a7251/km/supervisor/charset"
 )
 
 // lineStarts are the offsets in a text where its lines begin. A line ends with "\n", "\r\n" or "\r".
@@ -42,7 +42,7 @@ func (l lineStarts) line(n int, text []byte) []byte { return l.first(n, text)[l[
 
 // checkUTF8 adds an error if the text is in another encoding. One is enough: it is the same in all lines.
 func checkUTF8(text []byte, lines lineStarts, found *problems) {
-	if offset, err := encoded.InvalidAt(text); err != nil {
+	if offset, err := charset.InvalidAt(text); err != nil {
 		found.add(lines.at(offset), "%v", err)
 	}
 }

@@ -25,7 +25,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	encoded "github.com/seed-200a7251/km/supervisor/text"
+	"github.com/seed-200a7251/km/supervisor/charset"
 )
 
 // MaxSize is the length, in bytes, of the longest text that is read. Config files have some kilobytes; what is longer
@@ -91,7 +91,7 @@ func Parse(text []byte) ([]Entry, error) {
 		return nil, errors.Join(&Error{1, fmt.Sprintf("the file has %d bytes, and at most %d are read; name a config file",
 			len(text), MaxSize)})
 	}
-	text, err := encoded.Decode(text)
+	text, err := charset.Decode(text)
 	if err != nil {
 		return nil, errors.Join(&Error{1, err.Error()})
 	}
