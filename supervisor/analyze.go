@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // analysis is how the servers of a run became ready for the first time. Later starts do not change it. All times in it
@@ -235,7 +237,7 @@ const longestName = 30
 func writeTimeline(w io.Writer, s *Status) error {
 	a := newAnalysis(s)
 	var b strings.Builder
-	b.WriteString(wrap(a.headline(), "", timelineColumns))
+	b.WriteString(text.Wrap(a.headline(), "", timelineColumns))
 	if len(a.rows) > 0 {
 		b.WriteString("\n")
 		a.writeBars(&b)

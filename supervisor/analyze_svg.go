@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // Measures of the picture, in pixels.
@@ -197,7 +199,7 @@ func textWidth(text string) float64 { return float64(utf8.RuneCountInString(text
 func (d *drawing) picture() *element {
 	head := newElement("g")
 	y := float64(svgMargin)
-	for line := range strings.Lines(wrap(d.headline(), "", int(d.width/10))) {
+	for line := range strings.Lines(text.Wrap(d.headline(), "", int(d.width/10))) {
 		y += svgLine
 		head.add(svgText("headline", svgMargin, y, strings.TrimSpace(line)))
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 	"github.com/seed-200a7251/km/supervisor/mounts"
 )
 
@@ -156,7 +157,7 @@ func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
 	}
 	if len(others) > 0 {
 		return none, fmt.Errorf("the data folder %s is not empty, and no %s has made it: there is %s in it; "+
-			"name a new or empty one with --data-dir, such as --data-dir=%s", p.DataDir, hk.Name, few(others), ShellQuote(p.Path(hk.Name)))
+			"name a new or empty one with --data-dir, such as --data-dir=%s", p.DataDir, hk.Name, few(others), text.ShellQuote(p.Path(hk.Name)))
 	}
 	if err := hk.safe(p); err != nil {
 		return none, err
@@ -211,7 +212,7 @@ func few(names []string) string {
 	const enough = 5
 	var quoted []string
 	for _, name := range names[:min(len(names), enough)] {
-		quoted = append(quoted, ShellQuote(name))
+		quoted = append(quoted, text.ShellQuote(name))
 	}
 	text := strings.Join(quoted, ", ")
 	if more := len(names) - enough; more > 0 {

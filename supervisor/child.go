@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // child runs a server in a process of its own. Its methods run, ready and address take the place of the server's
@@ -179,14 +180,14 @@ func (c *child) describe() (*childPlan, []*os.File, error) {
 		vmodule = c.s.Value(c.s.VModuleFlag)
 	}
 	plan := &childPlan{
-		Server: c.s.Name(), Name: c.plan.Name, DataDir: RawString(c.plan.DataDir), Ephemeral: c.plan.Ephemeral, FreePorts: c.plan.FreePorts,
-		CalledAs: RawString(c.hk.calledAs), Location: rawStrings(c.plan.location), Plain: RawString(c.plan.plain), Open: c.plan.open,
+		Server: c.s.Name(), Name: c.plan.Name, DataDir: text.RawString(c.plan.DataDir), Ephemeral: c.plan.Ephemeral, FreePorts: c.plan.FreePorts,
+		CalledAs: text.RawString(c.hk.calledAs), Location: text.RawStrings(c.plan.location), Plain: text.RawString(c.plan.plain), Open: c.plan.open,
 		LogLevel: level, VModule: vmodule,
 	}
 	for _, s := range c.plan.Servers {
 		server := childServer{Name: s.Name(), Isolation: s.Isolation}
 		for _, h := range s.history {
-			server.Flags = append(server.Flags, [2]RawString{RawString(h.flag), RawString(h.value)})
+			server.Flags = append(server.Flags, [2]text.RawString{text.RawString(h.flag), text.RawString(h.value)})
 		}
 		for flag := range s.own {
 			server.Given = append(server.Given, flag)

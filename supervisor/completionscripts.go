@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // shell is a shell that there is a script for.
@@ -123,7 +125,7 @@ func completionCommand() *Command {
 					return sh.script(root, hk.Out())
 				}
 			}
-			return usageError(suggest(fmt.Errorf("there is no completion for %q: there is for %s", args[0], strings.Join(shellNames(), ", ")),
+			return usageError(text.Suggest(fmt.Errorf("there is no completion for %q: there is for %s", args[0], strings.Join(shellNames(), ", ")),
 				args[0], shellNames()))
 		},
 	}

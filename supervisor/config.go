@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-200a7251/km/supervisor/internal/configfile"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // A config file has a list of servers, framework and process-wide flags under their names, and below each server's name
@@ -45,12 +46,12 @@ type configured struct {
 // files reads config files, in order. What the last one says counts.
 func (r *runFlags) files(paths []string) (c configured, wrong problems) {
 	for _, path := range paths {
-		name, text, err := readConfig(path)
+		name, content, err := readConfig(path)
 		if err != nil {
-			wrong.add(fmt.Errorf("--%s %s: %w", configFlag, legible(path), err))
+			wrong.add(fmt.Errorf("--%s %s: %w", configFlag, text.Legible(path), err))
 			continue
 		}
-		r.file(name, text, &c, &wrong)
+		r.file(name, content, &c, &wrong)
 	}
 	return c, wrong
 }
@@ -74,10 +75,10 @@ func readConfig(path string) (name string, text []byte, err error) {
 }
 
 // file reads one file into c.
-func (r *runFlags) file(name string, text []byte, c *configured, wrong *problems) {
-	entries, err := configfile.Parse(text)
+func (r *runFlags) file(name string, content []byte, c *configured, wrong *problems) {
+	entries, err := configfile.Parse(content)
 	if err != nil {
-		for _, err := range each(err) {
+		for _, err := range text.Errors(err) {
 			if e, ok := errors.AsType[*configfile.Error](err); ok {
 				err = source{file: name, line: e.Line}.wrong(errors.New(e.Text))
 			} else {
@@ -167,8 +168,8 @@ func (r *runFlags) section(s *Server, name string, e configfile.Entry, c *config
 
 // unknownFlag is the error about a key below a server's name that is no flag of it.
 func (r *runFlags) unknownFlag(s *Server, key string) error {
-	err := fmt.Errorf("%s.%s: %[1]s has no such flag", s.Name(), legible(key))
-	if best := nearest(key, r.flagNames(s)); best != "" {
+	err := fmt.Errorf("%s.%s: %[1]s has no such flag", s.Name(), text.Legible(key))
+	if best := text.Nearest(key, r.flagNames(s)); best != "" {
 		err = fmt.Errorf("%w (did you mean %s?)", err, best)
 	}
 	if servers, _ := r.owners(key, s); len(servers) > 0 {
@@ -202,7 +203,7 @@ func (r *runFlags) unknownKey(key string) (of []*Server, wrong error) {
 		return owners, fmt.Errorf("%s: a server's flags stand below its name: %s", key, nameList(owners))
 	}
 	if s, err := r.hk.FindServer(server); dotted && err == nil && s.Run != nil {
-		return []*Server{s}, fmt.Errorf("%s: the flags of %s stand below its name, and %w", legible(key), s.Name(), r.unknownFlag(s, flag))
+		return []*Server{s}, fmt.Errorf("%s: the flags of %s stand below its name, and %w", text.Legible(key), s.Name(), r.unknownFlag(s, flag))
 	}
 	known := append(r.flagNames(nil), serversKey)
 	for _, s := range r.hk.servers {
@@ -210,16 +211,7 @@ func (r *runFlags) unknownKey(key string) (of []*Server, wrong error) {
 			known = append(known, s.Name())
 		}
 	}
-	return nil, suggest(fmt.Errorf("%s is neither a server nor a flag of `%s run`", legible(key), r.hk.Name), key, known)
-}
-
-// legible is text that somebody wrote as part of an error: as it is, or in quotes if it could not be told apart from
-// what is around it.
-func legible(text string) string {
-	if text == "" || strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsGraphic(c) || unicode.IsSpace(c) }) {
-		return strconv.Quote(text)
-	}
-	return text
+	return nil, text.Suggest(fmt.Errorf("%s is neither a server nor a flag of `%s run`", text.Legible(key), r.hk.Name), key, known)
 }
 
 // entry reads the value of one flag.
@@ -295,24 +287,24 @@ func (r *runFlags) values(f *pflag.Flag, v configfile.Value) ([]lined, error) {
 
 // pair is the text for one KEY: VALUE.
 func pair(f *pflag.Flag, e configfile.Entry) (string, error) {
-	text := e.Key + "=" + e.Text
+	both := e.Key + "=" + e.Text
 	switch {
 	case e.Kind != configfile.Text:
-		return "", fmt.Errorf(`%s has no value that is a text: write one, or "" for an empty one`, legible(e.Key))
+		return "", fmt.Errorf(`%s has no value that is a text: write one, or "" for an empty one`, text.Legible(e.Key))
 	case strings.Contains(e.Key, "="):
 		return "", fmt.Errorf("the = in %q would end the key: such a key cannot be given", e.Key)
 	case f.Value.Type() != "stringToString":
-		if strings.Contains(text, ",") {
-			return "", fmt.Errorf("the comma in %q would make two values of it: write it as two", text)
+		if strings.Contains(both, ",") {
+			return "", fmt.Errorf("the comma in %q would make two values of it: write it as two", both)
 		}
-		return text, nil
-	case strings.Count(text, "=") > 1: // pflag reads it as CSV
-		return quoteCSV(text), nil
-	case strings.HasPrefix(text, `"`) || strings.HasSuffix(text, `"`):
+		return both, nil
+	case strings.Count(both, "=") > 1: // pflag reads it as CSV
+		return quoteCSV(both), nil
+	case strings.HasPrefix(both, `"`) || strings.HasSuffix(both, `"`):
 		// pflag removes them from one pair, but not from two
-		return quoteCSV(text) + "," + quoteCSV(text), nil
+		return quoteCSV(both) + "," + quoteCSV(both), nil
 	}
-	return text, nil // also with a comma in it
+	return both, nil // also with a comma in it
 }
 
 // quoteCSV is text as the only field of a line of CSV, as which pflag reads it.

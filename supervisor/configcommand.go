@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // configCommand is `config`.
@@ -40,7 +42,7 @@ func configCommand() *Command {
 			case what == "":
 				return usageError(errors.New("say `config schema` or `config check FILE`"))
 			}
-			return usageError(suggest(fmt.Errorf("there is no `config %s`: there are `config schema` and `config check`", what),
+			return usageError(text.Suggest(fmt.Errorf("there is no `config %s`: there are `config schema` and `config check`", what),
 				what, []string{"schema", "check"}))
 		},
 	}

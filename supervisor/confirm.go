@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // Confirm shows the lines on standard error and asks, on the terminal, whether to go on. Any other answer than yes is
@@ -15,7 +17,7 @@ import (
 // It is for commands with a flag --yes, which is to have them do without Confirm.
 func (hk *HyperKube) Confirm(ctx context.Context, lines []string, done string) error {
 	for _, line := range lines {
-		fmt.Fprintln(hk.errOut(), visible(line))
+		fmt.Fprintln(hk.errOut(), text.Visible(line))
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return fmt.Errorf("nothing was %s, as there is no terminal on which to ask; --yes goes on without asking", done)

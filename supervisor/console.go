@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // screen is where the state of the servers and the log lines meet. On a terminal the state is a table that is drawn
@@ -64,7 +66,7 @@ func (s *screen) erase() {
 	columns, rows := s.size()
 	widest := 0
 	for line := range strings.Lines(string(s.table)) {
-		widest = max(widest, cells(strings.TrimSuffix(line, "\n")))
+		widest = max(widest, text.Cells(strings.TrimSuffix(line, "\n")))
 	}
 	if widest > columns || n >= rows {
 		s.table = nil
@@ -209,12 +211,12 @@ func (c *console) headline(program string, columns int) string {
 	if c.plan.Ephemeral {
 		what += " a temporary folder,"
 	}
-	folder := visibleWord(c.plan.DataDir)
-	if cells(begin+what+" "+folder) <= columns {
+	folder := text.VisibleWord(c.plan.DataDir)
+	if text.Cells(begin+what+" "+folder) <= columns {
 		return begin + what + " " + folder + "\n"
 	}
-	indent := strings.Repeat(" ", cells(begin))
-	return begin + strings.TrimPrefix(wrap(what, indent, columns), indent) + indent + folder + "\n"
+	indent := strings.Repeat(" ", text.Cells(begin))
+	return begin + strings.TrimPrefix(text.Wrap(what, indent, columns), indent) + indent + folder + "\n"
 }
 
 // finish is called when the last server has become ready.
@@ -241,7 +243,7 @@ func (c *console) draw(last bool) bool {
 	for _, r := range c.rows {
 		line := strings.TrimSuffix(c.line(r), "\n")
 		if !last {
-			line = cut(line, columns)
+			line = text.Cut(line, columns)
 		}
 		table.WriteString(line + "\n")
 	}
@@ -254,29 +256,23 @@ func (c *console) draw(last bool) bool {
 const stateWidth = 2 + 2 + 8 + 2 + 6
 
 func (c *console) line(r *row) string {
-	text := fmt.Sprintf("  %-*s  %-8s", c.width, r.server, r.state)
+	line := fmt.Sprintf("  %-*s  %-8s", c.width, r.server, r.state)
 	if r.state != Waiting {
-		text += fmt.Sprintf("  %6s", seconds(r.took))
+		line += fmt.Sprintf("  %6s", seconds(r.took))
 	}
 	switch {
 	case r.err != nil:
-		text += "  " + oneLine(r.err)
+		line += "  " + text.OneLine(r.err)
 	case r.state == Ready && r.address != "":
-		text += "  " + visibleWord(r.address)
+		line += "  " + text.VisibleWord(r.address)
 	}
 	if r.state == Backoff {
-		text += fmt.Sprintf("  (starts again in %s)", seconds(r.wait))
+		line += fmt.Sprintf("  (starts again in %s)", seconds(r.wait))
 	}
-	return strings.TrimRight(text, " ") + "\n"
+	return strings.TrimRight(line, " ") + "\n"
 }
 
 // close leaves the table where it is.
 func (c *console) close() { c.screen.print("") }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
-
-// oneLine is the error on one line, short enough for the table. The whole of it comes at the end of the screen.
-func oneLine(err error) string {
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	return cut(visible(strings.ReplaceAll(text, "\t", " ")), 100)
-}

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -96,20 +95,5 @@ func TestLiveConsole(t *testing.T) {
 	want := "hk: starting db, scheduler in /data\n" + first + up + "a log line\n" + first + up + second
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-func TestOneLine(t *testing.T) {
-	long := strings.Repeat("ä", 101)
-	for text, want := range map[string]string{
-		"short":                "short",
-		"one\ntwo":             "one",
-		long[:200]:             long[:200], // a hundred letters
-		long:                   long[:198] + "…",
-		long[:2] + "\n" + long: "ä",
-	} {
-		if got := oneLine(errors.New(text)); got != want {
-			t.Errorf("%q becomes %q, want %q", text, got, want)
-		}
 	}
 }

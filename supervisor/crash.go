@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // Crash is how a run has ended that was not stopped.
@@ -322,13 +323,13 @@ func readTail(path string) ([]byte, error) {
 
 // message is what an error line says, with its error.
 func message(l *logging.Line) string {
-	text := l.Msg
+	words := l.Msg
 	for _, f := range l.Fields {
 		// zap's and klog's name
 		if value := ""; (f.Key == "error" || f.Key == "err") && json.Unmarshal(f.Value, &value) == nil {
-			text += ": " + value
+			words += ": " + value
 			break
 		}
 	}
-	return firstLine(text)
+	return text.FirstLine(words)
 }

@@ -4,12 +4,8 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"strconv"
-	"strings"
-	"unicode"
 
 	"golang.org/x/term"
-	xwidth "golang.org/x/text/width"
 )
 
 // What an output can show is answered here and nowhere else: whether it is a terminal, takes escape codes and colours,
@@ -58,61 +54,4 @@ const narrowestHelp = 20
 func width(w io.Writer) int {
 	columns, _ := terminalSize(w)
 	return max(columns, narrowestHelp)
-}
-
-// cells is how many columns a terminal takes for a text on one line.
-func cells(text string) (n int) {
-	for _, c := range text {
-		n += cell(c)
-	}
-	return n
-}
-
-func cell(c rune) int {
-	switch {
-	case unicode.In(c, unicode.Mn, unicode.Me, unicode.Cf):
-		return 0 // it is written over the one before, or not at all
-	case c >= 0x1100: // Hangul: the first wide one
-		if k := xwidth.LookupRune(c).Kind(); k == xwidth.EastAsianWide || k == xwidth.EastAsianFullwidth {
-			return 2
-		}
-	}
-	return 1
-}
-
-// cut is as much of a text as fits into so many columns. Where something is left out, the last column says so.
-func cut(text string, columns int) string {
-	if cells(text) <= columns {
-		return text
-	}
-	if columns < 1 {
-		return ""
-	}
-	used := 0
-	for i, c := range text {
-		if used += cell(c); used > columns-1 {
-			return text[:i] + "…"
-		}
-	}
-	return text
-}
-
-// visible is a text in which nothing moves the cursor, changes the terminal's state or the order of letters: what
-// others say, such as the errors of servers and the names of files, may have anything in it. Lines stay, and tabs.
-func visible(text string) string {
-	var b strings.Builder
-	for _, c := range text {
-		if c == '\n' || c == '\t' || strconv.IsGraphic(c) {
-			b.WriteRune(c)
-			continue
-		}
-		quoted := strconv.QuoteRune(c)
-		b.WriteString(quoted[1 : len(quoted)-1])
-	}
-	return b.String()
-}
-
-// visibleWord is visible for a text that is to stay on its line, such as the name of a file.
-func visibleWord(text string) string {
-	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(visible(text))
 }

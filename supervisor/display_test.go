@@ -27,44 +27,6 @@ func TestTakesEscapes(t *testing.T) {
 	}
 }
 
-func TestCells(t *testing.T) {
-	for text, want := range map[string]int{
-		"": 0, "abc": 3, "äöü": 3, "…": 1, "数据": 4, "ｱ": 1, "Ａ": 2, "e\u0301": 1, "한글": 4, "🙂": 2,
-	} {
-		if got := cells(text); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
-	}
-	for _, test := range []struct {
-		text    string
-		columns int
-		want    string
-	}{
-		{"abc", 3, "abc"}, {"abcd", 3, "ab…"}, {"abc", 1, "…"}, {"abc", 0, ""}, {"", 0, ""},
-		{"数据文", 6, "数据文"}, {"数据文", 5, "数据…"}, {"数据文", 4, "数…"}, {"数据文", 1, "…"},
-	} {
-		got := cut(test.text, test.columns)
-		if got != test.want || cells(got) > test.columns {
-			t.Errorf("%q in %d columns: %q, want %q", test.text, test.columns, got, test.want)
-		}
-	}
-}
-
-func TestPlain(t *testing.T) {
-	for text, want := range map[string]string{
-		"two\nlines, a\ttab, ü数…":      "two\nlines, a\ttab, ü数…",
-		"\x1b[2Jgone\r\a\x9b1A":        `\x1b[2Jgone\r\a` + "\uFFFD1A",
-		"csi \u009b1A, back \u202e\b.": `csi \u009b1A, back \u202e\b.`,
-	} {
-		if got := visible(text); got != want {
-			t.Errorf("%q becomes %q, want %q", text, got, want)
-		}
-	}
-	if got := visibleWord("a\nb\tc\x1b"); got != `a\nb\tc\x1b` {
-		t.Errorf("%q", got)
-	}
-}
-
 // What servers say and how folders are called is text on the screen, whatever is in it.
 func TestNothingMovesTheCursor(t *testing.T) {
 	c, out := shown(false)

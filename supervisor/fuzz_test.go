@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // sealed is a binary of which nothing may run, and which may write nothing.
@@ -44,7 +46,7 @@ func planFuzzed(t *testing.T, hk *HyperKube, args, environ []string, given strin
 		}
 		p.logs.Close()
 	}
-	for _, err := range each(err) {
+	for _, err := range text.Errors(err) {
 		if err == nil {
 			continue
 		}

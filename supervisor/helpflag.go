@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // searchWords are what `help` is told to search flags by.
@@ -109,7 +111,7 @@ func help(ctx context.Context, hk *HyperKube, _ *Plan, args []string) error {
 		commands = append(commands, c.Name)
 	}
 	return usageError(fmt.Errorf("%w; there are the servers %s, the commands %s, and `%s`, which searches flags",
-		suggest(err, word, append(hk.words(), searchWords...)), nameList(hk.servers), strings.Join(commands, ", "),
+		text.Suggest(err, word, append(hk.words(), searchWords...)), nameList(hk.servers), strings.Join(commands, ", "),
 		hk.typed("help", searchWords[0], "WORD")))
 }
 
@@ -223,7 +225,7 @@ func (r *runFlags) nothingFound(patterns []string, all []*regexp.Regexp) error {
 			return suggestFlags(err, name, meant)
 		}
 		if len(name) > 4 { // short ones are near to too many
-			err = suggest(err, name, r.nameParts())
+			err = text.Suggest(err, name, r.nameParts())
 		}
 		return err
 	}

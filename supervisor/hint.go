@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // Hints are commands that users are told to type. They work as shown, in any shell: with the name by which the binary
@@ -52,7 +54,7 @@ func (hk *HyperKube) typed(words ...string) string {
 func shellWords(words []string) string {
 	quoted := make([]string, len(words))
 	for i, word := range words {
-		quoted[i] = ShellQuote(word)
+		quoted[i] = text.ShellQuote(word)
 	}
 	return strings.Join(quoted, " ")
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 func TestCommandsToType(t *testing.T) {
@@ -52,7 +54,7 @@ func TestCommandsToTypeElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.Command("status"), "hk status "+ShellQuote("--data-dir="+p.DataDir); got != want {
+	if got, want := p.Command("status"), "hk status "+text.ShellQuote("--data-dir="+p.DataDir); got != want {
 		t.Errorf("with a temporary folder: %s, want %s", got, want)
 	}
 	t.Setenv("HK_NAME", "two")

@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // HyperKube is one binary that holds several servers. Fill in the exported fields, add the servers, then call Run or
@@ -137,7 +139,7 @@ func (hk *HyperKube) FindServer(name string) (*Server, error) {
 	if s := hk.byName[name]; s != nil {
 		return s, nil
 	}
-	return nil, fmt.Errorf("server not found: %s", legible(name))
+	return nil, fmt.Errorf("server not found: %s", text.Legible(name))
 }
 
 // Servers returns the servers in the order in which they were added.
@@ -202,9 +204,9 @@ func (hk *HyperKube) Run(args []string) error {
 
 	flags := hk.Flags()
 	wrong := func(err error) error {
-		if best := nearest(name, hk.serverNames()); name != hk.Name && best != "" {
+		if best := text.Nearest(name, hk.serverNames()); name != hk.Name && best != "" {
 			err = fmt.Errorf("%w; called as %s, it is %s, and not a server (did you mean %s?)",
-				err, legible(name), hk.Name, best)
+				err, text.Legible(name), hk.Name, best)
 		}
 		return hk.wrongUsage(err, hk.Usage)
 	}
@@ -251,7 +253,7 @@ func (hk *HyperKube) Run(args []string) error {
 	case hk.areServers(word):
 		return wrong(fmt.Errorf("%w; to run several, call `%s`", err, hk.typed("run", word)))
 	}
-	return wrong(suggest(err, word, hk.words()))
+	return wrong(text.Suggest(err, word, hk.words()))
 }
 
 // versionSuffix is what packagers append to the names of binaries: kube-apiserver-v1.37, etcd-3.7.2.
@@ -363,8 +365,8 @@ func (hk *HyperKube) printErrors(err error) {
 	if exit, ok := err.(*ExitError); ok {
 		err = exit.Err
 	}
-	for _, err := range each(err) {
-		fmt.Fprintf(hk.errOut(), "Error: %s\n", visible(err.Error()))
+	for _, err := range text.Errors(err) {
+		fmt.Fprintf(hk.errOut(), "Error: %s\n", text.Visible(err.Error()))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // runIsolated is what a child does (isolation.go): it runs one server of its parent's plan.
@@ -182,7 +183,7 @@ func (c *parent) closeSockets() {
 func (hk *HyperKube) adopt(plan *childPlan) (*Plan, *Server, error) {
 	hk.calledAs = string(plan.CalledAs)
 	p := &Plan{hk: hk, Name: plan.Name, DataDir: string(plan.DataDir), Ephemeral: plan.Ephemeral, FreePorts: plan.FreePorts,
-		location: texts(plan.Location), plain: string(plan.Plain), open: plan.Open}
+		location: text.Strings(plan.Location), plain: string(plan.Plain), open: plan.Open}
 	for _, described := range plan.Servers {
 		s, err := hk.FindServer(described.Name)
 		if err != nil {

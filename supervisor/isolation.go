@@ -2,6 +2,8 @@ package supervisor
 
 import (
 	"fmt"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // Isolation says where a server runs.
@@ -68,37 +70,37 @@ const isolatedVariable = "SUPERVISOR_ISOLATED"
 
 // childPlan tells a child what it is to run.
 type childPlan struct {
-	Server    string        `json:"server"`
-	Name      string        `json:"name"`
-	DataDir   RawString     `json:"dataDir"`
-	Ephemeral bool          `json:"ephemeral"`
-	FreePorts bool          `json:"freePorts"`
-	CalledAs  RawString     `json:"calledAs"`
-	Location  []RawString   `json:"location"`
-	Plain     RawString     `json:"plain"`
-	Open      bool          `json:"open"`
-	LogLevel  string        `json:"logLevel"`
-	VModule   string        `json:"vmodule"`
-	Servers   []childServer `json:"servers"`
-	Sockets   []childSocket `json:"sockets"`
+	Server    string           `json:"server"`
+	Name      string           `json:"name"`
+	DataDir   text.RawString   `json:"dataDir"`
+	Ephemeral bool             `json:"ephemeral"`
+	FreePorts bool             `json:"freePorts"`
+	CalledAs  text.RawString   `json:"calledAs"`
+	Location  []text.RawString `json:"location"`
+	Plain     text.RawString   `json:"plain"`
+	Open      bool             `json:"open"`
+	LogLevel  string           `json:"logLevel"`
+	VModule   string           `json:"vmodule"`
+	Servers   []childServer    `json:"servers"`
+	Sockets   []childSocket    `json:"sockets"`
 }
 
 // childServer is a server of the plan: where it runs, what was set on its flags, in order, and which of these the user
 // gave.
 type childServer struct {
-	Name      string         `json:"name"`
-	Isolation Isolation      `json:"isolation"`
-	Flags     [][2]RawString `json:"flags"`
-	Given     []string       `json:"given"`
+	Name      string              `json:"name"`
+	Isolation Isolation           `json:"isolation"`
+	Flags     [][2]text.RawString `json:"flags"`
+	Given     []string            `json:"given"`
 }
 
 // childSocket is a socket as Server.Socket knows it. The open ones are, in the same order, the child's files from
 // firstSocketFD on.
 type childSocket struct {
-	Network string    `json:"network"`
-	Asked   RawString `json:"asked"`
-	Address RawString `json:"address"`
-	Open    bool      `json:"open"`
+	Network string         `json:"network"`
+	Asked   text.RawString `json:"asked"`
+	Address text.RawString `json:"address"`
+	Open    bool           `json:"open"`
 }
 
 // childOrder is what a parent tells its child after the plan. One field is set.

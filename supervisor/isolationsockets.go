@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // share describes the sockets for a child, and returns copies of those that are open, to be closed by the caller.
@@ -12,7 +14,7 @@ func (k *sockets) share() (described []childSocket, files []*os.File, err error)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for key, so := range k.byAddress {
-		d := childSocket{Network: key[0], Asked: RawString(key[1]), Address: RawString(so.address)}
+		d := childSocket{Network: key[0], Asked: text.RawString(key[1]), Address: text.RawString(so.address)}
 		if so.listener != nil {
 			f, fileErr := socketFile(so.listener)
 			if fileErr != nil {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // noLogFile is the value of --NAME.log-file for no file.
@@ -170,11 +171,11 @@ const logPlaces = "log-files.json"
 func noteLogFiles(p *Plan) error {
 	places, err := notedLogFiles(p)
 	if err != nil {
-		places = map[string]RawString{} // it is about to be written anew
+		places = map[string]text.RawString{} // it is about to be written anew
 	}
 	for _, f := range p.logFiles {
 		if delete(places, f.log); f.path != "" && f.path != logPath(logDir(p), f.log) {
-			places[f.log] = RawString(f.path)
+			places[f.log] = text.RawString(f.path)
 		}
 	}
 	if len(places) == 0 {
@@ -195,8 +196,8 @@ func noteLogFiles(p *Plan) error {
 	return os.Rename(temporary, p.Path(logPlaces))
 }
 
-func notedLogFiles(p *Plan) (map[string]RawString, error) {
-	places := map[string]RawString{}
+func notedLogFiles(p *Plan) (map[string]text.RawString, error) {
+	places := map[string]text.RawString{}
 	text, err := os.ReadFile(p.Path(logPlaces))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // logsFlags are the flags of `logs`.
@@ -138,7 +139,7 @@ func (hk *HyperKube) logNames(args []string) ([]string, error) {
 			names = append(names, word)
 		case err != nil:
 			return nil, fmt.Errorf("%w; there are %s, and %s for what belongs to no server",
-				suggest(err, word, append(hk.serverNames(), hk.Name)), strings.Join(hk.runnable(), ", "), hk.Name)
+				text.Suggest(err, word, append(hk.serverNames(), hk.Name)), strings.Join(hk.runnable(), ", "), hk.Name)
 		case len(s.Members) > 0:
 			members, err := hk.choose([]string{word}) // a member may be a composite, too
 			if err != nil {

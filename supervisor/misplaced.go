@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // misplaced adds to an error about an unknown flag in front of the first word where such a flag belongs. args are those
@@ -110,7 +112,7 @@ func (hk *HyperKube) flagOf(word, name string, short bool) *pflag.Flag {
 func suggestFlag(err error, name string, flags *pflag.FlagSet) error {
 	var names []string
 	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if best := nearest(name, names); best != "" {
+	if best := text.Nearest(name, names); best != "" {
 		return suggestFlags(err, name, []*pflag.Flag{flags.Lookup(best)})
 	}
 	return err

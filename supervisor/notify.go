@@ -10,6 +10,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // notifier tells a service manager such as systemd what the servers as a whole do, in the protocol of sd_notify(3):
@@ -72,14 +74,14 @@ func (n *notifier) status(e Event) string {
 			others = append(others, name+" "+n.states[name].String())
 		}
 	}
-	text := fmt.Sprintf("%d of %d servers ready", ready, len(n.names))
+	line := fmt.Sprintf("%d of %d servers ready", ready, len(n.names))
 	if len(others) > 0 {
-		text += "; " + strings.Join(others, ", ")
+		line += "; " + strings.Join(others, ", ")
 	}
 	if e.Err != nil {
-		text += "; " + oneLine(fmt.Errorf("%s: %w", e.Server, e.Err))
+		line += "; " + text.OneLine(fmt.Errorf("%s: %w", e.Server, e.Err))
 	}
-	return text
+	return line
 }
 
 // watch tells the service manager's watchdog that the process is alive, until ctx ends. It is alive if its servers'

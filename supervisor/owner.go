@@ -12,6 +12,8 @@ import (
 	"strconv"
 
 	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // The machine may have other users. Who owns a folder may rename what is in it and put something else there, and so may
@@ -59,7 +61,7 @@ func orChown(user int, file, way string) string {
 	if user != 0 {
 		return way
 	}
-	return fmt.Sprintf("call `chown -R 0 %s` if you trust what is in it, or %s", ShellQuote(file), way)
+	return fmt.Sprintf("call `chown -R 0 %s` if you trust what is in it, or %s", text.ShellQuote(file), way)
 }
 
 // safe refuses a data folder in which others may change something, keys for one, or have done so.
@@ -82,10 +84,10 @@ func (hk *HyperKube) safe(p *Plan) error {
 	case !othersWrite(info):
 	case info.Mode()&os.ModeSticky != 0: // it is for everybody
 		return fmt.Errorf("the data folder %s is not safe, as others may put something into it: "+
-			"name one in it with --data-dir, such as --data-dir=%s", p.DataDir, ShellQuote(p.Path(hk.Name)))
+			"name one in it with --data-dir, such as --data-dir=%s", p.DataDir, text.ShellQuote(p.Path(hk.Name)))
 	default:
 		return fmt.Errorf("the data folder %s is not safe, as others may change what is in it: "+
-			"call `chmod go-w %s`, or name another one with --data-dir", p.DataDir, ShellQuote(p.DataDir))
+			"call `chmod go-w %s`, or name another one with --data-dir", p.DataDir, text.ShellQuote(p.DataDir))
 	}
 	return hk.safeInside(p, ".", enterable(info))
 }
@@ -142,7 +144,7 @@ func (hk *HyperKube) safeEntry(p *Plan, rel string, info fs.FileInfo, reachable 
 			p.DataDir, rel, whose(info), orChown(os.Geteuid(), file, "remove it, or name another folder with --data-dir"))
 	case reachable && othersWrite(info):
 		return fmt.Errorf("the data folder %s is not safe, as others may change %s in it: call `chmod go-w %s`, "+
-			"or name another folder with --data-dir", p.DataDir, rel, ShellQuote(file))
+			"or name another folder with --data-dir", p.DataDir, rel, text.ShellQuote(file))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-200a7251/km/logging"
 	"github.com/seed-200a7251/km/supervisor/internal/sweep"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // Plan is what `run` is about to do. It is made from what the user gave, in arguments, environment and files, and from
@@ -160,7 +161,7 @@ func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, err
 	if errServers == nil {
 		wrong.join(flags.unselected(p, g.given, g.named))
 	} else {
-		for _, err := range each(errServers) {
+		for _, err := range text.Errors(errServers) {
 			wrong.add(g.at.wrong(err))
 		}
 	}

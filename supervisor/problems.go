@@ -3,6 +3,8 @@ package supervisor
 import (
 	"errors"
 	"maps"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // problems are all that is wrong with what the user gave, each a sentence of its own.
@@ -17,7 +19,7 @@ func (p *problems) add(err error, servers ...*Server) {
 	if err == nil {
 		return
 	}
-	of := problems{errs: each(err), of: map[*Server]bool{}}
+	of := problems{errs: text.Errors(err), of: map[*Server]bool{}}
 	for _, s := range servers {
 		of.of[s] = true
 	}
@@ -42,21 +44,4 @@ func (p problems) err() error {
 		return p.errs[0]
 	}
 	return errors.Join(p.errs...)
-}
-
-// each returns the errors that were joined to this one, or itself.
-func each(err error) []error {
-	several, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	// A text of its own, such as that of fmt.Errorf, has more to say than the errors in it.
-	if joined := errors.Join(several.Unwrap()...); joined == nil || err.Error() != joined.Error() {
-		return []error{err}
-	}
-	var all []error
-	for _, err := range several.Unwrap() {
-		all = append(all, each(err)...)
-	}
-	return all
 }

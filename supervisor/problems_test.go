@@ -6,36 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-func TestEach(t *testing.T) {
-	a, b, c := errors.New("a"), errors.New("b"), errors.New("c")
-	for _, test := range []struct {
-		name string
-		err  error
-		want []error
-	}{
-		{"one", a, []error{a}},
-		{"joined", errors.Join(a, b), []error{a, b}},
-		{"joined twice", errors.Join(a, errors.Join(b, c)), []error{a, b, c}},
-		{"several", errors.Join(a, errors.Join(b, c)), []error{a, b, c}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if got := each(test.err); !slices.Equal(got, test.want) {
-				t.Errorf("got %v, want %v", got, test.want)
-			}
-		})
-	}
-	// A text around them has more to say.
-	if around := fmt.Errorf("%w, since %w", a, b); !slices.Equal(each(around), []error{around}) {
-		t.Errorf("got %v, want %v", each(around), around)
-	}
-}
+	"github.com/seed-200a7251/km/supervisor/internal/text"
+)
 
 func TestProblems(t *testing.T) {
 	a, b := errors.New("a"), errors.New("b")
@@ -351,7 +328,7 @@ func TestManyWrongFlags(t *testing.T) {
 		args = append(args, fmt.Sprintf("--server%d.some-flag-number-%d=x", n%8, n/8))
 	}
 	_, err := planned(t, hk, args...)
-	if n := len(each(err)); n != wrong {
+	if n := len(text.Errors(err)); n != wrong {
 		t.Errorf("%d errors, want %d", n, wrong)
 	}
 	if got := servers[7].Value("some-flag-number-99"); got != "x" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 	"github.com/seed-200a7251/km/supervisor/mounts"
 )
 
@@ -71,13 +72,13 @@ func (hk *HyperKube) forgetElsewhere(ctx context.Context, p *Plan, tell io.Write
 	}
 	gone, err := hk.Forget(ctx, p)
 	for _, line := range gone {
-		fmt.Fprintln(tell, visible(line))
+		fmt.Fprintln(tell, text.Visible(line))
 	}
 	if err == nil {
 		return
 	}
-	for _, err := range each(err) {
-		fmt.Fprintf(hk.errOut(), "Warning: %s\n", visible(err.Error()))
+	for _, err := range text.Errors(err) {
+		fmt.Fprintf(hk.errOut(), "Warning: %s\n", text.Visible(err.Error()))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // AnnotationDefault is the key of a flag's annotation (pflag.FlagSet.SetAnnotation) that says in words what
@@ -148,7 +149,7 @@ func flagTable(rows [][2]string, columns int) string {
 	indent := strings.Repeat(" ", column)
 	var b strings.Builder
 	for _, row := range rows {
-		name, text := row[0], wrapLines(row[1], indent, columns)
+		name, text := row[0], text.WrapLines(row[1], indent, columns)
 		switch {
 		case text == "":
 			b.WriteString(name + "\n")
@@ -157,16 +158,6 @@ func flagTable(rows [][2]string, columns int) string {
 		default:
 			b.WriteString(name + "\n" + text)
 		}
-	}
-	return b.String()
-}
-
-// wrapLines is wrap for a text in which each line is one of its own, with its indentation.
-func wrapLines(text, indent string, columns int) string {
-	var b strings.Builder
-	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
-		own := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
-		b.WriteString(wrap(line, indent+own, columns))
 	}
 	return b.String()
 }

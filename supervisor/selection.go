@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // choose returns the servers that a list of names means: names apart by commas or spaces, in any order and number.
@@ -33,7 +35,7 @@ func (hk *HyperKube) choose(list []string) ([]*Server, error) {
 		s, err := hk.FindServer(name)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%w; there are %s", suggest(err, name, hk.serverNames()), strings.Join(hk.runnable(), ", "))
+			return fmt.Errorf("%w; there are %s", text.Suggest(err, name, hk.serverNames()), strings.Join(hk.runnable(), ", "))
 		case len(s.Members) > 0:
 			for _, member := range s.Members {
 				if err := add(member); err != nil {

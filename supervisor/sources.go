@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // Flags of `run` get their values from files, from the environment and from the arguments. Each of these is read into
@@ -241,7 +243,7 @@ func (r *runFlags) unknownVariable(name string, s *Server, flags map[string][]*p
 		}
 	}
 	slices.Sort(known)
-	best := nearest(strings.TrimPrefix(name, prefix), known)
+	best := text.Nearest(strings.TrimPrefix(name, prefix), known)
 	if best != "" {
 		best = prefix + best
 	}
@@ -365,7 +367,7 @@ func (p *Plan) locate(err error, s *Server) error {
 		return nil
 	}
 	var located []error
-	for _, err := range each(err) {
+	for _, err := range text.Errors(err) {
 		located = append(located, p.locateOne(err, s))
 	}
 	return errors.Join(located...)

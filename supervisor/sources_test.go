@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // urls are a flag's value of its own kind: each Set takes the place of what was there.
@@ -353,9 +354,9 @@ func TestSourcesReachIsolatedServers(t *testing.T) {
 	}
 	slices.Sort(plan.Servers[0].Given)
 	want := []childServer{
-		{Name: "a", Isolation: IsolationProcess, Given: []string{"list", "mode", "number", "urls"}, Flags: [][2]RawString{
+		{Name: "a", Isolation: IsolationProcess, Given: []string{"list", "mode", "number", "urls"}, Flags: [][2]text.RawString{
 			{"list", "x"}, {"list", `"y,z"`}, {"number", "2"}, {"urls", "u,v"}, {"list", "e"}, {"number", "3"}, {"mode", "m"}}},
-		{Name: "b", Given: []string{"mode"}, Flags: [][2]RawString{{"mode", "m"}}},
+		{Name: "b", Given: []string{"mode"}, Flags: [][2]text.RawString{{"mode", "m"}}},
 	}
 	if diff := cmp.Diff(want, plan.Servers); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // statusFlags are the flags of `status`.
@@ -168,10 +170,10 @@ func writeWide(w io.Writer, s *Status) error  { return writeServers(w, s, true) 
 // writeServers prints a line for each server, as kubectl would.
 func writeServers(w io.Writer, s *Status, wide bool) error {
 	if s.Crash != nil {
-		fmt.Fprintf(w, "%s: %s\n\n", s.Program, visible(s.Crash.String()))
+		fmt.Fprintf(w, "%s: %s\n\n", s.Program, text.Visible(s.Crash.String()))
 	}
-	var text bytes.Buffer
-	table := tabwriter.NewWriter(&text, 0, 8, 3, ' ', 0)
+	var rows bytes.Buffer
+	table := tabwriter.NewWriter(&rows, 0, 8, 3, ' ', 0)
 	heads := []string{"SERVER", "STATE", "SINCE", "RESTARTS"}
 	if wide {
 		heads = append(heads, "START", "NEEDS", "POLICY", "ISOLATION", "PID", "LOG-LEVEL")
@@ -180,15 +182,15 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 	for _, server := range s.Servers {
 		columns := []string{server.Name, server.State.String(), age(server.Since), restarts(server)}
 		if wide {
-			columns = append(columns, dash(startTime(server)), dash(strings.Join(server.Needs, ",")), string(server.Restart),
+			columns = append(columns, text.Dash(startTime(server)), text.Dash(strings.Join(server.Needs, ",")), string(server.Restart),
 				string(server.Isolation), strconv.Itoa(server.pid(s)), server.LogLevel)
 		}
-		what := visibleWord(server.Address)
+		what := text.VisibleWord(server.Address)
 		switch {
 		case server.Error != "":
-			what = oneLine(errors.New(server.Error))
+			what = text.OneLine(errors.New(server.Error))
 		case server.tries() != "":
-			what = oneLine(errors.New(server.tries()))
+			what = text.OneLine(errors.New(server.tries()))
 		}
 		fmt.Fprintln(table, strings.Join(append(columns, what), "\t"))
 	}
@@ -196,7 +198,7 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 		return err
 	}
 	// Not before: a row without its last cell would end the column of those above it.
-	for line := range strings.Lines(text.String()) {
+	for line := range strings.Lines(rows.String()) {
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
 			return err
 		}
@@ -237,13 +239,6 @@ func startTime(s ServerStatus) string {
 	return fmt.Sprintf("%.2fs", s.StartSeconds)
 }
 
-func dash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
-
 // restarts is their number, and when the last failure was, as kubectl has it for containers.
 func restarts(s ServerStatus) string {
 	text := strconv.Itoa(s.Restarts)
@@ -254,17 +249,4 @@ func restarts(s ServerStatus) string {
 }
 
 // age is how long ago that was, short.
-func age(t time.Time) string {
-	d := now().Sub(t)
-	switch {
-	case d < time.Second:
-		return "0s"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
-}
+func age(t time.Time) string { return text.Age(now().Sub(t)) }

@@ -79,20 +79,6 @@ web      ready     0s      0                   127.0.0.1:2
 	}
 }
 
-func TestAge(t *testing.T) {
-	at := time.Unix(1_000_000, 0)
-	now = func() time.Time { return at }
-	defer func() { now = time.Now }()
-	for d, want := range map[time.Duration]string{
-		-time.Hour: "0s", 999 * time.Millisecond: "0s", time.Second: "1s", 119 * time.Second: "119s", 2 * time.Minute: "2m", 119 * time.Minute: "119m",
-		2 * time.Hour: "2h", 47 * time.Hour: "47h", 48 * time.Hour: "2d", 100 * time.Hour: "4d",
-	} {
-		if got := age(at.Add(-d)); got != want {
-			t.Errorf("%v: %s, want %s", d, got, want)
-		}
-	}
-}
-
 // deaf listens on the socket of the admin API like a run that is killed whenever it has read so many bytes of what it
 // is asked, so many times, and then is gone.
 func deaf(t *testing.T, p *Plan, bytes, times int) {

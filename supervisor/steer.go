@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // What somebody may want of a server that runs, or has run. Each function notes it and returns; await waits until it
@@ -23,7 +25,7 @@ func (g *group) findActor(name string) (*actor, error) {
 	for _, a := range g.actors {
 		known = append(known, a.s.Name())
 	}
-	return nil, suggest(fmt.Errorf("no server %q is run here: there are %s", name, strings.Join(known, ", ")), name, known)
+	return nil, text.Suggest(fmt.Errorf("no server %q is run here: there are %s", name, strings.Join(known, ", ")), name, known)
 }
 
 // wish is what somebody has asked for.
@@ -146,14 +148,14 @@ func (g *group) checkOne(check func(*Server) error, s *Server) error {
 // notAsked says that a check has refused a server.
 func notAsked(what ask, name string, state State, why error) error {
 	word := map[ask]string{askStart: "started", askRestart: "restarted"}[what]
-	text := " " + why.Error()
-	if all := each(why); len(all) > 1 {
-		text = ""
+	reasons := " " + why.Error()
+	if all := text.Errors(why); len(all) > 1 {
+		reasons = ""
 		for _, err := range all {
-			text += "\n  " + err.Error()
+			reasons += "\n  " + err.Error()
 		}
 	}
-	return fmt.Errorf("%s is not %s, and stays %v:%s", name, word, state, text)
+	return fmt.Errorf("%s is not %s, and stays %v:%s", name, word, state, reasons)
 }
 
 // add adds a server, and those that come with it.

@@ -15,6 +15,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // topCommand is `top`.
@@ -136,10 +138,10 @@ func (t *top) live(ctx context.Context, hk *HyperKube) error {
 	}
 }
 
-// frame draws text over what is on the screen. What does not fit is left out: the terminal would scroll. If it is
+// frame draws shown over what is on the screen. What does not fit is left out: the terminal would scroll. If it is
 // lines, the last one of those that are shown says how many.
-func frame(text string, columns, rows int) string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+func frame(shown string, columns, rows int) string {
+	lines := strings.Split(strings.TrimRight(shown, "\n"), "\n")
 	if len(lines) > rows {
 		more := len(lines) - (rows - 1)
 		lines = append(lines[:rows-1:rows-1], fmt.Sprintf("… %d more lines: enlarge the window, or use --once", more))
@@ -149,13 +151,13 @@ func frame(text string, columns, rows int) string {
 	for _, line := range lines {
 		// The line is cleared before it is written: behind the last column, that one would be cleared. In raw mode a
 		// line ends with a return, too.
-		b.WriteString("\x1b[K" + cut(line, columns) + "\r\n")
+		b.WriteString("\x1b[K" + text.Cut(line, columns) + "\r\n")
 	}
-	text = b.String()
+	shown = b.String()
 	if len(lines) == rows {
-		return strings.TrimSuffix(text, "\r\n")
+		return strings.TrimSuffix(shown, "\r\n")
 	}
-	return text + "\x1b[J"
+	return shown + "\x1b[J"
 }
 
 // keys calls stop when q, Ctrl-C or Ctrl-D is typed. What it returns ends that.
@@ -192,9 +194,9 @@ func (t *top) table(w io.Writer, s *Status, u *Usage) error {
 		names = max(names, len(server.Name))
 	}
 	// Numbers stand on the right, names on the left. It is to fit into 80 columns.
-	var text bytes.Buffer
+	var rows bytes.Buffer
 	const gap = 2
-	table := tabwriter.NewWriter(&text, 0, 8, gap, ' ', tabwriter.AlignRight)
+	table := tabwriter.NewWriter(&rows, 0, 8, gap, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(table, "%-*s\tSTATE\tRESTARTS\tCPU %%\tCPU TIME\tGOROUTINES\tLINES/s\tLOST\t\n", names, "SERVER")
 	all := ServerUsage{Name: process, TotalCPUSeconds: u.CPUSeconds} // in this process
 	for _, server := range u.Servers {
@@ -220,11 +222,11 @@ func (t *top) table(w io.Writer, s *Status, u *Usage) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	for line := range strings.Lines(text.String()) {
+	for line := range strings.Lines(rows.String()) {
 		fmt.Fprint(w, strings.TrimPrefix(line, strings.Repeat(" ", gap)))
 	}
 	if u.Error != "" {
-		fmt.Fprintf(w, "\n%s\n", oneLine(errors.New(u.Error)))
+		fmt.Fprintf(w, "\n%s\n", text.OneLine(errors.New(u.Error)))
 	}
 	return nil
 }

@@ -5,10 +5,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 var (
@@ -29,26 +28,26 @@ var (
 // parseCrash reads the beginning of what the runtime writes when it ends a process: the reason, in one line, and the
 // server whose goroutine it was. Either is empty if it is not known. The text may be preceded by lines of others, and
 // may be cut off.
-func parseCrash(text []byte) (reason, server string) {
-	at := said.FindSubmatchIndex(text)
+func parseCrash(output []byte) (reason, server string) {
+	at := said.FindSubmatchIndex(output)
 	if at == nil {
-		m := unsaid.FindSubmatch(text)
+		m := unsaid.FindSubmatch(output)
 		if m == nil {
 			return "", ""
 		}
-		return firstLine(fatalReason(string(m[1]), text)), crashedServer(text)
+		return text.FirstLine(fatalReason(string(m[1]), output)), crashedServer(output)
 	}
 	begin, code := at[0], at[2:4]
 	if code[0] >= 0 {
 		// A program that sends a signal gives it the code 0, or a negative one: whose goroutine it has met is chance.
-		if n, err := strconv.Atoi(string(text[code[0]:code[1]])); err == nil && n > 0 {
-			server = crashedServer(text[begin:])
+		if n, err := strconv.Atoi(string(output[code[0]:code[1]])); err == nil && n > 0 {
+			server = crashedServer(output[begin:])
 		}
-		line, _, _ := bytes.Cut(text[begin:], []byte("\n"))
-		return firstLine(string(line)), server
+		line, _, _ := bytes.Cut(output[begin:], []byte("\n"))
+		return text.FirstLine(string(line)), server
 	}
-	text = text[begin:]
-	return firstLine(firstPanic(string(text))), crashedServer(text)
+	output = output[begin:]
+	return text.FirstLine(firstPanic(string(output))), crashedServer(output)
 }
 
 // firstPanic is the first of the panics with which the text begins that was not recovered, in the end or to panic
@@ -130,31 +129,4 @@ func crashedServer(text []byte) string {
 		return ""
 	}
 	return server
-}
-
-// maxFirstLine is how many bytes of a line are shown.
-const maxFirstLine = 300
-
-// firstLine is the first line of a text, as it can be shown in a terminal.
-func firstLine(text string) string {
-	text, _, more := strings.Cut(strings.TrimSpace(text), "\n")
-	if len(text) > maxFirstLine {
-		text, more = text[:maxFirstLine], true
-		for range utf8.UTFMax - 1 { // not within a character
-			if r, size := utf8.DecodeLastRuneInString(text); r != utf8.RuneError || size != 1 {
-				break
-			}
-			text = text[:len(text)-1]
-		}
-	}
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, strings.ReplaceAll(strings.TrimSpace(text), "\t", " "))
-	if more {
-		text += " …"
-	}
-	return text
 }

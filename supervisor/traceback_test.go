@@ -3,6 +3,8 @@ package supervisor
 import (
 	"strings"
 	"testing"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // They are tracebacks of Go 1.26, shortened, that cannot be had of any machine; TestCrashIsKept has others made.
@@ -64,7 +66,7 @@ created by main.main in goroutine 1
 
 func TestParseCrash(t *testing.T) {
 	const running = "\n\ngoroutine 6 [running labels:{\"server\": \"db\"}]:\nmain.main()\n"
-	long := strings.Repeat("ä", maxFirstLine)
+	long := strings.Repeat("ä", text.MaxFirstLine)
 	for _, test := range []struct{ name, text, reason, server string }{
 		{"nothing", "", "", ""},
 		{"out of memory", outOfMemory, "fatal error: out of memory", "db"},
@@ -95,7 +97,7 @@ func TestParseCrash(t *testing.T) {
 		{"recovered with many lines", "panic: first\n\tline [recovered]\n\tpanic: second" + running, "panic: second", "db"},
 		{"all recovered", "panic: first [recovered]" + running + "panic: second\n", "panic: first", "db"},
 		{"not for a terminal", "panic: \x1b[31mout\tof\x00ink\xff" + running, "panic: \ufffd[31mout of\ufffdink\ufffd", "db"},
-		{"long", "panic: " + long + running, "panic: " + long[:maxFirstLine-len("panic: ")-1] + " …", "db"},
+		{"long", "panic: " + long + running, "panic: " + long[:text.MaxFirstLine-len("panic: ")-1] + " …", "db"},
 		{"binary", "\x7fELF\x02\x01\x01\x00\n\xff\xfe", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

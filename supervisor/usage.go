@@ -2,11 +2,12 @@ package supervisor
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
 // AnnotationProminent is the key of a flag's annotation (pflag.FlagSet.SetAnnotation), with any value: if the flag is
@@ -25,7 +26,7 @@ func (hk *HyperKube) Usage() {
 	out := hk.Out()
 	columns := width(out)
 	if hk.Long != "" {
-		fmt.Fprintf(out, "%s\n", wrap(hk.Long, "", columns))
+		fmt.Fprintf(out, "%s\n", text.Wrap(hk.Long, "", columns))
 	}
 	fmt.Fprintf(out, "Usage\n\n")
 	program := hk.typed()
@@ -38,16 +39,16 @@ func (hk *HyperKube) Usage() {
 		if len(s.Aliases) > 0 {
 			name += " (" + strings.Join(s.Aliases, ", ") + ")"
 		}
-		fmt.Fprintf(out, "\n  %s\n%s", name, wrap(s.Long, "    ", columns))
+		fmt.Fprintf(out, "\n  %s\n%s", name, text.Wrap(s.Long, "    ", columns))
 	}
 	fmt.Fprintf(out, "\nCommands\n\n")
 	var commands [][2]string
 	for _, c := range hk.allCommands() {
 		commands = append(commands, [2]string{c.Name, c.Short})
 	}
-	table(out, "  ", commands, columns)
+	text.Table(out, "  ", commands, columns)
 	fmt.Fprintf(out, "\nFlags\n\n%s\n", marks{}.usages(hk.Flags(), columns))
-	fmt.Fprint(out, wrap(fmt.Sprintf("Call '%[1]s run --help' for running several servers, '%[1]s help SERVER' for a server's flags, "+
+	fmt.Fprint(out, text.Wrap(fmt.Sprintf("Call '%[1]s run --help' for running several servers, '%[1]s help SERVER' for a server's flags, "+
 		"'%[1]s help flag WORD' to search the flags of all.", program), "", columns))
 }
 
@@ -75,7 +76,7 @@ func (hk *HyperKube) printServer(s *Server, flags *pflag.FlagSet, m marks) {
 	out := hk.Out()
 	columns := width(out)
 	if s.Long != "" {
-		fmt.Fprintf(out, "%s\n", wrap(s.Long, "", columns))
+		fmt.Fprintf(out, "%s\n", text.Wrap(s.Long, "", columns))
 	}
 	fmt.Fprintf(out, "Usage\n\n")
 	m = m.of(flags)
@@ -97,7 +98,7 @@ func (hk *HyperKube) printServer(s *Server, flags *pflag.FlagSet, m marks) {
 	}
 	for _, g := range s.groups {
 		if g.flags.HasAvailableFlags() {
-			fmt.Fprintf(out, "\n%s flags\n\n%s", capital(g.heading), m.usages(g.flags, columns))
+			fmt.Fprintf(out, "\n%s flags\n\n%s", text.Capital(g.heading), m.usages(g.flags, columns))
 		}
 	}
 	if beside {
@@ -119,31 +120,31 @@ func (hk *HyperKube) called(s *Server) string {
 // them.
 func (hk *HyperKube) spellings(s *Server, m marks, columns int) {
 	out, name, program := hk.Out(), s.Name(), hk.typed()
-	table(out, "  ", [][2]string{
+	text.Table(out, "  ", [][2]string{
 		{hk.called(s), "alone"},
 		{fmt.Sprintf("%s run %s [--%[2]s.FLAG...]", program, name), "beside others"},
 	}, columns)
-	text := fmt.Sprintf("Alone, it takes the flags as they stand below. For `%[1]s run`, --FLAG is --%[2]s.FLAG, or %[3]s_FLAG in the "+
+	explanation := fmt.Sprintf("Alone, it takes the flags as they stand below. For `%[1]s run`, --FLAG is --%[2]s.FLAG, or %[3]s_FLAG in the "+
 		"environment (with _ for each - in FLAG).", program, name, hk.variableOf(name))
 	if len(m) > 0 {
-		text += fmt.Sprintf(" What it sets by itself is marked (%[1]s run: VALUE).", hk.Name)
+		explanation += fmt.Sprintf(" What it sets by itself is marked (%[1]s run: VALUE).", hk.Name)
 	}
 	if m.mention(dataDirName) {
-		text += fmt.Sprintf(" %s is the data folder: see `%s run --help`.", dataDirName, program)
+		explanation += fmt.Sprintf(" %s is the data folder: see `%s run --help`.", dataDirName, program)
 	}
-	fmt.Fprintf(out, "\n%s", wrap(text, "", columns))
+	fmt.Fprintf(out, "\n%s", text.Wrap(explanation, "", columns))
 }
 
 // compositeUsage prints what a server with members is, and whose flags it takes.
 func (hk *HyperKube) compositeUsage(s *Server) {
 	out := hk.Out()
 	if s.Long != "" {
-		fmt.Fprintf(out, "%s\n", wrap(s.Long, "", width(out)))
+		fmt.Fprintf(out, "%s\n", text.Wrap(s.Long, "", width(out)))
 	}
 	fmt.Fprintf(out, "Usage\n\n  %s\n  %s run %s [--SERVER.FLAG...]\n", hk.called(s), hk.typed(), s.Name())
 	members := strings.Join(s.Members, ", ")
-	fmt.Fprintf(out, "\nServers\n\n%s", wrap(members, "  ", width(out)))
-	fmt.Fprintf(out, "\nFlags\n\n%s", wrap(fmt.Sprintf("Those of `%[1]s run`, --SERVER.FLAG included. Called as %[2]s, it takes the flags of "+
+	fmt.Fprintf(out, "\nServers\n\n%s", text.Wrap(members, "  ", width(out)))
+	fmt.Fprintf(out, "\nFlags\n\n%s", text.Wrap(fmt.Sprintf("Those of `%[1]s run`, --SERVER.FLAG included. Called as %[2]s, it takes the flags of "+
 		"%[3]s without SERVER, too: each of them that has such a flag gets it. See `%[1]s run --help` and `%[1]s help SERVER`.",
 		hk.typed(), s.Name(), members), "  ", width(out)))
 }
@@ -153,12 +154,12 @@ func (hk *HyperKube) compositeUsage(s *Server) {
 func (hk *HyperKube) runUsage() {
 	out, program := hk.Out(), hk.typed()
 	columns := width(out)
-	fmt.Fprint(out, wrap("Run servers in this process until Ctrl-C or COMMAND's end. Each starts when what it needs is ready, "+
+	fmt.Fprint(out, text.Wrap("Run servers in this process until Ctrl-C or COMMAND's end. Each starts when what it needs is ready, "+
 		"COMMAND after all; what is needed joins by itself.", "", columns))
 	fmt.Fprintf(out, "\nUsage\n  %s run [SERVER,SERVER...] [flags] [-- COMMAND...]\n", program)
 	fmt.Fprintf(out, "\nExamples\n")
-	table(out, "  ", hk.examples(), columns)
-	fmt.Fprintf(out, "\nServers\n%s", wrap(fmt.Sprintf("%s. None named means %s.",
+	text.Table(out, "  ", hk.examples(), columns)
+	fmt.Fprintf(out, "\nServers\n%s", text.Wrap(fmt.Sprintf("%s. None named means %s.",
 		strings.Join(hk.runnable(), ", "), strings.Join(hk.defaultNames(), ",")), "  ", columns))
 	own, process := frameworkFlags(hk.Name), hk.processFlagNames()
 	process = slices.DeleteFunc(process, func(name string) bool {
@@ -170,7 +171,7 @@ func (hk *HyperKube) runUsage() {
 	})
 	fmt.Fprintf(out, "\nFlags\n%s", marks{}.usages(own, columns))
 	fmt.Fprintf(out, "\nFlags of each server\n")
-	table(out, "      ", [][2]string{
+	text.Table(out, "      ", [][2]string{
 		{"--SERVER.FLAG", fmt.Sprintf("any of its own: see `%s help SERVER`", program)},
 		{"--SERVER.log-level string", "as --log-level, for this server"},
 		{"--SERVER.log-file string", "file for its log; none for no file"},
@@ -179,11 +180,11 @@ func (hk *HyperKube) runUsage() {
 		{"--SERVER.isolation kind", "process (a process of its own) or none"},
 	}, columns)
 	if len(process) > 0 {
-		fmt.Fprintf(out, "\nFlags of the whole process\n%s", wrap("--"+strings.Join(process, ", --"), "      ", columns))
+		fmt.Fprintf(out, "\nFlags of the whole process\n%s", text.Wrap("--"+strings.Join(process, ", --"), "      ", columns))
 	}
-	fmt.Fprintf(out, "\n%s", wrap(fmt.Sprintf("A value is from the command line, else %sSERVER_FLAG, a file, or %s itself.",
+	fmt.Fprintf(out, "\n%s", text.Wrap(fmt.Sprintf("A value is from the command line, else %sSERVER_FLAG, a file, or %s itself.",
 		hk.variablePrefix(), hk.Name), "", columns))
-	fmt.Fprint(out, wrap(fmt.Sprintf("More: %[1]s help SERVER, %[1]s help flag WORD, %[1]s config schema, %[1]s completion SHELL", program), "", columns))
+	fmt.Fprint(out, text.Wrap(fmt.Sprintf("More: %[1]s help SERVER, %[1]s help flag WORD, %[1]s config schema, %[1]s completion SHELL", program), "", columns))
 }
 
 // prominent is a flag of the whole process that one would want to find in the help of `run`, with what it is for, or
@@ -235,65 +236,11 @@ func (hk *HyperKube) commandUsage(c *Command) {
 	out := hk.Out()
 	columns := width(out)
 	if c.Long != "" {
-		fmt.Fprintf(out, "%s\n", wrap(strings.ReplaceAll(c.Long, "PROGRAM", hk.typed()), "", columns))
+		fmt.Fprintf(out, "%s\n", text.Wrap(strings.ReplaceAll(c.Long, "PROGRAM", hk.typed()), "", columns))
 	} else {
-		fmt.Fprintf(out, "%s.\n\n", capital(c.Short))
+		fmt.Fprintf(out, "%s.\n\n", text.Capital(c.Short))
 	}
 	fmt.Fprintf(out, "Usage\n\n  %s\n", strings.Join(strings.Fields(hk.typed(c.Name)+" "+c.Args+" [flags]"), " "))
 	flags, _ := hk.commandFlags(c)
 	fmt.Fprintf(out, "\nFlags\n\n%s", marks{}.usages(flags, columns))
-}
-
-// table prints rows of two columns, the second of which is wrapped.
-func table(out io.Writer, indent string, rows [][2]string, columns int) {
-	first := 0
-	for _, row := range rows {
-		first = max(first, len(row[0]))
-	}
-	pad := indent + strings.Repeat(" ", first+2)
-	for _, row := range rows {
-		second := strings.TrimPrefix(wrap(row[1], pad, columns), pad)
-		fmt.Fprintf(out, "%s%-*s  %s\n", indent, first, row[0], strings.TrimSuffix(second, "\n"))
-	}
-}
-
-func capital(s string) string {
-	if s == "" {
-		return ""
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
-}
-
-// wrap breaks text into lines of at most the given number of columns, each behind the indentation. A blank line in the
-// text starts a paragraph. The result ends with a newline, unless the text is blank.
-func wrap(text, indent string, columns int) string {
-	var b strings.Builder
-	for i, paragraph := range strings.Split(strings.TrimSpace(text), "\n\n") {
-		words := strings.Fields(paragraph)
-		if len(words) == 0 {
-			continue
-		}
-		if i > 0 {
-			b.WriteString("\n")
-		}
-		used := 0
-		for _, word := range words {
-			n := len([]rune(word))
-			switch {
-			case used == 0:
-				b.WriteString(indent)
-				used = len(indent)
-			case used+1+n > columns:
-				b.WriteString("\n" + indent)
-				used = len(indent)
-			default:
-				b.WriteString(" ")
-				used++
-			}
-			b.WriteString(word)
-			used += n
-		}
-		b.WriteString("\n")
-	}
-	return b.String()
 }

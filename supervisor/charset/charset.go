@@ -1,5 +1,5 @@
-// Package charset reads texts as editors and shells write them, in one encoding or another. What reads files that people
-// have written uses it: config files here, and files of objects in servers.
+// Package charset reads texts as editors and shells write them, in one encoding or another. It is for files that people
+// write: config files here, and files of objects in servers.
 package charset
 
 import (

@@ -2,68 +2,12 @@ package supervisor
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
-
-// suggest adds the nearest of the known words to an error about an unknown one.
-func suggest(err error, word string, known []string) error {
-	if best := nearest(word, known); best != "" {
-		return fmt.Errorf("%w (did you mean %s?)", err, best)
-	}
-	return err
-}
-
-// nearest returns the known word that may have been meant, or "". Of several that are as near, one that begins with the
-// word is better. If none is near, it is the only one that begins with the word.
-func nearest(word string, known []string) string {
-	best, bestDistance := "", min(3, len(word)) // as many other letters make any word of it
-	for _, k := range known {
-		if d := distance(word, k, bestDistance); d < bestDistance || d == bestDistance && len(k) > len(best) && strings.HasPrefix(k, word) {
-			best, bestDistance = k, d
-		}
-	}
-	if best == "" && len(word) > 2 {
-		begin := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return !strings.HasPrefix(k, word) })
-		slices.Sort(begin)
-		if len(slices.Compact(begin)) == 1 {
-			return begin[0]
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance of a and b, or anything above the limit if it is above that, which is found
-// fast.
-func distance(a, b string, limit int) int {
-	if n := max(len(a)-len(b), len(b)-len(a)); n > limit {
-		return n
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		least := row[0]
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-			least = min(least, row[j+1])
-		}
-		if least > limit { // it does not become less
-			return least
-		}
-	}
-	return row[len(b)]
-}
 
 // meant returns the flags of `run` that may have been meant by a name that is none of them, the nearest first, and the
 // servers that it seems to be about.
@@ -77,14 +21,14 @@ func (r *runFlags) meant(name string) (meant []*pflag.Flag, servers []*Server) {
 	}
 	s, err := r.hk.FindServer(server)
 	if err != nil || s.Run == nil {
-		if s, err = r.hk.FindServer(nearest(server, r.hk.serverNames())); err != nil || s.Run == nil {
+		if s, err = r.hk.FindServer(text.Nearest(server, r.hk.serverNames())); err != nil || s.Run == nil {
 			return nil, nil
 		}
 		if f := r.Lookup(s.Name() + "." + flag); f != nil {
 			return []*pflag.Flag{f}, []*Server{s}
 		}
 	}
-	if best := nearest(flag, r.flagNames(s)); best != "" {
+	if best := text.Nearest(flag, r.flagNames(s)); best != "" {
 		meant = append(meant, r.Lookup(s.Name()+"."+best))
 	}
 	_, others := r.owners(flag, s)
@@ -107,7 +51,7 @@ func (r *runFlags) owners(flag string, except *Server) (servers []*Server, flags
 // near are the flags of `run` whose name, without the server's, is nearest to this one; those without a server before
 // others.
 func (r *runFlags) near(flag string, except *Server) []*pflag.Flag {
-	if best := nearest(flag, r.flagNames(nil)); best != "" {
+	if best := text.Nearest(flag, r.flagNames(nil)); best != "" {
 		return []*pflag.Flag{r.Lookup(best)}
 	}
 	var names []string
@@ -116,7 +60,7 @@ func (r *runFlags) near(flag string, except *Server) []*pflag.Flag {
 			names = append(names, r.flagNames(s)...)
 		}
 	}
-	_, flags := r.owners(nearest(flag, names), except)
+	_, flags := r.owners(text.Nearest(flag, names), except)
 	return flags
 }
 

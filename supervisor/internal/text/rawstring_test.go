@@ -1,4 +1,4 @@
-package supervisor
+package text
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package supervisor
+package text
 
 import (
 	"encoding/json"
@@ -32,16 +32,16 @@ func (p *RawString) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*string)(p))
 }
 
-// rawStrings are texts that need not be any.
-func rawStrings(texts []string) (raw []RawString) {
+// RawStrings are the texts, each as a RawString.
+func RawStrings(texts []string) (raw []RawString) {
 	for _, text := range texts {
 		raw = append(raw, RawString(text))
 	}
 	return raw
 }
 
-// texts are what rawStrings has made them of.
-func texts(raw []RawString) (texts []string) {
+// Strings are what RawStrings has made the raw ones of.
+func Strings(raw []RawString) (texts []string) {
 	for _, r := range raw {
 		texts = append(texts, string(r))
 	}

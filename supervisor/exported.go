@@ -1,0 +1,14 @@
+package supervisor
+
+import "github.com/seed-200a7251/km/supervisor/internal/text"
+
+// What the rooms below have that servers use, too.
+
+// RawString is a string in JSON that need not be text, such as a path: where it is none, it is an object there, with
+// the bytes.
+type RawString = text.RawString
+
+// ShellQuote returns the word so that a shell takes it for one, and as it is: in quotes, where it needs them. Of a flag
+// with a value, that is the value. What cannot be printed comes in the form $'…' of bash, zsh and others, so that one
+// line stays one.
+func ShellQuote(word string) string { return text.ShellQuote(word) }
