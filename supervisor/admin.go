@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-200a7251/km/logging"
 	"github.com/seed-200a7251/km/supervisor/internal/meter"
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // admin is the admin API: HTTP with JSON on a unix socket in the data folder, by which a run is looked at and steered.
@@ -56,7 +57,7 @@ func adminSocket(p *Plan, program string) string { return p.Path(program + ".soc
 // left.
 func (hk *HyperKube) openAdmin(p *Plan) (*admin, error) {
 	path := adminSocket(p, hk.Name)
-	l, err := listenUnix(path)
+	l, err := system.ListenUnix(path)
 	if err != nil {
 		return nil, fmt.Errorf("the socket of the admin API cannot be opened: %w; name another folder with --data-dir", err)
 	}
@@ -103,7 +104,7 @@ func (a *admin) close() {
 	}
 	_ = a.listener.Close() // it is closed already, if anything was served
 	if a.plan.folder.lost() == nil && !a.plan.lost.Load() {
-		removeUnix(a.path)
+		system.RemoveUnix(a.path)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // eventLines are the lines of an event stream.
@@ -91,7 +93,7 @@ func TestEventsThatNobodyReads(t *testing.T) {
 	s.await("db", Ready)
 	var lazy []net.Conn
 	for range 3 {
-		path, err := unixAddress(adminSocket(s.p, "hk"))
+		path, err := system.UnixAddress(adminSocket(s.p, "hk"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // lookEvery is how often it is looked whether what the run needs to go on is there, and the socket of the admin API.
@@ -30,7 +32,7 @@ func (a *admin) keepSocket() (stop func()) {
 		if missed = err != nil || !isSame(there, own); !missed || !before {
 			return true
 		}
-		l, err := listenUnix(a.path)
+		l, err := system.ListenUnix(a.path)
 		if err != nil { // it may be possible the next time
 			blocked.Do(func() {
 				logger.Warn("the socket of the admin API is gone, and cannot be opened anew: commands do not find this run; remove what is in its place",

@@ -216,3 +216,39 @@ func TestLooksDoNotHinderARun(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// longFolder is a folder whose path is too long for a socket in it.
+func longFolder(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// empty fails the test if there is something in the folder.
+func empty(t *testing.T, dir string) {
+	t.Helper()
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("in %s there is %v (%v)", dir, entries, err)
+	}
+}
+
+// The run's own: for its owner alone, and gone at the end. With a long path, too.
+func TestSocketOfTheAdminAPI(t *testing.T) {
+	for _, dir := range []string{t.TempDir(), longFolder(t)} {
+		s := serveArgs(t, newHyperKube(t, steady("db")), func(*group) {}, "--data-dir="+dir)
+		s.await("db", Ready)
+		if info, err := os.Stat(adminSocket(s.p, "hk")); err != nil || info.Mode() != os.ModeSocket|0o600 {
+			t.Errorf("mode %v (%v)", info.Mode(), err)
+		}
+		s.want(200, "GET", "/v1/status", "", nil)
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(adminSocket(s.p, "hk")); !os.IsNotExist(err) {
+			t.Errorf("the socket is still there: %v", err)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -60,7 +61,7 @@ func (c *child) run(ctx context.Context, s *Server, _ []string) error {
 	c.used += p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 	c.mu.Unlock()
 	if !c.plan.lost.Load() {
-		removeUnix(childSocketPath(c.plan, c.s)) // a killed one leaves it
+		system.RemoveUnix(childSocketPath(c.plan, c.s)) // a killed one leaves it
 	}
 	return p.result()
 }

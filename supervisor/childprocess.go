@@ -7,10 +7,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // childProcess is one process of a child.
@@ -31,11 +32,11 @@ type childProcess struct {
 
 // start starts a process.
 func (c *child) start() (*childProcess, error) {
-	self, err := executable()
+	self, err := system.Executable()
 	if err != nil {
 		return nil, err
 	}
-	control, theirs, err := socketPair()
+	control, theirs, err := system.SocketPair()
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func (c *child) start() (*childProcess, error) {
 	cmd.Env = append(os.Environ(), isolatedVariable+"="+c.s.Name())
 	cmd.ExtraFiles = append([]*os.File{theirs, theirLines}, sockets...)
 	cmd.Stdout, cmd.Stderr = theirText, theirText
-	dieWithParent(cmd)
+	system.DieWithParent(cmd)
 	p := &childProcess{cmd: cmd, control: control, orders: json.NewEncoder(control), kills: countKills(thisSystem()),
 		ready: make(chan struct{}), exited: make(chan struct{})}
 	if err == nil {
@@ -166,19 +167,4 @@ func (p *childProcess) result() error {
 		}
 	}
 	return fmt.Errorf("its process has ended: %w", p.err)
-}
-
-// executable is the path of this process's own binary. On Linux it is that file even if another one has taken its place
-// since.
-func executable() (string, error) {
-	if runtime.GOOS == "linux" {
-		if _, err := os.Stat("/proc/self/exe"); err == nil {
-			return "/proc/self/exe", nil
-		}
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	return filepath.EvalSymlinks(self)
 }

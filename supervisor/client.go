@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // client talks to the admin API of a run.
@@ -37,7 +39,7 @@ var (
 // connect returns a client of the run with the plan's data folder. Whether there is one shows when it is asked
 // something.
 func (hk *HyperKube) connect(p *Plan) *client {
-	transport := unixTransport(adminSocket(p, hk.Name))
+	transport := system.UnixTransport(adminSocket(p, hk.Name))
 	return &client{program: hk.Name, plan: p, patience: socketPatience, http: http.Client{Transport: transport}}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -29,7 +30,7 @@ type screen struct {
 func (hk *HyperKube) screen() *screen {
 	if hk.theScreen == nil {
 		out := hk.Out()
-		hk.theScreen = &screen{out: out, err: hk.errOut(), size: func() (int, int) { return terminalSize(out) }}
+		hk.theScreen = &screen{out: out, err: hk.errOut(), size: func() (int, int) { return system.TerminalSize(out) }}
 	}
 	return hk.theScreen
 }
@@ -122,7 +123,7 @@ func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
 		plan:   p,
 		begin:  begin,
 		quiet:  hk.settings.quiet,
-		live:   drawable(hk.screen().out),
+		live:   system.Drawable(hk.screen().out),
 		of:     map[string]*row{},
 		wait:   len(p.Servers),
 	}
@@ -141,7 +142,7 @@ func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
 	}
 	c.screen.mu.Unlock()
 	columns, _ := c.screen.size()
-	if !isTerminal(c.screen.out) {
+	if !system.IsTerminal(c.screen.out) {
 		columns = math.MaxInt // whoever reads it takes lines as they are
 	}
 	var text strings.Builder

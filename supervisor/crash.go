@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -188,7 +189,7 @@ func markRun(p *Plan) error {
 	}
 	if err != nil {
 		helps := "make the data folder writable"
-		if noSpace(err) {
+		if system.NoSpace(err) {
 			helps = "free space on its disk"
 		}
 		return fmt.Errorf("if this run is killed, the next one will not tell: %w; %s", err, helps)

@@ -1,6 +1,9 @@
 package supervisor
 
-import "github.com/seed-200a7251/km/supervisor/internal/text"
+import (
+	"github.com/seed-200a7251/km/supervisor/internal/system"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
+)
 
 // What the rooms below have that servers use, too.
 
@@ -12,3 +15,6 @@ type RawString = text.RawString
 // with a value, that is the value. What cannot be printed comes in the form $'…' of bash, zsh and others, so that one
 // line stays one.
 func ShellQuote(word string) string { return text.ShellQuote(word) }
+
+// IsPrivate reports whether the path is a folder of this user's, and not a link to one, that nobody else may enter.
+func IsPrivate(path string) bool { return system.IsPrivate(path) }

@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
 
 	"github.com/seed-200a7251/km/supervisor/internal/sweep"
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/mounts"
 )
 
@@ -25,7 +25,7 @@ import (
 func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	none := func() error { return nil }
 	note := none
-	if mask, known := umask(); known && mask&0o700 != 0 {
+	if mask, known := system.Umask(); known && mask&0o700 != 0 {
 		return none, fmt.Errorf("the umask is %04o, with which this user may not use the files that %s makes: call `umask 077` before",
 			mask, hk.Name)
 	}
@@ -107,7 +107,7 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 		}
 		return nil
 	}
-	self, err := executable()
+	self, err := system.Executable()
 	if err != nil {
 		return clean, err
 	}
@@ -127,7 +127,7 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 
 func cannotUse(p *Plan, err error) error {
 	helps := "name another one with --data-dir"
-	if noSpace(err) {
+	if system.NoSpace(err) {
 		helps = "free space on its disk, or " + helps
 	}
 	return fmt.Errorf("the data folder %s cannot be used: %w; %s", p.DataDir, withoutPath(err), helps)
@@ -135,14 +135,11 @@ func cannotUse(p *Plan, err error) error {
 
 // withSpace adds to an error, which may be nil, what helps where the disk is full.
 func (p *Plan) withSpace(err error) error {
-	if !noSpace(err) {
+	if !system.NoSpace(err) {
 		return err
 	}
 	return fmt.Errorf("%w; free space on the disk of %s, and try again", err, p.DataDir)
 }
-
-// noSpace reports whether the error is that a disk, or a quota of it, is full.
-func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // withoutPath is an error about a file without the file's name, which the message around it has.
 func withoutPath(err error) error {

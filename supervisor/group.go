@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"sync"
 	"time"
 
 	"github.com/oklog/run"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // group runs servers as the actors of one oklog/run group, with one more for signals. run.Group starts all actors at
@@ -111,7 +112,7 @@ func (g *group) run(signals <-chan os.Signal) error {
 		}
 		return g.firstFailure(err)
 	case s := <-forced:
-		return &ExitError{Code: signalCode(s), Err: fmt.Errorf("second signal (%v): %w", s, errForced)}
+		return &ExitError{Code: system.SignalCode(s), Err: fmt.Errorf("second signal (%v): %w", s, errForced)}
 	}
 }
 
@@ -204,11 +205,6 @@ func (g *group) idle() bool {
 		}
 	}
 	return true
-}
-
-func stopSignals(c chan os.Signal) {
-	signal.Stop(c)
-	close(c)
 }
 
 // over reports whether all servers have ended, for good. The lock is held.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -130,7 +131,7 @@ func (hk *HyperKube) helpFlag(name string) error {
 	if v, ok := f.Value.(*processValue); ok {
 		f = r.Lookup(v.flag.name) // the spelling without a server
 	}
-	columns := width(hk.Out())
+	columns := system.HelpWidth(hk.Out())
 	hk.printFound(hk.Out(), r, []*pflag.Flag{f}, nil, columns)
 	if !slices.Contains(onlyArguments, f.Name) {
 		fmt.Fprintf(hk.Out(), "\nIn the environment: %s\n", hk.variableOf(f.Name))
@@ -157,11 +158,11 @@ func (hk *HyperKube) searchFlags(patterns []string) error {
 		return r.nothingFound(patterns, all)
 	}
 	out := hk.Out()
-	columns, rows := terminalSize(out)
+	columns, rows := system.TerminalSize(out)
 	var text strings.Builder
 	hk.printFound(&text, r, found, all, columns)
 	// A script would take it for a flag; and who sees all of it can count.
-	if isTerminal(out) && strings.Count(text.String(), "\n") >= rows {
+	if system.IsTerminal(out) && strings.Count(text.String(), "\n") >= rows {
 		fmt.Fprintf(&text, "\nThese are %d flags. More words find fewer: `%s`.\n", len(found), hk.typed("help", "flag", "WORD", "WORD"))
 	}
 	_, err := io.WriteString(out, text.String())

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -374,8 +375,8 @@ func (hk *HyperKube) printErrors(err error) {
 // copy of it, ends the process at once.
 func untilSignal() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
-	caught := catchSignals()
-	catchHangup(caught)
+	caught := system.CatchStops()
+	system.CatchHangup(caught)
 	signals := withoutCopies(caught)
 	go func() {
 		select {
@@ -385,10 +386,10 @@ func untilSignal() (context.Context, context.CancelFunc) {
 			return
 		}
 		if s, ok := <-signals; ok {
-			os.Exit(signalCode(s))
+			os.Exit(system.SignalCode(s))
 		}
 	}()
-	return ctx, func() { cancel(); stopSignals(caught) }
+	return ctx, func() { cancel(); system.StopSignals(caught) }
 }
 
 // now is the clock of everything that is shown.

@@ -3,6 +3,8 @@ package supervisor
 import (
 	"context"
 	"time"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // idleSlack is how much later than they ask for timers may run in a process whose servers are ready. Servers have
@@ -17,7 +19,7 @@ func (p *Plan) relax(ctx context.Context, g *group) {
 	if !p.mayRest(ctx) {
 		return
 	}
-	defer raiseTimerSlack(idleSlack)()
+	defer system.RaiseTimerSlack(idleSlack)()
 	g.until(ctx, func() bool { return g.closing })
 }
 

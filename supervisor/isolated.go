@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -53,8 +54,8 @@ const planLimit = time.Minute
 
 func connectParent() (*parent, *childPlan, error) {
 	// Processes that the server starts get neither: this side would seem to live on in them.
-	closeOnExec(controlFD)
-	closeOnExec(logFD)
+	system.CloseOnExec(controlFD)
+	system.CloseOnExec(logFD)
 	f := os.NewFile(controlFD, "control")
 	if f == nil {
 		return nil, nil, errors.New("it was called by somebody else")
@@ -88,7 +89,7 @@ func (c *parent) report(r childReport) {
 func (c *parent) run(hk *HyperKube, plan *childPlan) error {
 	// When to stop is the parent's business, in the order of all servers, also if others send signals to each process,
 	// as systemd does. They are not ignored: that would be inherited.
-	catchHangup(catchSignals())
+	system.CatchHangup(system.CatchStops())
 	p, s, err := hk.adopt(plan)
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func (c *parent) run(hk *HyperKube, plan *childPlan) error {
 	if err := hk.prepareIsolated(ctx, p, s); err != nil {
 		return err
 	}
-	l, err := listenUnix(childSocketPath(p, s))
+	l, err := system.ListenUnix(childSocketPath(p, s))
 	if err != nil {
 		return err
 	}

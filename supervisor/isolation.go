@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -26,7 +27,7 @@ func (i *Isolation) String() string { return string(i.isolation()) }
 func (i *Isolation) Set(text string) error {
 	switch v := Isolation(text); v {
 	case IsolationNone, IsolationProcess:
-		if v == IsolationProcess && !canIsolate {
+		if v == IsolationProcess && !system.CanIsolate {
 			return fmt.Errorf("%s needs a system like Unix, which this is not: use %s", IsolationProcess, IsolationNone)
 		}
 		*i = v
@@ -130,7 +131,7 @@ func (hk *HyperKube) isolate(p *Plan) {
 			continue
 		}
 		c := &child{hk: hk, plan: p, s: s, started: make(chan struct{})}
-		c.client.Transport = unixTransport(childSocketPath(p, s))
+		c.client.Transport = system.UnixTransport(childSocketPath(p, s))
 		s.child = c
 		s.Build, s.Run, s.Ready, s.Address, s.StartsOnce = nil, c.run, c.becomeReady, c.address, nil
 		p.logs.OnChange(c.tellLevel)

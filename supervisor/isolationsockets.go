@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -16,7 +17,7 @@ func (k *sockets) share() (described []childSocket, files []*os.File, err error)
 	for key, so := range k.byAddress {
 		d := childSocket{Network: key[0], Asked: text.RawString(key[1]), Address: text.RawString(so.address)}
 		if so.listener != nil {
-			f, fileErr := socketFile(so.listener)
+			f, fileErr := system.SocketFile(so.listener)
 			if fileErr != nil {
 				err = errors.Join(err, fmt.Errorf("the socket at %s cannot be shared: %w", so.address, fileErr))
 				continue

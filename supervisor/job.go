@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // job is the COMMAND of `run -- COMMAND`. It is started when all servers are ready, and all is stopped when it ends.
@@ -33,7 +35,7 @@ type job struct {
 	refused os.Signal // what ended the run before it was started
 	code    int       // its exit code, when it has ended
 	err     error     // why it could not be started
-	tty     *terminal
+	tty     *system.Terminal
 	more    chan os.Signal
 }
 
@@ -71,7 +73,7 @@ func (j *job) execute() error {
 	case err != nil:
 		j.err = fmt.Errorf("%s cannot be run: %w", j.args[0], err)
 	case cmd != nil:
-		awaitEnd(cmd.Process.Pid)
+		system.AwaitEnd(cmd.Process.Pid)
 		j.finish(cmd)
 	}
 	return errStop
@@ -91,7 +93,7 @@ func (j *job) begin() (*exec.Cmd, error) {
 	if j.hk.Environment != nil {
 		cmd.Env = append(cmd.Env, j.hk.Environment(j.plan)...)
 	}
-	dieWithParent(cmd)
+	system.DieWithParent(cmd)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	select {
@@ -99,38 +101,39 @@ func (j *job) begin() (*exec.Cmd, error) {
 		return nil, nil
 	default:
 	}
-	j.tty = ownTerminal()
-	j.tty.handTo(cmd)
-	j.more = catchForwarded() // the command may send one at once
+	j.tty = system.OwnTerminal()
+	j.tty.HandTo(cmd)
+	j.more = system.CatchForwarded() // the command may send one at once
 	if err := cmd.Start(); err != nil {
-		stopSignals(j.more)
-		j.tty.takeBack(-1)
+		system.StopSignals(j.more)
+		j.tty.TakeBack(-1)
 		return nil, err
 	}
 	j.group, j.waits = cmd.Process.Pid, false
-	// At once: if this process is killed before, the command dies with it (dieWithParent), but not what it may have
+	// At once: if this process is killed before, the command dies with it (DieWithParent), but not what it may have
 	// started by then.
 	if err := j.plan.sweeper.Group(j.group); err != nil {
 		j.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("if this process is killed, the command may stay", zap.Error(err))
 	}
 	go j.forwardAll(j.more)
-	j.tty.follow(j.group)
+	j.tty.Follow(j.group)
 	return cmd, nil
 }
 
 // finish notes how the command has ended, and ends what it has left in the background.
 func (j *job) finish(cmd *exec.Cmd) {
-	signalGroup(cmd.Process.Pid, endSignal) // as long as nobody has waited for it, the number is this group's
+	// As long as nobody has waited for it, the number is this group's.
+	system.SignalGroup(cmd.Process.Pid, system.EndSignal)
 	err := cmd.Wait()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	stopSignals(j.more)
-	j.tty.takeBack(j.group)
+	system.StopSignals(j.more)
+	j.tty.TakeBack(j.group)
 	j.ended, j.waits = true, true
-	if j.code = processCode(cmd.ProcessState); j.code == 0 && err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+	if j.code = system.ProcessCode(cmd.ProcessState); j.code == 0 && err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		j.err = fmt.Errorf("%s: %w", j.args[0], err)
 	}
-	if !groupExists(j.group) { // the number may become somebody else's
+	if !system.GroupExists(j.group) { // the number may become somebody else's
 		j.forget()
 	}
 }
@@ -147,7 +150,7 @@ func (j *job) interrupt(error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.group != 0 && !j.ended {
-		signalGroup(j.group, endSignal)
+		system.SignalGroup(j.group, system.EndSignal)
 		time.AfterFunc(DefaultGracePeriod, func() {
 			if !j.hasEnded() {
 				j.kill()
@@ -167,8 +170,8 @@ func (j *job) kill() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.group != 0 {
-		signalGroup(j.group, os.Kill)
-		j.tty.takeBack(j.group)
+		system.SignalGroup(j.group, os.Kill)
+		j.tty.TakeBack(j.group)
 	}
 }
 
@@ -209,7 +212,7 @@ func (j *job) forward(s os.Signal) bool {
 		}
 		return false
 	}
-	signalGroup(j.group, s)
+	system.SignalGroup(j.group, s)
 	return true
 }
 
@@ -231,7 +234,7 @@ func (j *job) result() error {
 	case j.ended:
 		return &ExitError{Code: j.code} // it has said why
 	case j.refused != nil:
-		return &ExitError{Code: signalCode(j.refused), Err: fmt.Errorf("%s was not run: %v came before all servers were ready", j.args[0], j.refused)}
+		return &ExitError{Code: system.SignalCode(j.refused), Err: fmt.Errorf("%s was not run: %v came before all servers were ready", j.args[0], j.refused)}
 	}
 	return fmt.Errorf("%s was not run: the servers ended before all were ready", j.args[0])
 }

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -40,7 +41,7 @@ func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) (wrong problems) {
 		Out:     hk.screen(),
 		Level:   level,
 		Format:  format,
-		Color:   colored(hk.errOut()),
+		Color:   system.Colored(hk.errOut()),
 		Files:   true,
 		Program: hk.Name,
 		// Whoever asks for a level wants to see everything of it.
@@ -97,7 +98,7 @@ func (p *Plan) warnOfLevels() {
 
 // newLogs is for a binary that is one server: lines go to standard error.
 func newLogs(hk *HyperKube) *logging.Logs {
-	return logging.New(logging.Config{Out: hk.errOut(), Color: colored(hk.errOut()), Program: hk.Name})
+	return logging.New(logging.Config{Out: hk.errOut(), Color: system.Colored(hk.errOut()), Program: hk.Name})
 }
 
 // logFile is where a Log's lines go.

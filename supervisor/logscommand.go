@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -58,7 +59,7 @@ func (f *logsFlags) run(ctx context.Context, hk *HyperKube, p *Plan, args []stri
 	if err != nil {
 		return usageError(err)
 	}
-	renderer := &logging.Renderer{Format: format, Color: colored(hk.Out()), Date: true}
+	renderer := &logging.Renderer{Format: format, Color: system.Colored(hk.Out()), Date: true}
 	reader.Files = func() ([]string, error) {
 		files, err := findLogs(p)
 		if err != nil {

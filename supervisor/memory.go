@@ -4,6 +4,8 @@ import (
 	"context"
 	"runtime/debug"
 	"time"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // settleTime is how long servers that are ready still do what belongs to their start.
@@ -13,7 +15,7 @@ const settleTime = 5 * time.Second
 // s of CPU time. Tests replace it.
 var freeMemory = func() {
 	debug.FreeOSMemory()
-	dropBinary()
+	system.DropBinary()
 }
 
 // giveBack returns memory to the system that the start has needed, and what comes after it does not: the runtime would

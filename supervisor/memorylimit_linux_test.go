@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // memoryCgroup is a cgroup of the test's own, of version 1, with a memory limit.
@@ -105,7 +106,7 @@ func TestMemoryLimitOfACgroup(t *testing.T) {
 				if len(found) > 0 && user != "" {
 					t.Errorf("%s says that it is limited", name)
 				}
-				if len(found) > 0 && !strings.Contains(fmt.Sprint(fieldsOf(found[0])), strconv.FormatUint(heapLimit(limit), 10)) {
+				if len(found) > 0 && !strings.Contains(fmt.Sprint(fieldsOf(found[0])), strconv.FormatUint(system.HeapLimit(limit), 10)) {
 					t.Errorf("%s: %v", name, fieldsOf(found[0]))
 				}
 			}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // memoryKills is how many processes the system has killed because memory was short, up to a certain time.
@@ -18,12 +20,12 @@ type memoryKills struct {
 	Limit    uint64 `json:"limit,omitempty"`
 }
 
-// countKills counts what there have been up to now. system are the files of the machine.
-func countKills(system fs.FS) memoryKills {
-	k := memoryKills{Boot: strings.TrimSpace(textOf(system, "proc/sys/kernel/random/boot_id")), Limit: memoryLimit()}
-	k.System, _ = counter(system, "proc/vmstat")
-	for _, file := range killFiles(textOf(system, "proc/self/cgroup")) {
-		if n, ok := counter(system, file); ok {
+// countKills counts what there have been up to now. machine are its files.
+func countKills(machine fs.FS) memoryKills {
+	k := memoryKills{Boot: strings.TrimSpace(textOf(machine, "proc/sys/kernel/random/boot_id")), Limit: system.MemoryLimit()}
+	k.System, _ = counter(machine, "proc/vmstat")
+	for _, file := range killFiles(textOf(machine, "proc/self/cgroup")) {
+		if n, ok := counter(machine, file); ok {
 			k.InCgroup, k.File = n, file
 			break
 		}
@@ -57,8 +59,8 @@ func killFiles(cgroups string) (files []string) {
 func under(dir, path string) string { return strings.TrimSuffix(dir+"/"+strings.Trim(path, "/"), "/") }
 
 // counter is the number behind the word oom_kill in a file.
-func counter(system fs.FS, file string) (int, bool) {
-	for line := range strings.Lines(textOf(system, file)) {
+func counter(machine fs.FS, file string) (int, bool) {
+	for line := range strings.Lines(textOf(machine, file)) {
 		if field := strings.Fields(line); len(field) == 2 && field[0] == "oom_kill" {
 			n, err := strconv.Atoi(field[1])
 			return n, err == nil
@@ -67,15 +69,15 @@ func counter(system fs.FS, file string) (int, bool) {
 	return 0, false
 }
 
-func textOf(system fs.FS, file string) string {
-	text, _ := fs.ReadFile(system, file) // without it nothing is known
+func textOf(machine fs.FS, file string) string {
+	text, _ := fs.ReadFile(machine, file) // without it nothing is known
 	return string(text)
 }
 
 // since says why a process was probably killed that has been since then; empty if it was not for its memory, as far as
 // is known.
-func (before memoryKills) since(system fs.FS) string {
-	now := countKills(system)
+func (before memoryKills) since(machine fs.FS) string {
+	now := countKills(machine)
 	if now.Boot != before.Boot {
 		return ""
 	}
@@ -84,7 +86,7 @@ func (before memoryKills) since(system fs.FS) string {
 		limit = fmt.Sprintf(" (%d MiB)", before.Limit>>20)
 	}
 	const way = "; give it more, or less to do"
-	if n, ok := counter(system, before.File); ok && before.File != "" && n > before.InCgroup {
+	if n, ok := counter(machine, before.File); ok && before.File != "" && n > before.InCgroup {
 		if before.Limit == 0 {
 			return "it was probably killed because memory was short" + way
 		}

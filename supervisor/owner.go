@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path"
-	"path/filepath"
-	"runtime"
-	"strconv"
 
 	"go.uber.org/zap"
 
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -20,41 +17,6 @@ import (
 // all who are allowed to write into it: keys of their own, or a link by which this process writes into files that they
 // may not touch. So the data folder, and what is in it under names of the program's, must belong to this user or root,
 // and be writable for nobody else.
-
-// isOpen reports whether others than the owner may read, write or enter a folder, by its mode.
-func isOpen(info fs.FileInfo) bool { return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 }
-
-// othersWrite reports whether others than the owner may write to a file or folder, by its mode. Nobody writes through a
-// link's own mode, and sockets and devices are nobody's data.
-func othersWrite(info fs.FileInfo) bool {
-	return runtime.GOOS != "windows" && (info.IsDir() || info.Mode().IsRegular()) && info.Mode().Perm()&0o022 != 0
-}
-
-// isTrusted reports whether a file belongs to this user, or to root, who may do everything anyway.
-func isTrusted(info fs.FileInfo) bool {
-	uid, known := ownerOf(info)
-	return !known || uid == 0 || uid == os.Geteuid()
-}
-
-// IsPrivate reports whether the path is a folder of this user's, and not a link to one, that nobody else may enter.
-func IsPrivate(path string) bool {
-	info, err := os.Lstat(path)
-	if err != nil || !info.IsDir() || isOpen(info) {
-		return false
-	}
-	uid, known := ownerOf(info)
-	return !known || uid == os.Geteuid()
-}
-
-// whose is the owner of a file, in a sentence.
-func whose(info fs.FileInfo) string {
-	uid, _ := ownerOf(info)
-	id := strconv.Itoa(uid)
-	if u, err := user.LookupId(id); err == nil {
-		return fmt.Sprintf("%s (user %s)", u.Username, id)
-	}
-	return "user " + id
-}
 
 // orChown is what is to be done, or else the command that makes a file this user's, for one that is able to.
 func orChown(user int, file, way string) string {
@@ -70,18 +32,18 @@ func (hk *HyperKube) safe(p *Plan) error {
 	if err != nil {
 		return cannotUse(p, err)
 	}
-	if !isTrusted(link) && link.Mode()&fs.ModeSymlink != 0 {
+	if !system.IsTrusted(link) && link.Mode()&fs.ModeSymlink != 0 {
 		return fmt.Errorf("the data folder %s is not safe, as it is a link of %s, who may have it lead elsewhere: "+
-			"name the folder behind it, or another one, with --data-dir", p.DataDir, whose(link))
+			"name the folder behind it, or another one, with --data-dir", p.DataDir, system.Owner(link))
 	}
 	info, err := os.Stat(p.DataDir)
 	switch {
 	case err != nil:
 		return cannotUse(p, err)
-	case !isTrusted(info):
+	case !system.IsTrusted(info):
 		return fmt.Errorf("the data folder %s is not safe, as it belongs to %s, who may change what is in it: "+
-			"%s", p.DataDir, whose(info), orChown(os.Geteuid(), p.DataDir, "name another one with --data-dir"))
-	case !othersWrite(info):
+			"%s", p.DataDir, system.Owner(info), orChown(os.Geteuid(), p.DataDir, "name another one with --data-dir"))
+	case !system.OthersWrite(info):
 	case info.Mode()&os.ModeSticky != 0: // it is for everybody
 		return fmt.Errorf("the data folder %s is not safe, as others may put something into it: "+
 			"name one in it with --data-dir, such as --data-dir=%s", p.DataDir, text.ShellQuote(p.Path(hk.Name)))
@@ -89,12 +51,7 @@ func (hk *HyperKube) safe(p *Plan) error {
 		return fmt.Errorf("the data folder %s is not safe, as others may change what is in it: "+
 			"call `chmod go-w %s`, or name another one with --data-dir", p.DataDir, text.ShellQuote(p.DataDir))
 	}
-	return hk.safeInside(p, ".", enterable(info))
-}
-
-// enterable reports whether others may get to what is in a folder.
-func enterable(info fs.FileInfo) bool {
-	return runtime.GOOS != "windows" && info.Mode().Perm()&0o011 != 0
+	return hk.safeInside(p, ".", system.IsEnterable(info))
 }
 
 // safeInside is safe for what is in a folder in the data folder. Modes count only where others may get to what has
@@ -118,7 +75,7 @@ func (hk *HyperKube) safeInside(p *Plan, dir string, reachable bool) error {
 		}
 		if err == nil && below && dir == "." {
 			if info, err = os.Stat(p.Path(rel)); err == nil && info.IsDir() {
-				err = hk.safeInside(p, rel, reachable && enterable(info))
+				err = hk.safeInside(p, rel, reachable && system.IsEnterable(info))
 			}
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -131,7 +88,7 @@ func (hk *HyperKube) safeInside(p *Plan, dir string, reachable bool) error {
 // safeEntry is safe for a file or folder in the data folder.
 func (hk *HyperKube) safeEntry(p *Plan, rel string, info fs.FileInfo, reachable bool) error {
 	file := p.Path(rel)
-	if isTrusted(info) && info.Mode()&fs.ModeSymlink != 0 {
+	if system.IsTrusted(info) && info.Mode()&fs.ModeSymlink != 0 {
 		behind, err := os.Stat(file) // anywhere, so that no folder around it keeps others away
 		if err != nil {
 			return err
@@ -139,10 +96,10 @@ func (hk *HyperKube) safeEntry(p *Plan, rel string, info fs.FileInfo, reachable 
 		info, reachable = behind, true
 	}
 	switch {
-	case !isTrusted(info):
+	case !system.IsTrusted(info):
 		return fmt.Errorf("the data folder %s is not safe, as %s in it belongs to %s: %s",
-			p.DataDir, rel, whose(info), orChown(os.Geteuid(), file, "remove it, or name another folder with --data-dir"))
-	case reachable && othersWrite(info):
+			p.DataDir, rel, system.Owner(info), orChown(os.Geteuid(), file, "remove it, or name another folder with --data-dir"))
+	case reachable && system.OthersWrite(info):
 		return fmt.Errorf("the data folder %s is not safe, as others may change %s in it: call `chmod go-w %s`, "+
 			"or name another folder with --data-dir", p.DataDir, rel, text.ShellQuote(file))
 	}
@@ -156,7 +113,7 @@ func (p *Plan) warnAbove() {
 	if p.Ephemeral { // a new folder among the temporary ones, as other programs have it
 		return
 	}
-	above := replaceable(p.DataDir)
+	above := system.Replaceable(p.DataDir)
 	if above == "" {
 		return
 	}
@@ -164,28 +121,4 @@ func (p *Plan) warnAbove() {
 		"as they may change a folder above it; if that is not as you want it, have nobody else change that one, or name a data folder "+
 		"elsewhere with --data-dir",
 		zap.String("folder", p.DataDir), zap.String("above", above))
-}
-
-// replaceable is the topmost of the folders above a path in which others may replace what leads to it; empty if there
-// is none.
-func replaceable(path string) string {
-	paths := []string{path}
-	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
-		paths = append(paths, real)
-	}
-	for _, path := range paths {
-		found := ""
-		for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-			if info, err := os.Stat(dir); err == nil && !isSafeAbove(info) {
-				found = dir
-			}
-			if dir == filepath.Dir(dir) {
-				break
-			}
-		}
-		if found != "" {
-			return found
-		}
-	}
-	return ""
 }

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // somebody is another user of the machine: a number that nobody has.
@@ -213,8 +215,8 @@ func TestFolderAbove(t *testing.T) {
 			top, err := filepath.EvalSymlinks(t.TempDir())
 			noError(t, err)
 			for dir := top; dir != "/"; dir = filepath.Dir(dir) {
-				if replaceable(dir) != "" {
-					t.Skip("the tests' own folder is below one that others may change: ", replaceable(dir))
+				if system.Replaceable(dir) != "" {
+					t.Skip("the tests' own folder is below one that others may change: ", system.Replaceable(dir))
 				}
 			}
 			above := filepath.Join(top, "above")
@@ -235,28 +237,10 @@ func TestFolderAbove(t *testing.T) {
 		dir := t.TempDir()
 		noError(t, os.Chmod(dir, 0o775), os.Chown(dir, somebody, somebody))
 		t.Setenv("SUDO_UID", fmt.Sprint(somebody)) // with sudo that user is no other one
-		if info, err := os.Stat(dir); err != nil || !isSafeAbove(info) {
+		if info, err := os.Stat(dir); err != nil || !system.IsSafeAbove(info) {
 			t.Error("not safe", err)
 		}
 	})
-}
-
-// A socket in a temporary folder may be gone, and somebody else's be there: commands do not talk to that.
-func TestUnixSocketOfAnotherUser(t *testing.T) {
-	requireRoot(t)
-	dir := longFolder(t)
-	path := filepath.Join(dir, "hk.sock")
-	l, err := listenUnix(path)
-	noError(t, err)
-	defer removeUnix(path)
-	defer l.Close()
-	real, err := unixAddress(path)
-	noError(t, err)
-	give(t, filepath.Dir(real))
-	if _, err := unixAddress(path); !os.IsNotExist(errors.Unwrap(err)) {
-		t.Errorf("the error is %v", err)
-	}
-	noError(t, os.Lchown(filepath.Dir(real), 0, 0))
 }
 
 // The file of a socket is for its owner alone: whoever gets through to it may do all that its server does.
@@ -271,7 +255,7 @@ func TestSocketIsForTheOwner(t *testing.T) {
 		t.Errorf("mode %v (%v)", info.Mode(), err)
 	}
 	// One without a file has no mode.
-	if c, err := listenPrivately("unix", "@supervisor-"+filepath.Base(dir)); err == nil {
+	if c, err := system.ListenPrivately("unix", "@supervisor-"+filepath.Base(dir)); err == nil {
 		noError(t, c.Close())
 	} else if !errors.As(err, new(*net.OpError)) { // not on all systems
 		t.Error(err)

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // A path becomes part of other things: of URLs, of lists apart by commas or colons, of files with a syntax of their
@@ -25,35 +27,22 @@ const (
 // plainPath has only characters that have no meaning in any of these.
 var plainPath = regexp.MustCompile(`^/[A-Za-z0-9/._-]*$`)
 
-// socketRoom is how long the rest of a path may be behind a folder in which there are to be sockets.
-const socketRoom = 32
-
-func isPlain(path string) bool { return plainPath.MatchString(path) && len(path) <= maxSocketPath }
+func isPlain(path string) bool {
+	return plainPath.MatchString(path) && len(path) <= system.MaxSocketPath
+}
 
 // plainFolder is the folder of the second path to a data folder; empty if that needs none. Nothing is written.
 func plainFolder(dataDir, program string) string {
-	if plainPath.MatchString(dataDir) && len(dataDir)+socketRoom <= maxSocketPath || runtime.GOOS == "windows" {
+	if plainPath.MatchString(dataDir) && len(dataDir)+system.SocketRoom <= system.MaxSocketPath || runtime.GOOS == "windows" {
 		return ""
 	}
 	name := program + "-path-" + rand.Text()[:12]
-	for _, folder := range temporaryFolders() {
-		if path := filepath.Join(folder, name); plainPath.MatchString(path) && len(path)+len(plainLink)+1+socketRoom <= maxSocketPath {
+	for _, folder := range system.TemporaryFolders() {
+		if path := filepath.Join(folder, name); plainPath.MatchString(path) && len(path)+len(plainLink)+1+system.SocketRoom <= system.MaxSocketPath {
 			return path
 		}
 	}
 	return filepath.Join(os.TempDir(), name) // it is told when it is to be made
-}
-
-// temporaryFolders are those that there are, the user's first. Its path may be as useless as that of the data folder.
-func temporaryFolders() (folders []string) {
-	for _, folder := range []string{os.TempDir(), "/tmp", "/var/tmp", "/dev/shm"} {
-		if info, err := os.Stat(folder); err == nil && info.IsDir() {
-			if folder, err = filepath.Abs(folder); err == nil {
-				folders = append(folders, folder)
-			}
-		}
-	}
-	return folders
 }
 
 // PlainPath is Path for what becomes part of something else, such as a URL or a list: it has only letters, digits and
@@ -82,7 +71,7 @@ func (p *Plan) RunningPath(elem ...string) (path string, ok bool) {
 		return path, true
 	}
 	folder, err := os.Readlink(p.Path(plainRecord))
-	if err != nil || !IsPrivate(folder) {
+	if err != nil || !system.IsPrivate(folder) {
 		return "", false
 	}
 	path = filepath.Join(append([]string{folder, plainLink}, elem...)...)
@@ -98,7 +87,7 @@ func (p *Plan) MakePaths() (remove func() error, err error) {
 		if err := os.Mkdir(p.Path(socketDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return none, cannotUse(p, err)
 		}
-		if dir := p.Path(socketDir); !IsPrivate(dir) {
+		if dir := p.Path(socketDir); !system.IsPrivate(dir) {
 			return none, fmt.Errorf("%s is not for you alone: remove it, or name another folder with --data-dir", dir)
 		}
 	}
@@ -168,7 +157,7 @@ func (p *Plan) forgetPaths(program string) error {
 		return nil // there is none, or something else of that name
 	}
 	// A temporary folder may have been emptied since, and others may have put something there.
-	if strings.HasPrefix(filepath.Base(folder), program+"-path-") && IsPrivate(folder) {
+	if strings.HasPrefix(filepath.Base(folder), program+"-path-") && system.IsPrivate(folder) {
 		_ = removePlain(folder) // what somebody has put in it stays, and is in nobody's way
 	}
 	return os.Remove(record)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 	"github.com/seed-200a7251/km/supervisor/mounts"
 )
@@ -165,7 +166,7 @@ func (hk *HyperKube) empty(p *Plan) error {
 	}
 	lock := p.Path(hk.Name + ".lock")
 	_, foundErr := os.Lstat(p.Path(foundList))
-	removeUnix(adminSocket(p, hk.Name)) // it may lead to a temporary folder
+	system.RemoveUnix(adminSocket(p, hk.Name)) // it may lead to a temporary folder
 	if err := b.remove(p, lock); err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // runServers is `run`: from the arguments to the end of the last server. If composite is not nil, it was called by its
@@ -42,20 +44,20 @@ func (hk *HyperKube) runServers(composite *Server, args []string) error {
 
 // runPlan runs the planned servers until they have ended, or a command has that is run with them.
 func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
-	caught := catchSignals()
+	caught := system.CatchStops()
 	var signals <-chan os.Signal
 	if p.job == nil {
 		signals = withoutCopies(caught)
 	} else {
 		signals = p.job.signals(caught)
 	}
-	restore := outlive(func() {
+	restore := system.Outlive(func() {
 		if p.job == nil { // otherwise it is told
 			p.logs.Program().Zap().Warn("the terminal was closed; the servers go on until SIGTERM", zap.Int("pid", os.Getpid()))
 		}
 	})
 	if !hk.exits { // otherwise one more signal on the way to the exit would be what the process dies of
-		defer stopSignals(caught)
+		defer system.StopSignals(caught)
 		defer restore()
 	}
 	n := newNotifier(p)

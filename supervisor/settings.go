@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // settings are the values of the framework's own flags.
@@ -155,7 +156,7 @@ func (c *settings) plan() (*Plan, error) {
 	}
 	p.plain = plainFolder(p.DataDir, c.program)
 	if info, err := os.Stat(p.DataDir); err == nil {
-		p.open = isOpen(info)
+		p.open = system.IsOpen(info)
 	}
 	return p, wrong.err()
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"sync"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // sockets are the listening sockets of one server.
@@ -43,7 +45,7 @@ func (s *Server) Socket(network, address string) (l net.Listener, err error) {
 		so = &socket{address: address}
 	}
 	if so.listener == nil {
-		l, err := listenPrivately(network, so.address)
+		l, err := system.ListenPrivately(network, so.address)
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +55,7 @@ func (s *Server) Socket(network, address string) (l net.Listener, err error) {
 		}
 		k.byAddress[key] = so
 	}
-	f, err := socketFile(so.listener)
+	f, err := system.SocketFile(so.listener)
 	if errors.Is(err, errors.ErrUnsupported) {
 		// Where a socket cannot be shared, it is handed over, and opened anew the next time.
 		l := so.listener

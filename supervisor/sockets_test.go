@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // open opens a socket of the server, or fails the test.
@@ -66,7 +68,7 @@ func refused(t *testing.T, a net.Addr) {
 
 // places are what a server may listen on, by network.
 func places(t *testing.T) map[string]string {
-	if !canShareSockets {
+	if !system.CanShareSockets {
 		t.Skip("sockets cannot be shared here")
 	}
 	return map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "hk.sock")}

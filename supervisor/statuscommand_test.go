@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 func TestStatusTables(t *testing.T) {
@@ -86,7 +88,7 @@ func deaf(t *testing.T, p *Plan, bytes, times int) {
 	if err := os.MkdirAll(p.DataDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l, err := listenUnix(adminSocket(p, "hk"))
+	l, err := system.ListenUnix(adminSocket(p, "hk"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +103,7 @@ func deaf(t *testing.T, p *Plan, bytes, times int) {
 		}
 		_ = l.Close()
 	}()
-	t.Cleanup(func() { receive(t, "the last question", done); removeUnix(adminSocket(p, "hk")) })
+	t.Cleanup(func() { receive(t, "the last question", done); system.RemoveUnix(adminSocket(p, "hk")) })
 }
 
 func locate(t *testing.T, hk *HyperKube) *Plan {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -43,7 +44,7 @@ func topCommand() *Command {
 				return usageError(fmt.Errorf("--interval=%v: use %v or more", *interval, minInterval))
 			}
 			t := &top{client: hk.connect(p), interval: *interval}
-			if *once || !drawable(hk.Out()) {
+			if *once || !system.Drawable(hk.Out()) {
 				return t.once(ctx, hk.Out())
 			}
 			return t.live(ctx, hk)
@@ -126,7 +127,7 @@ func (t *top) live(ctx context.Context, hk *HyperKube) error {
 			return err
 		}
 		t.before = u
-		columns, rows := terminalSize(hk.Out()) // each time: it may have been resized
+		columns, rows := system.TerminalSize(hk.Out()) // each time: it may have been resized
 		if _, err := io.WriteString(hk.Out(), frame(text.String(), columns, rows)); err != nil {
 			return err
 		}

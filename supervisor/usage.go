@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -24,7 +25,7 @@ type flagGroup struct {
 // Usage prints what the binary is and which servers and commands it has.
 func (hk *HyperKube) Usage() {
 	out := hk.Out()
-	columns := width(out)
+	columns := system.HelpWidth(out)
 	if hk.Long != "" {
 		fmt.Fprintf(out, "%s\n", text.Wrap(hk.Long, "", columns))
 	}
@@ -74,7 +75,7 @@ func (hk *HyperKube) printServer(s *Server, flags *pflag.FlagSet, m marks) {
 		return
 	}
 	out := hk.Out()
-	columns := width(out)
+	columns := system.HelpWidth(out)
 	if s.Long != "" {
 		fmt.Fprintf(out, "%s\n", text.Wrap(s.Long, "", columns))
 	}
@@ -139,21 +140,21 @@ func (hk *HyperKube) spellings(s *Server, m marks, columns int) {
 func (hk *HyperKube) compositeUsage(s *Server) {
 	out := hk.Out()
 	if s.Long != "" {
-		fmt.Fprintf(out, "%s\n", text.Wrap(s.Long, "", width(out)))
+		fmt.Fprintf(out, "%s\n", text.Wrap(s.Long, "", system.HelpWidth(out)))
 	}
 	fmt.Fprintf(out, "Usage\n\n  %s\n  %s run %s [--SERVER.FLAG...]\n", hk.called(s), hk.typed(), s.Name())
 	members := strings.Join(s.Members, ", ")
-	fmt.Fprintf(out, "\nServers\n\n%s", text.Wrap(members, "  ", width(out)))
+	fmt.Fprintf(out, "\nServers\n\n%s", text.Wrap(members, "  ", system.HelpWidth(out)))
 	fmt.Fprintf(out, "\nFlags\n\n%s", text.Wrap(fmt.Sprintf("Those of `%[1]s run`, --SERVER.FLAG included. Called as %[2]s, it takes the flags of "+
 		"%[3]s without SERVER, too: each of them that has such a flag gets it. See `%[1]s run --help` and `%[1]s help SERVER`.",
-		hk.typed(), s.Name(), members), "  ", width(out)))
+		hk.typed(), s.Name(), members), "  ", system.HelpWidth(out)))
 }
 
 // runUsage prints the help of `run`: its own flags, and where to find those of the servers. It is to fit on one screen,
 // so that there is no blank line below a heading.
 func (hk *HyperKube) runUsage() {
 	out, program := hk.Out(), hk.typed()
-	columns := width(out)
+	columns := system.HelpWidth(out)
 	fmt.Fprint(out, text.Wrap("Run servers in this process until Ctrl-C or COMMAND's end. Each starts when what it needs is ready, "+
 		"COMMAND after all; what is needed joins by itself.", "", columns))
 	fmt.Fprintf(out, "\nUsage\n  %s run [SERVER,SERVER...] [flags] [-- COMMAND...]\n", program)
@@ -234,7 +235,7 @@ func (hk *HyperKube) processFlagNames() []string {
 
 func (hk *HyperKube) commandUsage(c *Command) {
 	out := hk.Out()
-	columns := width(out)
+	columns := system.HelpWidth(out)
 	if c.Long != "" {
 		fmt.Fprintf(out, "%s\n", text.Wrap(strings.ReplaceAll(c.Long, "PROGRAM", hk.typed()), "", columns))
 	} else {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package supervisor
+package system
 
 import (
 	"io/fs"
@@ -18,16 +18,16 @@ func ownerOf(info fs.FileInfo) (uid int, known bool) {
 	return int(stat.Uid), true
 }
 
-// isSafeAbove reports whether nobody else replaces a folder of this user's in a folder above it. A group that is its
+// IsSafeAbove reports whether nobody else replaces a folder of this user's in a folder above it. A group that is its
 // owner's alone, with the same number, as most Linux systems make one for each user, is nobody else, and neither is
 // root's.
-func isSafeAbove(info fs.FileInfo) bool {
+func IsSafeAbove(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return true
 	}
 	uid := int(stat.Uid)
-	if !isTrusted(info) && strconv.Itoa(uid) != os.Getenv("SUDO_UID") && !isUnmapped(uid) {
+	if !IsTrusted(info) && strconv.Itoa(uid) != os.Getenv("SUDO_UID") && !isUnmapped(uid) {
 		return false // sudo leaves the user who called it, who may become root anyway
 	}
 	mode := info.Mode()

@@ -1,6 +1,6 @@
 //go:build unix
 
-package supervisor
+package system
 
 import (
 	"os"
@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endSignal asks a process to end.
-const endSignal = syscall.SIGTERM
+// EndSignal asks a process to end.
+const EndSignal = syscall.SIGTERM
 
-// catchForwarded sends the signals that are passed on to a job, beside those that ask the process to stop.
-func catchForwarded() chan os.Signal {
+// CatchForwarded sends the signals that are passed on to a job, beside those that ask the process to stop.
+func CatchForwarded() chan os.Signal {
 	c := make(chan os.Signal, 8)
 	signal.Notify(c, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	catchHangup(c)
+	CatchHangup(c)
 	return c
 }
 
-// signalGroup sends a signal to all processes of a group. It returns false if there are none.
-func signalGroup(pgid int, s os.Signal) bool {
+// SignalGroup sends a signal to all processes of a group. It returns false if there are none.
+func SignalGroup(pgid int, s os.Signal) bool {
 	n, _ := s.(syscall.Signal)
 	if syscall.Kill(-pgid, n) != nil {
 		return false
@@ -34,31 +34,31 @@ func signalGroup(pgid int, s os.Signal) bool {
 	return true
 }
 
-// groupExists reports whether there are processes in a group.
-func groupExists(pgid int) bool { return syscall.Kill(-pgid, 0) == nil }
+// GroupExists reports whether there are processes in a group.
+func GroupExists(pgid int) bool { return syscall.Kill(-pgid, 0) == nil }
 
-// processCode is the exit code of a process as a shell has it.
-func processCode(p *os.ProcessState) int {
+// ProcessCode is the exit code of a process as a shell has it.
+func ProcessCode(p *os.ProcessState) int {
 	if status, ok := p.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return signalCode(status.Signal())
+		return SignalCode(status.Signal())
 	}
 	return p.ExitCode()
 }
 
-// terminal is the one that this process has. A nil one is none.
-type terminal struct{ fd int }
+// Terminal is the one that this process has. A nil one is none.
+type Terminal struct{ fd int }
 
-// ownTerminal returns that terminal, or nil.
-func ownTerminal() *terminal {
+// OwnTerminal returns that terminal, or nil.
+func OwnTerminal() *Terminal {
 	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
-	return &terminal{fd}
+	return &Terminal{fd}
 }
 
 // foreground is the process group that has the keys, or -1.
-func (t *terminal) foreground() int {
+func (t *Terminal) foreground() int {
 	pgid, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP)
 	if err != nil {
 		return -1
@@ -66,16 +66,16 @@ func (t *terminal) foreground() int {
 	return pgid
 }
 
-// handTo has a command that is yet to be started have the keys: Ctrl-C and Ctrl-Z are for it alone then. It does not if
+// HandTo has a command that is yet to be started have the keys: Ctrl-C and Ctrl-Z are for it alone then. It does not if
 // this process has not got them, or if it is one of a pipe, since others of that may want them.
-func (t *terminal) handTo(cmd *exec.Cmd) {
-	if t != nil && followsStops && isTerminal(os.Stdin) && isTerminal(os.Stdout) && t.foreground() == unix.Getpgrp() {
+func (t *Terminal) HandTo(cmd *exec.Cmd) {
+	if t != nil && followsStops && IsTerminal(os.Stdin) && IsTerminal(os.Stdout) && t.foreground() == unix.Getpgrp() {
 		cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, t.fd
 	}
 }
 
-// takeBack gives the keys to this process's group again, if the job's has them, or one that has ended.
-func (t *terminal) takeBack(pgid int) {
+// TakeBack gives the keys to this process's group again, if the job's has them, or one that has ended.
+func (t *Terminal) TakeBack(pgid int) {
 	if t == nil {
 		return
 	}
@@ -86,7 +86,7 @@ func (t *terminal) takeBack(pgid int) {
 
 // give gives a group the keys. A process of another group that does so is stopped, unless it ignores the signal for
 // that.
-func (t *terminal) give(pgid int) {
+func (t *Terminal) give(pgid int) {
 	signal.Ignore(syscall.SIGTTOU)
 	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, pgid) // the terminal may be gone
 	signal.Reset(syscall.SIGTTOU)

@@ -1,4 +1,4 @@
-package supervisor
+package system
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// maxSocketPath is how long the path of a unix socket may be: 108 bytes on Linux, 104 on macOS, and a final zero.
-const maxSocketPath = 103
+// MaxSocketPath is how long the path of a unix socket may be: 108 bytes on Linux, 104 on macOS, and a final zero.
+const MaxSocketPath = 103
 
 // Where the path is too long, the socket has this name in a temporary folder whose name begins with the prefix.
 const (
@@ -21,17 +21,17 @@ const (
 	linkedDirPrefix = "socket-"
 )
 
-// listenUnix opens a unix socket for its owner alone. What is at the path is replaced, but for a file; removeUnix
+// ListenUnix opens a unix socket for its owner alone. What is at the path is replaced, but for a file; RemoveUnix
 // removes it. If the path is too long for a socket, it is a soft link to one in a temporary folder.
-func listenUnix(path string) (l net.Listener, err error) {
-	removeUnix(path)
+func ListenUnix(path string) (l net.Listener, err error) {
+	RemoveUnix(path)
 	defer func() {
 		if err != nil {
-			removeUnix(path)
+			RemoveUnix(path)
 		}
 	}()
 	real := path
-	if len(path) > maxSocketPath {
+	if len(path) > MaxSocketPath {
 		dir, err := linkedDir()
 		if err != nil {
 			return nil, err
@@ -41,7 +41,7 @@ func listenUnix(path string) (l net.Listener, err error) {
 			return nil, errors.Join(err, os.Remove(dir))
 		}
 	}
-	if l, err = listenPrivately("unix", real); err != nil {
+	if l, err = ListenPrivately("unix", real); err != nil {
 		return nil, err
 	}
 	if u, ok := l.(*net.UnixListener); ok && real == path {
@@ -50,9 +50,9 @@ func listenUnix(path string) (l net.Listener, err error) {
 	return l, nil
 }
 
-// listenPrivately is net.Listen. The file of a unix socket is for its owner alone, whatever the umask, and not only
+// ListenPrivately is net.Listen. The file of a unix socket is for its owner alone, whatever the umask, and not only
 // after a moment.
-func listenPrivately(network, address string) (net.Listener, error) {
+func ListenPrivately(network, address string) (net.Listener, error) {
 	config := net.ListenConfig{Control: bindPrivately}
 	l, err := config.Listen(context.Background(), network, address)
 	if err != nil || network != "unix" || strings.HasPrefix(l.Addr().String(), "@") { // which has no file
@@ -66,19 +66,19 @@ func listenPrivately(network, address string) (net.Listener, error) {
 
 // linkedDir makes a folder for a socket, in the first temporary folder whose path is not too long itself.
 func linkedDir() (string, error) {
-	folders := temporaryFolders()
+	folders := TemporaryFolders()
 	for _, folder := range folders {
-		if len(folder)+socketRoom <= maxSocketPath {
+		if len(folder)+SocketRoom <= MaxSocketPath {
 			return os.MkdirTemp(folder, linkedDirPrefix)
 		}
 	}
 	return "", fmt.Errorf("a path is too long for a socket, and so is that of each temporary folder: %s", strings.Join(folders, ", "))
 }
 
-// removeUnix removes what listenUnix has made, as far as it is there.
-func removeUnix(path string) {
-	// What cannot be removed is in the way of the next listenUnix, which says so. A link that somebody else has put
-	// there may lead anywhere: only what listenUnix makes is removed behind it.
+// RemoveUnix removes what ListenUnix has made, as far as it is there.
+func RemoveUnix(path string) {
+	// What cannot be removed is in the way of the next ListenUnix, which says so. A link that somebody else has put
+	// there may lead anywhere: only what ListenUnix makes is removed behind it.
 	if real, err := os.Readlink(path); err == nil && filepath.Base(real) == linkedSocket {
 		if dir := filepath.Dir(real); strings.HasPrefix(filepath.Base(dir), linkedDirPrefix) {
 			_ = os.Remove(real)
@@ -90,10 +90,10 @@ func removeUnix(path string) {
 	}
 }
 
-// unixTransport sends HTTP requests to the socket that listenUnix has made at the path, whatever host they name.
-func unixTransport(path string) *http.Transport {
+// UnixTransport sends HTTP requests to the socket that ListenUnix has made at the path, whatever host they name.
+func UnixTransport(path string) *http.Transport {
 	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		address, err := unixAddress(path)
+		address, err := UnixAddress(path)
 		if err != nil {
 			return nil, err
 		}
@@ -101,8 +101,8 @@ func unixTransport(path string) *http.Transport {
 	}}
 }
 
-// unixAddress is the path at which a socket is reached that listenUnix has made.
-func unixAddress(path string) (string, error) {
+// UnixAddress is the path at which a socket is reached that ListenUnix has made.
+func UnixAddress(path string) (string, error) {
 	real, err := os.Readlink(path)
 	switch {
 	case err == nil && IsPrivate(filepath.Dir(real)):
@@ -113,4 +113,19 @@ func unixAddress(path string) (string, error) {
 		return "", err
 	}
 	return path, nil // a socket, not a link
+}
+
+// SocketRoom is how long the rest of a path may be behind a folder in which there are to be sockets.
+const SocketRoom = 32
+
+// TemporaryFolders are those that there are, the user's first. Its path may be as useless as that of the data folder.
+func TemporaryFolders() (folders []string) {
+	for _, folder := range []string{os.TempDir(), "/tmp", "/var/tmp", "/dev/shm"} {
+		if info, err := os.Stat(folder); err == nil && info.IsDir() {
+			if folder, err = filepath.Abs(folder); err == nil {
+				folders = append(folders, folder)
+			}
+		}
+	}
+	return folders
 }

@@ -1,4 +1,4 @@
-package supervisor
+package system
 
 import (
 	"errors"
@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// followsStops says whether follow sees that a job has been stopped.
+// followsStops says whether Follow sees that a job has been stopped.
 const followsStops = true
 
 // stopTime is how long it takes at most until a process that has stopped itself stands still.
 const stopTime = 100 * time.Millisecond
 
-// follow does what the shell does for its jobs, which knows this process alone: a job that wants the keys gets them,
+// Follow does what the shell does for its jobs, which knows this process alone: a job that wants the keys gets them,
 // and when it has been stopped by Ctrl-Z, this process stops, too, until the shell has it go on. It returns at once.
-func (t *terminal) follow(pgid int) {
+func (t *Terminal) Follow(pgid int) {
 	if t == nil {
 		return
 	}
@@ -45,14 +45,14 @@ func (t *terminal) follow(pgid int) {
 			default:
 				continue // somebody wants it to stand still, who will have it go on
 			}
-			signalGroup(pgid, syscall.SIGCONT)
+			SignalGroup(pgid, syscall.SIGCONT)
 		}
 	}()
 }
 
 // suspend stops this process, and returns when it goes on.
-func (t *terminal) suspend(pgid int, goesOn <-chan os.Signal) {
-	t.takeBack(pgid)
+func (t *Terminal) suspend(pgid int, goesOn <-chan os.Signal) {
+	t.TakeBack(pgid)
 	select {
 	case <-goesOn: // one from before
 	default:
@@ -75,8 +75,8 @@ func signalOf(info *unix.Siginfo) syscall.Signal {
 	return syscall.Signal(*(*int32)(unsafe.Add(unsafe.Pointer(info), union+2*unsafe.Sizeof(int32(0)))))
 }
 
-// awaitEnd waits until a process has ended, and leaves it to others to find that out: its number stays its own.
-func awaitEnd(pid int) {
+// AwaitEnd waits until a process has ended, and leaves it to others to find that out: its number stays its own.
+func AwaitEnd(pid int) {
 	for {
 		if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); !errors.Is(err, unix.EINTR) {
 			return

@@ -1,6 +1,6 @@
 //go:build unix
 
-package supervisor
+package system
 
 import (
 	"os"
@@ -9,27 +9,27 @@ import (
 	"syscall"
 )
 
-// catchSignals sends the signals that ask the process to stop: Ctrl-C and kill.
-func catchSignals() chan os.Signal {
+// CatchStops sends the signals that ask the process to stop: Ctrl-C and kill. StopSignals ends that.
+func CatchStops() chan os.Signal {
 	c := make(chan os.Signal, 8) // copies come, too
 	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
 	return c
 }
 
-// catchHangup sends the end of the terminal, too, unless it is to be ignored, as under nohup.
-func catchHangup(c chan<- os.Signal) {
+// CatchHangup sends the end of the terminal, too, unless it is to be ignored, as under nohup.
+func CatchHangup(c chan<- os.Signal) {
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(c, syscall.SIGHUP)
 	}
 }
 
-// outlive has the process go on when nobody reads its standard output or standard error any more, or the terminal is
+// Outlive has the process go on when nobody reads its standard output or standard error any more, or the terminal is
 // closed, until restore is called; otherwise the signals that come with it end the process. (To ignore them would have
 // child processes ignore them.) told is called once, when the terminal is closed.
-func outlive(told func()) (restore func()) {
+func Outlive(told func()) (restore func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGPIPE)
-	catchHangup(c)
+	CatchHangup(c)
 	go func() {
 		tell := sync.OnceFunc(told)
 		for s := range c {
@@ -38,11 +38,11 @@ func outlive(told func()) (restore func()) {
 			}
 		}
 	}()
-	return func() { stopSignals(c) }
+	return func() { StopSignals(c) }
 }
 
-// signalCode is the exit code of a process that a signal ended, as a shell shows it.
-func signalCode(s os.Signal) int {
+// SignalCode is the exit code of a process that a signal ended, as a shell shows it.
+func SignalCode(s os.Signal) int {
 	if n, ok := s.(syscall.Signal); ok {
 		return 128 + int(n)
 	}

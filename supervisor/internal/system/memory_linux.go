@@ -1,4 +1,4 @@
-package supervisor
+package system
 
 import (
 	"os"
@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dropBinary takes the binary's code and constants out of the process's memory. What is used again comes back at once,
+// DropBinary takes the binary's code and constants out of the process's memory. What is used again comes back at once,
 // in pieces of 64 kB, from the system's cache, where all stays that nobody else needs the memory for. A start goes
 // through nearly all of a binary, and what comes after it through a quarter: without this, all of it counts as the
 // process's, and as recently used. A mapping in which something has been written, as debuggers do, is left alone. If
 // the system does not tell or refuses, nothing changes.
-func dropBinary() {
+func DropBinary() {
 	binary, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return

@@ -1,12 +1,12 @@
-package supervisor
+package system
 
 import (
 	"os/exec"
 	"syscall"
 )
 
-// dieWithParent has a child die with its parent, however that ends. Signals of the terminal, such as Ctrl-C, are the
+// DieWithParent has a child die with its parent, however that ends. Signals of the terminal, such as Ctrl-C, are the
 // parent's business: the child is in a process group of its own.
-func dieWithParent(cmd *exec.Cmd) {
+func DieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }

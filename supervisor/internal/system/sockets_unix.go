@@ -1,6 +1,6 @@
 //go:build unix
 
-package supervisor
+package system
 
 import (
 	"errors"
@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canShareSockets reports whether several listeners can be made of one socket.
-const canShareSockets = true
+// CanShareSockets reports whether several listeners can be made of one socket.
+const CanShareSockets = true
 
-// socketFile is the socket of a listener, to be closed apart from it. It is not what the listener's method File
+// SocketFile is the socket of a listener, to be closed apart from it. It is not what the listener's method File
 // returns: when net.FileListener asks that one for its descriptor, the socket blocks for a moment. A goroutine that
 // accepts from another listener on it just then would not end before the next client comes, whoever closes the
 // listener.
-func socketFile(l net.Listener) (*os.File, error) {
+func SocketFile(l net.Listener) (*os.File, error) {
 	c, ok := l.(syscall.Conn)
 	if !ok {
 		return nil, errors.ErrUnsupported

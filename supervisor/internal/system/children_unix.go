@@ -1,6 +1,6 @@
 //go:build unix
 
-package supervisor
+package system
 
 import (
 	"net"
@@ -8,11 +8,11 @@ import (
 	"syscall"
 )
 
-// canIsolate says whether servers can be processes of their own.
-const canIsolate = true
+// CanIsolate says whether servers can be processes of their own.
+const CanIsolate = true
 
-// socketPair returns the two ends of a connection, the second one for a child.
-func socketPair() (net.Conn, *os.File, error) {
+// SocketPair returns the two ends of a connection, the second one for a child.
+func SocketPair() (net.Conn, *os.File, error) {
 	// The lock keeps children from being started in between: each gets what it is given, and no more.
 	syscall.ForkLock.RLock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
@@ -34,5 +34,5 @@ func socketPair() (net.Conn, *os.File, error) {
 	return conn, theirs, nil
 }
 
-// closeOnExec keeps a file from processes that this one starts.
-func closeOnExec(fd int) { syscall.CloseOnExec(fd) }
+// CloseOnExec keeps a file from processes that this one starts.
+func CloseOnExec(fd int) { syscall.CloseOnExec(fd) }

@@ -1,4 +1,4 @@
-package supervisor
+package system
 
 import (
 	"syscall"
@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// raiseTimerSlack says for all threads, and for those that they start, how much later than asked for they may be woken
+// RaiseTimerSlack says for all threads, and for those that they start, how much later than asked for they may be woken
 // by a timer; restore says what was said before. Where the process has C code, which has threads of its own, nothing
 // changes.
-func raiseTimerSlack(slack time.Duration) (restore func()) {
+func RaiseTimerSlack(slack time.Duration) (restore func()) {
 	usual, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	if err != nil {
 		return func() {}

@@ -1,4 +1,4 @@
-package supervisor
+package system
 
 import (
 	"net"
@@ -41,14 +41,14 @@ func TestUnixSocket(t *testing.T) {
 			defer os.RemoveAll(temp)
 			t.Setenv("TMPDIR", temp)
 			path := filepath.Join(dir, "hk.sock")
-			l, err := listenUnix(path)
+			l, err := ListenUnix(path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if info, err := os.Stat(path); err != nil || info.Mode() != os.ModeSocket|0o600 {
 				t.Errorf("mode %v (%v)", info.Mode(), err)
 			}
-			address, err := unixAddress(path)
+			address, err := UnixAddress(path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,17 +61,17 @@ func TestUnixSocket(t *testing.T) {
 			// A killed process leaves it behind.
 			l.(*net.UnixListener).SetUnlinkOnClose(false)
 			_ = l.Close()
-			if l, err = listenUnix(path); err != nil {
+			if l, err = ListenUnix(path); err != nil {
 				t.Fatal(err)
 			}
 			if entries, err := os.ReadDir(temp); err != nil || len(entries) > 1 {
 				t.Errorf("the one before has left its folder: %v (%v)", entries, err)
 			}
 			_ = l.Close()
-			removeUnix(path)
+			RemoveUnix(path)
 			empty(t, dir)
 			empty(t, temp)
-			removeUnix(path) // once more
+			RemoveUnix(path) // once more
 		})
 	}
 }
@@ -84,11 +84,11 @@ func TestUnixSocketWithLongTemporaryFolder(t *testing.T) {
 	}
 	dir := longFolder(t)
 	path := filepath.Join(dir, "hk.sock")
-	l, err := listenUnix(path)
+	l, err := ListenUnix(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	real, err := unixAddress(path)
+	real, err := UnixAddress(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,25 +96,28 @@ func TestUnixSocketWithLongTemporaryFolder(t *testing.T) {
 		t.Errorf("mode %v (%v)", info.Mode(), err)
 	}
 	_ = l.Close()
-	removeUnix(path)
+	RemoveUnix(path)
 	empty(t, dir)
 	empty(t, os.TempDir())
 	if _, err := os.Lstat(filepath.Dir(real)); !os.IsNotExist(err) {
 		t.Errorf("%s is left (%v)", real, err)
 	}
-	if _, err := unixAddress(path); !os.IsNotExist(err) {
+	if _, err := UnixAddress(path); !os.IsNotExist(err) {
 		t.Error(err)
 	}
 }
 
 // What is no socket is not replaced.
 func TestUnixSocketInPlaceOfAFile(t *testing.T) {
-	path := write(t, filepath.Join(t.TempDir(), "hk.sock"), "mine")
-	if l, err := listenUnix(path); err == nil {
+	path := filepath.Join(t.TempDir(), "hk.sock")
+	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := ListenUnix(path); err == nil {
 		_ = l.Close()
 		t.Error("there is a socket in the place of a file")
 	}
-	removeUnix(path)
+	RemoveUnix(path)
 	if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
 		t.Error(err)
 	}
@@ -138,31 +141,13 @@ func TestUnixSocketInPlaceOfALink(t *testing.T) {
 	if err := os.Symlink(precious, path); err != nil {
 		t.Fatal(err)
 	}
-	l, err := listenUnix(path)
+	l, err := ListenUnix(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	removeUnix(path)
+	RemoveUnix(path)
 	if text, err := os.ReadFile(precious); err != nil || string(text) != "mine" {
 		t.Error(err)
-	}
-}
-
-// The run's own: for its owner alone, and gone at the end. With a long path, too.
-func TestSocketOfTheAdminAPI(t *testing.T) {
-	for _, dir := range []string{t.TempDir(), longFolder(t)} {
-		s := serveArgs(t, newHyperKube(t, steady("db")), func(*group) {}, "--data-dir="+dir)
-		s.await("db", Ready)
-		if info, err := os.Stat(adminSocket(s.p, "hk")); err != nil || info.Mode() != os.ModeSocket|0o600 {
-			t.Errorf("mode %v (%v)", info.Mode(), err)
-		}
-		s.want(200, "GET", "/v1/status", "", nil)
-		if err := s.stop(); err != nil {
-			t.Error(err)
-		}
-		if _, err := os.Lstat(adminSocket(s.p, "hk")); !os.IsNotExist(err) {
-			t.Errorf("the socket is still there: %v", err)
-		}
 	}
 }

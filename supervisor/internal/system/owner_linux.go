@@ -1,4 +1,4 @@
-package supervisor
+package system
 
 import (
 	"os"
@@ -17,9 +17,9 @@ func isUnmapped(uid int) bool {
 	return err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(uid)
 }
 
-// umask is the mode that is taken from what this process makes. It is read, and not set for a moment, as that would
+// Umask is the mode that is taken from what this process makes. It is read, and not set for a moment, as that would
 // count for all goroutines.
-func umask() (mask os.FileMode, known bool) {
+func Umask() (mask os.FileMode, known bool) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0, false

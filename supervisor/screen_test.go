@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"bytes"
 	"errors"
 	"math"
 	"strings"
@@ -9,23 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-func TestTakesEscapes(t *testing.T) {
-	for _, test := range []struct {
-		term, system string
-		want         bool
-	}{
-		{"xterm-256color", "linux", true}, {"dumb", "linux", false}, {"", "linux", false}, {"", "windows", true}, {"dumb", "windows", false},
-	} {
-		if got := takesEscapes(test.term, test.system); got != test.want {
-			t.Errorf("TERM=%s on %s: %v", test.term, test.system, got)
-		}
-	}
-	t.Setenv("TERM", "xterm")
-	if drawable(&bytes.Buffer{}) || colored(&bytes.Buffer{}) {
-		t.Error("what is no terminal takes escape codes")
-	}
-}
 
 // What servers say and how folders are called is text on the screen, whatever is in it.
 func TestNothingMovesTheCursor(t *testing.T) {

@@ -1,0 +1,13 @@
+//go:build unix && !linux
+
+package system
+
+// followsStops says whether Follow sees that a job has been stopped. Here that would take its end from those who wait
+// for it.
+const followsStops = false
+
+// Follow does nothing.
+func (t *Terminal) Follow(int) {}
+
+// AwaitEnd does not wait.
+func AwaitEnd(int) {}

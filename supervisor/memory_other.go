@@ -1,5 +1,0 @@
-//go:build !linux
-
-package supervisor
-
-func dropBinary() {} // there is no way to
