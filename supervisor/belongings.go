@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-200a7251/km/supervisor/internal/crash"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 	"github.com/seed-200a7251/km/supervisor/mounts"
 )
@@ -32,7 +33,7 @@ type belongings struct {
 // stateNames are the patterns of the paths in the data folder that belong to the program.
 func (hk *HyperKube) stateNames() []string {
 	names := []string{hk.Name + ".lock", hk.Name + ".sock", plainRecord, socketDir + "/*.sock", foundList, logPlaces, logPlaces + ".new",
-		crashReport, oldCrashReport, runMark}
+		crash.ReportFile, crash.OldReportFile, crash.MarkFile}
 	logs := []string{hk.Name}
 	for _, s := range hk.servers {
 		names = append(append(names, s.Name()+".child.sock"), s.State...)

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"io"
 	"os"
-	"regexp"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/seed-200a7251/km/supervisor/internal/crash"
 )
 
 // relay passes the lines of the process's log on.
@@ -27,13 +28,6 @@ func (c *child) relay(lines io.Reader) {
 		}
 	}
 }
-
-var (
-	// crashBegins matches the line with which the runtime begins to say why it ends a process.
-	crashBegins = regexp.MustCompile(`^(panic: |fatal error: |SIG[A-Z0-9]+: |\[signal )`)
-	// traceback matches a line that comes soon after. Anybody may print a line like the first one.
-	traceback = regexp.MustCompile(`(?m)^(goroutine \d+ .*\]:|runtime stack:)$`)
-)
 
 const (
 	// keptCrash is how much is kept of what is said from then on.
@@ -53,14 +47,14 @@ func (c *child) hear(p *childProcess, text *os.File) {
 		line, err := readPrint(r)
 		quiet := errors.Is(err, os.ErrDeadlineExceeded)
 		switch {
-		case len(p.crash) == 0 && !crashBegins.Match(line):
+		case len(p.crash) == 0 && !crash.Begins(line):
 			c.logPrint(line)
 		case len(p.crash) < keptCrash:
 			if len(p.crash) == 0 {
 				_ = text.SetReadDeadline(time.Now().Add(unsureTime)) // a pipe has them
 			}
 			p.crash = append(p.crash, line...)
-			if !crashes && traceback.Match(line) {
+			if !crashes && crash.HasStack(line) {
 				crashes = true
 			}
 		}

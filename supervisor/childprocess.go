@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-200a7251/km/supervisor/internal/crash"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
@@ -19,15 +20,15 @@ type childProcess struct {
 	cmd     *exec.Cmd
 	control net.Conn
 	orders  *json.Encoder
-	mu      sync.Mutex    // guards orders
-	ready   chan struct{} // closed when it has become ready
-	address string        // to be read when ready is closed
-	failed  error         // what it has said; to be read when exited is closed
-	crash   []byte        // what the runtime said, or seems to have; to be read when exited is closed
-	exited  chan struct{} // closed when it has ended, and all that it wrote has been read
-	err     error         // of cmd.Wait; to be read when exited is closed
-	kills   memoryKills   // before it was started
-	killed  bool          // by this process
+	mu      sync.Mutex        // guards orders
+	ready   chan struct{}     // closed when it has become ready
+	address string            // to be read when ready is closed
+	failed  error             // what it has said; to be read when exited is closed
+	crash   []byte            // what the runtime said, or seems to have; to be read when exited is closed
+	exited  chan struct{}     // closed when it has ended, and all that it wrote has been read
+	err     error             // of cmd.Wait; to be read when exited is closed
+	kills   crash.MemoryKills // before it was started
+	killed  bool              // by this process
 }
 
 // start starts a process.
@@ -64,7 +65,7 @@ func (c *child) start() (*childProcess, error) {
 	cmd.ExtraFiles = append([]*os.File{theirs, theirLines}, sockets...)
 	cmd.Stdout, cmd.Stderr = theirText, theirText
 	system.DieWithParent(cmd)
-	p := &childProcess{cmd: cmd, control: control, orders: json.NewEncoder(control), kills: countKills(thisSystem()),
+	p := &childProcess{cmd: cmd, control: control, orders: json.NewEncoder(control), kills: crash.CountKills(),
 		ready: make(chan struct{}), exited: make(chan struct{})}
 	if err == nil {
 		err = c.launch(p, lines, text)
@@ -158,11 +159,11 @@ func (p *childProcess) result() error {
 	if p.err == nil {
 		return nil // whatever it has printed
 	}
-	if reason, _ := parseCrash(p.crash); reason != "" {
+	if reason, _ := crash.Parse(p.crash); reason != "" {
 		return errors.New(reason)
 	}
 	if !p.killed && p.err.Error() == "signal: killed" {
-		if why := p.kills.since(thisSystem()); why != "" {
+		if why := p.kills.Reason(); why != "" {
 			return fmt.Errorf("its process has ended: %w; %s", p.err, why)
 		}
 	}

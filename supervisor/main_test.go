@@ -133,3 +133,12 @@ func wantCode(t *testing.T, err error, code int) {
 		t.Errorf("exit code %d, want %d (error: %v)", got, code, err)
 	}
 }
+
+func fileText(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -141,13 +141,28 @@ func (r *byItself) outgrow() {
 	contains(r.t, s.LastFailure.Error, "its process has ended: signal: killed; it was probably killed because the memory limit of its cgroup (800 MiB) was reached; give it more, or less to do")
 }
 
+// outgrowing tells TestOutgrowChild its data folder.
+const outgrowing = "SUPERVISOR_TEST_OUTGROW"
+
+// TestOutgrowChild is the process that TestKilledForMemoryIsTold starts.
+func TestOutgrowChild(t *testing.T) {
+	dir := os.Getenv(outgrowing)
+	if dir == "" {
+		t.Skip("it is for the other test")
+	}
+	if _, _, err := keepCrash(&Plan{DataDir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	outgrow()
+}
+
 // The next run says that the one before was killed for its memory.
 func TestKilledForMemoryIsTold(t *testing.T) {
 	guard(t)
 	c := newMemoryCgroup(t, 200<<20)
 	p := &Plan{DataDir: t.TempDir()}
-	self := exec.Command("/proc/self/exe", "-test.run=^TestCrashChild$")
-	self.Env = append(os.Environ(), crashing+"=memory="+p.DataDir, "GOMEMLIMIT=off")
+	self := exec.Command("/proc/self/exe", "-test.run=^TestOutgrowChild$")
+	self.Env = append(os.Environ(), outgrowing+"="+p.DataDir, "GOMEMLIMIT=off")
 	c.start(t, self)
 	_ = self.Wait()
 	crash, err := lastCrash(p)

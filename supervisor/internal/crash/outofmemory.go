@@ -1,4 +1,4 @@
-package supervisor
+package crash
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
-// memoryKills is how many processes the system has killed because memory was short, up to a certain time.
-type memoryKills struct {
+// MemoryKills is how many processes the system has killed because memory was short, up to a certain time.
+type MemoryKills struct {
 	Boot     string `json:"boot,omitempty"` // of the system, which counts from there; empty if it does not tell
 	System   int    `json:"system"`         // all of them
 	InCgroup int    `json:"inCgroup"`       // those of the process's cgroup
@@ -20,9 +20,16 @@ type memoryKills struct {
 	Limit    uint64 `json:"limit,omitempty"`
 }
 
-// countKills counts what there have been up to now. machine are its files.
-func countKills(machine fs.FS) memoryKills {
-	k := memoryKills{Boot: strings.TrimSpace(textOf(machine, "proc/sys/kernel/random/boot_id")), Limit: system.MemoryLimit()}
+// CountKills counts what there have been up to now on this machine.
+func CountKills() MemoryKills { return countKills(thisMachine()) }
+
+// Reason says why a process was probably killed that has been since the kills were counted; empty if it was not for its
+// memory, as far as is known.
+func (before MemoryKills) Reason() string { return before.since(thisMachine()) }
+
+// countKills is CountKills for a machine with these files.
+func countKills(machine fs.FS) MemoryKills {
+	k := MemoryKills{Boot: strings.TrimSpace(textOf(machine, "proc/sys/kernel/random/boot_id")), Limit: system.MemoryLimit()}
 	k.System, _ = counter(machine, "proc/vmstat")
 	for _, file := range killFiles(textOf(machine, "proc/self/cgroup")) {
 		if n, ok := counter(machine, file); ok {
@@ -33,8 +40,8 @@ func countKills(machine fs.FS) memoryKills {
 	return k
 }
 
-// thisSystem are the files of this machine.
-func thisSystem() fs.FS { return os.DirFS("/") }
+// thisMachine are its files.
+func thisMachine() fs.FS { return os.DirFS("/") }
 
 // killFiles are where it may stand how many processes of a cgroup were killed, in version 1 or 2 of cgroups. A
 // container may see its own as if it were the root.
@@ -74,9 +81,8 @@ func textOf(machine fs.FS, file string) string {
 	return string(text)
 }
 
-// since says why a process was probably killed that has been since then; empty if it was not for its memory, as far as
-// is known.
-func (before memoryKills) since(machine fs.FS) string {
+// since is Reason for a machine with these files.
+func (before MemoryKills) since(machine fs.FS) string {
 	now := countKills(machine)
 	if now.Boot != before.Boot {
 		return ""

@@ -1,34 +1,17 @@
-package supervisor
+package crash
 
 import (
 	"bytes"
-	"regexp"
 	"strconv"
 	"strings"
 
-	"github.com/seed-200a7251/km/logging"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
-var (
-	// said is the line with which the runtime begins to say why it ends the process. A signal's has its code in the
-	// next one.
-	said = regexp.MustCompile(`(?m)^(?:panic: |fatal error: |SIG[A-Z0-9]+: .*\nPC=.* sigcode=(-?\d+))`)
-	// another is the line of a further panic, or of a fatal error in one.
-	another = regexp.MustCompile(`^\t?(?:panic|fatal error): `)
-	// unsaid is the beginning of a traceback whose reason is not there.
-	unsaid = regexp.MustCompile(`^\n*(?:\[signal (\w+: [^\n]+?) code=|runtime stack:\n|goroutine \d+ )`)
-	// header is the first line of a goroutine's stack. Only the running one can have crashed; one in a system call may
-	// be in C code, where a signal has reached it.
-	header  = regexp.MustCompile(`(?m)^goroutine \d+ [^\[\n]*\[(?:(running|syscall)\b)?.*\]:\n(.*)`)
-	label   = regexp.MustCompile(` labels:\{.*?` + regexp.QuoteMeta(strconv.Quote(logging.LabelKey)) + `: ("(?:[^"\\]|\\.)*")`)
-	calling = regexp.MustCompile(`(?m)^([\w./%-]+\.\S+?)\([^\n]*\)$`)
-)
-
-// parseCrash reads the beginning of what the runtime writes when it ends a process: the reason, in one line, and the
+// Parse reads the beginning of what the runtime writes when it ends a process: the reason, in one line, and the
 // server whose goroutine it was. Either is empty if it is not known. The text may be preceded by lines of others, and
 // may be cut off.
-func parseCrash(output []byte) (reason, server string) {
+func Parse(output []byte) (reason, server string) {
 	at := said.FindSubmatchIndex(output)
 	if at == nil {
 		m := unsaid.FindSubmatch(output)

@@ -1,4 +1,4 @@
-package supervisor
+package crash
 
 import (
 	"strings"
@@ -101,7 +101,7 @@ func TestParseCrash(t *testing.T) {
 		{"binary", "\x7fELF\x02\x01\x01\x00\n\xff\xfe", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			reason, server := parseCrash([]byte(test.text))
+			reason, server := Parse([]byte(test.text))
 			if reason != test.reason || server != test.server {
 				t.Errorf("it is %q of %q, want %q of %q", reason, server, test.reason, test.server)
 			}
@@ -113,7 +113,7 @@ func TestParseCrash(t *testing.T) {
 func TestParseCrashCutOff(t *testing.T) {
 	for _, text := range []string{outOfMemory, fault, asleep, inPanic, inC, scheduler} {
 		for n := range len(text) {
-			if _, server := parseCrash([]byte(text[:n])); server != "" && server != "db" {
+			if _, server := Parse([]byte(text[:n])); server != "" && server != "db" {
 				t.Errorf("%q is of %q", text[:n], server)
 			}
 		}

@@ -1,4 +1,4 @@
-package supervisor
+package crash
 
 import (
 	"bytes"
@@ -26,22 +26,20 @@ func TestCrashChild(t *testing.T) {
 	if !ok {
 		t.Skip("it is for the other tests")
 	}
-	p := &Plan{DataDir: dir}
-	_, end, err := keepCrash(p)
-	if err != nil {
+	if _, err := Keep(dir, logsIn(dir)); err != nil {
 		t.Fatal(err)
 	}
-	p.logs = logging.New(logging.Config{Files: true, Program: "hk"})
-	db := p.logs.Server("db")
-	if err := db.Open(logging.File{Path: logPath(logDir(p), "db")}); err != nil {
+	logs := logging.New(logging.Config{Files: true, Program: "hk"})
+	db := logs.Server("db")
+	if err := db.Open(logging.File{Path: filepath.Join(dir, "logs", "db.log")}); err != nil {
 		t.Fatal(err)
 	}
 	db.Zap().Error("no print", zap.Error(errors.New("out of ink")))
 	db.Zap().Info("going on")
-	p.logs.Flush()
+	logs.Flush()
 	if how == "none" {
-		p.logs.Close()
-		if err := end(); err != nil {
+		logs.Close()
+		if err := Forget(dir); err != nil {
 			t.Error(err)
 		}
 		return
@@ -77,7 +75,7 @@ func TestCrashIsKept(t *testing.T) {
 	}{
 		{"panic", "panic: out of ink", "db", ""},
 		{"lines", "panic: out of ink", "db", ""},
-		{"own type", `panic: supervisor.word("out of ink")`, "db", ""},
+		{"own type", `panic: crash.word("out of ink")`, "db", ""},
 		{"nil pointer", "panic: runtime error: invalid memory address or nil pointer dereference", "db", ""},
 		{"goexit", "panic: out of ink", "db", ""},
 		{"locked", "panic: out of ink", "db", ""},
@@ -94,24 +92,24 @@ func TestCrashIsKept(t *testing.T) {
 	} {
 		t.Run(test.how, func(t *testing.T) {
 			t.Parallel()
-			p := &Plan{DataDir: t.TempDir()}
-			pid, printed := crashChild(t, p.DataDir, test.how)
-			got, err := lastCrash(p)
+			dir := t.TempDir()
+			pid, printed := crashChild(t, dir, test.how)
+			got, err := Last(dir, logsIn(dir))
 			if err != nil || got == nil {
 				t.Fatalf("%v, %v", got, err)
 			}
 			if age := time.Since(got.Time); age < -time.Minute || age > time.Minute {
 				t.Errorf("it was at %v", got.Time)
 			}
-			want := &Crash{Time: got.Time, PID: pid, Server: test.server, Reason: test.reason, File: p.Path("crash.log")}
+			want := &Crash{Time: got.Time, PID: pid, Server: test.server, Reason: test.reason, File: filepath.Join(dir, "crash.log")}
 			if diff := cmp.Diff(want, got); diff != "" {
-				text, _ := os.ReadFile(p.Path("crash.log"))
+				text, _ := os.ReadFile(filepath.Join(dir, "crash.log"))
 				t.Errorf("(-want +got):\n%s\nin\n%.3000s", diff, text)
 			}
 			if test.printed == "" {
 				test.printed = test.reason
 			}
-			reason, server := parseCrash(printed)
+			reason, server := Parse(printed)
 			if cut, begins := strings.CutPrefix(reason, test.printed); !begins || cut != "" && !strings.HasSuffix(test.printed, " ") || server != test.server {
 				t.Errorf("on standard error it is %q of %q:\n%.3000s", reason, server, printed)
 			}
@@ -124,9 +122,9 @@ func TestCrashWithoutTraceback(t *testing.T) {
 	for _, how := range []string{"KILL", "exit"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			p := &Plan{DataDir: t.TempDir()}
-			pid, _ := crashChild(t, p.DataDir, how)
-			got, err := lastCrash(p)
+			dir := t.TempDir()
+			pid, _ := crashChild(t, dir, how)
+			got, err := Last(dir, logsIn(dir))
 			if err != nil || got == nil || got.LastError == nil {
 				t.Fatalf("%v, %v", got, err)
 			}
@@ -134,7 +132,7 @@ func TestCrashWithoutTraceback(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if m, marked := readMark(p); !marked || m.PID != pid || !got.Time.After(m.Began) || got.Time.Before(got.LastError.Time) {
+			if m, marked := readMark(dir); !marked || m.PID != pid || !got.Time.After(m.Began) || got.Time.Before(got.LastError.Time) {
 				t.Errorf("it logged last at %v; it is marked (%v) %v", got.Time, marked, m)
 			}
 		})
@@ -142,95 +140,85 @@ func TestCrashWithoutTraceback(t *testing.T) {
 }
 
 func TestCrashAfterAnOrderlyEnd(t *testing.T) {
-	p := &Plan{DataDir: t.TempDir()}
-	crashChild(t, p.DataDir, "none")
-	if c, err := lastCrash(p); c != nil || err != nil {
+	dir := t.TempDir()
+	crashChild(t, dir, "none")
+	if c, err := Last(dir, logsIn(dir)); c != nil || err != nil {
 		t.Errorf("%v, %v", c, err)
 	}
-	if left, err := filepath.Glob(p.Path("*")); err != nil || len(left) != 1 || left[0] != logDir(p) {
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 1 || left[0] != filepath.Join(dir, "logs") {
 		t.Errorf("it has left %q (%v)", left, err)
 	}
 }
 
 // The next run finds the crash of the one before, puts its report aside, and keeps its own.
 func TestCrashIsFoundByTheNextRun(t *testing.T) {
-	p := &Plan{DataDir: t.TempDir()}
-	first, _ := crashChild(t, p.DataDir, "panic")
-	second, _ := crashChild(t, p.DataDir, "own type")
-	contains(t, fileText(t, p.Path("crash.log.1")), "panic: out of ink")
+	dir := t.TempDir()
+	first, _ := crashChild(t, dir, "panic")
+	second, _ := crashChild(t, dir, "own type")
+	contains(t, fileText(t, filepath.Join(dir, "crash.log.1")), "panic: out of ink")
 
-	c, end := keep(t, p)
-	if c == nil || c.PID != second || c.PID == first || c.File != p.Path("crash.log.1") || !strings.Contains(c.Reason, "word(") {
+	c := keep(t, dir)
+	if c == nil || c.PID != second || c.PID == first || c.File != filepath.Join(dir, "crash.log.1") || !strings.Contains(c.Reason, "word(") {
 		t.Errorf("found %+v, want that of process %d", c, second)
 	}
-	contains(t, fileText(t, c.File), "supervisor.word(")
-	if info, err := os.Stat(p.Path("crash.log")); err != nil || info.Size() != 0 || info.Mode().Perm() != 0o600 {
+	contains(t, fileText(t, c.File), "crash.word(")
+	if info, err := os.Stat(filepath.Join(dir, "crash.log")); err != nil || info.Size() != 0 || info.Mode().Perm() != 0o600 {
 		t.Errorf("the new one is %v (%v)", info, err)
 	}
-	if m, marked := readMark(p); !marked || m.PID != os.Getpid() {
+	if m, marked := readMark(dir); !marked || m.PID != os.Getpid() {
 		t.Errorf("it is marked (%v) as %d", marked, m.PID)
 	}
-	if err := end(); err != nil {
+	if err := Forget(dir); err != nil {
 		t.Error(err)
 	}
-	if c, _ := keep(t, p); c != nil {
+	if c := keep(t, dir); c != nil {
 		t.Errorf("after an orderly end there is %v", c)
 	}
-	contains(t, fileText(t, p.Path("crash.log.1")), "supervisor.word(")
+	contains(t, fileText(t, filepath.Join(dir, "crash.log.1")), "crash.word(")
 }
 
 // That of a run that was killed does not replace the report of an earlier one.
 func TestCrashReportOutlivesAKill(t *testing.T) {
-	p := &Plan{DataDir: t.TempDir()}
-	crashChild(t, p.DataDir, "panic")
-	crashChild(t, p.DataDir, "KILL")
-	if c, _ := keep(t, p); c == nil || c.File != "" {
+	dir := t.TempDir()
+	crashChild(t, dir, "panic")
+	crashChild(t, dir, "KILL")
+	if c := keep(t, dir); c == nil || c.File != "" {
 		t.Errorf("found %+v", c)
 	}
-	contains(t, fileText(t, p.Path("crash.log.1")), "panic: out of ink")
-}
-
-func TestCrashOfAnEphemeralRun(t *testing.T) {
-	p := &Plan{DataDir: t.TempDir(), Ephemeral: true}
-	if c, _ := keep(t, p); c != nil {
-		t.Errorf("found %v", c)
-	}
-	if left, err := filepath.Glob(p.Path("*")); err != nil || len(left) > 0 {
-		t.Errorf("there is %q (%v)", left, err)
-	}
+	contains(t, fileText(t, filepath.Join(dir, "crash.log.1")), "panic: out of ink")
 }
 
 // What cannot be kept is told, and the rest is.
 func TestCrashThatCannotBeKept(t *testing.T) {
 	t.Setenv("GODEBUG", "")
-	p := &Plan{DataDir: t.TempDir()}
-	write(t, p.Path("crash.log"), "panic: out of ink\n\ngoroutine 1 [running]:\n")
-	if err := os.MkdirAll(p.Path("crash.log.1", "full"), 0o700); err != nil {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "crash.log"), "panic: out of ink\n\ngoroutine 1 [running]:\n")
+	if err := os.MkdirAll(filepath.Join(dir, "crash.log.1", "full"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	c, end, err := keepCrash(p)
-	if c == nil || c.Reason != "panic: out of ink" || c.File != p.Path("crash.log") {
+	c, err := Keep(dir, logsIn(dir))
+	if c == nil || c.Reason != "panic: out of ink" || c.File != filepath.Join(dir, "crash.log") {
 		t.Errorf("found %+v", c)
 	}
 	if err == nil {
 		t.Fatal("no error")
 	}
-	contains(t, err.Error(), "if this run crashes, its traceback is not kept: ", p.Path("crash.log.1"), "; remove what is in the way")
-	if _, marked := readMark(p); !marked {
+	contains(t, err.Error(), "if this run crashes, its traceback is not kept: ", filepath.Join(dir, "crash.log.1"), "; remove what is in the way")
+	if _, marked := readMark(dir); !marked {
 		t.Error("the run is not marked")
 	}
-	if err := end(); err != nil {
+	if err := Forget(dir); err != nil {
 		t.Error(err)
 	}
-	contains(t, fileText(t, p.Path("crash.log")), "out of ink")
+	contains(t, fileText(t, filepath.Join(dir, "crash.log")), "out of ink")
 
-	gone := &Plan{DataDir: p.Path("gone")}
-	_, end, err = keepCrash(gone)
+	gone := filepath.Join(dir, "gone")
+	_, err = Keep(gone, logsIn(gone))
 	if err == nil {
 		t.Fatal("no error without a folder")
 	}
 	contains(t, err.Error(), "if this run is killed, the next one will not tell: ", "; make the data folder writable")
-	if err := end(); err != nil {
+	if err := Forget(gone); err != nil {
 		t.Error(err)
 	}
 }
@@ -241,11 +229,11 @@ func TestMarkOnFullDisk(t *testing.T) {
 	if _, err := os.Stat(full); err != nil {
 		t.Skip(err)
 	}
-	p := &Plan{DataDir: t.TempDir()}
-	if err := os.Symlink(full, p.Path("running.json")); err != nil {
+	dir := t.TempDir()
+	if err := os.Symlink(full, filepath.Join(dir, "running.json")); err != nil {
 		t.Fatal(err)
 	}
-	err := markRun(p)
+	err := markRun(dir)
 	if err == nil {
 		t.Fatal("no error on a full disk")
 	}
@@ -254,15 +242,15 @@ func TestMarkOnFullDisk(t *testing.T) {
 
 // A report that cannot be read tells that there was a crash.
 func TestCrashReportThatCannotBeRead(t *testing.T) {
-	p := &Plan{DataDir: t.TempDir()}
-	if err := os.MkdirAll(p.Path("crash.log", "full"), 0o700); err != nil {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "crash.log", "full"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	c, err := lastCrash(p)
-	if c == nil || c.File != p.Path("crash.log") || err == nil {
+	c, err := Last(dir, logsIn(dir))
+	if c == nil || c.File != filepath.Join(dir, "crash.log") || err == nil {
 		t.Fatalf("%v, %v", c, err)
 	}
-	contains(t, err.Error(), p.Path("crash.log"), "; make the file readable, or remove it")
+	contains(t, err.Error(), filepath.Join(dir, "crash.log"), "; make the file readable, or remove it")
 	contains(t, c.String(), "crashed at ", "in which server is not known; see "+c.File)
 }
 
@@ -290,11 +278,11 @@ func TestCrashLastError(t *testing.T) {
 		{"no logs", "", "", nil, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := &Plan{DataDir: t.TempDir()}
-			write(t, p.Path("running.json"), `{"pid":7,"began":"2026-11-25T10:00:00Z"}`)
-			write(t, p.Path("logs", "api.log"), test.api)
-			write(t, p.Path("logs", "db.log"), test.db)
-			got, err := lastCrash(p)
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, "running.json"), `{"pid":7,"began":"2026-11-25T10:00:00Z"}`)
+			write(t, filepath.Join(dir, "logs", "api.log"), test.api)
+			write(t, filepath.Join(dir, "logs", "db.log"), test.db)
+			got, err := Last(dir, logsIn(dir))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -308,10 +296,10 @@ func TestCrashLastError(t *testing.T) {
 
 // A mark that was written in part is one.
 func TestCrashMarkThatIsDamaged(t *testing.T) {
-	p := &Plan{DataDir: t.TempDir()}
+	dir := t.TempDir()
 	for _, text := range []string{"", `{"pid":`, "{}"} {
-		write(t, p.Path("running.json"), text)
-		if c, err := lastCrash(p); c == nil || err != nil || c.PID != 0 || time.Since(c.Time) > time.Minute {
+		write(t, filepath.Join(dir, "running.json"), text)
+		if c, err := Last(dir, logsIn(dir)); c == nil || err != nil || c.PID != 0 || time.Since(c.Time) > time.Minute {
 			t.Errorf("with %q it is %v, %v", text, c, err)
 		}
 	}
@@ -319,9 +307,9 @@ func TestCrashMarkThatIsDamaged(t *testing.T) {
 
 // Of a report only the beginning is read.
 func TestCrashReportThatIsLong(t *testing.T) {
-	p := &Plan{DataDir: t.TempDir()}
-	write(t, p.Path("crash.log"), strings.Repeat("\n", maxReport)+"panic: out of ink\n")
-	if c, err := lastCrash(p); c == nil || err != nil || c.Reason != "" {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "crash.log"), strings.Repeat("\n", maxReport)+"panic: out of ink\n")
+	if c, err := Last(dir, logsIn(dir)); c == nil || err != nil || c.Reason != "" {
 		t.Errorf("%v, %v", c, err)
 	}
 }
@@ -336,13 +324,13 @@ func TestCrashLabelsKeepGODEBUG(t *testing.T) {
 		"nottracebacklabels=1,madvdont": "nottracebacklabels=1,madvdont,tracebacklabels=1",
 	} {
 		t.Setenv("GODEBUG", before)
-		if err := labelTracebacks(); err != nil || os.Getenv("GODEBUG") != want {
+		if err := LabelTracebacks(); err != nil || os.Getenv("GODEBUG") != want {
 			t.Errorf("%q becomes %q, want %q (%v)", before, os.Getenv("GODEBUG"), want, err)
 		}
 	}
-	p := &Plan{DataDir: t.TempDir()}
-	crashChild(t, p.DataDir, "panic", "GODEBUG=tracebacklabels=0")
-	if c, err := lastCrash(p); err != nil || c == nil || c.Server != "" || c.Reason != "panic: out of ink" {
+	dir := t.TempDir()
+	crashChild(t, dir, "panic", "GODEBUG=tracebacklabels=0")
+	if c, err := Last(dir, logsIn(dir)); err != nil || c == nil || c.Server != "" || c.Reason != "panic: out of ink" {
 		t.Errorf("with no labels it is %v, %v", c, err)
 	}
 }
@@ -375,20 +363,29 @@ func TestCrashForPeople(t *testing.T) {
 	}
 }
 
-func keep(t *testing.T, p *Plan) (*Crash, func() error) {
+// keep is Keep for a test, with what belongs to its end.
+func keep(t *testing.T, dir string) *Crash {
 	t.Helper()
 	t.Setenv("GODEBUG", os.Getenv("GODEBUG"))
-	c, end, err := keepCrash(p)
+	c, err := Keep(dir, logsIn(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := end(); err != nil {
+		if err := Forget(dir); err != nil {
 			t.Error(err)
 		}
 	})
-	return c, end
+	return c
 }
+
+// logsIn are the log files in a data folder.
+func logsIn(dir string) Logs {
+	return func() ([]string, error) { return filepath.Glob(filepath.Join(dir, "logs", "*.log")) }
+}
+
+// patience is how long anything may take before a test gives up. It is no expectation of speed: a busy machine is slow.
+const patience = 2 * time.Minute
 
 func fileText(t *testing.T, path string) string {
 	t.Helper()
@@ -397,4 +394,25 @@ func fileText(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// write writes a file and makes its folder.
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contains fails the test if the text lacks one of the parts.
+func contains(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("there is no %q in\n%s", part, text)
+		}
+	}
 }

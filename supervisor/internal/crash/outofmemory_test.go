@@ -1,4 +1,4 @@
-package supervisor
+package crash
 
 import (
 	"encoding/json"
@@ -29,13 +29,13 @@ func TestCountKills(t *testing.T) {
 		"version 2, without a memory": {"0::/a\n", "sys/fs/cgroup/a/cgroup.procs", "1\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			system := fstest.MapFS{
+			machine := fstest.MapFS{
 				"proc/self/cgroup":               {Data: []byte(test.cgroups)},
 				"proc/vmstat":                    {Data: []byte("nr_free_pages 1\noom_kill 5\nballoon_inflate 0\n")},
 				"proc/sys/kernel/random/boot_id": {Data: []byte("one\n")},
 				test.file:                        {Data: []byte(test.text)},
 			}
-			k, inCgroup := countKills(system), 0
+			k, inCgroup := countKills(machine), 0
 			if test.want != "" {
 				inCgroup = 3
 			}
@@ -52,11 +52,11 @@ func TestCountKills(t *testing.T) {
 // What can be said of a process that was killed.
 func TestKilledForMemory(t *testing.T) {
 	const file = "sys/fs/cgroup/memory.events"
-	before := memoryKills{Boot: "one", System: 5, InCgroup: 3, File: file, Limit: 300 << 20}
+	before := MemoryKills{Boot: "one", System: 5, InCgroup: 3, File: file, Limit: 300 << 20}
 	without := before
 	without.Limit = 0
 	for name, test := range map[string]struct {
-		before                 memoryKills
+		before                 MemoryKills
 		boot, system, inCgroup string
 		want                   string
 	}{
@@ -67,10 +67,10 @@ func TestKilledForMemory(t *testing.T) {
 			"it was perhaps killed because memory was short: the system has killed 2 processes since then, and the limit of its cgroup was 300 MiB; give it more, or less to do"},
 		"somewhere":              {without, "one", "6", "3", "it was perhaps killed because memory was short: the system has killed 1 process since then; give it more, or less to do"},
 		"after a boot":           {before, "two", "9", "9", ""},
-		"a run of an older kind": {memoryKills{}, "one", "9", "9", ""},
+		"a run of an older kind": {MemoryKills{}, "one", "9", "9", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			system := fstest.MapFS{
+			machine := fstest.MapFS{
 				"proc/self/cgroup":               {Data: []byte("0::/\n")},
 				"proc/vmstat":                    {Data: []byte("oom_kill " + test.system + "\n")},
 				"proc/sys/kernel/random/boot_id": {Data: []byte(test.boot + "\n")},
@@ -80,11 +80,11 @@ func TestKilledForMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var read memoryKills // as the next run does
+			var read MemoryKills // as the next run does
 			if err := json.Unmarshal(text, &read); err != nil {
 				t.Fatal(err)
 			}
-			if got := read.since(system); got != test.want {
+			if got := read.since(machine); got != test.want {
 				t.Errorf("%q, want %q", got, test.want)
 			}
 		})

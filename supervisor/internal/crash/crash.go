@@ -1,4 +1,6 @@
-package supervisor
+// Package crash tells how a run has ended that was not stopped, and keeps what tells it: what the Go runtime writes
+// when it ends the process, a mark that a run goes on, and how many processes the system has killed for their memory.
+package crash
 
 import (
 	"bytes"
@@ -79,59 +81,58 @@ func (c *Crash) String() string {
 	return text
 }
 
+// The files in the data folder.
 const (
-	// crashReport is a file in the data folder: what the runtime writes when the process crashes. Behind a next start
-	// it is oldCrashReport.
-	crashReport    = "crash.log"
-	oldCrashReport = "crash.log.1"
-	// runMark is a file in the data folder that is there while a run goes on, and after one that was not stopped.
-	runMark = "running.json"
+	// ReportFile is what the runtime writes when the process crashes. Behind a next start it is OldReportFile.
+	ReportFile    = "crash.log"
+	OldReportFile = "crash.log.1"
+	// MarkFile is there while a run goes on, and after one that was not stopped.
+	MarkFile = "running.json"
+)
 
+const (
 	// maxReport is how much of a report is read: a traceback may be of thousands of goroutines, but begins with the one
 	// that crashed. maxLogTail is how much of each log is read from its end.
 	maxReport  = 64 << 10
 	maxLogTail = 256 << 10
 )
 
-// mark is what is in runMark.
+// mark is what is in MarkFile.
 type mark struct {
 	PID   int       `json:"pid"`
 	Began time.Time `json:"began"`
 	// Memory is how it was at the beginning.
-	Memory *memoryKills `json:"memory,omitempty"`
+	Memory *MemoryKills `json:"memory,omitempty"`
 }
 
-// keepCrash has the runtime keep the traceback of a crash of this process in the data folder, which is held, and notes
+// Logs returns the paths of the log files that there are, or were.
+type Logs func() (paths []string, err error)
+
+// Keep has the runtime keep the traceback of a crash of this process in the data folder dir, which is held, and notes
 // that a run goes on. It belongs before the logs are opened, whose ends it reads, and before the first server's start.
 //
 // found tells how the run before has ended, if that was not by a stop. An error says what of all this was not possible.
-// That is no reason not to start: found is what is known in spite of it, and end works.
-//
-// end is for the orderly end, which includes an end by force or with a failed server. It is not to be deferred:
-// deferred calls run before the runtime writes the traceback of a panic, and would have it thrown away.
-func keepCrash(p *Plan) (found *Crash, end func() error, err error) {
-	labelErr := labelTracebacks()
-	if p.Ephemeral { // nobody will look into its folder
-		return nil, func() error { return nil }, labelErr
-	}
-	found, foundErr := lastCrash(p)
-	return found, func() error { return forgetRun(p) }, errors.Join(labelErr, foundErr, openCrashReport(p, found), markRun(p))
+// That is no reason not to start: found is what is known in spite of it, and Forget is for the end all the same.
+func Keep(dir string, logs Logs) (found *Crash, err error) {
+	labelErr := LabelTracebacks()
+	found, foundErr := Last(dir, logs)
+	return found, errors.Join(labelErr, foundErr, openReport(dir, found), markRun(dir))
 }
 
-// lastCrash tells how the last run with the data folder has ended, if that was not by a stop. It changes nothing. The
+// Last tells how the last run with the data folder dir has ended, if that was not by a stop. It changes nothing. The
 // caller knows that no process holds the folder: a run that still goes on would be taken for one that was killed.
-func lastCrash(p *Plan) (*Crash, error) {
-	m, marked := readMark(p)
-	path := p.Path(crashReport)
+func Last(dir string, logs Logs) (*Crash, error) {
+	m, marked := readMark(dir)
+	path := filepath.Join(dir, ReportFile)
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.Size() > 0:
 		c := &Crash{Time: info.ModTime(), PID: m.PID, File: path}
-		text, err := readHead(path)
+		head, err := readHead(path)
 		if err != nil {
 			return c, fmt.Errorf("what the previous run said when it crashed cannot be read: %w; make the file readable, or remove it", err)
 		}
-		c.Reason, c.Server = parseCrash(text)
+		c.Reason, c.Server = Parse(head)
 		return c, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("whether the previous run has crashed cannot be told: %w; make the data folder readable", err)
@@ -140,9 +141,9 @@ func lastCrash(p *Plan) (*Crash, error) {
 	}
 	c := &Crash{Time: m.Began, PID: m.PID}
 	if m.Memory != nil {
-		c.OutOfMemory = m.Memory.since(thisSystem())
+		c.OutOfMemory = m.Memory.Reason()
 	}
-	last, at, err := lastLogged(p, m.Began)
+	last, at, err := lastLogged(logs, m.Began)
 	if at.After(c.Time) {
 		c.Time = at
 	}
@@ -154,19 +155,20 @@ func lastCrash(p *Plan) (*Crash, error) {
 	return c, err
 }
 
-// openCrashReport has the runtime write tracebacks to a new report. That of the run before, if there is one, is put
+// openReport has the runtime write tracebacks to a new report. That of the run before, if there is one, is put
 // aside, and found.File names it.
-func openCrashReport(p *Plan, found *Crash) error {
-	path := p.Path(crashReport)
+func openReport(dir string, found *Crash) error {
+	path := filepath.Join(dir, ReportFile)
 	wrong := func(err error) error {
 		return fmt.Errorf("if this run crashes, its traceback is not kept: %w; remove what is in the way", err)
 	}
 	// An empty one is that of a process that was killed: it is used again, and does not replace an older report.
 	if found != nil && found.File != "" {
-		if err := os.Rename(path, p.Path(oldCrashReport)); err != nil {
+		old := filepath.Join(dir, OldReportFile)
+		if err := os.Rename(path, old); err != nil {
 			return wrong(err)
 		}
-		found.File = p.Path(oldCrashReport)
+		found.File = old
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -180,12 +182,12 @@ func openCrashReport(p *Plan, found *Crash) error {
 }
 
 // markRun notes that a run goes on.
-func markRun(p *Plan) error {
-	kills := countKills(thisSystem())
-	text, err := json.Marshal(mark{PID: os.Getpid(), Began: now(), Memory: &kills})
+func markRun(dir string) error {
+	kills := CountKills()
+	content, err := json.Marshal(mark{PID: os.Getpid(), Began: time.Now(), Memory: &kills})
 	if err == nil {
 		// It need not be written at once: if it is damaged, it is there, which tells most.
-		err = os.WriteFile(p.Path(runMark), append(text, '\n'), 0o600)
+		err = os.WriteFile(filepath.Join(dir, MarkFile), append(content, '\n'), 0o600)
 	}
 	if err != nil {
 		helps := "make the data folder writable"
@@ -198,8 +200,8 @@ func markRun(p *Plan) error {
 }
 
 // readMark reads the mark of a run that goes on, or was not stopped.
-func readMark(p *Plan) (m mark, marked bool) {
-	path := p.Path(runMark)
+func readMark(dir string) (m mark, marked bool) {
+	path := filepath.Join(dir, MarkFile)
 	info, err := os.Stat(path)
 	if err != nil {
 		return mark{}, false
@@ -211,18 +213,17 @@ func readMark(p *Plan) (m mark, marked bool) {
 	return m, true
 }
 
-// forgetRun is the end of keepCrash: the run has ended as it should.
-func forgetRun(p *Plan) error {
+// Forget is the end of what Keep has begun: the run has ended as it should, which includes an end by force or with a
+// failed server. dir is where the data folder is by now; empty if it is gone. It is not to be deferred: deferred calls
+// run before the runtime writes the traceback of a panic, and would have it thrown away.
+func Forget(dir string) error {
 	if err := debug.SetCrashOutput(nil, debug.CrashOptions{}); err != nil {
 		return err
 	}
-	dir := p.DataDir
-	if p.lost.Load() { // what is there now is another run's
-		if dir = p.moved; dir == "" {
-			return nil
-		}
+	if dir == "" {
+		return nil
 	}
-	path := filepath.Join(dir, crashReport)
+	path := filepath.Join(dir, ReportFile)
 	if info, err := os.Stat(path); err == nil {
 		if info.Size() > 0 {
 			return nil // another goroutine is crashing at this moment
@@ -230,18 +231,18 @@ func forgetRun(p *Plan) error {
 		// That an empty one stays does no harm.
 		_ = os.Remove(path)
 	}
-	if err := os.Remove(filepath.Join(dir, runMark)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(dir, MarkFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the next run will take this one for killed: %w; remove the file", err)
 	}
 	return nil
 }
 
-// labelTracebacks has the runtime show, in a traceback, the labels of the goroutines, one of which is the server's
+// LabelTracebacks has the runtime show, in a traceback, the labels of the goroutines, one of which is the server's
 // name. Without it nothing in a traceback says which server it was. For a program whose go.mod says go 1.27 or later it
 // is the default; a package cannot ask for it at build time. The runtime looks at GODEBUG each time it is set.
 // Processes that this one starts inherit it, and their tracebacks are labelled, too. What the user says about it
 // counts.
-func labelTracebacks() error {
+func LabelTracebacks() error {
 	const setting = "tracebacklabels"
 	settings := os.Getenv("GODEBUG")
 	for s := range strings.SplitSeq(settings, ",") {
@@ -270,13 +271,13 @@ func readHead(path string) ([]byte, error) {
 
 // lastLogged returns the last error in the ends of the logs, and the time of the last line there, of those since then.
 // A logging.Reader would read all of them, to the beginning of the run.
-func lastLogged(p *Plan, since time.Time) (last *LoggedError, at time.Time, err error) {
-	files, err := findLogs(p)
+func lastLogged(logs Logs, since time.Time) (last *LoggedError, at time.Time, err error) {
+	paths, err := logs()
 	if err != nil {
 		return nil, at, err
 	}
 	var wrong []error
-	for _, path := range files {
+	for _, path := range paths {
 		tail, err := readTail(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			wrong = append(wrong, err)
