@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"github.com/spf13/pflag"
+
+	startup "github.com/seed-200a7251/km/supervisor/internal/timeline"
 )
 
 // analyzeCommand is `analyze`.
@@ -24,25 +26,43 @@ func analyzeCommand() *Command {
 				return err
 			}
 			s, err := hk.connect(p).status(ctx)
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
+			}
+			start := startOf(s)
+			switch {
 			case *picture == "-":
-				return writeSVG(hk.Out(), s)
+				return startup.WriteSVG(hk.Out(), start)
 			case *picture != "":
-				if err := drawInto(*picture, s); err != nil {
+				if err := drawInto(*picture, start); err != nil {
 					return fmt.Errorf("--svg: %w", err)
 				}
 			}
-			return writeTimeline(hk.Out(), s)
+			return startup.WriteText(hk.Out(), start)
 		},
 	}
 }
 
-func drawInto(file string, s *Status) error {
+// startOf is what the status of a run says of its start.
+func startOf(s *Status) *startup.Run {
+	run := &startup.Run{Program: s.Program, Version: s.Version, Name: s.Name, Began: s.Began, Now: now()}
+	for _, server := range s.Servers {
+		run.Servers = append(run.Servers, startup.Server{
+			Name:         server.Name,
+			State:        startup.State(server.State.String()),
+			Since:        server.Since,
+			Needs:        server.Needs,
+			FirstStarted: server.FirstStarted,
+			FirstReady:   server.FirstReady,
+		})
+	}
+	return run
+}
+
+func drawInto(file string, start *startup.Run) error {
 	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	return errors.Join(writeSVG(f, s), f.Close())
+	return errors.Join(startup.WriteSVG(f, start), f.Close())
 }

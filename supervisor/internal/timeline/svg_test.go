@@ -1,4 +1,4 @@
-package supervisor
+package timeline
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 
 var drawAnalyses = flag.String("draw-analyses", "", "also write the pictures to this folder, to look at them")
 
-func TestAnalyzeTickStep(t *testing.T) {
+func TestTickStep(t *testing.T) {
 	for end, want := range map[time.Duration]time.Duration{
 		time.Millisecond:        100 * time.Microsecond,
 		time.Second:             100 * time.Millisecond,
@@ -63,9 +63,9 @@ func (e *element) number(t *testing.T, name string) float64 {
 }
 
 // draw draws and reads the picture.
-func draw(t *testing.T, s *Status) *element {
+func draw(t *testing.T, s *Run) *element {
 	var b bytes.Buffer
-	if err := writeSVG(&b, s); err != nil {
+	if err := WriteSVG(&b, s); err != nil {
 		t.Fatal(err)
 	}
 	if dir := *drawAnalyses; dir != "" {
@@ -94,8 +94,7 @@ func (e *element) row(t *testing.T, name string) *element {
 	return found[0]
 }
 
-func TestAnalyzeSVG(t *testing.T) {
-	nineSeconds(t)
+func TestSVG(t *testing.T) {
 	for name, s := range analyses() {
 		t.Run(name, func(t *testing.T) {
 			svg := draw(t, s)
@@ -143,8 +142,7 @@ func insidePicture(t *testing.T, svg *element) {
 }
 
 // The bars are where the times are, and each kind has its class.
-func TestAnalyzeSVGBars(t *testing.T) {
-	nineSeconds(t)
+func TestSVGBars(t *testing.T) {
 	for _, test := range []struct{ analysis, server, want string }{
 		{"usual", preparation, "critical 0.000s 0.412s"},
 		{"usual", "etcd", "critical 0.412s 0.712s"},
@@ -190,9 +188,9 @@ func TestAnalyzeSVGBars(t *testing.T) {
 }
 
 // Whatever a name contains is text.
-func TestAnalyzeSVGHostile(t *testing.T) {
+func TestSVGHostile(t *testing.T) {
 	const evil = `<&"'>]]></text><script>`
-	s := &Status{Program: evil, Version: evil, Name: evil, Began: at(0), Servers: []ServerStatus{
+	s := &Run{Program: evil, Version: evil, Name: evil, Began: at(0), Servers: []Server{
 		startedAt(evil, 1, 2), startedAt("b\x00\x1b\xff", 2, 3, evil),
 	}}
 	svg := draw(t, s)
@@ -207,8 +205,7 @@ func TestAnalyzeSVGHostile(t *testing.T) {
 }
 
 // What is written behind a bar covers none, and a server that is ready stays so until the end.
-func TestAnalyzeSVGLabels(t *testing.T) {
-	nineSeconds(t)
+func TestSVGLabels(t *testing.T) {
 	for name, s := range analyses() {
 		t.Run(name, func(t *testing.T) {
 			svg := draw(t, s)
@@ -243,8 +240,7 @@ func TestAnalyzeSVGLabels(t *testing.T) {
 }
 
 // A link leads from each bar of the critical chain to the one that waited for it.
-func TestAnalyzeSVGLinks(t *testing.T) {
-	nineSeconds(t)
+func TestSVGLinks(t *testing.T) {
 	for analysis, chain := range map[string][]string{
 		"usual":           {preparation, "etcd", "apiserver", "controller-manager"},
 		"no-beginning":    {"etcd", "apiserver"},

@@ -1,4 +1,4 @@
-package supervisor
+package timeline
 
 import (
 	"encoding/xml"
@@ -100,8 +100,8 @@ type svgEntry struct {
 	*firstStart
 }
 
-// writeSVG draws what writeTimeline prints.
-func writeSVG(w io.Writer, s *Status) error {
+// WriteSVG draws what WriteText prints.
+func WriteSVG(w io.Writer, s *Run) error {
 	text, err := xml.MarshalIndent(newDrawing(newAnalysis(s)).picture(), "", " ")
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func (a *analysis) label(f *firstStart) string {
 	case f.started:
 		return fmt.Sprintf("%v, not ready after %s", f.State, millis(f.took()))
 	}
-	return f.State.String()
+	return string(f.State)
 }
 
 // hint is what is shown when the pointer is on a server.
@@ -165,7 +165,7 @@ func (a *analysis) hint(f *firstStart) string {
 	text := f.Name + ": " + a.label(f)
 	if f.ready && !f.later {
 		text = fmt.Sprintf("%s: its start began %s after that of %s and took %s; ready after %s",
-			f.Name, millis(f.start), a.status.Program, millis(f.took()), millis(f.end))
+			f.Name, millis(f.start), a.run.Program, millis(f.took()), millis(f.end))
 	}
 	if len(f.Needs) > 0 {
 		text += "; needs " + strings.Join(f.Needs, ", ")
@@ -233,8 +233,8 @@ func svgTitle(text string) *element {
 
 // note says of which program and which run this is.
 func (d *drawing) note() string {
-	text := strings.Join(strings.Fields(d.status.Program+" "+d.status.Version), " ")
-	if t := d.status.Began; !t.IsZero() {
+	text := strings.Join(strings.Fields(d.run.Program+" "+d.run.Version), " ")
+	if t := d.run.Began; !t.IsZero() {
 		text += ", started " + t.Local().Format("2006-01-02 15:04:05 MST")
 	}
 	return text
@@ -316,7 +316,7 @@ func (d *drawing) line(i int, l svgEntry) *element {
 	}
 	strong := " strong"
 	if f == nil {
-		g.add(svgTitle("from the start of " + d.status.Program + " to that of the first server"))
+		g.add(svgTitle("from the start of " + d.run.Program + " to that of the first server"))
 		bar("critical", 0, d.prepared)
 	} else {
 		g.add(svgTitle(d.hint(f)))

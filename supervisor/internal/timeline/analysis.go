@@ -1,22 +1,53 @@
-package supervisor
+// Package timeline analyzes how the servers of a run became ready, what the last one had to wait for, and draws that as
+// text and as a picture.
+package timeline
 
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
+)
 
-	"github.com/seed-200a7251/km/supervisor/internal/text"
+// Run is what is known of the servers of a run, at one time.
+type Run struct {
+	// Program is the name of the binary, Version its version, which may be empty, and Name that of the set of servers.
+	Program, Version, Name string
+	// Began is when the process began; zero if that is not known. Now is the time for which the rest holds.
+	Began, Now time.Time
+	Servers    []Server
+}
+
+// Server is what is known of one server.
+type Server struct {
+	Name  string
+	State State
+	// Since is when it came into that state.
+	Since time.Time
+	// Needs are the names of the servers that it needs. Some may be absent from the run.
+	Needs []string
+	// FirstStarted and FirstReady are when its first start began and succeeded; zero as long as that has not come.
+	FirstStarted, FirstReady time.Time
+}
+
+// State is the name of a server's state. In all but these states nothing happens any more that could end its first
+// start.
+type State string
+
+// The states in which a first start goes on, or has succeeded.
+const (
+	Waiting  State = "waiting"
+	Starting State = "starting"
+	Ready    State = "ready"
+	Backoff  State = "backoff"
 )
 
 // analysis is how the servers of a run became ready for the first time. Later starts do not change it. All times in it
 // are since the run began.
 type analysis struct {
-	status *Status
+	run *Run
 	// rows are the servers in the order in which they became ready; then those that are starting, then those that have
 	// never been started.
 	rows []*firstStart
@@ -30,7 +61,7 @@ type analysis struct {
 
 // firstStart is a server's first start.
 type firstStart struct {
-	*ServerStatus
+	*Server
 	// started and ready say whether that has come; start and end are when. Without ready, end is how far the start has
 	// come.
 	started, ready bool
@@ -49,15 +80,15 @@ func (f *firstStart) took() time.Duration { return f.end - f.start }
 // server is started at once.
 const laterAfter = time.Second
 
-func newAnalysis(s *Status) *analysis {
-	a := &analysis{status: s}
+func newAnalysis(run *Run) *analysis {
+	a := &analysis{run: run}
 	var first time.Time
-	for _, server := range s.Servers {
+	for _, server := range run.Servers {
 		if t := server.FirstStarted; !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
 	}
-	began := s.Began
+	began := run.Began
 	if began.IsZero() {
 		began = first // the preparation is not known
 	}
@@ -69,18 +100,18 @@ func newAnalysis(s *Status) *analysis {
 		return max(0, t.Sub(began))
 	}
 	a.prepared = since(first)
-	for i := range s.Servers {
-		a.rows = append(a.rows, newFirstStart(&s.Servers[i], since))
+	for i := range run.Servers {
+		a.rows = append(a.rows, newFirstStart(&run.Servers[i], since, run.Now))
 	}
 	a.markLater()
-	a.measure(since(now()))
+	a.measure(since(run.Now))
 	slices.SortStableFunc(a.rows, inOrder)
 	a.findChain()
 	return a
 }
 
-func newFirstStart(s *ServerStatus, since func(time.Time) time.Duration) *firstStart {
-	f := &firstStart{ServerStatus: s, started: !s.FirstStarted.IsZero(), ready: !s.FirstReady.IsZero()}
+func newFirstStart(s *Server, since func(time.Time) time.Duration, now time.Time) *firstStart {
+	f := &firstStart{Server: s, started: !s.FirstStarted.IsZero(), ready: !s.FirstReady.IsZero()}
 	if !f.started {
 		f.ready = false
 		return f
@@ -90,7 +121,7 @@ func newFirstStart(s *ServerStatus, since func(time.Time) time.Duration) *firstS
 	case f.ready:
 		f.end = since(s.FirstReady)
 	case s.State == Starting || s.State == Backoff || s.State == Waiting:
-		f.end = since(now())
+		f.end = since(now)
 	default: // it has given up
 		f.end = since(s.Since)
 	}
@@ -193,7 +224,7 @@ func (a *analysis) headline() string {
 		}
 		count++
 	}
-	title, all := fmt.Sprintf("%s (%s): ", a.status.Program, a.status.Name), len(a.rows)
+	title, all := fmt.Sprintf("%s (%s): ", a.run.Program, a.run.Name), len(a.rows)
 	switch {
 	case all == 0:
 		return title + "there are no servers"
@@ -223,100 +254,14 @@ func (a *analysis) lacks(f *firstStart) string {
 			return "waiting for " + strings.Join(needs, ", ")
 		}
 	}
-	return f.State.String()
+	return string(f.State)
 }
-
-// timelineColumns is the width of the text: that of the narrowest terminal that people use.
-const timelineColumns = 80
 
 // longestName is the number of characters of a name that leaves enough room for the rest of a line.
 const longestName = 30
 
-// writeTimeline prints how the servers became ready: when each was started, how long that took, and what the last one
-// had to wait for.
-func writeTimeline(w io.Writer, s *Status) error {
-	a := newAnalysis(s)
-	var b strings.Builder
-	b.WriteString(text.Wrap(a.headline(), "", timelineColumns))
-	if len(a.rows) > 0 {
-		b.WriteString("\n")
-		a.writeBars(&b)
-	}
-	if len(a.chain) > 0 {
-		b.WriteString("\nCritical chain: @ is when the start began, + is how long it took until ready.\n\n")
-		a.writeChain(&b)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// writeBars prints a line for each server.
-func (a *analysis) writeBars(b *strings.Builder) {
-	names := len("SERVER")
-	for _, f := range a.rows {
-		names = max(names, utf8.RuneCountInString(shortName(f.Name)))
-	}
-	print := func(name, started, took, bar string) {
-		b.WriteString(strings.TrimRight(fmt.Sprintf("%-*s  %8s  %8s  %s", names, name, started, took, bar), " ") + "\n")
-	}
-	columns := timelineColumns - (names + 2 + 8 + 2 + 8 + 2)
-	print("SERVER", "STARTED", "TOOK", fmt.Sprintf("0s%*s", columns-2, millis(a.end)))
-	for _, f := range a.rows {
-		started, took := "-", f.State.String()
-		if f.started {
-			started = millis(f.start)
-		}
-		if f.ready {
-			took = millis(f.took())
-		}
-		print(shortName(f.Name), started, took, a.bar(f, columns))
-	}
-	print("", "", "", "· waiting  █ starting")
-}
-
-// bar draws a server's line of the timeline.
-func (a *analysis) bar(f *firstStart, columns int) string {
-	column := func(d time.Duration) int {
-		return int(math.Round(float64(d) / float64(a.end) * float64(columns)))
-	}
-	// Nobody waits before there are servers.
-	wait := func(until int) string {
-		none := min(column(a.prepared), until)
-		return strings.Repeat(" ", none) + strings.Repeat("·", until-none)
-	}
-	switch {
-	case f.later:
-		return "(started later)"
-	case !f.started && f.State != Waiting:
-		return ""
-	case !f.started:
-		return wait(columns)
-	}
-	start := min(column(f.start), columns-1) // the shortest start is seen, too
-	end := max(column(f.end), start+1)
-	return wait(start) + strings.Repeat("█", end-start)
-}
-
-// writeChain prints the critical chain as a tree, as systemd-analyze does.
-func (a *analysis) writeChain(b *strings.Builder) {
-	// A deeper chain goes on below each other.
-	const deepest = 10
-	line := func(depth int, name string, at, took time.Duration) {
-		if depth > 0 {
-			b.WriteString(strings.Repeat("  ", min(depth, deepest)-1) + "└─")
-		}
-		fmt.Fprintf(b, "%s @%s +%s\n", name, millis(at), millis(took))
-	}
-	for i, f := range a.chain {
-		line(i, shortName(f.Name), f.start, f.took())
-	}
-	if a.hasPreparation() {
-		line(len(a.chain), preparation, 0, a.prepared)
-	}
-}
-
 // hasPreparation reports whether there is a critical chain, and it is known what came before it.
-func (a *analysis) hasPreparation() bool { return len(a.chain) > 0 && !a.status.Began.IsZero() }
+func (a *analysis) hasPreparation() bool { return len(a.chain) > 0 && !a.run.Began.IsZero() }
 
 // preparation is what comes before the first start.
 const preparation = "(preparation: flags, keys, logs)"
