@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
+	"github.com/seed-200a7251/km/supervisor/life"
 	"go.uber.org/zap/zapcore"
 )
 
@@ -24,8 +25,8 @@ type served struct {
 	t       *testing.T
 	hk      *HyperKube
 	p       *Plan
-	g       *group
-	http    *client
+	g       *life.Group
+	http    *admin.Client
 	signals chan os.Signal
 	result  chan error
 	release func() error
@@ -35,17 +36,17 @@ type served struct {
 // serve runs these servers, and ends the run with the test.
 func serve(t *testing.T, servers ...*Server) *served {
 	t.Helper()
-	return serveWith(t, func(*group) {}, servers...)
+	return serveWith(t, func(*life.Group) {}, servers...)
 }
 
 // serveWith does so with a group that is set before it runs.
-func serveWith(t *testing.T, set func(*group), servers ...*Server) *served {
+func serveWith(t *testing.T, set func(*life.Group), servers ...*Server) *served {
 	t.Helper()
 	return serveArgs(t, newHyperKube(t, servers...), set)
 }
 
 // serveArgs does so with these arguments of `run`.
-func serveArgs(t *testing.T, hk *HyperKube, set func(*group), args ...string) *served {
+func serveArgs(t *testing.T, hk *HyperKube, set func(*life.Group), args ...string) *served {
 	t.Helper()
 	guard(t)
 	hk.SetOut(&lockedBuffer{})
@@ -54,23 +55,22 @@ func serveArgs(t *testing.T, hk *HyperKube, set func(*group), args ...string) *s
 		t.Fatal(err)
 	}
 	s := &served{t: t, hk: hk, p: p, signals: make(chan os.Signal, 2), result: make(chan error, 1)}
-	if err := hk.check(t.Context(), p); err != nil {
+	if err := p.run.check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if s.release, err = hk.prepare(t.Context(), p); err != nil {
+	if s.release, err = p.run.prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.g = newGroup(p.Servers)
+	p.run.makeGroup()
+	s.g = p.run.group
 	set(s.g)
-	p.admin.group, p.admin.began = s.g, now()
-	s.g.look, s.g.beside = p.admin.look, p.admin.serve
-	go func() { s.result <- s.g.run(s.signals) }()
+	go func() { s.result <- s.g.Run(s.signals) }()
 	s.http = hk.connect(p)
 	t.Cleanup(func() {
 		if err := s.stop(); err != nil {
 			t.Errorf("the run has ended with %v", err)
 		}
-		s.http.http.CloseIdleConnections()
+		s.http.HTTP.CloseIdleConnections()
 	})
 	return s
 }
@@ -89,9 +89,9 @@ func (s *served) stop() error {
 		return overdue(s.t, "the end of the run")
 	}
 	close(s.signals)
-	s.p.logs.Close()
-	s.p.admin.close()
-	return errors.Join(err, s.p.forget(), s.release())
+	s.p.run.logs.Close()
+	s.p.run.socket.close()
+	return errors.Join(err, s.p.run.forget(), s.release())
 }
 
 // answered is an answer of the API.
@@ -109,7 +109,7 @@ func (s *served) send(method, path, body string) answered {
 		s.t.Error(err)
 		return answered{}
 	}
-	a, err := s.http.http.Do(r)
+	a, err := s.http.HTTP.Do(r)
 	if err != nil {
 		s.t.Error(err)
 		return answered{}
@@ -142,9 +142,18 @@ func (s *served) want(code int, method, path, body string, v any) {
 // refused sends a request that is to be refused with this code, and returns why.
 func (s *served) refused(code int, method, path, body string) string {
 	s.t.Helper()
-	var why apiError
+	var why struct{ Error string }
 	s.want(code, method, path, body, &why)
 	return why.Error
+}
+
+// steer asks for something, and waits until it has come to pass.
+func (s *served) steer(ctx context.Context, what life.Verb, name string) error {
+	request, err := s.g.Ask(what, nil, name)
+	if err != nil {
+		return err
+	}
+	return request.Wait(ctx)
 }
 
 // await waits until a server is in that state.
@@ -152,7 +161,7 @@ func (s *served) await(server string, state State) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	if !s.g.until(ctx, func() bool { return s.g.byName[server].state == state }) {
+	if !s.g.Find(server).Await(ctx, state) {
 		hang(s.t, fmt.Sprintf("%s becomes %v", server, state))
 	}
 }
@@ -166,65 +175,13 @@ func steady(name string, needs ...string) *Server {
 	return s
 }
 
-// The API is versioned: within v1 fields are added, and none is renamed or taken away.
-func TestFieldsOfTheAPI(t *testing.T) {
-	want := strings.Fields(`
-		Status.program Status.version Status.name Status.pid Status.dataDir Status.began Status.ready Status.stopping Status.crash
-		Status.crash.time Status.crash.pid Status.crash.server Status.crash.reason Status.crash.file Status.crash.lastError
-		Status.crash.outOfMemory
-		Status.crash.lastError.time Status.crash.lastError.server Status.crash.lastError.message
-		Status.servers Status.servers.name Status.servers.state Status.servers.since Status.servers.error Status.servers.nextStart
-		Status.servers.restarts Status.servers.lastFailure Status.servers.lastFailure.time Status.servers.lastFailure.error
-		Status.servers.address Status.servers.needs Status.servers.firstStarted Status.servers.firstReady
-		Status.servers.startSeconds Status.servers.startsOnce Status.servers.logLevel Status.servers.restart
-		Status.servers.isolation Status.servers.pid
-		Usage.time Usage.cpuSeconds Usage.servers Usage.servers.name Usage.servers.cpuSeconds Usage.servers.totalCPUSeconds Usage.servers.goroutines Usage.servers.logLines
-		Usage.servers.lostLines Usage.error
-		EventLine.seq EventLine.time EventLine.server EventLine.from EventLine.to EventLine.error EventLine.waitSeconds
-		EventLine.address
-		logLevel.level logLevel.warning
-		apiError.error`)
-	var got []string
-	for _, v := range []any{Status{}, Usage{}, EventLine{}, logLevel{}, apiError{}} {
-		got = append(got, jsonFields(reflect.TypeOf(v).Name(), reflect.TypeOf(v))...)
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("clients know the fields with a - by these names; those with a + are new, and are to be added here:\n%s", diff)
-	}
-	states := []string{"waiting", "starting", "ready", "stopping", "stopped", "backoff", "failed"}
-	if diff := cmp.Diff(states, stateNames[:]); diff != "" {
-		t.Errorf("clients know the states by these names:\n%s", diff)
-	}
-}
-
-// jsonFields are the names of the fields of a struct, and of those in it, as they are in JSON.
-func jsonFields(prefix string, of reflect.Type) []string {
-	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
-		of = of.Elem()
-	}
-	if of.Kind() != reflect.Struct || of == reflect.TypeFor[time.Time]() {
-		return nil
-	}
-	var names []string
-	for field := range of.Fields() {
-		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if tag == "-" {
-			continue
-		}
-		name := prefix + "." + tag
-		names = append(append(names, name), jsonFields(name, field.Type)...)
-	}
-	return names
-}
-
 func TestStatusOverTheAPI(t *testing.T) {
 	db := steady("db")
 	db.Aliases = []string{"store"}
 	db.Address = func(*Server) string { return "127.0.0.1:5432" }
-	s := serve(t, db, steady("api", "db"))
-	s.hk.Version = func() string { return "v1\nof today" }
+	hk := newHyperKube(t, db, steady("api", "db"))
+	hk.Version = func() string { return "v1\nof today" }
+	s := serveArgs(t, hk, func(*life.Group) {})
 	s.await("api", Ready)
 
 	var status Status
@@ -245,7 +202,7 @@ func TestStatusOverTheAPI(t *testing.T) {
 		t.Errorf("by its other name it is another one:\n%s", diff)
 	}
 	if one.Name != "db" || one.State != Ready || one.Address != "127.0.0.1:5432" || one.Restart != RestartOnFailure ||
-		one.Isolation != IsolationNone || one.LogLevel != "info" || one.FirstReady.Before(one.FirstStarted) {
+		one.Isolation != "none" || one.LogLevel != "info" || one.FirstReady.Before(one.FirstStarted) {
 		t.Errorf("db: %+v", one)
 	}
 	s.want(200, "GET", "/v1/servers/api", "", &one)
@@ -323,12 +280,12 @@ func TestLogLevelOverTheAPI(t *testing.T) {
 		return ""
 	}
 	s := serve(t, db, steady("api"))
-	var level logLevel
+	var level admin.LogLevel
 	s.want(200, "PUT", "/v1/servers/db/log-level", `{"level": "v=4"}`, &level)
 	if level.Warning != "secrets are in it" {
 		t.Errorf("without a warning: %+v", level)
 	}
-	level = logLevel{}
+	level = admin.LogLevel{}
 	s.want(200, "PUT", "/v1/servers/db/log-level", `{"level": "v=3"}`, &level)
 	if level.Level != "v=3" || level.Warning != "" {
 		t.Errorf("the answer is %+v", level)
@@ -341,7 +298,7 @@ func TestLogLevelOverTheAPI(t *testing.T) {
 		t.Error("api logs at another level, too")
 	}
 	s.want(200, "PUT", "/v1/servers/hk/log-level", `{"level": "error"}`, &level)
-	if got := s.p.logs.Program().Level(); got.String() != "error" {
+	if got := s.p.run.logs.Program().Level(); got.String() != "error" {
 		t.Errorf("what is of no server is logged at %v", got)
 	}
 }

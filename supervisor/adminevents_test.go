@@ -12,14 +12,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // eventLines are the lines of an event stream.
-func eventLines(t *testing.T, text string) (events []EventLine) {
+func eventLines(t *testing.T, text string) (events []admin.EventLine) {
 	t.Helper()
 	for line := range strings.Lines(text) {
-		var e EventLine
+		var e admin.EventLine
 		d := json.NewDecoder(strings.NewReader(line))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&e); err != nil {
@@ -35,7 +37,7 @@ func TestEventsOverTheAPI(t *testing.T) {
 	db.Address = func(*Server) string { return "here" }
 	s := serve(t, db, steady("api", "db"))
 	s.await("api", Ready)
-	read := func(query string) []EventLine {
+	read := func(query string) []admin.EventLine {
 		t.Helper()
 		a := s.send("GET", "/v1/events?follow=false"+query, "")
 		if a.code != 200 || a.header.Get("Content-Type") != "application/x-ndjson" {
@@ -66,7 +68,7 @@ func TestEventsOverTheAPI(t *testing.T) {
 func TestEventsUntilTheEnd(t *testing.T) {
 	s := serve(t, steady("db"))
 	s.await("db", Ready)
-	answer, err := s.http.do(t.Context(), "GET", "/v1/events?after=1", nil)
+	answer, err := s.http.HTTP.Get("http://hk/v1/events?after=1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +95,7 @@ func TestEventsThatNobodyReads(t *testing.T) {
 	s.await("db", Ready)
 	var lazy []net.Conn
 	for range 3 {
-		path, err := system.UnixAddress(adminSocket(s.p, "hk"))
+		path, err := system.UnixAddress(s.p.socketFile("hk"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,11 +110,7 @@ func TestEventsThatNobodyReads(t *testing.T) {
 		lazy = append(lazy, c)
 	}
 	for range 1000 {
-		w, err := s.g.askFor(askRestart, s.g.byName["db"])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.g.await(t.Context(), w); err != nil {
+		if err := s.steer(t.Context(), life.Restart, "db"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,7 +118,7 @@ func TestEventsThatNobodyReads(t *testing.T) {
 	if len(events) < 4000 {
 		t.Fatalf("%d events are none too many for a buffer", len(events))
 	}
-	if !slices.IsSortedFunc(events, func(a, b EventLine) int { return int(a.Seq - b.Seq) }) {
+	if !slices.IsSortedFunc(events, func(a, b admin.EventLine) int { return int(a.Seq - b.Seq) }) {
 		t.Error("they are not in order")
 	}
 	if err := s.stop(); err != nil {

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"testing"
+
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // The health endpoints print what those of Kubernetes do, but for the reason.
 func TestHealth(t *testing.T) {
 	broken := &Server{SimpleUsage: "broken", Restart: RestartNever,
 		Run: func(context.Context, *Server, []string) error { return errors.New("out of ink\nand of paper") }}
-	s := serveWith(t, func(g *group) { g.keepGoing = true }, steady("db"), broken)
+	s := serveWith(t, func(g *life.Group) { g.KeepGoing = true }, steady("db"), broken)
 	s.await("db", Ready)
 	s.await("broken", Failed)
 	const plain = "text/plain; charset=utf-8"

@@ -1,55 +1,120 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
+
+// adminSocket is the unix socket in the data folder on which the admin API answers.
+type adminSocket struct {
+	path     string
+	listener net.Listener
+	own      os.FileInfo // its file
+	isGone   func() bool // the data folder is gone, or another run's
+	server   *http.Server
+	logger   *zap.Logger
+}
+
+// socketFile is the path of the socket in the data folder.
+func (p *Plan) socketFile(program string) string { return p.Path(program + ".sock") }
+
+// openSocket opens the socket. The data folder must be held: a socket that is there is one that a killed process has
+// left.
+func openSocket(p *Plan) (*adminSocket, error) {
+	path := p.socketFile(p.hk.Name)
+	l, err := system.ListenUnix(path)
+	if err != nil {
+		return nil, fmt.Errorf("the socket of the admin API cannot be opened: %w; name another folder with --data-dir", err)
+	}
+	s := &adminSocket{path: path, listener: l, isGone: func() bool { return p.run.folder.Lost() != nil || p.run.lost.Load() }}
+	s.own, _ = os.Stat(path) // what has gone already is like nothing that comes later
+	return s, nil
+}
+
+// api is what the run shows of itself.
+func (r *run) api() *admin.API {
+	shown := admin.Run{Program: r.hk.Name, Version: r.hk.versionLine(), Name: r.plan.Name, DataDir: r.plan.DataDir, Began: r.begin,
+		Crash: r.crash, Group: r.group, Logs: r.logs, Processes: map[string]admin.Process{}, Check: r.checkAgain}
+	for _, s := range r.plan.Servers {
+		if c := s.at().child; c != nil {
+			shown.Processes[s.Name()] = c
+		}
+	}
+	shown.Warning = func(server string, level zapcore.Level) string { return r.plan.Server(server).warning(level) }
+	return admin.New(shown)
+}
+
+// serve returns an actor that answers until all servers of the run have ended. It ends last: whoever asked for a stop is
+// to be told how it went.
+func (s *adminSocket) serve(r *run) (execute func() error) {
+	api := r.api()
+	s.logger = r.logs.Program().Zap().WithOptions(zap.WithCaller(false))
+	s.server = &http.Server{
+		Handler: api.Handler(),
+		// A client that connects and says nothing is not kept for ever.
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          zap.NewStdLog(r.logs.Program().Zap()),
+	}
+	return func() error {
+		served := make(chan struct{})
+		go func() { defer close(served); s.answer(s.listener) }()
+		stopKeeping := s.keep(r.look)
+		r.group.AwaitEnd()
+		stopKeeping()
+		// Nothing changes any more: whoever reads events, or takes a profile, gets the rest of it now.
+		r.group.EndEvents()
+		api.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+		defer cancel()
+		if err := s.server.Shutdown(ctx); err != nil {
+			_ = s.server.Close() // what is left are clients that do not read
+		}
+		<-served
+		return nil
+	}
+}
+
+// lastAnswers is how long the end waits for clients to read their answers.
+const lastAnswers = time.Second
+
+// answer answers on a listener, until the server is shut down.
+func (s *adminSocket) answer(l net.Listener) {
+	if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		s.logger.Error("the admin API has failed", zap.Error(err))
+	}
+}
+
+// close removes the socket, unless what is there is another run's.
+func (s *adminSocket) close() {
+	if s == nil {
+		return
+	}
+	_ = s.listener.Close() // it is closed already, if anything was served
+	if !s.isGone() {
+		system.RemoveUnix(s.path)
+	}
+}
 
 // lookEvery is how often it is looked whether what the run needs to go on is there, and the socket of the admin API.
 const lookEvery = time.Second / 2
 
-// keepSocket looks whether the data folder and what servers keep are there, until stop is called, and ends the run if
-// not. The socket is opened anew where somebody has removed it, such as one who tidies up temporary files: not at once,
-// for it may be the whole folder that is being deleted.
-func (a *admin) keepSocket() (stop func()) {
-	own := a.own
-	logger := a.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false))
-	var blocked sync.Once // since the socket was last there
-	missed := false       // the last time
-	look := func() (goOn bool) {
-		if a.look() {
-			return false
-		}
-		there, err := os.Stat(a.path)
-		before := missed
-		if missed = err != nil || !isSame(there, own); !missed || !before {
-			return true
-		}
-		l, err := system.ListenUnix(a.path)
-		if err != nil { // it may be possible the next time
-			blocked.Do(func() {
-				logger.Warn("the socket of the admin API is gone, and cannot be opened anew: commands do not find this run; remove what is in its place",
-					zap.String("file", a.path), zap.Error(err))
-			})
-			return true
-		}
-		blocked = sync.Once{}
-		own, _ = os.Stat(a.path)
-		logger.Warn("the socket of the admin API was removed, and is opened anew", zap.String("file", a.path))
-		go func() {
-			if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				logger.Error("the admin API has failed", zap.Error(err))
-			}
-		}()
-		return true
-	}
+// keep has look called twice a second, which reports whether the run is to end, until it does or stop is called. The
+// socket is opened anew where somebody has removed it, such as one who tidies up temporary files: not at once, for it
+// may be the whole folder that is being deleted.
+func (s *adminSocket) keep(look func() (gone bool)) (stop func()) {
+	k := socketKeeper{adminSocket: s, there: s.own}
 	ended := make(chan struct{})
 	var looking sync.WaitGroup
 	looking.Go(func() {
@@ -58,9 +123,10 @@ func (a *admin) keepSocket() (stop func()) {
 		for {
 			select {
 			case <-ticker.C:
-				if !look() {
+				if look() {
 					return
 				}
+				k.look()
 			case <-ended:
 				return
 			}
@@ -70,6 +136,35 @@ func (a *admin) keepSocket() (stop func()) {
 		close(ended)
 		looking.Wait()
 	}
+}
+
+// socketKeeper sees to it that the socket is there.
+type socketKeeper struct {
+	*adminSocket
+	there   os.FileInfo // the file of the last socket
+	missed  bool        // it was not there the last time
+	blocked bool        // it has been told that it cannot be opened anew, since it was last there
+}
+
+func (k *socketKeeper) look() {
+	there, err := os.Stat(k.path)
+	before := k.missed
+	if k.missed = err != nil || !isSame(there, k.there); !k.missed || !before {
+		return
+	}
+	l, err := system.ListenUnix(k.path)
+	if err != nil { // it may be possible the next time
+		if !k.blocked {
+			k.blocked = true
+			k.logger.Warn("the socket of the admin API is gone, and cannot be opened anew: commands do not find this run; remove what is in its place",
+				zap.String("file", k.path), zap.Error(err))
+		}
+		return
+	}
+	k.blocked = false
+	k.there, _ = os.Stat(k.path)
+	k.logger.Warn("the socket of the admin API was removed, and is opened anew", zap.String("file", k.path))
+	go k.answer(l)
 }
 
 // isSame reports whether a file is one that was there before. What takes the place of a file may get its number, too.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // A socket that somebody removes, or replaces, while servers run is opened anew, and commands wait for it.
@@ -26,11 +27,11 @@ func TestSocketIsOpenedAnew(t *testing.T) {
 				if long != "" {
 					t.Setenv("XDG_STATE_HOME", filepath.Join(os.Getenv("XDG_STATE_HOME"), long))
 				}
-				s := serveArgs(t, hk, func(*group) {})
+				s := serveArgs(t, hk, func(*life.Group) {})
 				s.await("db", Ready)
-				s.http.http.CloseIdleConnections()
+				s.http.HTTP.CloseIdleConnections()
 				for range 2 {
-					if err := change(s.p.admin.path); err != nil {
+					if err := change(s.p.run.socket.path); err != nil {
 						t.Fatal(err)
 					}
 					if name == "replaced" { // commands find nobody there, and cannot know what it is
@@ -41,14 +42,14 @@ func TestSocketIsOpenedAnew(t *testing.T) {
 						t.Fatal(err)
 					}
 					contains(t, out, "db       ready")
-					if info, err := os.Stat(s.p.admin.path); err != nil || info.Mode().Perm() != 0o600 {
+					if info, err := os.Stat(s.p.run.socket.path); err != nil || info.Mode().Perm() != 0o600 {
 						t.Errorf("it is for others, too: %v, %v", info, err)
 					}
 				}
 				if err := s.stop(); err != nil {
 					t.Error(err)
 				}
-				if _, err := os.Lstat(s.p.admin.path); !errors.Is(err, os.ErrNotExist) {
+				if _, err := os.Lstat(s.p.run.socket.path); !errors.Is(err, os.ErrNotExist) {
 					t.Errorf("the socket is left behind: %v", err)
 				}
 			})
@@ -59,10 +60,10 @@ func TestSocketIsOpenedAnew(t *testing.T) {
 // A file that somebody has put in its place is left alone, and told of. When it is gone, the socket is opened anew.
 func TestSocketBehindAFile(t *testing.T) {
 	hk := newHyperKube(t, steady("db"))
-	s := serveArgs(t, hk, func(*group) {})
+	s := serveArgs(t, hk, func(*life.Group) {})
 	s.await("db", Ready)
-	s.http.http.CloseIdleConnections()
-	path := s.p.admin.path
+	s.http.HTTP.CloseIdleConnections()
+	path := s.p.run.socket.path
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func (s *served) awaitScreen(text string) {
 	s.t.Helper()
 	screen := s.hk.Out().(*lockedBuffer)
 	eventually(s.t, fmt.Sprintf("%q on the screen", text), func() bool {
-		s.p.logs.Flush()
+		s.p.run.logs.Flush()
 		return strings.Contains(screen.String(), text)
 	})
 }
@@ -96,7 +97,7 @@ func (s *served) awaitScreen(text string) {
 func (s *served) awaitSocket() {
 	s.t.Helper()
 	eventually(s.t, "the socket", func() bool {
-		info, err := os.Stat(s.p.admin.path)
+		info, err := os.Stat(s.p.run.socket.path)
 		return err == nil && info.Mode()&os.ModeSocket != 0
 	})
 }
@@ -110,8 +111,8 @@ func TestRunWithoutSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := hk.connect(p)
-	c.patience = 0
-	_, err = c.status(context.Background())
+	c.Patience = 0
+	_, err = c.Status(context.Background())
 	want := "hk runs (process " + strconv.Itoa(os.Getpid()) + "), but its socket is gone: " + p.Path("hk.sock") +
 		"; try again, or end it with `kill " + strconv.Itoa(os.Getpid()) + "`"
 	if err == nil || err.Error() != want || errors.Is(err, ErrNotRunning) {
@@ -120,7 +121,7 @@ func TestRunWithoutSocket(t *testing.T) {
 	if err := release(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = c.status(context.Background()); !errors.Is(err, ErrNotRunning) {
+	if _, err = c.Status(context.Background()); !errors.Is(err, ErrNotRunning) {
 		t.Error(err)
 	}
 }
@@ -128,7 +129,7 @@ func TestRunWithoutSocket(t *testing.T) {
 // What is in a folder that has taken the place of the run's own is another run's. The run ends.
 func TestSocketOfAnotherRunIsLeftAlone(t *testing.T) {
 	hk := newHyperKube(t, steady("db"))
-	s := serveArgs(t, hk, func(*group) {})
+	s := serveArgs(t, hk, func(*life.Group) {})
 	s.await("db", Ready)
 	moved := s.p.DataDir + ".moved"
 	if err := os.Rename(s.p.DataDir, moved); err != nil {
@@ -147,12 +148,12 @@ func TestSocketOfAnotherRunIsLeftAlone(t *testing.T) {
 	}
 	s.stopped = true
 	close(s.signals)
-	s.p.logs.Close()
-	s.p.admin.close()
+	s.p.run.logs.Close()
+	s.p.run.socket.close()
 	if text, err := os.ReadFile(other); err != nil || string(text) != "another one's" {
 		t.Errorf("%q, %v", text, err)
 	}
-	if err := errors.Join(os.RemoveAll(s.p.DataDir), os.Rename(moved, s.p.DataDir), s.p.forget(), s.release()); err != nil {
+	if err := errors.Join(os.RemoveAll(s.p.DataDir), os.Rename(moved, s.p.DataDir), s.p.run.forget(), s.release()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -165,7 +166,7 @@ func TestSocketOfAnotherRunStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := hk.openAdmin(p)
+	own, err := openSocket(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +178,7 @@ func TestSocketOfAnotherRunStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := otherHK.openAdmin(otherPlan)
+	other, err := openSocket(otherPlan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,16 +239,16 @@ func empty(t *testing.T, dir string) {
 // The run's own: for its owner alone, and gone at the end. With a long path, too.
 func TestSocketOfTheAdminAPI(t *testing.T) {
 	for _, dir := range []string{t.TempDir(), longFolder(t)} {
-		s := serveArgs(t, newHyperKube(t, steady("db")), func(*group) {}, "--data-dir="+dir)
+		s := serveArgs(t, newHyperKube(t, steady("db")), func(*life.Group) {}, "--data-dir="+dir)
 		s.await("db", Ready)
-		if info, err := os.Stat(adminSocket(s.p, "hk")); err != nil || info.Mode() != os.ModeSocket|0o600 {
+		if info, err := os.Stat(s.p.socketFile("hk")); err != nil || info.Mode() != os.ModeSocket|0o600 {
 			t.Errorf("mode %v (%v)", info.Mode(), err)
 		}
 		s.want(200, "GET", "/v1/status", "", nil)
 		if err := s.stop(); err != nil {
 			t.Error(err)
 		}
-		if _, err := os.Lstat(adminSocket(s.p, "hk")); !os.IsNotExist(err) {
+		if _, err := os.Lstat(s.p.socketFile("hk")); !os.IsNotExist(err) {
 			t.Errorf("the socket is still there: %v", err)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 func TestSteeringOverTheAPI(t *testing.T) {
@@ -151,7 +153,7 @@ func TestClientsThatRace(t *testing.T) {
 	for _, clients := range []int{2, 10} {
 		t.Run(fmt.Sprint(clients), func(t *testing.T) {
 			never := func() bool { return false }
-			s := serveWith(t, func(g *group) { g.keepGoing = true },
+			s := serveWith(t, func(g *life.Group) { g.KeepGoing = true },
 				once(t, "db", never), once(t, "api", never, "db"), once(t, "ui", never, "api"),
 				once(t, "shaky", func() bool { return rand.N(4) == 0 }, "db"))
 			var all sync.WaitGroup

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	startup "github.com/seed-200a7251/km/supervisor/internal/timeline"
+	"github.com/seed-200a7251/km/supervisor/internal/timeline"
 )
 
 // analyzeCommand is `analyze`.
@@ -25,31 +25,31 @@ func analyzeCommand() *Command {
 			if err := noArgs("analyze", args); err != nil {
 				return err
 			}
-			s, err := hk.connect(p).status(ctx)
+			s, err := hk.connect(p).Status(ctx)
 			if err != nil {
 				return err
 			}
 			start := startOf(s)
 			switch {
 			case *picture == "-":
-				return startup.WriteSVG(hk.Out(), start)
+				return timeline.WriteSVG(hk.Out(), start)
 			case *picture != "":
 				if err := drawInto(*picture, start); err != nil {
 					return fmt.Errorf("--svg: %w", err)
 				}
 			}
-			return startup.WriteText(hk.Out(), start)
+			return timeline.WriteText(hk.Out(), start)
 		},
 	}
 }
 
 // startOf is what the status of a run says of its start.
-func startOf(s *Status) *startup.Run {
-	run := &startup.Run{Program: s.Program, Version: s.Version, Name: s.Name, Began: s.Began, Now: now()}
+func startOf(s *Status) *timeline.Run {
+	run := &timeline.Run{Program: s.Program, Version: s.Version, Name: s.Name, Began: s.Began, Now: now()}
 	for _, server := range s.Servers {
-		run.Servers = append(run.Servers, startup.Server{
+		run.Servers = append(run.Servers, timeline.Server{
 			Name:         server.Name,
-			State:        startup.State(server.State.String()),
+			State:        server.State,
 			Since:        server.Since,
 			Needs:        server.Needs,
 			FirstStarted: server.FirstStarted,
@@ -59,10 +59,10 @@ func startOf(s *Status) *startup.Run {
 	return run
 }
 
-func drawInto(file string, start *startup.Run) error {
+func drawInto(file string, start *timeline.Run) error {
 	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	return errors.Join(startup.WriteSVG(f, start), f.Close())
+	return errors.Join(timeline.WriteSVG(f, start), f.Close())
 }

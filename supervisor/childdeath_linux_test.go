@@ -27,11 +27,8 @@ func TestIsolatedDiesWhileItHangs(t *testing.T) {
 // tells it that this one has died.
 func TestIsolatedEndsWithItsConnection(t *testing.T) {
 	r := isolate(t)
-	pid, c := r.pid(), r.p.Server("remote").child
-	c.mu.Lock()
-	control := c.process.control
-	c.mu.Unlock()
-	if err := control.Close(); err != nil {
+	pid, c := r.pid(), r.p.Server("remote").at().child
+	if err := c.Disconnect(); err != nil {
 		t.Fatal(err)
 	}
 	r.renewed(pid)

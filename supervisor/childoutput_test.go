@@ -113,7 +113,7 @@ func TestIsolatedLevelIsChanged(t *testing.T) {
 	r := isolate(t)
 	level := func(text string) {
 		t.Helper()
-		r.p.Server("remote").log.SetLevel(must(logging.ParseLevel(text)))
+		r.p.Server("remote").Log().SetLevel(must(logging.ParseLevel(text)))
 	}
 	// That it is known there has to be waited for: nobody answers.
 	told := func(text string) {
@@ -141,6 +141,10 @@ func TestIsolatedLevelIsChanged(t *testing.T) {
 	level("v=8")
 	told("8")
 }
+
+// As in package child: how much of a line is logged as one, how much is kept of what is said at a crash, and how much
+// may be said until it is known to be one.
+const longestPrint, keptCrash, unsureCrash = 1 << 20, 1 << 20, 64 << 10
 
 // Long lines are whole, and what is no line is one at the end.
 func TestIsolatedLongLines(t *testing.T) {

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // byItself is a run of ui, remote and base, all in a process of its own, which has a group of its own.
@@ -36,11 +38,11 @@ func runByItself(t *testing.T) *byItself {
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	r.http = r.hk.connect(&Plan{DataDir: dir})
-	r.p = r.http.plan
-	t.Cleanup(func() { _ = r.cmd.Process.Kill(); r.http.http.CloseIdleConnections() })
+	r.p = &Plan{DataDir: dir}
+	r.http = r.hk.connect(r.p)
+	t.Cleanup(func() { _ = r.cmd.Process.Kill(); r.http.HTTP.CloseIdleConnections() })
 	eventually(t, "all are ready", func() bool {
-		s, err := r.http.status(t.Context())
+		s, err := r.http.Status(t.Context())
 		return err == nil && !s.Ready.IsZero()
 	})
 	return r
@@ -54,7 +56,7 @@ func isoCommand(args ...string) *exec.Cmd {
 
 func (r *byItself) pidOf(name string) int {
 	r.t.Helper()
-	s, err := r.http.status(r.t.Context())
+	s, err := r.http.Status(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -154,9 +156,9 @@ func TestIsolatedLeaksNothing(t *testing.T) {
 	count := func() int { return len(must(os.ReadDir("/proc/self/fd"))) }
 	restart := func() {
 		t.Helper()
-		r.ask(askRestart, "remote")
-		if _, err := r.p.Server("remote").child.get(t.Context(), "/v1/usage"); err != nil {
-			t.Error(err)
+		r.ask(life.Restart, "remote")
+		if u := r.p.Server("remote").at().child.Usage(t.Context(), admin.ServerUsage{}); u.Goroutines == 0 {
+			t.Error("its usage is not known")
 		}
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would close what nobody has closed
@@ -173,13 +175,13 @@ func TestIsolatedLeaksNothing(t *testing.T) {
 func TestIsolatedCannotStart(t *testing.T) {
 	r := isolate(t, "--remote.restart=never", "--keep-going")
 	count := func() int { return len(must(os.ReadDir("/proc/self/fd"))) }
-	r.ask(askStop, "remote")
+	r.ask(life.Stop, "remote")
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	before := count()
-	c := r.p.Server("remote").child
+	c := r.p.Server("remote").at().child
 	t.Setenv("SUPERVISOR_TEST", strings.Repeat("x", 1<<20)) // more than a process may be given
 	for range 5 {
-		if err := c.run(t.Context(), c.s, nil); err == nil || !errors.Is(err, syscall.E2BIG) ||
+		if err := c.Run(t.Context()); err == nil || !errors.Is(err, syscall.E2BIG) ||
 			!strings.HasPrefix(err.Error(), "its process cannot be started: ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("error %v", err)
 		}

@@ -16,19 +16,20 @@ type cleanup struct {
 // called. It is for what Build or Run has opened that does not end with their context, and to be called in one of them;
 // what was added last is called first. The server counts as running until f has returned.
 func (s *Server) Cleanup(f func()) {
-	s.cleanup.mu.Lock()
-	defer s.cleanup.mu.Unlock()
-	s.cleanup.calls = append(s.cleanup.calls, f)
+	c := &s.at().cleanup
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls = append(c.calls, f)
 }
 
 // release is called when a start of the server has ended.
-func (s *Server) release() {
-	s.cleanup.mu.Lock()
-	calls := s.cleanup.calls
-	s.cleanup.calls = nil
-	s.cleanup.mu.Unlock()
+func (p *seat) release() {
+	p.cleanup.mu.Lock()
+	calls := p.cleanup.calls
+	p.cleanup.calls = nil
+	p.cleanup.mu.Unlock()
 	for _, f := range slices.Backward(calls) {
-		_ = s.Guard(func() error { f(); return nil }) // the log has it
+		_ = p.server.Guard(func() error { f(); return nil }) // the log has it
 	}
-	s.sockets.closeGiven()
+	p.sockets.CloseGiven()
 }

@@ -113,6 +113,15 @@ func (hk *HyperKube) commandFlags(c *Command) (flags *pflag.FlagSet, help *bool)
 	return flags, help
 }
 
+// versionLine is the first line of what Version says, or "".
+func (hk *HyperKube) versionLine() string {
+	if hk.Version == nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(hk.Version()), "\n")
+	return line
+}
+
 func (hk *HyperKube) printVersion() {
 	version := "unknown"
 	if hk.Version != nil {

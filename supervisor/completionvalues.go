@@ -177,7 +177,7 @@ func (r *runFlags) valuesOf(flag string) []string {
 	_, process := f.Value.(*processValue)
 	_, member := f.Value.(*memberValue)
 	if process || member || namespaced && !slices.Contains(serverFlagNames, own) {
-		for _, s := range r.servers(f) {
+		for _, s := range r.takers(f) {
 			if values := valuesOf(s, own); len(values) > 0 {
 				return values
 			}

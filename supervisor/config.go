@@ -219,7 +219,7 @@ func (r *runFlags) entry(f *pflag.Flag, name string, e configfile.Entry, c *conf
 	at := source{file: name, line: e.Line}
 	values, err := r.values(f, e.Value)
 	if err != nil {
-		wrong.add(at.wrong(fmt.Errorf("%s: %w", f.Name, err)), r.servers(f)...)
+		wrong.add(at.wrong(fmt.Errorf("%s: %w", f.Name, err)), r.takers(f)...)
 		return
 	}
 	for _, v := range values {

@@ -75,15 +75,15 @@ b: # nothing of it
 		t.Fatal(err)
 	}
 	a, b, c := server(t, hk, "a"), server(t, hk, "b"), hk.settings
-	got := fmt.Sprintln(p.Name, c.quiet, c.keepGoing, c.logFormat, c.logMaxSize, logging.FormatLevel(a.log.Level()), logging.FormatLevel(b.log.Level()),
-		a.Restart, a.GracePeriod, a.Isolation, b.GracePeriod)
+	got := fmt.Sprintln(p.Name, c.quiet, c.keepGoing, c.logFormat, c.logMaxSize, logging.FormatLevel(a.Log().Level()), logging.FormatLevel(b.Log().Level()),
+		a.at().policy.restart, a.at().policy.grace, a.at().policy.isolation, b.at().policy.grace)
 	want := fmt.Sprintln("two", true, true, "json", 7, "v=3", "warn", RestartAlways, 3*time.Second, IsolationNone, DefaultGracePeriod)
 	if got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
 	// A relative path is relative to the current folder.
-	if i := slices.IndexFunc(p.logFiles, func(f logFile) bool { return f.path == filepath.Join(cwd, "a.log") }); i < 0 {
-		t.Errorf("no log file is %s: %v", filepath.Join(cwd, "a.log"), p.logFiles)
+	if i := slices.IndexFunc(p.run.logFiles, func(f logFile) bool { return f.path == filepath.Join(cwd, "a.log") }); i < 0 {
+		t.Errorf("no log file is %s: %v", filepath.Join(cwd, "a.log"), p.run.logFiles)
 	}
 }
 

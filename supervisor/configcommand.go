@@ -62,8 +62,8 @@ func (hk *HyperKube) checkFiles(ctx context.Context, files []string) error {
 	}
 	p, err := hk.plan(nil, args, nil)
 	if p != nil {
-		defer p.logs.Close()
-		err = hk.check(ctx, p)
+		defer p.run.logs.Close()
+		err = p.run.check(ctx)
 	}
 	if err != nil {
 		return usageError(err)

@@ -116,28 +116,29 @@ type row struct {
 	wait    time.Duration // until the next start
 }
 
-func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
+func newConsole(r *run) *console {
+	hk, p := r.hk, r.plan
 	c := &console{
 		screen: hk.screen(),
 		banner: hk.Banner,
 		plan:   p,
-		begin:  begin,
+		begin:  r.begin,
 		quiet:  hk.settings.quiet,
 		live:   system.Drawable(hk.screen().out),
 		of:     map[string]*row{},
 		wait:   len(p.Servers),
 	}
 	for _, s := range p.Servers {
-		r := &row{server: s.Name()}
-		c.rows, c.of[r.server] = append(c.rows, r), r
-		c.width = max(c.width, len(r.server))
+		line := &row{server: s.Name()}
+		c.rows, c.of[line.server] = append(c.rows, line), line
+		c.width = max(c.width, len(line.server))
 	}
 	if c.quiet {
 		return c
 	}
 	c.screen.mu.Lock()
 	c.screen.tell = func(err error) {
-		p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("the state of the servers cannot be shown; they go on",
+		r.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("the state of the servers cannot be shown; they go on",
 			zap.String("file", "standard output"), zap.Error(err))
 	}
 	c.screen.mu.Unlock()
@@ -147,7 +148,7 @@ func newConsole(hk *HyperKube, p *Plan, begin time.Time) *console {
 	}
 	var text strings.Builder
 	text.WriteString(c.headline(hk.Name, columns))
-	for _, j := range p.joined {
+	for _, j := range p.given.joined {
 		fmt.Fprintf(&text, "%s: %v\n", hk.Name, j)
 	}
 	c.screen.print(text.String())
@@ -160,7 +161,7 @@ func (c *console) show(e Event) {
 	if c.quiet || r == nil {
 		return
 	}
-	if e.isDegradation() {
+	if e.IsDegradation() {
 		c.showDegraded(r, e)
 		return
 	}
@@ -174,7 +175,7 @@ func (c *console) show(e Event) {
 		r.ready, r.address = true, e.Address
 	}
 	if e.Err != nil {
-		c.plan.logs.Flush() // what it has said comes before
+		c.plan.run.logs.Flush() // what it has said comes before
 	}
 	switch {
 	case c.live && c.draw(last || ends(e.To)):
@@ -223,8 +224,8 @@ func (c *console) headline(program string, columns int) string {
 // finish is called when the last server has become ready.
 func (c *console) finish(e Event) {
 	c.live = false
-	text := fmt.Sprintf("%s: ready after %s\n", c.plan.logs.Program().Name(), seconds(e.Time.Sub(c.begin)))
-	if c.banner != nil && c.plan.job == nil {
+	text := fmt.Sprintf("%s: ready after %s\n", c.plan.run.logs.Program().Name(), seconds(e.Time.Sub(c.begin)))
+	if c.banner != nil && c.plan.run.job == nil {
 		if banner := strings.Trim(c.banner(c.plan), "\n"); banner != "" {
 			text += "\n" + banner + "\n\n"
 		}

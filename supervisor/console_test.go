@@ -16,9 +16,9 @@ func shown(quiet bool) (*console, *lockedBuffer) {
 	hk := &HyperKube{Name: "hk", Banner: func(*Plan) string { return "\nGo on from here.\n" }}
 	hk.SetOut(out)
 	hk.settings.quiet = quiet
-	p := &Plan{DataDir: "/data", logs: logging.New(logging.Config{Program: "hk"}),
-		Servers: []*Server{{SimpleUsage: "db"}, {SimpleUsage: "scheduler"}}}
-	return newConsole(hk, p, time.Time{}), out
+	p := &Plan{DataDir: "/data", Servers: []*Server{{SimpleUsage: "db"}, {SimpleUsage: "scheduler"}}, given: &given{}}
+	p.run = &run{hk: hk, plan: p, logs: logging.New(logging.Config{Program: "hk"})}
+	return newConsole(p.run), out
 }
 
 // story is the life of two servers, one of which fails at last.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // What a server lacks that is ready is told once, in full, on the screen, with --quiet too, and in the status, also if
@@ -83,7 +85,7 @@ func TestDegradedHealth(t *testing.T) {
 		s.Degraded(errors.New("it is full:\nfree some"))
 		return nil
 	}
-	s := serveWith(t, func(*group) {}, db)
+	s := serveWith(t, func(*life.Group) {}, db)
 	s.await("db", Ready)
 	const want = "[+]shutdown ok\n[+]db ok, but: it is full: free some\nreadyz check passed\n"
 	for _, path := range []string{"/readyz", "/readyz?verbose"} {

@@ -1,10 +1,59 @@
 package supervisor
 
 import (
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
 	"github.com/seed-200a7251/km/supervisor/internal/crash"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
+
+// What package life has of a server's life, and users of this package name.
+type (
+	// State is where a server is in its life.
+	State = life.State
+	// Event is one change of a server's state, or what hinders one, or what a server lacks that is ready.
+	Event = life.Event
+	// RestartPolicy says whether a server is started again when it has ended without being asked to.
+	RestartPolicy = life.RestartPolicy
+	// Limits say how soon a server that has failed is started again, and when it has failed for good.
+	Limits = life.Limits
+)
+
+// The states of a server: see life.State.
+const (
+	Waiting  = life.Waiting
+	Starting = life.Starting
+	Ready    = life.Ready
+	Stopping = life.Stopping
+	Stopped  = life.Stopped
+	Backoff  = life.Backoff
+	Failed   = life.Failed
+)
+
+// The restart policies: see life.RestartPolicy.
+const (
+	RestartOnFailure = life.RestartOnFailure
+	RestartAlways    = life.RestartAlways
+	RestartNever     = life.RestartNever
+)
+
+// DefaultGracePeriod is how long a server may take to stop, where its GracePeriod is zero.
+const DefaultGracePeriod = life.DefaultGracePeriod
+
+// Permanent says of a failure that another try is pointless: see life.Permanent.
+func Permanent(err error) error { return life.Permanent(err) }
+
+// What package admin tells of a run.
+type (
+	// Status is what a run tells of itself.
+	Status = admin.Status
+	// ServerStatus is what is known of one server.
+	ServerStatus = admin.ServerStatus
+)
+
+// ErrNotRunning is in the error of Status, StartServers and StopServers if nothing runs with the data folder.
+var ErrNotRunning = admin.ErrNotRunning
 
 // What the rooms below have that servers use, too.
 

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -17,7 +16,7 @@ var serverFlagNames = []string{"log-level", "log-file", "restart", "grace-period
 
 func mustNotClash(s *Server) {
 	for _, name := range serverFlagNames {
-		if s.flags.Lookup(name) != nil {
+		if s.flags.set.Lookup(name) != nil {
 			panic(fmt.Sprintf("supervisor: server %q has a flag --%s: that is the name of a flag that each server gets", s.Name(), name))
 		}
 	}
@@ -29,27 +28,25 @@ type runFlags struct {
 	*pflag.FlagSet
 	hk      *HyperKube
 	process map[string]*processFlag
-	own     map[*Server]*serverFlags
+	servers map[*Server]*serverSettings
 }
 
-// serverFlags are the values of the flags that this package adds to a server.
-type serverFlags struct {
+// serverSettings are the values of the flags that this package adds to a server.
+type serverSettings struct {
 	level, file string
-	grace       time.Duration
-	restart     RestartPolicy
-	isolation   Isolation
+	policy      policy
 }
 
 // addOwn adds those flags, with the server's own defaults.
 func (r *runFlags) addOwn(s *Server) {
 	name := s.Name()
-	own := &serverFlags{restart: s.Restart, isolation: s.Isolation}
-	r.own[s] = own
+	own := &serverSettings{policy: s.policy()}
+	r.servers[s] = own
 	r.StringVar(&own.level, name+".log-level", "", "least severe lines of "+name+" to log, and to show")
 	r.StringVar(&own.file, name+".log-file", "", "file for the log of "+name+"; none for no file")
-	r.DurationVar(&own.grace, name+".grace-period", grace(s), "time that "+name+" may take to stop")
-	r.Var(&own.restart, name+".restart", "whether "+name+" is started again when it ends: on-failure, always or never")
-	r.Var(&own.isolation, name+".isolation", "where "+name+" runs: none (with the others), or process (one of its own)")
+	r.DurationVar(&own.policy.grace, name+".grace-period", own.policy.grace, "time that "+name+" may take to stop")
+	r.Var(&own.policy.restart, name+".restart", "whether "+name+" is started again when it ends: on-failure, always or never")
+	r.Var(&own.policy.isolation, name+".isolation", "where "+name+" runs: none (with the others), or process (one of its own)")
 }
 
 func (hk *HyperKube) newRunFlags() *runFlags { return hk.runFlagsInto(&hk.settings) }
@@ -60,7 +57,7 @@ func (hk *HyperKube) runFlagsInto(c *settings) *runFlags {
 		FlagSet: newFlagSet(hk.Name + " run"),
 		hk:      hk,
 		process: map[string]*processFlag{},
-		own:     map[*Server]*serverFlags{},
+		servers: map[*Server]*serverSettings{},
 	}
 	r.SetOutput(io.Discard)
 	r.BoolP("help", "h", false, "help for run")
@@ -136,13 +133,6 @@ func (v *memberValue) take(a assignment) error {
 	return nil
 }
 
-func grace(s *Server) time.Duration {
-	if s.GracePeriod > 0 {
-		return s.GracePeriod
-	}
-	return DefaultGracePeriod
-}
-
 // add adds f under the server's name.
 func (r *runFlags) add(s *Server, f *pflag.Flag, value pflag.Value) {
 	outer := *f
@@ -164,7 +154,7 @@ func (v *serverValue) Type() string          { return v.f.Value.Type() }
 func (v *serverValue) Set(text string) error { return v.take(assignment{value: text}) }
 
 func (v *serverValue) take(a assignment) error {
-	v.s.given(v.f.Name)
+	v.s.flags.note(v.f.Name)
 	return v.s.set(v.f.Name, a.value, &a.source)
 }
 
@@ -188,7 +178,7 @@ func (v *processValue) Set(text string) error { return v.take(assignment{value: 
 
 func (v *processValue) take(a assignment) error {
 	if v.s != nil {
-		v.s.given(v.flag.name)
+		v.s.flags.note(v.flag.name)
 	}
 	v.flag.given = append(v.flag.given, a)
 	return nil
@@ -252,7 +242,7 @@ func (r *runFlags) apply(p *Plan, named bool) (wrong problems) {
 
 // setProcess sets a process-wide flag.
 func (s *Server) setProcess(name string, given []assignment) error {
-	s.given(name)
+	s.flags.note(name)
 	for _, a := range given {
 		if err := s.set(name, a.value, &a.source); err != nil {
 			return a.invalid(err)

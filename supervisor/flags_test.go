@@ -235,8 +235,8 @@ func TestFrameworkFlagsOfAServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if db.GracePeriod != 3*time.Second || api.GracePeriod != time.Minute {
-		t.Errorf("grace periods %v and %v, want 3s and 1m", db.GracePeriod, api.GracePeriod)
+	if db, api := db.at().policy.grace, api.at().policy.grace; db != 3*time.Second || api != time.Minute {
+		t.Errorf("grace periods %v and %v, want 3s and 1m", db, api)
 	}
 	if got := db.Log().Level(); got != zapcore.ErrorLevel {
 		t.Errorf("level of db is %v, want error", got)
@@ -244,7 +244,7 @@ func TestFrameworkFlagsOfAServer(t *testing.T) {
 	if got := api.Log().Level(); got != -6 {
 		t.Errorf("level of api is %v, want -6", got)
 	}
-	if got := p.logs.Program().Name(); got != "hk" {
+	if got := p.run.logs.Program().Name(); got != "hk" {
 		t.Errorf("lines of nobody are of %q, want hk", got)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/seed-200a7251/km/supervisor/internal/kept"
 	"github.com/seed-200a7251/km/supervisor/internal/sweep"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/mounts"
@@ -38,7 +39,7 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 		return none, err
 	}
 	clean := none
-	if p.Ephemeral || p.job != nil {
+	if p.Ephemeral || p.run.job != nil {
 		if clean, err = hk.sweep(p); err != nil {
 			return clean, err
 		}
@@ -66,10 +67,10 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	if err := errors.Join(note(), p.forgetPaths(hk.Name)); err != nil {
 		return clean, errors.Join(cannotUse(p, err), lock.Unlock())
 	}
-	folder := lookAfter(true, func() []string { return []string{p.DataDir, file} })
-	p.folder = folder
+	folder := kept.LookAfter(true, func() []string { return []string{p.DataDir, file} })
+	p.run.folder = folder
 	return func() error {
-		folder.close()
+		folder.Close()
 		return errors.Join(lock.Unlock(), clean())
 	}, nil
 }
@@ -102,7 +103,7 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 		if p.Ephemeral {
 			hk.forgetElsewhere(context.Background(), p, io.Discard) // standard output may be a command's
 		}
-		if p.Ephemeral && !p.lost.Load() {
+		if p.Ephemeral && !p.run.lost.Load() {
 			return mounts.RemoveAll(p.DataDir)
 		}
 		return nil
@@ -111,16 +112,16 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 	if err != nil {
 		return clean, err
 	}
-	if p.sweeper, err = sweep.Start(self, hk.Name+": sweeper"); err != nil {
+	if p.run.sweeper, err = sweep.Start(self, hk.Name+": sweeper"); err != nil {
 		return clean, err
 	}
 	if p.Ephemeral {
-		err = p.sweeper.Folder(p.DataDir)
+		err = p.run.sweeper.Folder(p.DataDir)
 	}
 	remove := clean
 	return func() error {
 		err := remove()
-		_ = p.sweeper.Close() // somebody may have killed it; it is not needed any more
+		_ = p.run.sweeper.Close() // somebody may have killed it; it is not needed any more
 		return err
 	}, err
 }

@@ -35,7 +35,7 @@ func sealed(t *testing.T) *HyperKube {
 func planFuzzed(t *testing.T, hk *HyperKube, args, environ []string, given string) {
 	p, err := hk.plan(nil, args, environ)
 	if p != nil {
-		checked := hk.check(t.Context(), p)
+		checked := p.run.check(t.Context())
 		if checked == nil || err == nil && !strings.Contains(checked.Error(), "is wrong") {
 			t.Errorf("the servers are not asked: %v", checked)
 		}
@@ -44,7 +44,7 @@ func planFuzzed(t *testing.T, hk *HyperKube, args, environ []string, given strin
 				t.Error(printErr)
 			}
 		}
-		p.logs.Close()
+		p.run.logs.Close()
 	}
 	for _, err := range text.Errors(err) {
 		if err == nil {

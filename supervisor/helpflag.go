@@ -251,7 +251,7 @@ func (hk *HyperKube) printFound(out io.Writer, r *runFlags, found []*pflag.Flag,
 	}
 	var servers []*Server
 	for _, f := range found {
-		servers = append(servers, r.servers(f)...)
+		servers = append(servers, r.takers(f)...)
 	}
 	marks := hk.runDefaults(servers...)
 	rows := map[string][][2]string{} // by heading

@@ -114,7 +114,7 @@ func (hk *HyperKube) AddServer(s *Server) {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is taken by server %q", name, s.Name(), other.Name()))
 		}
 	}
-	if s.flags != nil {
+	if s.flags.set != nil {
 		mustNotClash(s)
 	}
 	s.hk = hk
@@ -279,7 +279,7 @@ func (hk *HyperKube) Location() (*Plan, error) {
 // emptyPlan is a plan with the settings, in which no server is selected.
 func (hk *HyperKube) emptyPlan() (*Plan, error) {
 	p, err := hk.settings.plan()
-	p.hk = hk
+	p.hk, p.run = hk, hk.newRun(p)
 	return p, err
 }
 
@@ -306,8 +306,8 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 	err := flags.ParseAll(args, func(f *pflag.Flag, value string) error {
 		err := flags.Set(f.Name, value)
 		if err == nil && s.Flags().Lookup(f.Name) != nil {
-			s.given(f.Name)
-			s.history = append(s.history, setting{f.Name, value, &source{}})
+			s.flags.note(f.Name)
+			s.flags.history = append(s.flags.history, assigned{f.Name, value, &source{}})
 		}
 		return err
 	})
@@ -318,12 +318,12 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 		hk.serverUsage(s, flags)
 		return nil
 	}
-	logs := newLogs(hk)
-	s.log = logs.Server(s.Name())
+	logs, there := newLogs(hk), s.at()
+	there.log = logs.Server(s.Name())
 	func() {
 		defer logs.Close() // also after a panic
-		s.log.Do(func() {
-			defer s.release()
+		there.log.Do(func() {
+			defer there.release()
 			if s.Build != nil {
 				err = s.Build(s.context(ctx), s)
 			}

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -290,5 +291,22 @@ func TestAddCommandPanics(t *testing.T) {
 		if text := panics(func() { hk.AddCommand(&Command{Name: name}) }); !strings.Contains(text, name) {
 			t.Errorf("%s: panic %q, want one that names it", name, text)
 		}
+	}
+}
+
+// What is called by its own name is built, too.
+func TestBuildsAlone(t *testing.T) {
+	var calls []string
+	hk := newHyperKube(t)
+	hk.AddServer(&Server{
+		SimpleUsage: "built",
+		Build:       func(context.Context, *Server) error { calls = append(calls, "build"); return nil },
+		Run:         func(context.Context, *Server, []string) error { calls = append(calls, "run"); return nil },
+	})
+	if _, err := call(hk, "built"); err != nil {
+		t.Error(err)
+	}
+	if fmt.Sprint(calls) != "[build run]" {
+		t.Errorf("called: %q", calls)
 	}
 }

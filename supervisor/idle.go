@@ -15,23 +15,23 @@ const idleSlack = 50 * time.Millisecond
 
 // relax has the system wake the process for several timers at once, from the time when it may rest until the servers
 // are to stop.
-func (p *Plan) relax(ctx context.Context, g *group) {
-	if !p.mayRest(ctx) {
+func (r *run) relax(ctx context.Context) {
+	if !r.mayRest(ctx) {
 		return
 	}
 	defer system.RaiseTimerSlack(idleSlack)()
-	g.until(ctx, func() bool { return g.closing })
+	r.group.AwaitClosing(ctx)
 }
 
 // mayRest waits until it is known how the start has gone. It reports false if ctx ends before, and if what holds for
 // the whole process is to be left alone: it is somebody else's, or has a command, which would inherit it and is to have
 // all of the processor.
-func (p *Plan) mayRest(ctx context.Context) bool {
-	if p.Embedded || p.job != nil {
+func (r *run) mayRest(ctx context.Context) bool {
+	if r.plan.Embedded || r.job != nil {
 		return false
 	}
 	select {
-	case <-p.began.over:
+	case <-r.began.over:
 		return true
 	case <-ctx.Done():
 		return false

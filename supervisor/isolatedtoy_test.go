@@ -203,9 +203,7 @@ func (r *remote) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 
 // placeOf is where the server's socket is that was asked for with this address.
 func placeOf(s *Server, address string) string {
-	s.sockets.mu.Lock()
-	defer s.sockets.mu.Unlock()
-	return s.sockets.byAddress[[2]string{"tcp", address}].address
+	return s.at().sockets.Address("tcp", address)
 }
 
 // setFlag is what a server sees of its flag.

@@ -1,10 +1,19 @@
 package supervisor
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/child"
+	"github.com/seed-200a7251/km/supervisor/internal/sockets"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // Isolation says where a server runs.
@@ -21,7 +30,7 @@ const (
 // Type is that of a pflag.Value.
 func (i *Isolation) Type() string { return "isolation" }
 
-func (i *Isolation) String() string { return string(i.isolation()) }
+func (i *Isolation) String() string { return string(cmp.Or(*i, IsolationNone)) }
 
 // Set is that of a pflag.Value.
 func (i *Isolation) Set(text string) error {
@@ -35,33 +44,6 @@ func (i *Isolation) Set(text string) error {
 	}
 	return fmt.Errorf("unknown isolation: use %s or %s", IsolationNone, IsolationProcess)
 }
-
-func (i *Isolation) isolation() Isolation {
-	if *i == "" {
-		return IsolationNone
-	}
-	return *i
-}
-
-// A server with --NAME.isolation=process is a process of its own, a child of the one that runs the others: the same
-// binary, called as `isolated NAME` (isolated.go). What is different for the rest of the package is that the server's
-// Run, Ready and Address are those of a child.
-//
-//	parent                                  child
-//	  │── childPlan ───────────────────────▶│  once: what it is to run, with all flags
-//	  │── order: level, stop ──────────────▶│
-//	  │◀── report: ready, failed, sockets ──│
-//	  │◀── lines of JSON ───────────────────│  its log
-//	  │◀── text ────────────────────────────│  standard output and error, such as the traceback of a crash
-//
-// The first two are one socket. When it is closed the other side has died: a child then ends at once.
-
-// Files of a child beyond standard input, output and error.
-const (
-	controlFD     = 3 + iota // orders and reports
-	logFD                    // lines of its log
-	firstSocketFD            // sockets on which it listens
-)
 
 // isolatedCommand is the word by which the binary is called as a child.
 const isolatedCommand = "isolated"
@@ -83,7 +65,7 @@ type childPlan struct {
 	LogLevel  string           `json:"logLevel"`
 	VModule   string           `json:"vmodule"`
 	Servers   []childServer    `json:"servers"`
-	Sockets   []childSocket    `json:"sockets"`
+	Sockets   []sockets.Shared `json:"sockets"`
 }
 
 // childServer is a server of the plan: where it runs, what was set on its flags, in order, and which of these the user
@@ -95,48 +77,85 @@ type childServer struct {
 	Given     []string            `json:"given"`
 }
 
-// childSocket is a socket as Server.Socket knows it. The open ones are, in the same order, the child's files from
-// firstSocketFD on.
-type childSocket struct {
-	Network string         `json:"network"`
-	Asked   text.RawString `json:"asked"`
-	Address text.RawString `json:"address"`
-	Open    bool           `json:"open"`
-}
-
-// childOrder is what a parent tells its child after the plan. One field is set.
-type childOrder struct {
-	Level         string `json:"level,omitempty"`
-	Stop          bool   `json:"stop,omitempty"`
-	SocketsClosed bool   `json:"socketsClosed,omitempty"`
-}
-
-// childReport is what a child tells its parent. One field is set, but for Address beside Ready, and Code and Permanent
-// beside Failed; none if nothing hinders the start any more. Degraded is empty if nothing is lacking any more.
-type childReport struct {
-	Ready        bool    `json:"ready,omitempty"`
-	Address      string  `json:"address,omitempty"`
-	Failed       string  `json:"failed,omitempty"`
-	Code         int     `json:"code,omitempty"` // that of an ExitError
-	Permanent    bool    `json:"permanent,omitempty"`
-	CloseSockets bool    `json:"closeSockets,omitempty"`
-	Hindered     string  `json:"hindered,omitempty"`
-	Degraded     *string `json:"degraded,omitempty"`
-}
-
 // isolate has those servers of the plan run in processes of their own for which the user wants it.
-func (hk *HyperKube) isolate(p *Plan) {
-	for _, s := range p.Servers {
-		if s.Isolation != IsolationProcess {
+func (r *run) isolate() {
+	for _, s := range r.plan.Servers {
+		if !s.Isolated() {
 			continue
 		}
-		c := &child{hk: hk, plan: p, s: s, started: make(chan struct{})}
-		c.client.Transport = system.UnixTransport(childSocketPath(p, s))
-		s.child = c
-		s.Build, s.Run, s.Ready, s.Address, s.StartsOnce = nil, c.run, c.becomeReady, c.address, nil
-		p.logs.OnChange(c.tellLevel)
+		there := s.at()
+		there.child = child.New(child.Config{
+			Args:         []string{r.hk.Name, isolatedCommand, s.Name()},
+			Variable:     isolatedVariable,
+			Server:       s.Name(),
+			Log:          there.log,
+			GracePeriod:  there.policy.grace,
+			Socket:       childSocketPath(r.plan, s),
+			Plan:         func() (any, []*os.File, error) { return r.plan.describe(s) },
+			CloseSockets: there.sockets.Close,
+			Actor:        func() *life.Actor { return there.actor.Load() },
+			Record:       func(e zapcore.Entry, fields ...zap.Field) { record(there.log, e, fields...) },
+			Exit:         func(code int, err error) error { return &ExitError{Code: code, Err: err} },
+			Gone:         r.lost.Load,
+		})
+		r.logs.OnChange(there.child.TellLevel)
 	}
 }
 
 // childSocketPath is where a child serves its profiles.
 func childSocketPath(p *Plan, s *Server) string { return p.Path(s.Name() + ".child.sock") }
+
+// describe is the plan for the process of a server, and the sockets that it gets.
+func (p *Plan) describe(s *Server) (*childPlan, []*os.File, error) {
+	vmodule := ""
+	if s.VModuleFlag != "" && s.Given(s.VModuleFlag) {
+		vmodule = s.Value(s.VModuleFlag)
+	}
+	plan := &childPlan{
+		Server: s.Name(), Name: p.Name, DataDir: text.RawString(p.DataDir), Ephemeral: p.Ephemeral, FreePorts: p.FreePorts,
+		CalledAs: text.RawString(p.hk.calledAs), Location: text.RawStrings(p.location), Plain: text.RawString(p.plain), Open: p.open,
+		LogLevel: logging.FormatLevel(s.Log().Level()), VModule: vmodule,
+	}
+	for _, s := range p.Servers {
+		server := childServer{Name: s.Name(), Isolation: s.at().policy.isolation}
+		for _, h := range s.flags.history {
+			server.Flags = append(server.Flags, [2]text.RawString{text.RawString(h.flag), text.RawString(h.value)})
+		}
+		for flag := range s.flags.given {
+			server.Given = append(server.Given, flag)
+		}
+		plan.Servers = append(plan.Servers, server)
+	}
+	var files []*os.File
+	var err error
+	plan.Sockets, files, err = s.at().sockets.Share()
+	return plan, files, err
+}
+
+// adopt makes the parent's plan this process's.
+func (hk *HyperKube) adopt(plan *childPlan) (*Plan, *Server, error) {
+	hk.calledAs = string(plan.CalledAs)
+	p := &Plan{hk: hk, Name: plan.Name, DataDir: string(plan.DataDir), Ephemeral: plan.Ephemeral, FreePorts: plan.FreePorts,
+		location: text.Strings(plan.Location), plain: string(plan.Plain), open: plan.Open, given: &given{}}
+	p.run = hk.newRun(p)
+	for _, described := range plan.Servers {
+		s, err := hk.FindServer(described.Name)
+		if err != nil {
+			return nil, nil, err
+		}
+		s.at().policy.isolation = described.Isolation
+		var history [][2]string
+		for _, set := range described.Flags {
+			history = append(history, [2]string{string(set[0]), string(set[1])})
+		}
+		if err := s.restore(described.Given, history); err != nil {
+			return nil, nil, err
+		}
+		p.Servers = append(p.Servers, s)
+	}
+	s := p.Server(plan.Server)
+	if s == nil {
+		return nil, nil, fmt.Errorf("%s is not in its parent's plan", plan.Server)
+	}
+	return p, s, s.at().sockets.Adopt(plan.Sockets, child.FirstSocketFD)
+}

@@ -21,6 +21,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // isolated is a run of ui, remote and base, in which remote is a process of its own.
@@ -42,14 +44,8 @@ func isolateUnready(t *testing.T, args ...string) *isolated {
 	t.Helper()
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	hk := isolatedToy()
-	var p *Plan
-	setup := hk.Setup
-	hk.Setup = func(plan *Plan) error {
-		p = plan
-		return setup(plan)
-	}
 	args = append([]string{"--remote.isolation=process"}, args...)
-	r := &isolated{served: serveArgs(t, hk, func(*group) { hk.isolate(p) }, args...)}
+	r := &isolated{served: serveArgs(t, hk, func(*life.Group) {}, args...)}
 	r.screen = hk.out.(*lockedBuffer)
 	r.web.Transport = &http.Transport{DisableKeepAlives: true}
 	r.web.Timeout = patience
@@ -74,7 +70,10 @@ func (r *isolated) tell(what, text string) string {
 	return string(got)
 }
 
-func (r *isolated) server(name string) ServerStatus { return r.g.byName[name].status() }
+func (r *isolated) server(name string) (s ServerStatus) {
+	r.want(200, "GET", "/v1/servers/"+name, "", &s)
+	return s
+}
 
 func (r *isolated) pid() int { return r.server("remote").PID }
 
@@ -90,14 +89,11 @@ func (r *isolated) renewed(old int) ServerStatus {
 }
 
 // ask asks for something, and waits until it has come to pass.
-func (r *isolated) ask(what ask, name string) {
+func (r *isolated) ask(what life.Verb, name string) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
-	w, err := r.g.askFor(what, r.g.byName[name])
-	if err == nil {
-		err = r.g.await(ctx, w)
-	}
+	err := r.steer(ctx, what, name)
 	switch {
 	case ctx.Err() != nil:
 		hang(r.t, fmt.Sprintf("%v of %s", what, name))
@@ -109,7 +105,7 @@ func (r *isolated) ask(what ask, name string) {
 // lines are those of a server's log file, once the run has ended or they have been flushed.
 func (r *isolated) lines(server string) (all []*logging.Line) {
 	r.t.Helper()
-	r.p.logs.Flush()
+	r.p.run.logs.Flush()
 	text, err := os.ReadFile(logPath(logDir(r.p), server))
 	if err != nil {
 		r.t.Fatal(err)
@@ -222,9 +218,9 @@ func TestIsolatedFailures(t *testing.T) {
 				t.Errorf("exit code %d, error %v", exitCode(err), err)
 			}
 			close(r.signals)
-			r.p.logs.Close()
-			r.p.admin.close()
-			if err := errors.Join(r.p.forget(), r.release()); err != nil {
+			r.p.run.logs.Close()
+			r.p.run.socket.close()
+			if err := errors.Join(r.p.run.forget(), r.release()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -235,10 +231,10 @@ func TestIsolatedFailures(t *testing.T) {
 func TestIsolatedStatus(t *testing.T) {
 	r := isolate(t)
 	s := r.server("remote")
-	if s.Isolation != IsolationProcess || s.PID == 0 || s.PID == os.Getpid() || !alive(s.PID) || !strings.HasPrefix(s.Address, "127.0.0.1:") {
+	if s.Isolation != string(IsolationProcess) || s.PID == 0 || s.PID == os.Getpid() || !alive(s.PID) || !strings.HasPrefix(s.Address, "127.0.0.1:") {
 		t.Errorf("%+v", s)
 	}
-	if s := r.server("base"); s.Isolation != IsolationNone || s.PID != 0 {
+	if s := r.server("base"); s.Isolation != string(IsolationNone) || s.PID != 0 {
 		t.Errorf("%+v", s)
 	}
 	answer := r.send("GET", "/v1/servers/remote", "")
@@ -263,18 +259,18 @@ func TestIsolatedRestarts(t *testing.T) {
 			t.Errorf("it has failed because of %q, want %q", got, want)
 		}
 		// The failures of a minute are counted: this one is about each of them.
-		r.ask(askStop, "remote")
+		r.ask(life.Stop, "remote")
 		if alive(pid) {
 			t.Errorf("process %d still runs", pid)
 		}
-		r.ask(askStart, "ui")
+		r.ask(life.Start, "ui")
 		pid = r.renewed(pid).PID
 	}
 	step("", func() { r.tell("end", "") })
 	step("out of ink", func() { r.tell("end", "out of ink") })
 	step("its process has ended: exit status 3", func() { r.tell("exit", "3") })
 	step("its process has ended: signal: killed", func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
-	step("its process has ended: signal: killed", func() { r.ask(askRestart, "remote") })
+	step("its process has ended: signal: killed", func() { r.ask(life.Restart, "remote") })
 	if s := r.server("base"); s.Restarts != 0 {
 		t.Errorf("%+v", s)
 	}
@@ -287,7 +283,7 @@ func TestIsolatedStopOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	r.g.events.read(t.Context(), 0, func(e Event) {
+	r.g.Read(t.Context(), 0, func(e Event) {
 		if e.To == Stopping || e.To == Stopped {
 			got = append(got, fmt.Sprint(e.Server, " ", e.To))
 		}
@@ -302,7 +298,7 @@ func TestIsolatedStopOrder(t *testing.T) {
 func TestIsolatedStopsWhilePreparing(t *testing.T) {
 	r := isolateUnready(t, "--remote.wait", "--remote.grace-period=10m")
 	r.line("waiting")
-	r.ask(askStop, "remote")
+	r.ask(life.Stop, "remote")
 	if s := r.server("remote"); s.State != Stopped {
 		t.Errorf("%+v", s)
 	}
@@ -314,11 +310,11 @@ func TestIsolatedOverstays(t *testing.T) {
 	r := isolate(t, "--remote.grace-period=1h")
 	ended, periods := make(chan time.Time), make(chan time.Duration, 9) // only the first stop is looked at
 	close(ended)
-	c := r.p.Server("remote").child
-	c.lastStacks, c.after = patience, func(d time.Duration) <-chan time.Time { periods <- d; return ended }
+	c := r.p.Server("remote").at().child
+	c.LastStacks, c.After = patience, func(d time.Duration) <-chan time.Time { periods <- d; return ended }
 	pid := r.pid()
 	r.tell("stay", "")
-	r.ask(askStop, "remote")
+	r.ask(life.Stop, "remote")
 	if s := r.server("remote"); s.State != Stopped || alive(pid) {
 		t.Errorf("%+v; the process is there: %v", s, alive(pid))
 	}
@@ -329,8 +325,8 @@ func TestIsolatedOverstays(t *testing.T) {
 	if l := r.line("did not stop in its grace period, and its process is killed; its log has the stacks of its goroutines"); l.Level != "error" {
 		t.Errorf("%+v", l)
 	}
-	c.lastStacks, c.after = 0, nil
-	r.ask(askStart, "ui")
+	c.LastStacks, c.After = 0, nil
+	r.ask(life.Start, "ui")
 	r.renewed(pid)
 }
 
@@ -364,9 +360,9 @@ func TestIsolatedInALongFolder(t *testing.T) {
 	dir := longFolder(t)
 	t.Setenv("TMPDIR", temp)
 	r := isolate(t, "--data-dir="+dir)
-	c := r.p.Server("remote").child
-	if text, err := c.get(t.Context(), "/v1/usage"); err != nil || !strings.Contains(string(text), "goroutines") {
-		t.Errorf("%s, %v", text, err)
+	c := r.p.Server("remote").at().child
+	if u := c.Usage(t.Context(), admin.ServerUsage{}); u.Goroutines == 0 {
+		t.Error("its usage is not known")
 	}
 	pid := r.pid()
 	_ = syscall.Kill(pid, syscall.SIGKILL)

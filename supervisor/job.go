@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/supervisor/internal/system"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // job is the COMMAND of `run -- COMMAND`. It is started when all servers are ready, and all is stopped when it ends.
@@ -23,8 +24,7 @@ import (
 type job struct {
 	args     []string
 	path     string
-	hk       *HyperKube
-	plan     *Plan
+	run      *run
 	quit     chan struct{} // closed when it is to end, or not to start
 	quitOnce sync.Once
 
@@ -39,11 +39,11 @@ type job struct {
 	more    chan os.Signal
 }
 
-// newJob returns the job of a command, or nil if there is none. That the program is not there is an error.
-func (hk *HyperKube) newJob(p *Plan, command []string) (*job, error) {
-	if command == nil {
-		return nil, nil
-	}
+// lastOutput is how long a command that has ended is read, if somebody in the background still holds its output open.
+const lastOutput = 500 * time.Millisecond
+
+// newJob returns the job of a command. That the program is not there is an error.
+func newJob(r *run, command []string) (*job, error) {
 	path, err := exec.LookPath(command[0])
 	if err != nil {
 		if lookup, ok := errors.AsType[*exec.Error](err); ok {
@@ -51,18 +51,18 @@ func (hk *HyperKube) newJob(p *Plan, command []string) (*job, error) {
 		}
 		return nil, fmt.Errorf("the command %q behind `--` cannot be run: %w", command[0], withoutPath(err))
 	}
-	return &job{args: command, path: path, hk: hk, plan: p, quit: make(chan struct{}), waits: true}, nil
+	return &job{args: command, path: path, run: r, quit: make(chan struct{}), waits: true}, nil
 }
 
 // execute waits until all servers are ready, and then runs the command to its end. It is the actor of a group whose
 // other actors end when it returns.
 func (j *job) execute() error {
 	select {
-	case <-j.plan.began.over:
+	case <-j.run.began.over:
 	case <-j.quit:
-		return errStop
+		return life.ErrStop
 	}
-	if err := j.plan.began.err; err != nil { // with --keep-going the others would go on without it
+	if err := j.run.began.err; err != nil { // with --keep-going the others would go on without it
 		return fmt.Errorf("%s is not run: %w", j.args[0], err)
 	}
 	// On Linux the command dies with the thread that has started it: that has to be there as long as the command.
@@ -76,22 +76,23 @@ func (j *job) execute() error {
 		system.AwaitEnd(cmd.Process.Pid)
 		j.finish(cmd)
 	}
-	return errStop
+	return life.ErrStop
 }
 
 // begin starts the command. It returns nil if the servers are being stopped.
 func (j *job) begin() (*exec.Cmd, error) {
+	hk, p := j.run.hk, j.run.plan
 	cmd := exec.Command(j.path)
 	cmd.Args = j.args
 	// Not os.Stderr: what servers print there may have been taken for the log (logging.Logs.TakeStderr).
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, j.hk.screen().err
-	if j.hk.out != nil { // it takes one line at a time
-		cmd.Stdout, cmd.Stderr = j.hk.screen(), j.hk.screen()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, hk.screen().err
+	if hk.out != nil { // it takes one line at a time
+		cmd.Stdout, cmd.Stderr = hk.screen(), hk.screen()
 	}
-	cmd.WaitDelay = lastWords // where these are no files, somebody in the background may hold them open
-	cmd.Env = append(os.Environ(), j.hk.variableOf("name")+"="+j.plan.Name, j.hk.variableOf("data-dir")+"="+j.plan.DataDir)
-	if j.hk.Environment != nil {
-		cmd.Env = append(cmd.Env, j.hk.Environment(j.plan)...)
+	cmd.WaitDelay = lastOutput // where these are no files, somebody in the background may hold them open
+	cmd.Env = append(os.Environ(), hk.variableOf("name")+"="+p.Name, hk.variableOf("data-dir")+"="+p.DataDir)
+	if hk.Environment != nil {
+		cmd.Env = append(cmd.Env, hk.Environment(p)...)
 	}
 	system.DieWithParent(cmd)
 	j.mu.Lock()
@@ -112,8 +113,8 @@ func (j *job) begin() (*exec.Cmd, error) {
 	j.group, j.waits = cmd.Process.Pid, false
 	// At once: if this process is killed before, the command dies with it (DieWithParent), but not what it may have
 	// started by then.
-	if err := j.plan.sweeper.Group(j.group); err != nil {
-		j.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("if this process is killed, the command may stay", zap.Error(err))
+	if err := j.run.sweeper.Group(j.group); err != nil {
+		j.run.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("if this process is killed, the command may stay", zap.Error(err))
 	}
 	go j.forwardAll(j.more)
 	j.tty.Follow(j.group)
@@ -140,7 +141,7 @@ func (j *job) finish(cmd *exec.Cmd) {
 
 // forget is called when no process of the group is left. The lock is held.
 func (j *job) forget() {
-	_ = j.plan.sweeper.GroupEnded(j.group) // without a sweeper nobody kills it
+	_ = j.run.sweeper.GroupEnded(j.group) // without a sweeper nobody kills it
 	j.group = 0
 }
 

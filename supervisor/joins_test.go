@@ -51,7 +51,7 @@ func TestJoinsWith(t *testing.T) {
 				t.Errorf("selected: %s, want %s", got, test.want)
 			}
 			var joined []string
-			for _, j := range p.joined {
+			for _, j := range p.given.joined {
 				joined = append(joined, j.String())
 			}
 			if diff := cmp.Diff(test.joined, strings.Join(joined, "; ")); diff != "" {

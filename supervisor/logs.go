@@ -23,7 +23,8 @@ const noLogFile = "none"
 
 // makeLogs makes the loggers of the plan's servers, whatever is wrong with the flags for them. Nothing is opened yet:
 // what is logged meanwhile is kept for the files.
-func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) (wrong problems) {
+func (r *run) makeLogs(flags *runFlags) (wrong problems) {
+	hk := r.hk
 	level, err := logging.ParseLevel(hk.settings.logLevel)
 	if err != nil {
 		wrong.add(fmt.Errorf("--log-level: %w", err))
@@ -35,9 +36,9 @@ func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) (wrong problems) {
 	if hk.settings.logMaxSize < 1 || hk.settings.logMaxBackups < 1 {
 		wrong.add(fmt.Errorf("--log-max-size=%d, --log-max-backups=%d: use numbers above 0", hk.settings.logMaxSize, hk.settings.logMaxBackups))
 	}
-	p.logFiles, err = hk.logFiles(p, flags)
+	r.logFiles, err = r.placeLogs(flags)
 	wrong.add(err)
-	p.logs = logging.New(logging.Config{
+	r.logs = logging.New(logging.Config{
 		Out:     hk.screen(),
 		Level:   level,
 		Format:  format,
@@ -48,9 +49,10 @@ func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) (wrong problems) {
 		Brief: !flags.Changed("log-level") && !hk.settings.verbose,
 		Quiet: hk.settings.quiet,
 	})
-	for _, s := range p.Servers {
-		s.log = p.logs.Server(s.Name())
-		s.log.Claim(s.Packages...)
+	for _, s := range r.plan.Servers {
+		log := r.logs.Server(s.Name())
+		log.Claim(s.Packages...)
+		s.at().log = log
 		wrong.add(flags.setLevels(s), s)
 	}
 	return wrong
@@ -58,7 +60,7 @@ func (hk *HyperKube) makeLogs(p *Plan, flags *runFlags) (wrong problems) {
 
 // setLevels sets the levels that the user gave for a server.
 func (r *runFlags) setLevels(s *Server) error {
-	text, flag := r.own[s].level, "log-level"
+	text, flag := r.servers[s].level, "log-level"
 	if text == "" && s.VerbosityFlag != "" && s.Given(s.VerbosityFlag) {
 		text, flag = "v="+s.Value(s.VerbosityFlag), s.VerbosityFlag
 	}
@@ -67,14 +69,14 @@ func (r *runFlags) setLevels(s *Server) error {
 		if err != nil {
 			return fmt.Errorf("--%s.%s: %w", s.Name(), flag, err)
 		}
-		s.log.SetLevel(level)
-		s.log.ShowAll()
+		s.Log().SetLevel(level)
+		s.Log().ShowAll()
 	}
 	if s.VModuleFlag != "" && s.Given(s.VModuleFlag) {
-		if err := s.log.SetVModule(s.Value(s.VModuleFlag)); err != nil {
+		if err := s.Log().SetVModule(s.Value(s.VModuleFlag)); err != nil {
 			return fmt.Errorf("--%s.%s: %w", s.Name(), s.VModuleFlag, err)
 		}
-		s.log.ShowAll()
+		s.Log().ShowAll()
 	}
 	return nil
 }
@@ -88,10 +90,10 @@ func (s *Server) warning(level zapcore.Level) string {
 }
 
 // warnOfLevels tells what people are to know about the levels at which servers log from the beginning.
-func (p *Plan) warnOfLevels() {
-	for _, s := range p.Servers {
-		if text := s.warning(s.log.Level()); text != "" {
-			s.log.Zap().WithOptions(zap.WithCaller(false)).Warn(text)
+func (r *run) warnOfLevels() {
+	for _, s := range r.plan.Servers {
+		if text := s.warning(s.Log().Level()); text != "" {
+			s.Logger().WithOptions(zap.WithCaller(false)).Warn(text)
 		}
 	}
 }
@@ -108,8 +110,9 @@ type logFile struct {
 	flag string // that says so
 }
 
-// logFiles says where the lines of the program and of the plan's servers go.
-func (hk *HyperKube) logFiles(p *Plan, flags *runFlags) ([]logFile, error) {
+// placeLogs says where the lines of the program and of the plan's servers go.
+func (r *run) placeLogs(flags *runFlags) ([]logFile, error) {
+	hk, p := r.hk, r.plan
 	dir, flag := logDir(p), "--data-dir"
 	if hk.settings.logDir != "" {
 		var err error
@@ -121,7 +124,7 @@ func (hk *HyperKube) logFiles(p *Plan, flags *runFlags) ([]logFile, error) {
 	files := []logFile{{hk.Name, logPath(dir, hk.Name), flag}}
 	for _, s := range p.Servers {
 		f := logFile{s.Name(), logPath(dir, s.Name()), flag}
-		switch given := flags.own[s].file; given {
+		switch given := flags.servers[s].file; given {
 		case "":
 		case noLogFile:
 			f.path = ""
@@ -143,16 +146,17 @@ func logDir(p *Plan) string { return p.Path("logs") }
 func logPath(dir, log string) string { return filepath.Join(dir, log+".log") }
 
 // openLogs opens the log files.
-func (hk *HyperKube) openLogs(p *Plan) error {
-	for _, f := range p.logFiles {
-		log := p.logs.Server(f.log)
+func (r *run) openLogs() error {
+	hk := r.hk
+	for _, f := range r.logFiles {
+		log := r.logs.Server(f.log)
 		if f.path == "" {
 			log.Discard()
 			continue
 		}
 		err := log.Open(logging.File{Path: f.path, MaxSize: hk.settings.logMaxSize, MaxBackups: hk.settings.logMaxBackups,
 			// What has taken the place of the data folder is another run's.
-			Renew: func() bool { return p.folder.lost() == nil }})
+			Renew: func() bool { return r.folder.Lost() == nil }})
 		if err != nil {
 			err = fmt.Errorf("the log file of %s cannot be used: %w; %s names another place", f.log, err, f.flag)
 			if f.log != hk.Name { // it has one in any case
@@ -161,7 +165,7 @@ func (hk *HyperKube) openLogs(p *Plan) error {
 			return err
 		}
 	}
-	return noteLogFiles(p)
+	return r.noteLogFiles()
 }
 
 // logPlaces is a file in the data folder that tells where the log files are that are not there: name of the server, or
@@ -169,12 +173,13 @@ func (hk *HyperKube) openLogs(p *Plan) error {
 const logPlaces = "log-files.json"
 
 // noteLogFiles notes where the log files are, for `logs`. Those of servers that are not run now stay as they are noted.
-func noteLogFiles(p *Plan) error {
+func (r *run) noteLogFiles() error {
+	p := r.plan
 	places, err := notedLogFiles(p)
 	if err != nil {
 		places = map[string]text.RawString{} // it is about to be written anew
 	}
-	for _, f := range p.logFiles {
+	for _, f := range r.logFiles {
 		if delete(places, f.log); f.path != "" && f.path != logPath(logDir(p), f.log) {
 			places[f.log] = text.RawString(f.path)
 		}
@@ -217,20 +222,20 @@ func notedLogFiles(p *Plan) (map[string]text.RawString, error) {
 }
 
 // recordEvent writes a change of a server's state to its log file. People are shown it by the console.
-func (p *Plan) recordEvent(program string, e Event) {
-	entry := zapcore.Entry{Level: zapcore.InfoLevel, Time: e.Time, LoggerName: program, Message: e.To.String()}
+func (r *run) recordEvent(e Event) {
+	entry := zapcore.Entry{Level: zapcore.InfoLevel, Time: e.Time, LoggerName: r.hk.Name, Message: e.To.String()}
 	var fields []zap.Field
 	if e.Address != "" {
 		fields = append(fields, zap.String("address", e.Address))
 	}
 	switch {
-	case e.isHindrance() && e.Err == nil:
+	case e.IsHindrance() && e.Err == nil:
 		entry.Message = "nothing hinders the start any more"
-	case e.isHindrance():
+	case e.IsHindrance():
 		entry.Level, entry.Message = zapcore.WarnLevel, "something hinders the start"
-	case e.isDegradation() && e.Err == nil:
+	case e.IsDegradation() && e.Err == nil:
 		entry.Message = "nothing is lacking any more"
-	case e.isDegradation():
+	case e.IsDegradation():
 		entry.Level, entry.Message = zapcore.WarnLevel, "something is lacking"
 	case e.Err != nil:
 		entry.Level = zapcore.ErrorLevel
@@ -238,30 +243,33 @@ func (p *Plan) recordEvent(program string, e Event) {
 	if e.Err != nil {
 		fields = append(fields, zap.Error(e.Err))
 	}
-	p.record(p.logs.Server(e.Server), entry, fields...)
+	record(r.logs.Server(e.Server), entry, fields...)
 }
 
 // tellHindrance shows what hinders a start, or what a server lacks that is ready, whatever else is shown: people are to
 // remove it. The table has no room for all of it.
-func (p *Plan) tellHindrance(e Event) {
-	if (e.isHindrance() || e.isDegradation()) && e.Err != nil {
-		p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn(e.Server + " " + toldAs[e.To] + ": " + e.Err.Error())
+func (r *run) tellHindrance(e Event) {
+	if (e.IsHindrance() || e.IsDegradation()) && e.Err != nil {
+		r.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn(e.Server + " " + toldAs[e.To] + ": " + e.Err.Error())
 	}
 }
 
 // recordEnd writes to the program's log file how the logs have done.
-func (p *Plan) recordEnd() {
-	p.record(p.logs.Program(), zapcore.Entry{Level: zapcore.InfoLevel, Time: time.Now(), Message: "the servers have ended"},
-		zap.Int64("lines of no server", p.logs.Unplaced()))
+func (r *run) recordEnd() {
+	record(r.logs.Program(), zapcore.Entry{Level: zapcore.InfoLevel, Time: time.Now(), Message: "the servers have ended"},
+		zap.Int64("lines of no server", r.logs.Unplaced()))
 }
 
 // record writes to a log file. That it cannot be encoded, which is not possible for what is written here, is told like
 // any line.
-func (p *Plan) record(log *logging.Log, e zapcore.Entry, fields ...zap.Field) {
+func record(log *logging.Log, e zapcore.Entry, fields ...zap.Field) {
 	if err := log.Record(e, fields...); err != nil {
 		log.Zap().Error(e.Message, zap.NamedError("not recorded", err))
 	}
 }
+
+// toldAs is how people are told in full what hinders a start, and what a server lacks that is ready, behind its name.
+var toldAs = map[State]string{Starting: "cannot start yet", Ready: "is ready, but"}
 
 // baseName is the name of the server, or of the program, whose log file of the usual name this is.
 func baseName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".log") }

@@ -376,7 +376,7 @@ func TestLogFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(test.want, p.logFiles, cmp.AllowUnexported(logFile{})); diff != "" {
+		if diff := cmp.Diff(test.want, p.run.logFiles, cmp.AllowUnexported(logFile{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.args, diff)
 		}
 	}

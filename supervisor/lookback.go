@@ -4,28 +4,43 @@ import (
 	"maps"
 	"slices"
 
+	"go.uber.org/zap"
+
 	"github.com/seed-200a7251/km/supervisor/internal/crash"
 )
 
-// keepCrash has it kept how this run ends, and tells how the one before has, as crash.Keep does. end is for the orderly
-// end, and is not to be deferred. Of an ephemeral run nothing is kept: nobody will look into its folder.
-func keepCrash(p *Plan) (found *Crash, end func() error, err error) {
-	if p.Ephemeral {
-		return nil, func() error { return nil }, crash.LabelTracebacks()
+// lookBack tells how the run before has ended, if that was not by a stop, and sees to it that the same can be told of
+// this one.
+func (r *run) lookBack() {
+	logger := r.logs.Program().Zap().WithOptions(zap.WithCaller(false))
+	found, err := r.keepCrash()
+	r.crash = found
+	if err != nil {
+		logger.Warn("how the previous run has ended, or this one will, cannot be told", zap.Error(err))
 	}
-	end = func() error {
-		dir := p.DataDir
-		if p.lost.Load() { // what is there now is another run's
-			dir = p.moved
+	if found != nil {
+		logger.Warn(found.String())
+	}
+}
+
+// keepCrash has it kept how this run ends, and tells how the one before has, as crash.Keep does. forget of the run is
+// for the orderly end: it is not to be deferred, as deferred calls run before the runtime writes the traceback of a
+// panic, and would have it thrown away.
+func (r *run) keepCrash() (*Crash, error) {
+	if r.plan.Ephemeral { // nobody will look into its folder
+		return nil, crash.LabelTracebacks()
+	}
+	r.forget = func() error {
+		dir := r.plan.DataDir
+		if r.lost.Load() { // what is there now is another run's
+			dir = r.moved
 		}
 		return crash.Forget(dir)
 	}
-	found, err = crash.Keep(p.DataDir, p.logPaths)
-	return found, end, err
+	return crash.Keep(r.plan.DataDir, r.plan.logPaths)
 }
 
-// lastCrash tells how the last run with the data folder has ended, if that was not by a stop. No process holds the
-// folder.
+// lastCrash tells how the last run with the data folder has ended, as crash.Last does.
 func lastCrash(p *Plan) (*Crash, error) { return crash.Last(p.DataDir, p.logPaths) }
 
 // logPaths are the log files that there are, or were.

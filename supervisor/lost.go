@@ -1,47 +1,37 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
 	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/supervisor/internal/kept"
 )
 
 // A run whose data folder is deleted, or what one of its servers keeps, must not go on as if nothing had happened: what
-// is said to be done would be lost. It is looked for twice a second (admin.keepSocket), and by servers, which can say
+// is said to be done would be lost. It is looked for twice a second (adminSocket.keep), and by servers, which can say
 // so to their clients, before they answer (Server.Lost).
 
-// Lost is an error if something of what the server Keeps is gone, and it must not say of anything that it is done. It
-// costs one stat for each path. It is nil before the server is ready.
-func (s *Server) Lost() error {
-	a := s.actor.Load()
-	if a == nil {
-		return nil
-	}
-	if lost := a.kept.Load().lost(); lost != nil {
-		return lost
-	}
-	return nil
-}
-
 // look ends the run if what it needs to go on is gone.
-func (a *admin) look() (lost bool) {
-	folder := a.plan.folder.lost()
-	if folder != nil && folder.path == a.plan.DataDir {
-		a.losing.Do(func() {
-			a.plan.leaveFolder(folder)
-			a.lose(a.plan.withoutFolder(folder), true)
+func (r *run) look() (gone bool) {
+	folder := r.folder.Lost()
+	if folder != nil && folder.Path == r.plan.DataDir {
+		r.losing.Do(func() {
+			r.leaveFolder(folder)
+			r.lose(r.plan.withoutFolder(folder), true)
 		})
 		return true
 	}
-	for _, actor := range a.group.actors { // where the folder was emptied, this matters more than the lock
-		if gone := actor.kept.Load().lost(); gone != nil {
-			a.losing.Do(func() { a.lose(a.plan.without(gone, actor.s.Name()), true) })
+	for _, actor := range r.group.Actors() { // where the folder was emptied, this matters more than the lock
+		if lost, ok := errors.AsType[*kept.LostError](actor.Lost()); ok {
+			r.losing.Do(func() { r.lose(r.plan.without(lost, actor.Name()), true) })
 			return true
 		}
 	}
 	if folder != nil {
-		a.losing.Do(func() { a.lose(a.plan.withoutFolder(folder), false) })
+		r.losing.Do(func() { r.lose(r.plan.withoutFolder(folder), false) })
 		return true
 	}
 	return false
@@ -49,62 +39,42 @@ func (a *admin) look() (lost bool) {
 
 // outcome is how the run has ended, with this error. It may have ended while the data folder was being deleted, because
 // of what went first.
-func (a *admin) outcome(err error) error {
-	gone := a.plan.folder.lost()
-	if !a.group.hasLost() || a.plan.lost.Load() || gone == nil || gone.path != a.plan.DataDir {
+func (r *run) outcome(err error) error {
+	gone := r.folder.Lost()
+	if !r.group.HasLost() || r.lost.Load() || gone == nil || gone.Path != r.plan.DataDir {
 		return err
 	}
-	a.plan.leaveFolder(gone)
-	return a.plan.withoutFolder(gone)
+	r.leaveFolder(gone)
+	return r.plan.withoutFolder(gone)
 }
 
 // leaveFolder has nothing written any more at the path of the data folder, which is gone.
-func (p *Plan) leaveFolder(gone *lostError) {
-	p.moved = gone.moved
-	p.lost.Store(true)
-	for _, f := range p.logFiles {
-		if rel, err := filepath.Rel(p.DataDir, f.path); err == nil && filepath.IsLocal(rel) {
-			p.logs.Server(f.log).Discard()
+func (r *run) leaveFolder(gone *kept.LostError) {
+	r.moved = gone.Moved
+	r.lost.Store(true)
+	for _, f := range r.logFiles {
+		if rel, err := filepath.Rel(r.plan.DataDir, f.path); err == nil && filepath.IsLocal(rel) {
+			r.logs.Server(f.log).Discard()
 		}
 	}
 }
 
 // lose has the run fail. kept says that servers may have lost what they keep.
-func (a *admin) lose(err error, kept bool) {
-	a.group.lose(err, kept)
-	a.plan.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Error("all servers are stopped: " + err.Error())
-}
-
-// lose stops all servers: those first that may have lost what they keep, if some have, which are not to wait for
-// others.
-func (g *group) lose(err error, kept bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.lost == nil {
-		g.lost, g.lostKept, g.closing = err, kept, true
-	}
-	g.change.give()
-	for _, a := range g.actors {
-		a.change.give()
-	}
-}
-
-func (g *group) hasLost() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.lost != nil
+func (r *run) lose(err error, kept bool) {
+	r.group.Lose(err, kept)
+	r.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Error("all servers are stopped: " + err.Error())
 }
 
 // withoutFolder says what is to be done when the data folder is gone, or its lock.
-func (p *Plan) withoutFolder(gone *lostError) error {
+func (p *Plan) withoutFolder(gone *kept.LostError) error {
 	switch {
-	case gone.path != p.DataDir:
+	case gone.Path != p.DataDir:
 		return fmt.Errorf("%w while %s ran: without it another process could use the data folder, too; `%s` goes on with what is there",
 			gone, p.hk.Name, p.Command("run"))
-	case gone.moved != "":
+	case gone.Moved != "":
 		return fmt.Errorf("the data folder %w while %s ran; nothing is lost: move it back, or go on there with `%s`",
-			gone, p.hk.Name, p.CommandAt(gone.moved, "run"))
-	case gone.deleted:
+			gone, p.hk.Name, p.CommandAt(gone.Moved, "run"))
+	case gone.Deleted:
 		return fmt.Errorf("the data folder %w while %s ran: all that was in it is lost; put a backup in its place, if there is one, "+
 			"or begin anew with `%s`",
 			gone, p.hk.Name, p.Command("run"))
@@ -115,11 +85,11 @@ func (p *Plan) withoutFolder(gone *lostError) error {
 }
 
 // without says what is to be done when something is gone that a server keeps.
-func (p *Plan) without(gone *lostError, server string) error {
+func (p *Plan) without(gone *kept.LostError, server string) error {
 	switch {
-	case gone.moved != "":
+	case gone.Moved != "":
 		return fmt.Errorf("%s: %w while it ran; nothing is lost: move it back, and go on with `%s`", server, gone, p.Command("run"))
-	case gone.deleted:
+	case gone.Deleted:
 		return fmt.Errorf("%s: %w while it ran, and what was in it is lost; put a backup in its place, if there is one, "+
 			"or begin anew with `%s` and `%s`",
 			server, gone, p.Command("reset"), p.Command("run"))

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // keeper is a server with a folder, and a file in it, in its data folder, which are to stay where they are.
@@ -215,68 +217,6 @@ func TestLostWhileItIsDeleted(t *testing.T) {
 	}
 }
 
-// An orderly change is none: a file that is replaced in one step, other files than before, and anything while the
-// server does not run.
-func TestNothingIsLost(t *testing.T) {
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "1"), "x")
-	paths := []string{dir, filepath.Join(dir, "1")}
-	k := lookAfter(false, func() []string { return paths })
-	wantLost := func(what string, want bool) {
-		t.Helper()
-		if lost := k.lost(); (lost != nil) != want {
-			t.Errorf("%s: %v", what, lost)
-		}
-	}
-	wantLost("as it was", false)
-	write(t, filepath.Join(dir, "new"), "y")
-	if err := os.Rename(filepath.Join(dir, "new"), paths[1]); err != nil {
-		t.Fatal(err)
-	}
-	wantLost("replaced in one step", false)
-	write(t, filepath.Join(dir, "2"), "z")
-	if err := os.Remove(paths[1]); err != nil {
-		t.Fatal(err)
-	}
-	wantLost("deleted", true)
-	paths = []string{dir, filepath.Join(dir, "2")}
-	wantLost("another one instead", false)
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	wantLost("the folder deleted", true)
-	k.close()
-	wantLost("at the end", false)
-}
-
-// A file that is replaced is let go, or its space would be gone for as long as the server runs.
-func TestReplacedFileIsLetGo(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "data")
-	replace := func(path string) {
-		t.Helper()
-		if err := errors.Join(os.WriteFile(path, []byte("x"), 0o600), os.Rename(path, file)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	replace(file + ".first")
-	k := lookAfter(false, func() []string { return []string{file} })
-	defer k.close()
-	before := k.all[0].file
-	replace(file + ".second")
-	if lost := k.lost(); lost != nil {
-		t.Fatal(lost)
-	}
-	if _, err := before.Stat(); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("what was there before is still open (%v)", err)
-	}
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
-	if lost := k.lost(); lost == nil {
-		t.Error("that it is gone then is not seen")
-	}
-}
-
 // What a server keeps is its own as long as it runs: while it is stopped it may be replaced, as a restore from a backup
 // does.
 func TestKeptWhileItRuns(t *testing.T) {
@@ -284,31 +224,27 @@ func TestKeptWhileItRuns(t *testing.T) {
 	db.Run = idle
 	s := serve(t, db)
 	s.await("db", Ready)
-	ask := func(what ask) {
+	ask := func(what life.Verb) {
 		t.Helper()
-		w, err := s.g.askFor(what, s.g.byName["db"])
-		if err == nil {
-			err = s.g.await(t.Context(), w)
-		}
-		if err != nil {
+		if err := s.steer(t.Context(), what, "db"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wantNone := func(when string) {
 		t.Helper()
-		if err := db.Lost(); err != nil || s.p.admin.look() {
+		if err := db.Lost(); err != nil || s.p.run.look() {
 			t.Errorf("%s: it is said to be lost: %v", when, err)
 		}
 	}
 	wantNone("ready")
-	ask(askStop)
+	ask(life.Stop)
 	dir := s.p.Path("db")
 	if err := errors.Join(os.Rename(dir, dir+".aside"), os.Mkdir(dir, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "data"), "restored")
 	wantNone("stopped")
-	ask(askStart)
+	ask(life.Start)
 	wantNone("started again")
 	if err := errors.Join(s.stop(), os.RemoveAll(dir+".aside")); err != nil {
 		t.Error(err)
@@ -332,7 +268,7 @@ func TestLostFolderEndsNoOtherRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.leaveFolder(p.folder.lost())
+	p.run.leaveFolder(p.run.folder.Lost())
 	if err := release(); err != nil {
 		t.Error(err)
 	}

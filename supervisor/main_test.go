@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -132,6 +133,24 @@ func wantCode(t *testing.T, err error, code int) {
 	if got := exitCode(err); got != code {
 		t.Errorf("exit code %d, want %d (error: %v)", got, code, err)
 	}
+}
+
+// lockedBuffer is a buffer that is read while servers write to it.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 func fileText(t *testing.T, path string) string {

@@ -20,8 +20,8 @@ var freeMemory = func() {
 
 // giveBack returns memory to the system that the start has needed, and what comes after it does not: the runtime would
 // keep it for as much garbage as the start has made.
-func (p *Plan) giveBack(ctx context.Context) {
-	if !p.mayRest(ctx) {
+func (r *run) giveBack(ctx context.Context) {
+	if !r.mayRest(ctx) {
 		return
 	}
 	select {

@@ -20,15 +20,15 @@ func countFree(t *testing.T) *atomic.Int32 {
 func TestGiveBack(t *testing.T) {
 	freed := countFree(t)
 	synctest.Test(t, func(t *testing.T) {
-		p := &Plan{began: newBeginning()}
-		go p.giveBack(t.Context())
+		r := &run{plan: &Plan{}, began: newBeginning()}
+		go r.giveBack(t.Context())
 		for _, step := range []struct {
 			what string
 			do   func()
 			want int32
 		}{
 			{"before all are ready", func() { time.Sleep(time.Hour) }, 0},
-			{"when all are ready", func() { close(p.began.over) }, 0},
+			{"when all are ready", func() { close(r.began.over) }, 0},
 			{"before they have settled", func() { time.Sleep(settleTime - 1) }, 0},
 			{"when they have settled", func() { time.Sleep(time.Nanosecond) }, 1},
 			{"later", func() { time.Sleep(time.Hour) }, 1},
@@ -44,12 +44,12 @@ func TestGiveBack(t *testing.T) {
 
 // What is not the run's own, or is busy, is left alone.
 func TestGiveBackNothing(t *testing.T) {
-	for name, p := range map[string]*Plan{"embedded": {Embedded: true}, "with a command": {job: &job{}}} {
+	for name, r := range map[string]*run{"embedded": {plan: &Plan{Embedded: true}}, "with a command": {plan: &Plan{}, job: &job{}}} {
 		freed := countFree(t)
 		synctest.Test(t, func(t *testing.T) {
-			p.began = newBeginning()
-			close(p.began.over)
-			p.giveBack(t.Context())
+			r.began = newBeginning()
+			close(r.began.over)
+			r.giveBack(t.Context())
 		})
 		if freed.Load() != 0 {
 			t.Errorf("%s: memory has been returned", name)

@@ -86,11 +86,11 @@ func TestMemoryLimitOfACgroup(t *testing.T) {
 					_ = r.cmd.Wait()
 				}
 			}()
-			r.http = r.hk.connect(&Plan{DataDir: dir})
-			r.p = r.http.plan
-			defer r.http.http.CloseIdleConnections()
+			r.p = &Plan{DataDir: dir}
+			r.http = r.hk.connect(r.p)
+			defer r.http.HTTP.CloseIdleConnections()
 			eventually(t, "all are ready", func() bool {
-				s, err := r.http.status(t.Context())
+				s, err := r.http.Status(t.Context())
 				return err == nil && !s.Ready.IsZero()
 			})
 			for _, name := range []string{"iso", "remote"} {
@@ -126,7 +126,7 @@ func TestMemoryLimitOfACgroup(t *testing.T) {
 func (r *byItself) outgrow() {
 	r.t.Helper()
 	of := func() ServerStatus {
-		s, err := r.http.status(r.t.Context())
+		s, err := r.http.Status(r.t.Context())
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func TestOutgrowChild(t *testing.T) {
 	if dir == "" {
 		t.Skip("it is for the other test")
 	}
-	if _, _, err := keepCrash(&Plan{DataDir: dir}); err != nil {
+	if _, err := (&HyperKube{Name: "hk"}).newRun(&Plan{DataDir: dir}).keepCrash(); err != nil {
 		t.Fatal(err)
 	}
 	outgrow()

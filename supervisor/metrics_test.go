@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
 	"github.com/seed-200a7251/km/supervisor/internal/meter"
 )
 
@@ -61,21 +62,12 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// The name of a binary may have what the name of a metric may not.
-func TestNamesOfMetrics(t *testing.T) {
-	for name, want := range map[string]string{"hk": "hk", "my-hk.v1": "my_hk_v1", "3s": "_s", "Größe9": "Gr__e9"} {
-		if got := metricPrefix(name); got != want {
-			t.Errorf("%s: %s, want %s", name, got, want)
-		}
-	}
-}
-
 func TestUsageOverTheAPI(t *testing.T) {
 	s := serve(t, steady("db"), steady("api"))
 	s.await("db", Ready)
 	s.want(200, "POST", "/v1/servers/api/stop", "", nil)
-	s.p.logs.Program().Zap().Warn("one")
-	var before, u Usage
+	s.p.run.logs.Program().Zap().Warn("one")
+	var before, u admin.Usage
 	s.want(200, "GET", "/v1/usage", "", &before)
 	s.want(200, "GET", "/v1/usage", "", &u)
 	if u.Error != "" || !u.Time.After(before.Time) || len(u.Servers) != 3 {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/supervisor/internal/text"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // notifier tells a service manager such as systemd what the servers as a whole do, in the protocol of sd_notify(3):
@@ -28,12 +29,12 @@ type notifier struct {
 
 // newNotifier takes what the service manager says out of the environment: servers that know the protocol find it there,
 // too, and each would say that all are ready, or well.
-func newNotifier(p *Plan) *notifier {
-	n := &notifier{socket: os.Getenv("NOTIFY_SOCKET"), names: namesOf(p.Servers), states: map[string]State{}}
+func newNotifier(r *run) *notifier {
+	n := &notifier{socket: os.Getenv("NOTIFY_SOCKET"), names: namesOf(r.plan.Servers), states: map[string]State{}}
 	// In half the time that the service manager allows, as sd_watchdog_enabled(3) recommends.
 	limit, err := daemon.SdWatchdogEnabled(true)
 	if n.beat = limit / 2; err != nil {
-		p.logs.Program().Zap().Warn("the service manager's watchdog will not hear of this process", zap.Error(err))
+		r.logs.Program().Zap().Warn("the service manager's watchdog will not hear of this process", zap.Error(err))
 	}
 	if n.socket != "" {
 		_ = os.Unsetenv("NOTIFY_SOCKET") // fails for invalid names alone
@@ -86,14 +87,14 @@ func (n *notifier) status(e Event) string {
 
 // watch tells the service manager's watchdog that the process is alive, until ctx ends. It is alive if its servers'
 // states can be read: each change of one goes through the same lock.
-func (n *notifier) watch(ctx context.Context, g *group) {
+func (n *notifier) watch(ctx context.Context, g *life.Group) {
 	if n.socket == "" || n.beat <= 0 {
 		return
 	}
 	ticker := time.NewTicker(n.beat)
 	defer ticker.Stop()
 	for {
-		g.isOver()
+		g.Closing()
 		n.send("WATCHDOG=1")
 		select {
 		case <-ticker.C:

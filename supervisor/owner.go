@@ -117,7 +117,7 @@ func (p *Plan) warnAbove() {
 	if above == "" {
 		return
 	}
-	p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("others may put another folder in the place of the data folder, "+
+	p.run.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn("others may put another folder in the place of the data folder, "+
 		"as they may change a folder above it; if that is not as you want it, have nobody else change that one, or name a data folder "+
 		"elsewhere with --data-dir",
 		zap.String("folder", p.DataDir), zap.String("above", above))

@@ -250,7 +250,7 @@ func TestSocketIsForTheOwner(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	db := &Server{SimpleUsage: "db"}
 	l := open(t, db, "unix", filepath.Join(dir, "db.sock"))
-	defer db.closeSockets()
+	defer db.at().sockets.Close()
 	if info, err := os.Stat(l.Addr().String()); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v (%v)", info.Mode(), err)
 	}

@@ -105,8 +105,8 @@ func (p *Plan) MakePaths() (remove func() error, err error) {
 	if err := os.Mkdir(p.plain, 0o700); err != nil { // one that is there is somebody else's
 		return none, noOther(err)
 	}
-	if p.sweeper != nil {
-		err = p.sweeper.Folder(p.plain)
+	if p.run != nil && p.run.sweeper != nil {
+		err = p.run.sweeper.Folder(p.plain)
 	}
 	if err == nil {
 		err = os.Symlink(p.DataDir, filepath.Join(p.plain, plainLink))
@@ -130,7 +130,7 @@ func (hk *HyperKube) holdWithPaths(p *Plan) (release func() error, err error) {
 	}
 	return func() error {
 		var err error
-		if !p.lost.Load() { // or the record is another run's
+		if !p.run.lost.Load() { // or the record is another run's
 			err = p.forgetPaths(hk.Name)
 		}
 		return errors.Join(err, remove(), leave())

@@ -18,7 +18,7 @@ func planAt(t *testing.T, dir string) (*HyperKube, *Plan) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.logs.Close()
+	p.run.logs.Close()
 	return hk, p
 }
 

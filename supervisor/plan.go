@@ -4,17 +4,15 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/logging"
-	"github.com/seed-200a7251/km/supervisor/internal/sweep"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
-// Plan is what `run` is about to do. It is made from what the user gave, in arguments, environment and files, and from
-// nothing else; servers read it in Defaults, Check and Prepare.
+// Plan is what `run` is about to do, for servers to read in Defaults, Check, Listen and Prepare. It is made from what
+// the user gave, in arguments, environment and files, and from nothing else.
 type Plan struct {
 	// Name is the name of this set of servers.
 	Name string
@@ -37,24 +35,8 @@ type Plan struct {
 	location []string // the flags by which commands find these servers
 	plain    string   // the folder of the second path to DataDir: see PlainPath
 	open     bool     // others may enter DataDir, which was there before: see SocketPath
-	flags    *runFlags
-	given    []assignment
-	names    []string // of the servers, as they were given
-	at       source   // of the names, if they are from a file
-	wrong    problems // what has been found so far
-	joined   []joined
-	logs     *logging.Logs
-	logFiles []logFile
-	admin    *admin
-	began    *beginning
-	job      *job           // nil if no command is to be run
-	sweeper  *sweep.Sweeper // nil if a killed process would leave nothing behind that has to be removed
-	folder   *kept          // the data folder and its lock, while they are held
-	lost     atomic.Bool    // the data folder is gone: nothing is written at its path, nor removed there
-	moved    string         // where it is then, if that is known
-	atEnd    []func()
-	crash    *Crash       // how the run before has ended, if that was not by a stop
-	forget   func() error // is to be called when this one has ended in an orderly way
+	given    *given   // what the user said; nil where no servers are to run
+	run      *run     // what happens
 }
 
 // joined is a server that nobody named: it is there because another one needs it, or because a flag of its own is
@@ -100,28 +82,14 @@ func (p *Plan) Server(name string) *Server {
 
 // AtEnd has f called when all servers have ended, or if none was started after all; the last one first. The logs are
 // still open.
-func (p *Plan) AtEnd(f func()) { p.atEnd = append(p.atEnd, f) }
-
-// close is the end of a plan that is not carried out because of the error.
-func (p *Plan) close(err error) error {
-	p.end()
-	p.logs.Close()
-	return err
-}
-
-func (p *Plan) end() {
-	for _, f := range slices.Backward(p.atEnd) {
-		f()
-	}
-	p.atEnd = nil
-}
+func (p *Plan) AtEnd(f func()) { p.run.atEnd = append(p.run.atEnd, f) }
 
 // Logs is where the lines of all servers come together.
-func (p *Plan) Logs() *logging.Logs { return p.logs }
+func (p *Plan) Logs() *logging.Logs { return p.run.logs }
 
-// plan makes the plan from all that the user gave, and gives all flags their values. Nothing is written or opened. It
-// returns nil and no error if the arguments ask for help. With an error it returns a plan, too, if it is known which
-// servers are meant: they may find more that is wrong.
+// plan makes the plan from all that the user gave, and gives all flags their values. It writes and opens nothing, but
+// decides where the lines of servers are going to be shown. It returns nil and no error if the arguments ask for help.
+// With an error it returns a plan, too, if it is known which servers are meant: they may find more that is wrong.
 func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, error) {
 	flags := hk.newRunFlags()
 	if composite != nil {
@@ -131,70 +99,71 @@ func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, err
 		}
 		flags.addMembers(members)
 	}
-	g, wrong := flags.gather(args, environ)
+	g := flags.gather(args, environ)
 	if g.help {
 		return nil, nil
 	}
-	wrong.join(flags.assign(g.given))
-	g.given = hk.settings.yield(g.given)
-	if g.command != nil { // whose output is what standard output is for
-		hk.screen().out = hk.errOut()
-	}
+	g.wrong.join(flags.assign(g.assignments))
+	g.assignments = hk.settings.yield(g.assignments)
 	if composite != nil {
 		if g.named {
-			wrong.add(fmt.Errorf("%s takes no arguments, but there is %q", composite.Name(), g.names[0]))
+			g.wrong.add(fmt.Errorf("%s takes no arguments, but there is %q", composite.Name(), g.names[0]))
 		}
 		g.names, g.named, g.at = []string{composite.Name()}, true, source{}
 	}
 	p, err := hk.emptyPlan()
-	p.flags, p.given, p.names, p.at = flags, g.given, g.names, g.at
-	wrong.add(err)
-	p.job, err = hk.newJob(p, g.command)
-	wrong.add(err)
-	var errServers error
-	if p.Servers, errServers = hk.choose(g.names); errServers == nil {
-		if composite == nil {
-			hk.joinByFlags(p, g.named)
-		}
-		errServers = hk.join(p, composite)
-	}
+	p.given = g
+	g.wrong.add(err)
+	g.wrong.add(p.run.prepareCommand(g.command))
+	errServers := hk.selectServers(p, composite)
 	if errServers == nil {
-		wrong.join(flags.unselected(p, g.given, g.named))
+		g.wrong.join(flags.unselected(p, g.assignments, g.named))
 	} else {
 		for _, err := range text.Errors(errServers) {
-			wrong.add(g.at.wrong(err))
+			g.wrong.add(g.at.wrong(err))
 		}
 	}
-	wrong.join(flags.giveOwn(p))
-	wrong.join(hk.makeLogs(p, flags))
+	g.wrong.join(flags.giveOwn(p))
+	g.wrong.join(p.run.makeLogs(flags))
 	if errServers == nil {
-		wrong.join(flags.apply(p, g.named))
+		g.wrong.join(flags.apply(p, g.named))
 	}
-	for _, warning := range append(g.warnings, deprecations(g.given)...) {
-		p.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn(warning)
+	for _, warning := range append(g.warnings, deprecations(g.assignments)...) {
+		p.run.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn(warning)
 	}
 	if errServers != nil {
-		p.logs.Close()
-		return nil, p.located(wrong).err()
+		p.run.logs.Close()
+		return nil, p.located(g.wrong).err()
 	}
-	wrong.join(giveDefaults(p, wrong))
-	p.wrong = p.located(wrong)
-	return p, p.wrong.err()
+	g.wrong.join(giveDefaults(p, g.wrong))
+	g.wrong = p.located(g.wrong)
+	return p, g.wrong.err()
+}
+
+// selectServers puts the servers that are meant into the plan.
+func (hk *HyperKube) selectServers(p *Plan, composite *Server) (err error) {
+	if p.Servers, err = hk.choose(p.given.names); err != nil {
+		return err
+	}
+	if composite == nil {
+		hk.joinByFlags(p, p.given.named)
+	}
+	return hk.join(p, composite)
 }
 
 // giveOwn gives the servers the values of the flags that this package adds to them. Those of servers that are not
 // selected are looked at, too.
 func (r *runFlags) giveOwn(p *Plan) (wrong problems) {
 	for _, s := range r.hk.servers {
-		own := r.own[s]
+		own := r.servers[s]
 		if own == nil {
 			continue
 		}
-		if own.grace <= 0 {
-			wrong.add(fmt.Errorf("--%s.grace-period: %v is not a time to wait: use a positive one", s.Name(), own.grace), s)
+		if own.policy.grace <= 0 {
+			wrong.add(fmt.Errorf("--%s.grace-period: %v is not a time to wait: use a positive one", s.Name(), own.policy.grace), s)
 		}
 		if p.runs(s) {
-			s.GracePeriod, s.Restart, s.Isolation = own.grace, own.restart, own.isolation
+			s.at().policy = own.policy
 		} else if _, err := logging.ParseLevel(own.level); err != nil && own.level != "" {
 			wrong.add(fmt.Errorf("--%s.log-level: %w", s.Name(), err), s)
 		}

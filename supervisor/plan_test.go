@@ -78,7 +78,7 @@ func TestSelection(t *testing.T) {
 				t.Errorf("selected: %s, want %s", got, test.want)
 			}
 			var joined []string
-			for _, j := range p.joined {
+			for _, j := range p.given.joined {
 				joined = append(joined, j.String())
 			}
 			if diff := cmp.Diff(test.joined, joined); diff != "" {
@@ -202,7 +202,7 @@ func FuzzPlan(f *testing.F) {
 			t.Error("an error that says nothing")
 		case err != nil || p == nil: // wrong, or help
 			return
-		case len(p.Servers) == 0 || !filepath.IsAbs(p.DataDir) || p.logs == nil:
+		case len(p.Servers) == 0 || !filepath.IsAbs(p.DataDir) || p.run.logs == nil:
 			t.Errorf("not all of the plan is there: %+v", p)
 		}
 		for i, s := range p.Servers {
@@ -211,7 +211,7 @@ func FuzzPlan(f *testing.F) {
 					t.Errorf("%s stands before %s, which it needs", s.Name(), need.Server)
 				}
 			}
-			if s.Run == nil || s.GracePeriod <= 0 || s.log == nil {
+			if s.Run == nil || s.at().policy.grace <= 0 || s.Log() == nil {
 				t.Errorf("%s cannot be run", s.Name())
 			}
 		}

@@ -58,12 +58,12 @@ type configWriter struct {
 
 // servers writes the list of servers, and which ones join.
 func (w *configWriter) servers(hk *HyperKube) {
-	names, from := hk.fewest(splitNames(w.p.names)), w.p.at.String()
+	names, from := hk.fewest(splitNames(w.p.given.names)), w.p.given.at.String()
 	if len(names) == 0 {
 		names, from = hk.defaultNames(), "default"
 	}
 	fmt.Fprintf(w, "%s: [%s] # %s\n", serversKey, strings.Join(names, ", "), from)
-	for _, j := range w.p.joined {
+	for _, j := range w.p.given.joined {
 		fmt.Fprintf(w, "# %s\n", j)
 	}
 }
@@ -72,8 +72,8 @@ func (w *configWriter) servers(hk *HyperKube) {
 func (w *configWriter) framework() {
 	var lines configWriter
 	lines.p = w.p
-	for i, a := range w.p.given {
-		if isLast(w.p.given, i) && !strings.Contains(a.flag.Name, ".") && isFramework(a.flag) {
+	for i, a := range w.p.given.assignments {
+		if isLast(w.p.given.assignments, i) && !strings.Contains(a.flag.Name, ".") && isFramework(a.flag) {
 			lines.line("", a.flag, a.flag.Name, []string{canonical(a.flag, a.value)}, a.source.String())
 		}
 	}
@@ -91,7 +91,7 @@ func (w *configWriter) process() {
 	var lines configWriter
 	var written []string
 	for _, s := range w.p.Servers {
-		for _, h := range s.history {
+		for _, h := range s.flags.history {
 			if s.IsProcessFlag(h.flag) && h.source != nil && !slices.Contains(written, h.flag) {
 				written = append(written, h.flag)
 				lines.flag("", s, h.flag)
@@ -104,14 +104,14 @@ func (w *configWriter) process() {
 // server writes a server's flags, with those that this package adds.
 func (w *configWriter) server(s *Server) {
 	lines := configWriter{namespace: s.Name() + "."}
-	for i, a := range w.p.given {
+	for i, a := range w.p.given.assignments {
 		server, name, _ := strings.Cut(a.flag.Name, ".")
-		if server == s.Name() && isLast(w.p.given, i) && isFramework(a.flag) {
+		if server == s.Name() && isLast(w.p.given.assignments, i) && isFramework(a.flag) {
 			lines.line("  ", a.flag, name, []string{canonical(a.flag, a.value)}, a.source.String())
 		}
 	}
 	var written []string
-	for _, h := range s.history {
+	for _, h := range s.flags.history {
 		if slices.Contains(written, h.flag) || s.IsProcessFlag(h.flag) && h.source != nil {
 			continue
 		}
@@ -136,7 +136,7 @@ func (w *configWriter) flag(indent string, s *Server, name string) {
 	f := s.Flags().Lookup(name)
 	var values, from []string
 	var last *source
-	for _, h := range s.history {
+	for _, h := range s.flags.history {
 		if h.flag != name {
 			continue
 		}

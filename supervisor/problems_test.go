@@ -146,7 +146,7 @@ func TestAllProblems(t *testing.T) {
 		t.Errorf("planned (-want +got):\n%s", diff)
 	}
 	want += "\na: --text is too short (--a.text is from 1.yaml:1)\na: --a.number and --number are odd"
-	if diff := cmp.Diff(want, hk.check(t.Context(), p).Error()); diff != "" {
+	if diff := cmp.Diff(want, p.run.check(t.Context()).Error()); diff != "" {
 		t.Errorf("checked (-want +got):\n%s", diff)
 	}
 }
@@ -190,7 +190,7 @@ func TestWrongServersAreNotAsked(t *testing.T) {
 			}
 			before := err.Error()
 			lacks(t, before, "no default")
-			if err := hk.check(t.Context(), p); err.Error() != before {
+			if err := p.run.check(t.Context()); err.Error() != before {
 				t.Errorf("error %v, want %v", err, before)
 			}
 			if got := strings.Join(asked, ","); got != "b" {
@@ -206,8 +206,8 @@ func TestWrongProcessFlagIsNoServers(t *testing.T) {
 	if err == nil || p == nil {
 		t.Fatalf("error %v, plan %v", err, p)
 	}
-	if len(p.wrong.of) > 0 {
-		t.Errorf("wrong are %v", p.wrong.of)
+	if len(p.given.wrong.of) > 0 {
+		t.Errorf("wrong are %v", p.given.wrong.of)
 	}
 }
 
@@ -254,7 +254,7 @@ func TestLocate(t *testing.T) {
 				}
 				p, err := test.plan(t, hk)
 				if err == nil {
-					err = hk.check(t.Context(), p)
+					err = p.run.check(t.Context())
 				}
 				if !errors.Is(err, fail) || err.Error() != want+"\nsecond" {
 					t.Errorf("error %v\nwant  %s, and a second one", err, want)

@@ -11,6 +11,8 @@ import (
 	"github.com/google/pprof/profile"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // spin is a server that uses CPU time until it is stopped.
@@ -99,7 +101,7 @@ func TestProfileAtTheEnd(t *testing.T) {
 		}
 	}
 	used := func() float64 {
-		var u Usage
+		var u admin.Usage
 		s.want(200, "GET", "/v1/usage", "", &u)
 		if u.Error != "" {
 			t.Fatalf("what is used up is not known meanwhile: %s", u.Error)
@@ -118,15 +120,13 @@ func TestProfileAtTheEnd(t *testing.T) {
 
 // A file that does not become a profile is removed.
 func TestProfileThatFails(t *testing.T) {
-	s := serve(t, steady("db"), steady("api"))
+	s := serveArgs(t, newHyperKube(t, steady("db"), steady("api")), func(*life.Group) {}, "db")
 	s.await("db", Ready)
-	file := filepath.Join(t.TempDir(), "db.pb.gz")
-	s.g.byName["db"] = nil // as if it were not run
-	out, err := call(s.hk, "hk", "profile", "db", "-o", file)
+	file := filepath.Join(t.TempDir(), "api.pb.gz")
+	out, err := call(s.hk, "hk", "profile", "api", "-o", file)
 	wantCode(t, err, 1)
-	contains(t, out, `Error: no server "db" is run here: `)
+	contains(t, out, `Error: no server "api" is run here: `)
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
 		t.Error("there is a file")
 	}
-	s.g.byName["db"] = s.g.actors[0]
 }

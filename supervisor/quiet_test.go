@@ -7,92 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/seed-200a7251/km/logging"
 )
 
-// While a server that it needs is away, a server's lines are not shown, but written.
-func TestQuietWithoutNeed(t *testing.T) {
-	shown := &lockedBuffer{}
-	logs := logging.New(logging.Config{Out: shown, Brief: true})
-	defer logs.Close()
-	p := &Plan{Servers: []*Server{steady("db"), steady("api", "db"), steady("ui", "api"), steady("other")}, logs: logs}
-	for _, s := range p.Servers {
-		s.log = logs.Server(s.Name())
-	}
-	q := newQuiet(newGroup(p.Servers))
-	event := func(name string, to State) {
-		// What the actor does, before the event.
-		switch log := p.Server(name).log; to {
-		case Starting:
-			log.SetPhase(logging.Starting)
-		case Ready:
-			log.SetPhase(logging.Running)
-		case Stopping:
-			log.SetPhase(logging.Ending)
-		}
-		q.show(Event{Server: name, To: to})
-	}
-	said := 0
-	// wants checks who is shown.
-	wants := func(when, want string) {
-		t.Helper()
-		for _, s := range p.Servers {
-			s.log.Zap().Warn("from " + s.Name() + " when " + when)
-		}
-		logs.Flush()
-		text := shown.String()
-		var got []string
-		for _, s := range p.Servers {
-			if strings.Contains(text[said:], "from "+s.Name()) {
-				got = append(got, s.Name())
-			}
-		}
-		said = len(text)
-		if strings.Join(got, " ") != want {
-			t.Errorf("%s: shown is %v, want %s", when, got, want)
-		}
-	}
-	for _, name := range []string{"other", "db", "api", "ui"} {
-		event(name, Starting)
-		event(name, Ready)
-	}
-	wants("all are ready", "db api ui other")
-	event("db", Backoff)
-	wants("db is away", "db other")
-	event("db", Starting)
-	wants("db starts", "other")
-	event("db", Ready)
-	wants("db is back", "db api ui other")
-	event("api", Stopping)
-	event("api", Stopped)
-	wants("api is away", "db other")
-	event("db", Stopping)
-	event("db", Stopped)
-	event("db", Starting)
-	event("db", Ready)
-	event("api", Starting)
-	event("api", Ready)
-	wants("both are back", "db api ui other")
-
-	// With a slow screen an event is seen when a later start is over: it does not last.
-	event("db", Backoff)
-	p.Server("api").log.SetPhase(logging.Running)
-	event("api", Backoff)
-	event("db", Starting)
-	event("db", Ready)
-	q.show(Event{Server: "api", To: Starting})
-	p.Server("api").log.SetPhase(logging.Ending) // late
-	q.show(Event{Server: "api", To: Ready})
-	wants("late", "db api ui other")
-	// It starts while what it needs is away, such as by a flag that names another one.
-	event("db", Backoff)
-	event("api", Starting)
-	event("api", Ready)
-	wants("started without its need", "db other")
-}
-
-// So it is in a run: the file has what the screen has not.
+// While a server that it needs is away, a server's lines are not shown; the file has them.
 func TestQuietInARun(t *testing.T) {
 	var out lockedBuffer
 	complained := make(chan struct{})

@@ -105,11 +105,10 @@ func TestCheckIsForRequestsAlone(t *testing.T) {
 	s.await("db", Ready)
 	db.says(errors.New("no such file"))
 	fail <- errors.New("boom")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if !s.g.until(ctx, func() bool { return s.g.actors[0].starts == 2 && s.g.actors[0].state == Ready }) {
-		hang(t, "the second start")
-	}
+	eventually(t, "the second start", func() bool {
+		now := s.g.Find("db").Status()
+		return now.Starts == 2 && now.State == Ready
+	})
 	if db.checks != 1 {
 		t.Errorf("it was checked %d times", db.checks)
 	}

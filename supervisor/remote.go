@@ -2,54 +2,97 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
+	"github.com/seed-200a7251/km/supervisor/internal/system"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
-// What commands of other packages need in order to work with the state of servers, whether these run or not.
-
-// ErrNotRunning is in the error of Status, StartServers and StopServers if nothing runs with the data folder.
-var ErrNotRunning = errNotRunning
+// What commands need in order to work with the state of servers, whether these run or not.
 
 // Status is what the run with the plan's data folder tells of itself. If there is none, the error is an ErrNotRunning,
 // whose text says how to start one.
 func (hk *HyperKube) Status(ctx context.Context, p *Plan) (*Status, error) {
-	return hk.connect(p).status(ctx)
+	return hk.connect(p).Status(ctx)
 }
 
 // StartServers starts servers of the run with the plan's data folder, and those that they need, and waits until they
 // are ready. What hinders them meanwhile is told. That the context ends does not take back what was asked for.
 func (hk *HyperKube) StartServers(ctx context.Context, p *Plan, names ...string) error {
-	return hk.steered(ctx, hk.connect(p), "start", names, "", nil)
+	_, err := hk.steered(ctx, hk.connect(p), life.Start, names, true)
+	return err
 }
 
 // StopServers stops servers of the run with the plan's data folder, and first those that need them, and waits until
 // they have ended. That the context ends does not take back what was asked for.
 func (hk *HyperKube) StopServers(ctx context.Context, p *Plan, names ...string) error {
-	return hk.steered(ctx, hk.connect(p), "stop", names, "", nil)
+	_, err := hk.steered(ctx, hk.connect(p), life.Stop, names, true)
+	return err
 }
 
-// steered asks a run for what is done with servers, and reads the answer into v if that is not nil. That may come late,
-// or never: meanwhile it tells what hinders a start.
-func (hk *HyperKube) steered(ctx context.Context, c *client, what string, names []string, query string, v any) error {
+// Hold makes the plan's data folder, if it is not there, and keeps `run`, and whatever else holds it, out of it until
+// release is called. If it is held already, the error says by which process. release is to be called in any case.
+func (hk *HyperKube) Hold(p *Plan) (release func() error, err error) { return hk.hold(p) }
+
+// connect returns a client of the run with the plan's data folder. Whether there is one shows when it is asked
+// something.
+func (hk *HyperKube) connect(p *Plan) *admin.Client {
+	return &admin.Client{
+		HTTP:     http.Client{Transport: system.UnixTransport(p.socketFile(hk.Name))},
+		Program:  hk.Name,
+		Held:     func() bool { return held(p, hk.Name) },
+		Patience: socketPatience,
+		Explain:  func(err error) error { return p.unanswered(hk.Name, err) },
+	}
+}
+
+// socketPatience is enough for a run that looks after its socket.
+const socketPatience = 10 * lookEvery
+
+// unanswered says for people what is wrong if a run does not answer.
+func (p *Plan) unanswered(program string, err error) error {
+	switch {
+	case errors.Is(err, admin.ErrNoSocket):
+		who, end := holder(p.Path(program+".lock"), program), "SIGTERM"
+		if pid, ok := strings.CutPrefix(who, "process "); ok {
+			end = "`kill " + pid + "`"
+		}
+		return fmt.Errorf("%s runs (%s), but %w: %s; try again, or end it with %s", program, who, err, p.socketFile(program), end)
+	case errors.Is(err, admin.ErrNotRunning):
+		return fmt.Errorf("%s is %w with the data folder %s; start it with `%s`", program, err, p.DataDir, p.Command("run"))
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%s belongs to somebody else: only its owner may ask it", p.socketFile(program))
+	case errors.Is(err, admin.ErrGone):
+		return fmt.Errorf("%s %w; `%s` may say why", program, err, p.Command("logs"))
+	}
+	return fmt.Errorf("%s cannot be asked: %w", program, err)
+}
+
+// steered asks a run for what is done with servers. The answer may come late, or never: meanwhile it tells what hinders
+// a start.
+func (hk *HyperKube) steered(ctx context.Context, c *admin.Client, what life.Verb, names []string, wait bool) ([]ServerStatus, error) {
 	waiting, answered := context.WithCancel(ctx)
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
 		hk.tellHindrances(waiting, c, names)
 	}()
-	err := c.call(ctx, http.MethodPost, "/v1/servers/"+strings.Join(names, ",")+"/"+what+query, nil, v)
+	all, err := c.Steer(ctx, what, names, wait)
 	answered()
 	<-told
-	return err
+	return all, err
 }
 
 // tellHindrances tells until the context ends what hinders the start of servers, or of those that they need: each text
 // once.
-func (hk *HyperKube) tellHindrances(ctx context.Context, c *client, names []string) {
+func (hk *HyperKube) tellHindrances(ctx context.Context, c *admin.Client, names []string) {
 	told := map[string]bool{}
 	for {
 		select {
@@ -57,7 +100,7 @@ func (hk *HyperKube) tellHindrances(ctx context.Context, c *client, names []stri
 			return
 		case <-time.After(hindrancePoll):
 		}
-		status, err := c.status(ctx)
+		status, err := c.Status(ctx)
 		if err != nil {
 			continue // the request itself fails, too, or the next look succeeds
 		}
@@ -90,7 +133,3 @@ func withNeeds(names []string, status *Status) []string {
 	}
 	return all
 }
-
-// Hold makes the plan's data folder, if it is not there, and keeps `run`, and whatever else holds it, out of it until
-// release is called. If it is held already, the error says by which process. release is to be called in any case.
-func (hk *HyperKube) Hold(p *Plan) (release func() error, err error) { return hk.hold(p) }

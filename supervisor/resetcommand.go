@@ -166,7 +166,7 @@ func (hk *HyperKube) empty(p *Plan) error {
 	}
 	lock := p.Path(hk.Name + ".lock")
 	_, foundErr := os.Lstat(p.Path(foundList))
-	system.RemoveUnix(adminSocket(p, hk.Name)) // it may lead to a temporary folder
+	system.RemoveUnix(p.socketFile(hk.Name)) // it may lead to a temporary folder
 	if err := b.remove(p, lock); err != nil {
 		return err
 	}

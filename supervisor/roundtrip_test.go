@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"encoding/csv"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -288,14 +289,14 @@ func effect(t *testing.T, hk *HyperKube, p *Plan) map[string]string {
 	c := hk.settings
 	c.printConfig = false
 	all := map[string]string{"plan": fmt.Sprint(p.Name, p.DataDir, p.location, p.FreePorts, p.Ephemeral), "settings": fmt.Sprintf("%+v", c),
-		"servers": nameList(p.Servers), "joined": fmt.Sprint(p.joined), "log files": fmt.Sprint(p.logFiles)}
+		"servers": nameList(p.Servers), "joined": fmt.Sprint(p.given.joined), "log files": fmt.Sprint(p.run.logFiles)}
 	fresh := kinds(t)
 	for _, s := range p.Servers {
 		again := server(t, fresh, s.Name()).Flags()
 		if err := s.Replay(again.Set); err != nil {
 			t.Error(err)
 		}
-		all[s.Name()] = fmt.Sprint(s.GracePeriod, s.Restart, s.Isolation, logging.FormatLevel(s.log.Level()))
+		all[s.Name()] = fmt.Sprint(s.GracePeriod, s.Restart, s.Isolation, logging.FormatLevel(s.Log().Level()))
 		s.Flags().VisitAll(func(f *pflag.Flag) {
 			other := again.Lookup(f.Name)
 			all[s.Name()+"."+f.Name] = fmt.Sprintf("%q, given %v, changed %v, replayed %q, changed %v",
@@ -327,6 +328,8 @@ func withoutSources(text string) string {
 	}
 	return strings.Join(lines, "")
 }
+
+var seed = flag.Uint64("seed", 0, "of TestPrintConfigRoundTrip; 0 for a new one")
 
 // What --print-config prints does what the call has done that printed it, and is printed as it is when it is read.
 func TestPrintConfigRoundTrip(t *testing.T) {

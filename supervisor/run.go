@@ -5,12 +5,49 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/crash"
+	"github.com/seed-200a7251/km/supervisor/internal/kept"
+	"github.com/seed-200a7251/km/supervisor/internal/sweep"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
+
+// run is what happens to a plan, from its beginning to the end of the last server.
+type run struct {
+	hk    *HyperKube
+	plan  *Plan
+	begin time.Time
+
+	logs     *logging.Logs
+	logFiles []logFile
+	group    *life.Group
+	socket   *adminSocket
+	began    *beginning
+	job      *job // nil if no command is to be run
+	notifier *notifier
+
+	sweeper *sweep.Sweeper // nil if a killed process would leave nothing behind that has to be removed
+	folder  *kept.Files    // the data folder and its lock, while they are held
+	losing  sync.Once
+	lost    atomic.Bool // the data folder is gone: nothing is written at its path, nor removed there
+	moved   string      // where it is then, if that is known
+
+	crash  *crash.Crash // how the run before has ended, if that was not by a stop
+	forget func() error // is to be called when this one has ended in an orderly way
+	atEnd  []func()
+}
+
+// newRun returns a run of the plan that has not begun.
+func (hk *HyperKube) newRun(p *Plan) *run {
+	return &run{hk: hk, plan: p, begin: now(), began: newBeginning(), notifier: &notifier{}, forget: func() error { return nil }}
+}
 
 // runServers is `run`: from the arguments to the end of the last server. If composite is not nil, it was called by its
 // name, and its members are what is run.
@@ -26,142 +63,191 @@ func (hk *HyperKube) runServers(composite *Server, args []string) error {
 		usage()
 		return nil
 	case p != nil && !hk.settings.printConfig:
-		err = hk.runPlan(p, begin)
+		p.run.begin = begin
+		err = p.run.carryOut()
 	case err == nil:
-		defer p.logs.Close()
+		defer p.run.logs.Close()
 		return hk.report(hk.printConfig(p))
 	default:
 		if p != nil {
-			p.logs.Close()
+			p.run.logs.Close()
 		}
 		err = hk.wrongUsage(err, nil)
 	}
-	if p == nil || p.wrong.err() != nil {
+	if p == nil || p.given.wrong.err() != nil {
 		fmt.Fprintf(hk.errOut(), "See '%s'.\n", hk.typed(word, "--help"))
 	}
 	return err
 }
 
-// runPlan runs the planned servers until they have ended, or a command has that is run with them.
-func (hk *HyperKube) runPlan(p *Plan, begin time.Time) (err error) {
+// prepareCommand makes the job of a command that is to be run with the servers; nil is none.
+func (r *run) prepareCommand(command []string) (err error) {
+	if command == nil {
+		return nil
+	}
+	r.hk.screen().out = r.hk.errOut() // standard output is for what the command prints
+	r.job, err = newJob(r, command)
+	return err
+}
+
+// carryOut runs the planned servers until they have ended, or a command has that is run with them.
+func (r *run) carryOut() (err error) {
 	caught := system.CatchStops()
 	var signals <-chan os.Signal
-	if p.job == nil {
+	if r.job == nil {
 		signals = withoutCopies(caught)
 	} else {
-		signals = p.job.signals(caught)
+		signals = r.job.signals(caught)
 	}
 	restore := system.Outlive(func() {
-		if p.job == nil { // otherwise it is told
-			p.logs.Program().Zap().Warn("the terminal was closed; the servers go on until SIGTERM", zap.Int("pid", os.Getpid()))
+		if r.job == nil { // otherwise it is told
+			r.logs.Program().Zap().Warn("the terminal was closed; the servers go on until SIGTERM", zap.Int("pid", os.Getpid()))
 		}
 	})
-	if !hk.exits { // otherwise one more signal on the way to the exit would be what the process dies of
+	if !r.hk.exits { // otherwise one more signal on the way to the exit would be what the process dies of
 		defer system.StopSignals(caught)
 		defer restore()
 	}
-	n := newNotifier(p)
-	p.logs.TakeDefaults()
-	limitMemory(p.logs.Program())
+	r.notifier = newNotifier(r)
+	r.logs.TakeDefaults()
+	limitMemory(r.logs.Program())
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	checked := make(chan error, 1)
-	go func() { checked <- hk.check(ctx, p) }()
+	go func() { checked <- r.check(ctx) }()
 	select {
 	case err := <-checked:
 		if err != nil {
-			return hk.wrongUsage(p.close(err), nil)
+			return r.hk.wrongUsage(r.abandon(err), nil)
 		}
 	case <-signals: // nothing has been written, and what a server reads, such as a pipe, may never end
-		return hk.stopped(p)
+		_ = r.abandon(nil)
+		return r.hk.report(r.jobResult())
 	}
-	err = hk.serve(ctx, p, n, begin, signals)
-	if err == nil && p.job != nil {
-		err = hk.report(p.job.result())
+	if err = r.serve(ctx, signals); err == nil {
+		err = r.hk.report(r.jobResult())
 	}
 	return err
 }
 
-// stopped is the end of a run that is asked to stop before anything has been started.
-func (hk *HyperKube) stopped(p *Plan) error {
-	_ = p.close(nil)
-	if p.job == nil {
+// jobResult is how the command has ended, if there is one.
+func (r *run) jobResult() error {
+	if r.job == nil {
 		return nil
 	}
-	return hk.report(p.job.result())
+	return r.job.result()
+}
+
+// abandon is the end of a run that is not carried out because of the error.
+func (r *run) abandon(err error) error {
+	r.end()
+	r.logs.Close()
+	return err
+}
+
+// end calls what AtEnd was given, once.
+func (r *run) end() {
+	for len(r.atEnd) > 0 {
+		last := len(r.atEnd) - 1
+		f := r.atEnd[last]
+		r.atEnd = r.atEnd[:last]
+		f()
+	}
 }
 
 // serve runs the servers, which have been checked, until they have ended. The first signal stops them in order, a
 // second one ends the wait at once. With the context only what comes before their start ends, and what reads their
 // events.
-func (hk *HyperKube) serve(ctx context.Context, p *Plan, n *notifier, begin time.Time, signals <-chan os.Signal) (err error) {
-	defer p.end()
-	release, err := hk.prepare(ctx, p)
+func (r *run) serve(ctx context.Context, signals <-chan os.Signal) (err error) {
+	defer r.end()
+	release, err := r.prepare(ctx)
 	// What is logged comes before an error on the screen, and all of it before the folder may be removed.
 	defer func() {
 		if releaseErr := release(); err == nil && releaseErr != nil {
-			err = hk.report(releaseErr)
+			err = r.hk.report(releaseErr)
 		}
 	}()
-	defer p.logs.Close()
-	defer func() { p.admin.close() }()
+	defer r.logs.Close()
+	defer func() { r.socket.close() }()
 	if err != nil {
-		p.logs.Close()
-		return hk.wrongUsage(errors.Join(err, p.forget()), nil)
+		r.logs.Close()
+		return r.hk.wrongUsage(errors.Join(err, r.forget()), nil)
 	}
 
-	hk.isolate(p)
-	g := newGroup(p.Servers)
-	g.keepGoing = hk.settings.keepGoing
-	p.admin.group, p.admin.began = g, begin
-	g.look, g.beside, g.job = p.admin.look, p.admin.serve, p.job
-	shown := hk.tell(ctx, p, g, n, begin)
-	go n.watch(ctx, g)
-	go p.relax(ctx, g)
-	go p.giveBack(ctx)
-	err = p.admin.outcome(g.run(signals))
-	if p.job != nil {
-		p.job.kill()
+	r.makeGroup()
+	shown := r.tell(ctx)
+	go r.notifier.watch(ctx, r.group)
+	go r.relax(ctx)
+	go r.giveBack(ctx)
+	err = r.outcome(r.group.Run(signals))
+	if r.job != nil {
+		r.job.kill()
 	}
-	if !errors.Is(err, errForced) {
+	forced, ok := errors.AsType[*life.ForcedError](err)
+	if ok {
+		err = &ExitError{Code: system.SignalCode(forced.Signal), Err: err}
+	} else {
 		select {
 		case <-shown:
 		case <-time.After(showLimit):
 		}
 	}
-	p.recordEnd()
-	p.end()
-	p.logs.Close()
-	if forgetErr := p.forget(); err == nil {
+	r.recordEnd()
+	r.end()
+	r.logs.Close()
+	if forgetErr := r.forget(); err == nil {
 		err = forgetErr
 	}
 	if err == nil {
 		return nil
 	}
-	err = hk.report(err)
-	if !p.Ephemeral && !p.lost.Load() {
-		fmt.Fprintf(hk.errOut(), "See '%s'.\n", p.Command("logs"))
+	err = r.hk.report(err)
+	if !r.plan.Ephemeral && !r.lost.Load() {
+		fmt.Fprintf(r.hk.errOut(), "See '%s'.\n", r.plan.Command("logs"))
 	}
 	return err
 }
 
+// makeGroup makes the group of the servers, with what runs beside them. Those that users want to have so get processes
+// of their own.
+func (r *run) makeGroup() {
+	r.isolate()
+	r.group = newGroup(r.plan.Servers)
+	r.group.KeepGoing, r.group.Look = r.hk.settings.keepGoing, r.look
+	r.group.Add(r.socket.serve(r), func(error) {})
+	if r.job != nil {
+		r.group.Add(r.job.execute, r.job.interrupt)
+	}
+}
+
+// newGroup makes a group of the servers.
+func newGroup(servers []*Server) *life.Group {
+	var members []life.Server
+	for _, s := range servers {
+		members = append(members, s.at().member())
+	}
+	g := life.NewGroup(members...)
+	for i, s := range servers {
+		s.at().actor.Store(g.Actors()[i])
+	}
+	return g
+}
+
 // tell has all readers of the group's events read them, in this order. What it returns is closed when they have read
 // all.
-func (hk *HyperKube) tell(ctx context.Context, p *Plan, g *group, n *notifier, begin time.Time) (shown <-chan struct{}) {
+func (r *run) tell(ctx context.Context) (shown <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c := newConsole(hk, p, begin)
-		q := newQuiet(g)
-		g.events.read(ctx, 0, func(e Event) {
-			p.recordEvent(hk.Name, e)
+		c := newConsole(r)
+		r.group.Read(ctx, 0, func(e Event) {
+			r.recordEvent(e)
 			c.show(e)
-			p.tellHindrance(e)
-			n.show(e)
-			q.show(e)
-			p.began.show(g, e)
+			r.tellHindrance(e)
+			r.notifier.show(e)
+			r.began.show(e, r.group.Beginning())
 		})
-		p.began.end()
+		r.began.end()
 		c.close()
 	}()
 	return done
@@ -170,47 +256,76 @@ func (hk *HyperKube) tell(ctx context.Context, p *Plan, g *group, n *notifier, b
 // showLimit is how long the end waits for a screen that takes no more, such as a terminal on which Ctrl-S was typed.
 const showLimit = 2 * time.Second
 
+// beginning is how the start of all servers together has gone, as far as all others have read of it.
+type beginning struct {
+	over chan struct{} // closed when it is known
+	err  error         // why not all will have been ready; to be read when over is closed
+}
+
+func newBeginning() *beginning { return &beginning{over: make(chan struct{})} }
+
+// show is called with each event, in order, when all others have read it, and with what the group knows.
+func (b *beginning) show(e Event, known *life.Beginning) {
+	if known != nil && e.Seq == known.Seq {
+		b.settle(known.Err)
+	}
+}
+
+// end is called when there are no more events.
+func (b *beginning) end() { b.settle(errors.New("the servers ended before all were ready")) }
+
+func (b *beginning) settle(err error) {
+	select {
+	case <-b.over:
+	default:
+		b.err = err
+		close(b.over)
+	}
+}
+
 // check has the process set up and the servers look at their flags, and returns all that is wrong, with what was found
 // before. Nothing is written.
-func (hk *HyperKube) check(ctx context.Context, p *Plan) error {
-	wrong := p.wrong
-	if p.Embedded && wrong.err() != nil {
+func (r *run) check(ctx context.Context) error {
+	wrong := r.plan.given.wrong
+	if r.plan.Embedded && wrong.err() != nil {
 		return wrong.err() // what is set up in the process would stay
 	}
-	if hk.Setup != nil {
+	if r.hk.Setup != nil {
 		// What is logged there is the program's own.
 		var err error
-		p.logs.Program().Do(func() { err = hk.Setup(p) })
+		r.logs.Program().Do(func() { err = r.hk.Setup(r.plan) })
 		if err != nil { // what servers say to their flags depends on it
-			wrong.add(p.locate(err, nil))
+			wrong.add(r.plan.locate(err, nil))
 			return wrong.err()
 		}
 	}
-	for _, s := range p.Servers {
-		if s.Check == nil || p.wrong.of[s] {
+	for _, s := range r.plan.Servers {
+		if s.Check == nil || r.plan.given.wrong.of[s] {
 			continue
 		}
-		s.log.Do(func() { wrong.add(p.locate(s.Check(s.context(ctx), p, s), s)) })
+		s.Log().Do(func() { wrong.add(r.plan.locate(s.Check(s.context(ctx), r.plan, s), s)) })
 	}
 	return wrong.err()
 }
 
 // checkAgain has a server that runs, or has run, look at its flags once more, and at files that they name, since
 // somebody wants it to start anew.
-func (p *Plan) checkAgain(ctx context.Context, s *Server) (err error) {
+func (r *run) checkAgain(ctx context.Context, server string) (err error) {
+	s := r.plan.Server(server)
 	if s.Check == nil {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s.log.Do(func() { err = s.Guard(func() error { return s.Check(s.context(ctx), p, s) }) })
-	return p.locate(err, s)
+	s.Log().Do(func() { err = s.Guard(func() error { return s.Check(s.context(ctx), r.plan, s) }) })
+	return r.plan.locate(err, s)
 }
 
 // prepare does all else that comes before the start of the first server: an error here means that nothing was started.
 // What it returns is to be called at the end, whatever happened.
-func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error, err error) {
-	if release, err = hk.holdWithPaths(p); err != nil {
+func (r *run) prepare(ctx context.Context) (release func() error, err error) {
+	p := r.plan
+	if release, err = r.hk.holdWithPaths(p); err != nil {
 		return release, err
 	}
 	p.warnAbove()
@@ -222,36 +337,22 @@ func (hk *HyperKube) prepare(ctx context.Context, p *Plan) (release func() error
 		}
 	}
 	if !p.Embedded {
-		hk.lookBack(p)
+		r.lookBack()
 	}
-	if err := hk.openLogs(p); err != nil {
+	if err := r.openLogs(); err != nil {
 		return release, err
 	}
-	p.warnOfLevels()
-	if p.admin, err = hk.openAdmin(p); err != nil {
+	r.warnOfLevels()
+	if r.socket, err = openSocket(p); err != nil {
 		return release, err
 	}
 	for _, s := range p.Servers {
 		if s.Prepare != nil {
-			s.log.Do(func() { err = s.Prepare(s.context(ctx), p, s) })
+			s.Log().Do(func() { err = s.Prepare(s.context(ctx), p, s) })
 			if err != nil {
 				return release, p.withSpace(err)
 			}
 		}
 	}
 	return release, nil
-}
-
-// lookBack tells how the run before has ended, if that was not by a stop, and sees to it that the same can be told of
-// this one.
-func (hk *HyperKube) lookBack(p *Plan) {
-	logger := p.logs.Program().Zap().WithOptions(zap.WithCaller(false))
-	crash, forget, err := keepCrash(p)
-	p.crash, p.forget = crash, forget
-	if err != nil {
-		logger.Warn("how the previous run has ended, or this one will, cannot be told", zap.Error(err))
-	}
-	if crash != nil {
-		logger.Warn(crash.String())
-	}
 }

@@ -28,8 +28,9 @@ type marks map[*pflag.Flag]string
 // more.
 func (hk *HyperKube) runDefaults(servers ...*Server) marks {
 	root := filepath.Join(string(filepath.Separator), dataDirName)
-	p := &Plan{hk: hk, Name: hk.Name, DataDir: root, OnlyCheck: true, logs: logging.New(logging.Config{Program: hk.Name})}
-	defer p.logs.Close()
+	p := &Plan{hk: hk, Name: hk.Name, DataDir: root, OnlyCheck: true, given: &given{}}
+	p.run = &run{hk: hk, plan: p, logs: logging.New(logging.Config{Program: hk.Name})}
+	defer p.run.logs.Close()
 	var names []string
 	for _, s := range servers {
 		if s.Run != nil {
@@ -47,7 +48,7 @@ func (hk *HyperKube) runDefaults(servers ...*Server) marks {
 	_ = giveDefaults(p, problems{}) // likewise
 	for _, s := range p.Servers {
 		values := map[*pflag.Flag][]string{}
-		for _, h := range s.history {
+		for _, h := range s.flags.history {
 			if f := s.Flags().Lookup(h.flag); h.source == nil {
 				values[f] = append(values[f], h.value)
 			}

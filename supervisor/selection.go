@@ -123,10 +123,10 @@ func (hk *HyperKube) joinByFlags(p *Plan, named bool) {
 		if s.Run == nil || len(s.JoinsWith) == 0 || p.runs(s) {
 			continue
 		}
-		for _, a := range p.given {
+		for _, a := range p.given.assignments {
 			if flag := s.joinsWith(a.flag.Name); flag != "" && (!named || a.source.arguments()) {
 				p.Servers = append(p.Servers, s)
-				p.joined = append(p.joined, joined{server: s, flag: flag})
+				p.given.joined = append(p.given.joined, joined{server: s, flag: flag})
 				break
 			}
 		}
@@ -168,7 +168,7 @@ func (hk *HyperKube) join(p *Plan, composite *Server) error {
 					hk.typed("run", composite.Name()))
 			}
 			p.Servers = append(p.Servers, needed)
-			p.joined = append(p.joined, joined{server: needed, by: s, unless: need.Unless})
+			p.given.joined = append(p.given.joined, joined{server: needed, by: s, unless: need.Unless})
 		}
 	}
 	ordered, err := order(p.Servers)

@@ -2,25 +2,15 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-
-	"github.com/seed-200a7251/km/logging"
 )
-
-// DefaultGracePeriod is how long a server may take to stop, where its GracePeriod is zero.
-const DefaultGracePeriod = 10 * time.Second
 
 // Server describes one server that a HyperKube can be, or run beside others. Fill in the exported fields, then hand it
 // to HyperKube.AddServer; they are not to be changed afterwards.
@@ -161,6 +151,9 @@ type Server struct {
 	// or with an error of Permanent. Those that need it go on meanwhile.
 	Restart RestartPolicy
 
+	// Limits say how soon the server is started again, and when it has failed for good. Zero values mean the defaults.
+	Limits Limits
+
 	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who
 	// has asked is told. It is for what others need only at the beginning.
 	FailsAlone bool
@@ -179,19 +172,9 @@ type Server struct {
 	Isolation Isolation
 
 	hk     *HyperKube
-	flags  *pflag.FlagSet
-	groups []flagGroup
-	added  bool // AddFlags has been called
+	flags  ownFlags
 	linked bool
-	actor  atomic.Pointer[actor]
-	own    map[string]bool
-	// history is what was set on flags, in order.
-	history []setting
-	log     *logging.Log
-	sockets sockets
-	cleanup cleanup
-	child   *child  // where it runs in a process of its own, seen from the others' one
-	parent  *parent // the same, seen from its own
+	seat   atomic.Pointer[seat] // in the run; at makes one where there is none
 }
 
 // Need is one server that another one needs.
@@ -214,21 +197,21 @@ func (s *Server) Name() string {
 
 // Flags is the server's flag set. It is the place to look values up when Run is called.
 func (s *Server) Flags() *pflag.FlagSet {
-	if s.flags == nil {
-		s.flags = newFlagSet(s.Name())
+	if s.flags.set == nil {
+		s.flags.set = newFlagSet(s.Name())
 	}
-	if !s.added && s.AddFlags != nil {
-		s.added = true
+	if !s.flags.added && s.AddFlags != nil {
+		s.flags.added = true
 		s.AddFlags(s)
 	}
-	return s.flags
+	return s.flags.set
 }
 
 // AddFlagGroup adds all flags of fs to the server's, under a heading of their own in the help. Groups are shown in the
 // order in which they were added, after the flags that are in none.
 func (s *Server) AddFlagGroup(heading string, fs *pflag.FlagSet) {
 	s.Flags().AddFlagSet(fs)
-	s.groups = append(s.groups, flagGroup{heading, fs})
+	s.flags.groups = append(s.flags.groups, flagGroup{heading, fs})
 }
 
 // Default gives a flag a value, unless the user gave it one. The flag then counts as set (Changed), as if the user had
@@ -243,30 +226,11 @@ func (s *Server) Default(flag, value string) error {
 	return nil
 }
 
-// setting is what a flag was set to.
-type setting struct {
-	flag, value string
-	source      *source // nil for what the user has not given
-}
-
-// set sets a flag, and keeps how: a flag that may be repeated has more of a history than its value tells.
-func (s *Server) set(flag, value string, from *source) error {
-	err := s.Flags().Set(flag, value)
-	var invalid *pflag.InvalidValueError
-	if errors.As(err, &invalid) {
-		err = invalid.Unwrap() // pflag's wrapping names the flag without its namespace
-	}
-	if err == nil {
-		s.history = append(s.history, setting{flag, value, from})
-	}
-	return err
-}
-
 // Replay calls set for each flag that was set, by the user or by Default, in the same order, so that Run can start each
 // time from options that no earlier start has touched. Those of ProcessFlags are among them: set has to leave out what
 // is kept in variables of the process, where it has been set already.
 func (s *Server) Replay(set func(flag, value string) error) error {
-	for _, h := range s.history {
+	for _, h := range s.flags.history {
 		if err := set(h.flag, h.value); err != nil {
 			return fmt.Errorf("%s: --%s: %w", s.Name(), h.flag, err)
 		}
@@ -275,7 +239,7 @@ func (s *Server) Replay(set func(flag, value string) error) error {
 }
 
 // Given reports whether the user set the flag, as opposed to Default.
-func (s *Server) Given(flag string) bool { return s.own[flag] }
+func (s *Server) Given(flag string) bool { return s.flags.given[flag] }
 
 // Value is the flag's value as text, or "" if there is no such flag.
 func (s *Server) Value(flag string) string {
@@ -289,83 +253,11 @@ func (s *Server) Value(flag string) string {
 // own binary.
 func (s *Server) Linked() bool { return s.linked }
 
-// Fail makes the server fail, from any goroutine, as if Run had returned err: its context ends, and what follows is the
-// same. It is for what a server's code does to the whole process instead of returning an error, such as a call that
-// would end the process, where that can be caught. It does nothing if the server is not running, or is being stopped
-// already.
-func (s *Server) Fail(err error) {
-	if a := s.actor.Load(); a != nil {
-		select {
-		case a.fails <- err:
-		default: // the first one counts
-		}
-	}
-}
-
-// CloseSockets closes the sockets that Socket has opened. It is for a server whose code opens its port itself, right
-// before that.
-func (s *Server) CloseSockets() {
-	s.closeSockets()
-	if s.parent != nil {
-		s.parent.closeSockets()
-	}
-}
-
-// Guard calls f, and turns a panic in it into an error, whose stack is in the server's log. Run and Ready are called
-// so; it is for goroutines that the server starts.
-func (s *Server) Guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-			s.Logger().Error("panic", zap.Any("value", v), zap.ByteString("stack", debug.Stack()))
-		}
-	}()
-	return f()
-}
-
-// Log is the server's place in the logs. It is there when Prepare, Run and Ready are called.
-func (s *Server) Log() *logging.Log { return s.log }
-
-// Logger is the server's logger.
-func (s *Server) Logger() *zap.Logger {
-	if s.log == nil {
-		return zap.NewNop()
-	}
-	return s.log.Zap()
-}
-
-// Slog is the server's logger, as one of the standard library's.
-func (s *Server) Slog() *slog.Logger {
-	if s.log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return s.log.Slog()
-}
-
-// Logr is the server's logger, as one of logr's. It is in the context that Check, Prepare, Run and Ready get, too.
-func (s *Server) Logr() logr.Logger {
-	if s.log == nil {
-		return logr.Discard()
-	}
-	return s.log.Logr()
-}
-
-// context is ctx with the server's logger in it, where code that logs with logr looks for it.
-func (s *Server) context(ctx context.Context) context.Context { return logr.NewContext(ctx, s.Logr()) }
-
 // names are all names that the server answers to, its own first.
 func (s *Server) names() []string { return append([]string{s.Name()}, s.Aliases...) }
 
 func (s *Server) answersTo(name string) bool {
 	return name == s.Name() || slices.Contains(s.Aliases, name)
-}
-
-// given notes that the user set a flag.
-func (s *Server) given(flag string) {
-	if s.own == nil {
-		s.own = map[string]bool{}
-	}
-	s.own[flag] = true
 }
 
 // IsProcessFlag reports whether the flag is one of ProcessFlags.
@@ -377,12 +269,4 @@ func newFlagSet(name string) *pflag.FlagSet {
 	fs.SortFlags = false
 	fs.Usage = func() {}
 	return fs
-}
-
-// program is the name of the binary.
-func (s *Server) program() string {
-	if s.hk == nil {
-		return "the program"
-	}
-	return s.hk.Name
 }

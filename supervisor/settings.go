@@ -118,8 +118,7 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 // plan returns a plan with these settings, in which no server is selected. With an error it has others in place of
 // those that are wrong, so that servers can look at their flags.
 func (c *settings) plan() (*Plan, error) {
-	p := &Plan{forget: func() error { return nil }, began: newBeginning(), Name: c.name, DataDir: c.dataDir, Ephemeral: c.ephemeral, FreePorts: c.freePorts,
-		OnlyCheck: c.onlyCheck}
+	p := &Plan{Name: c.name, DataDir: c.dataDir, Ephemeral: c.ephemeral, FreePorts: c.freePorts, OnlyCheck: c.onlyCheck}
 	var wrong problems
 	if !validName.MatchString(c.name) {
 		wrong.add(fmt.Errorf("--name: %q is no name: use letters, digits, '-', '_' and '.'", c.name))

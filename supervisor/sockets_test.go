@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-200a7251/km/supervisor/internal/system"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // open opens a socket of the server, or fails the test.
@@ -79,7 +80,7 @@ func TestSocketHasSeveralListeners(t *testing.T) {
 	for network, address := range places(t) {
 		t.Run(network, func(t *testing.T) {
 			s := &Server{SimpleUsage: "db"}
-			defer s.closeSockets()
+			defer s.at().sockets.Close()
 			first, second := open(t, s, network, address), open(t, s, network, address)
 			if first.Addr().String() != second.Addr().String() {
 				t.Fatalf("they are at %v and %v", first.Addr(), second.Addr())
@@ -100,7 +101,7 @@ func TestClientBetweenTwoListeners(t *testing.T) {
 	for network, address := range places(t) {
 		t.Run(network, func(t *testing.T) {
 			s := &Server{SimpleUsage: "db"}
-			defer s.closeSockets()
+			defer s.at().sockets.Close()
 			first := open(t, s, network, address)
 			addr := first.Addr()
 			for range 3 {
@@ -121,7 +122,7 @@ func TestListenerCanBeClosedBesideOthers(t *testing.T) {
 	for network, address := range places(t) {
 		t.Run(network, func(t *testing.T) {
 			s := &Server{SimpleUsage: "db"}
-			defer s.closeSockets()
+			defer s.at().sockets.Close()
 			stop := make(chan struct{})
 			var others sync.WaitGroup
 			others.Go(func() {
@@ -171,16 +172,16 @@ func TestClosedSocketOpensAtTheSamePlace(t *testing.T) {
 			l := open(t, s, network, address)
 			addr := l.Addr()
 			_ = l.Close()
-			s.closeSockets()
+			s.at().sockets.Close()
 			refused(t, addr)
 			if network == "unix" {
 				if _, err := os.Stat(address); !errors.Is(err, os.ErrNotExist) {
 					t.Errorf("the socket's file is still there: %v", err)
 				}
 			}
-			s.closeSockets() // once is enough
+			s.at().sockets.Close() // once is enough
 			l = open(t, s, network, address)
-			defer s.closeSockets()
+			defer s.at().sockets.Close()
 			if l.Addr().String() != addr.String() {
 				t.Errorf("it is at %v now, and was at %v", l.Addr(), addr)
 			}
@@ -194,7 +195,7 @@ func TestClosedSocketOpensAtTheSamePlace(t *testing.T) {
 func TestListenerOutlivesTheSocket(t *testing.T) {
 	s := &Server{SimpleUsage: "db"}
 	l := open(t, s, "tcp", places(t)["tcp"])
-	s.closeSockets()
+	s.at().sockets.Close()
 	dial(t, l.Addr(), "still")
 	heard(t, l, "still")
 }
@@ -211,11 +212,11 @@ func TestSocketThatIsTaken(t *testing.T) {
 			if l, err := s.Socket(network, addr.String()); !errors.Is(err, syscall.EADDRINUSE) {
 				t.Fatalf("%v, %v", l, err)
 			}
-			s.closeSockets() // nothing to close
+			s.at().sockets.Close() // nothing to close
 			_ = other.Close()
 			l := open(t, s, network, addr.String())
 			_ = l.Close()
-			s.closeSockets()
+			s.at().sockets.Close()
 
 			// While the server was stopped, somebody else took its place.
 			if other, err = net.Listen(network, addr.String()); err != nil {
@@ -226,7 +227,7 @@ func TestSocketThatIsTaken(t *testing.T) {
 			}
 			_ = other.Close()
 			open(t, s, network, addr.String())
-			s.closeSockets()
+			s.at().sockets.Close()
 		})
 	}
 }
@@ -234,7 +235,7 @@ func TestSocketThatIsTaken(t *testing.T) {
 func TestSocketsOfOneServer(t *testing.T) {
 	s := &Server{SimpleUsage: "db"}
 	places(t)
-	defer s.closeSockets()
+	defer s.at().sockets.Close()
 	one, any, again := open(t, s, "tcp", "127.0.0.1:0"), open(t, s, "tcp", "localhost:0"), open(t, s, "tcp", "127.0.0.1:0")
 	if one.Addr().String() == any.Addr().String() || one.Addr().String() != again.Addr().String() {
 		t.Errorf("they are at %v, %v and %v", one.Addr(), any.Addr(), again.Addr())
@@ -246,7 +247,7 @@ func TestSocketsOfOneServer(t *testing.T) {
 		t.Error("there is no error")
 	}
 	other := &Server{SimpleUsage: "api"}
-	defer other.closeSockets()
+	defer other.at().sockets.Close()
 	if l := open(t, other, "tcp", "127.0.0.1:0"); l.Addr().String() == one.Addr().String() {
 		t.Error("two servers have one socket")
 	}
@@ -256,7 +257,7 @@ func TestSocketsOfOneServer(t *testing.T) {
 func TestSocketsAtOnce(t *testing.T) {
 	places(t)
 	s := &Server{SimpleUsage: "db"}
-	defer s.closeSockets()
+	defer s.at().sockets.Close()
 	var all sync.WaitGroup
 	addresses := make([]string, 10)
 	for i := range addresses {
@@ -332,33 +333,33 @@ func TestSocketOfARunningServer(t *testing.T) {
 	g := newGroup([]*Server{db})
 	signals, ended := make(chan os.Signal, 1), make(chan error, 1)
 	early := dial(t, addr, "")
-	go func() { ended <- g.run(signals) }()
+	go func() { ended <- g.Run(signals) }()
 	hello(early)
 	// What Run has sent is for the Ready beside it, not for one of a later start.
-	g.until(ctx, func() bool { return g.actors[0].state == Ready })
-	request := func(what ask) {
+	g.Find("db").Await(ctx, Ready)
+	request := func(what life.Verb) {
 		t.Helper()
-		w, err := g.askFor(what, g.actors[0])
+		r, err := g.Ask(what, nil, "db")
 		if err == nil {
-			err = g.await(ctx, w)
+			err = r.Wait(ctx)
 		}
 		if err != nil {
 			t.Error(err)
 		}
 	}
-	request(askRestart)
+	request(life.Restart)
 	hello(dial(t, addr, ""))
 
 	fail <- errors.New("boom")
-	g.until(ctx, func() bool { return g.actors[0].state == Backoff })
+	g.Find("db").Await(ctx, Backoff)
 	waiting := dial(t, addr, "")
-	request(askStart) // no need to wait for the pause
+	request(life.Start) // no need to wait for the pause
 	hello(waiting)
 
-	request(askStop)
-	g.until(ctx, func() bool { return !db.listens() })
+	request(life.Stop)
+	eventually(t, "the socket is closed", func() bool { return !db.at().sockets.IsOpen() })
 	refused(t, addr)
-	request(askStart)
+	request(life.Start)
 	hello(dial(t, addr, ""))
 	signals <- syscall.SIGTERM
 	if err := receive(t, "the end of the run", ended); err != nil {
@@ -418,16 +419,4 @@ func TestClientDuringARestart(t *testing.T) {
 	if text, err := io.ReadAll(c); err != nil || string(text) != "hello" {
 		t.Errorf("the server says %q, %v", text, err)
 	}
-}
-
-// listens reports whether a socket of the server is open.
-func (s *Server) listens() bool {
-	s.sockets.mu.Lock()
-	defer s.sockets.mu.Unlock()
-	for _, so := range s.sockets.byAddress {
-		if so.listener != nil {
-			return true
-		}
-	}
-	return false
 }

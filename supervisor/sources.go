@@ -110,14 +110,14 @@ func (r *runFlags) assign(given []assignment) (wrong problems) {
 			err = invalid.Unwrap()
 		}
 		if err != nil {
-			wrong.add(a.invalid(err), r.servers(a.flag)...)
+			wrong.add(a.invalid(err), r.takers(a.flag)...)
 		}
 	}
 	return wrong
 }
 
-// servers are those that get a flag's value.
-func (r *runFlags) servers(f *pflag.Flag) []*Server {
+// takers are the servers that get a flag's value.
+func (r *runFlags) takers(f *pflag.Flag) []*Server {
 	switch v := f.Value.(type) {
 	case *processValue:
 		return v.flag.servers
@@ -199,7 +199,7 @@ func (r *runFlags) environment(environ []string) (given []assignment, warnings [
 		case 1:
 			given = append(given, assignment{found[0], value, source{variable: name}})
 		default:
-			wrong.add(fmt.Errorf("%s may mean %s: use the command line or a file", name, flagList(found, " and ")), r.servers(found[0])...)
+			wrong.add(fmt.Errorf("%s may mean %s: use the command line or a file", name, flagList(found, " and ")), r.takers(found[0])...)
 		}
 	}
 	name := ""
@@ -307,27 +307,30 @@ func (r *runFlags) before() (given []assignment) {
 	return given
 }
 
-// gathered is what the user gave to a run.
-type gathered struct {
-	given    []assignment // the weakest first
-	names    []string     // of servers
-	named    bool         // on the command line
-	command  []string     // behind `--`; nil for none
-	at       source       // of the names, if they are from a file
-	warnings []string
-	help     bool
+// given is what the user gave to a run, and what follows from it.
+type given struct {
+	flags       *runFlags
+	assignments []assignment // the weakest first
+	names       []string     // of servers
+	named       bool         // on the command line
+	at          source       // of the names, if they are from a file
+	command     []string     // behind `--`; nil for none
+	help        bool
+	warnings    []string
+	joined      []joined // servers that nobody has named
+	wrong       problems // what has been found so far
 }
 
 // gather brings all sources together.
-func (r *runFlags) gather(args, environ []string) (g gathered, wrong problems) {
+func (r *runFlags) gather(args, environ []string) *given {
 	names, arguments, command, wrong := r.read(args)
-	g.command = command
+	g := &given{flags: r, command: command, wrong: wrong}
 	for _, a := range arguments {
 		yes, _ := strconv.ParseBool(a.value)
 		g.help = g.help || a.flag.Name == "help" && yes
 	}
 	if g.help {
-		return g, wrong
+		return g
 	}
 	variables, warnings, wrongVariables := r.environment(environ)
 	g.warnings = warnings
@@ -346,13 +349,13 @@ func (r *runFlags) gather(args, environ []string) (g gathered, wrong problems) {
 		paths = fromVariable
 	}
 	c, wrongFiles := r.files(paths)
-	g.given = slices.Concat(c.given, variables, r.before(), arguments)
+	g.assignments = slices.Concat(c.given, variables, r.before(), arguments)
 	if g.names, g.named = names, len(splitNames(names)) > 0; !g.named {
 		g.names, g.at = c.names, c.servers
 	}
-	wrong.join(wrongVariables)
-	wrong.join(wrongFiles)
-	return g, wrong
+	g.wrong.join(wrongVariables)
+	g.wrong.join(wrongFiles)
+	return g
 }
 
 // splitPaths are the files that a variable names.
@@ -376,16 +379,16 @@ func (p *Plan) locate(err error, s *Server) error {
 func (p *Plan) locateOne(err error, s *Server) error {
 	text := err.Error()
 	var notes []string
-	for i, a := range p.given {
+	for i, a := range p.given.assignments {
 		told := func(b assignment) bool { return b.flag == a.flag && !b.source.arguments() && b.source.isIn(text) }
-		if a.source.arguments() || slices.ContainsFunc(p.given, told) {
+		if a.source.arguments() || slices.ContainsFunc(p.given.assignments, told) {
 			continue
 		}
 		own, ofServer := "", false
 		if s != nil {
 			own, ofServer = strings.CutPrefix(a.flag.Name, s.Name()+".")
 		}
-		counts := isLast(p.given, i) || p.flags.collects(a.flag)
+		counts := isLast(p.given.assignments, i) || p.given.flags.collects(a.flag)
 		if counts && (mentions(text, a.flag.Name) || ofServer && mentions(text, own)) {
 			notes = append(notes, fmt.Sprintf("--%s is from %s", a.flag.Name, a.source))
 		}

@@ -223,8 +223,8 @@ func TestEnvironment(t *testing.T) {
 			}
 			a := server(t, hk, "a")
 			level := "-"
-			if a.log != nil {
-				level = logging.FormatLevel(a.log.Level())
+			if a.Log() != nil {
+				level = logging.FormatLevel(a.Log().Level())
 			}
 			if got := fmt.Sprintf("%s '%s' %s %s", a.Value("number"), a.Value("text"), level, nameList(p.Servers)); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
@@ -300,7 +300,7 @@ func TestWarnings(t *testing.T) {
 			hk := sourced(t)
 			p, err := test.plan(t, hk)
 			if err == nil {
-				p.logs.Close()
+				p.run.logs.Close()
 			}
 			out := hk.out.(*lockedBuffer).String()
 			contains(t, out, test.want)
@@ -348,7 +348,7 @@ func TestSourcesReachIsolatedServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, _, err := (&child{hk: hk, plan: p, s: server(t, hk, "a")}).describe()
+	plan, _, err := p.describe(server(t, hk, "a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,8 +365,8 @@ func TestSourcesReachIsolatedServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := adopted.Server("a").Isolation, adopted.Server("b").Isolation; a != IsolationProcess || b == IsolationProcess {
-		t.Errorf("in that process, a is isolated: %q, and b: %q", a, b)
+	if a, b := adopted.Server("a").Isolated(), adopted.Server("b").Isolated(); !a || b {
+		t.Errorf("in that process, a is isolated: %v, and b: %v", a, b)
 	}
 }
 

@@ -30,7 +30,6 @@ var starting sync.Mutex
 // A server with IsolationProcess is a process of the same binary, whose main function has to call Run with os.Args if
 // its name, the first of them, is the HyperKube's.
 func (hk *HyperKube) Start(ctx context.Context, args ...string) (*Running, error) {
-	begin := now()
 	r := &Running{done: make(chan struct{})}
 	var within context.Context
 	within, r.stop = context.WithCancel(ctx)
@@ -44,13 +43,13 @@ func (hk *HyperKube) Start(ctx context.Context, args ...string) (*Running, error
 		signals, sent := make(chan os.Signal, 1), make(chan struct{})
 		unused := context.AfterFunc(within, func() { signals <- os.Interrupt; close(sent) })
 		// Its readers of events have something to read as long as servers run.
-		r.err = hk.serve(context.WithoutCancel(within), r.plan, &notifier{}, begin, signals)
+		r.err = r.plan.run.serve(context.WithoutCancel(within), signals)
 		if !unused() {
 			<-sent
 		}
 		close(signals)
 	}()
-	began := r.plan.began
+	began := r.plan.run.began
 	var beganErr error
 	select {
 	case <-began.over:
@@ -76,19 +75,20 @@ func (hk *HyperKube) planStart(ctx context.Context, r *Running, args []string) e
 		return errors.New("it was started before: make another HyperKube")
 	}
 	hk.started = true
+	begin := now()
 	p, err := hk.plan(nil, args, nil)
 	switch {
 	case p == nil && err == nil:
 		return errors.New("help is there for people only: leave --help out")
 	case p == nil:
 		return err
-	case hk.settings.printConfig || p.job != nil:
-		return p.close(errors.New("--print-config, and a command behind `--`, are for people: leave them out"))
+	case hk.settings.printConfig || p.run.job != nil:
+		return p.run.abandon(errors.New("--print-config, and a command behind `--`, are for people: leave them out"))
 	}
 	p.Embedded = true
-	r.plan = p
-	if err := hk.check(ctx, p); err != nil {
-		return p.close(err)
+	p.run.begin, r.plan = begin, p
+	if err := p.run.check(ctx); err != nil {
+		return p.run.abandon(err)
 	}
 	return nil
 }

@@ -12,9 +12,10 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/pflag"
-
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
+	"github.com/seed-200a7251/km/supervisor/life"
+	"github.com/spf13/pflag"
 )
 
 // statusFlags are the flags of `status`.
@@ -63,8 +64,8 @@ func (f *statusFlags) run(ctx context.Context, hk *HyperKube, p *Plan, args []st
 			return nil // there is nothing to show
 		}
 	}
-	s, err := c.status(ctx)
-	if errors.Is(err, errNotRunning) && !held(p, hk.Name) { // or it is just beginning
+	s, err := c.Status(ctx)
+	if errors.Is(err, admin.ErrNotRunning) && !held(p, hk.Name) { // or it is just beginning
 		// What hinders a look is no news here; the next run tells of it.
 		if crash, _ := lastCrash(p); crash != nil {
 			err = fmt.Errorf("%w\n%v", err, crash)
@@ -80,18 +81,18 @@ func (f *statusFlags) run(ctx context.Context, hk *HyperKube, p *Plan, args []st
 const statusPoll = 50 * time.Millisecond
 
 // await waits as --wait says.
-func (f *statusFlags) await(ctx context.Context, c *client) error {
+func (f *statusFlags) await(ctx context.Context, c *admin.Client) error {
 	if f.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.timeout)
 		defer cancel()
 	}
-	lacking := errors.New(c.program + " has not answered yet")
+	lacking := errors.New(c.Program + " has not answered yet")
 	impatient := *c // it asks again and again anyway
-	impatient.patience = 0
+	impatient.Patience = 0
 	c = &impatient
 	for seen := false; ; {
-		s, err := c.status(ctx)
+		s, err := c.Status(ctx)
 		switch {
 		case err == nil:
 			seen = true
@@ -100,14 +101,14 @@ func (f *statusFlags) await(ctx context.Context, c *client) error {
 				return lacking
 			}
 		case ctx.Err() != nil: // below
-		case errors.Is(err, errNotRunning) && f.wait == "stopped":
+		case errors.Is(err, admin.ErrNotRunning) && f.wait == "stopped":
 			return nil
-		case errors.Is(err, errNoSocket):
+		case errors.Is(err, admin.ErrNoSocket):
 			// At the very end it answers no more, but the folder is still its own: the next run would be refused.
 			lacking = errors.New("it is about to end, or has just begun")
-		case errors.Is(err, errNotRunning) && !seen:
-			lacking = errors.New(c.program + " has not begun to run")
-		case errors.Is(err, errGone):
+		case errors.Is(err, admin.ErrNotRunning) && !seen:
+			lacking = errors.New(c.Program + " has not begun to run")
+		case errors.Is(err, admin.ErrGone):
 		default:
 			return err
 		}
@@ -128,7 +129,7 @@ func (f *statusFlags) there(s *Status) (over bool, lacking error) {
 		return false, errors.New("it still runs")
 	}
 	if s.Stopping {
-		return true, errClosing
+		return true, life.ErrClosing
 	}
 	var not []string
 	for _, server := range s.Servers {
@@ -139,8 +140,8 @@ func (f *statusFlags) there(s *Status) (over bool, lacking error) {
 		switch {
 		case server.Error != "":
 			text += ": " + server.Error
-		case server.tries() != "":
-			text += " (" + server.tries() + ")"
+		case tries(server) != "":
+			text += " (" + tries(server) + ")"
 		}
 		not = append(not, text)
 		over = over || server.State == Failed
@@ -183,14 +184,14 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 		columns := []string{server.Name, server.State.String(), age(server.Since), restarts(server)}
 		if wide {
 			columns = append(columns, text.Dash(startTime(server)), text.Dash(strings.Join(server.Needs, ",")), string(server.Restart),
-				string(server.Isolation), strconv.Itoa(server.pid(s)), server.LogLevel)
+				server.Isolation, strconv.Itoa(s.ProcessOf(server)), server.LogLevel)
 		}
 		what := text.VisibleWord(server.Address)
 		switch {
 		case server.Error != "":
 			what = text.OneLine(errors.New(server.Error))
-		case server.tries() != "":
-			what = text.OneLine(errors.New(server.tries()))
+		case tries(server) != "":
+			what = text.OneLine(errors.New(tries(server)))
 		}
 		fmt.Fprintln(table, strings.Join(append(columns, what), "\t"))
 	}
@@ -216,16 +217,8 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 	return nil
 }
 
-// pid is the process that the server is in.
-func (s *ServerStatus) pid(run *Status) int {
-	if s.PID != 0 {
-		return s.PID
-	}
-	return run.PID
-}
-
 // tries says of a server that is starting again after a failure which start it is, and why the one before failed.
-func (s *ServerStatus) tries() string {
+func tries(s ServerStatus) string {
 	if s.State != Starting || s.LastFailure == nil {
 		return ""
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
@@ -20,11 +22,11 @@ func TestStatusTables(t *testing.T) {
 	now = func() time.Time { return at }
 	defer func() { now = time.Now }()
 	s := &Status{Program: "hk", PID: 7, Servers: []ServerStatus{
-		{Name: "db", State: Ready, Since: at.Add(-119 * time.Second), StartSeconds: 1.234, Restart: RestartNever, Isolation: IsolationProcess,
+		{Name: "db", State: Ready, Since: at.Add(-119 * time.Second), StartSeconds: 1.234, Restart: RestartNever, Isolation: "process",
 			PID: 8, LogLevel: "info", Address: "127.0.0.1:1"},
 		{Name: "api", State: Backoff, Since: at.Add(-2 * time.Hour), Restarts: 3, Needs: []string{"db", "queue"},
-			LastFailure: &Failure{Time: at.Add(-10 * time.Second), Error: "out of ink"}, Error: "out of ink\nand of paper", Address: "old",
-			Restart: RestartAlways, Isolation: IsolationNone, LogLevel: "v=4"},
+			LastFailure: &admin.Failure{Time: at.Add(-10 * time.Second), Error: "out of ink"}, Error: "out of ink\nand of paper", Address: "old",
+			Restart: RestartAlways, Isolation: "none", LogLevel: "v=4"},
 	}}
 	for _, test := range []struct {
 		name  string
@@ -63,7 +65,7 @@ func TestStatusTableStaysAligned(t *testing.T) {
 	now = func() time.Time { return at }
 	defer func() { now = time.Now }()
 	s := &Status{Servers: []ServerStatus{
-		{Name: "db", State: Ready, Since: at, LastFailure: &Failure{Time: at}, Address: "127.0.0.1:1"},
+		{Name: "db", State: Ready, Since: at, LastFailure: &admin.Failure{Time: at}, Address: "127.0.0.1:1"},
 		{Name: "job", State: Stopped, Since: at},
 		{Name: "web", State: Ready, Since: at, Address: "127.0.0.1:2"},
 	}}
@@ -88,7 +90,7 @@ func deaf(t *testing.T, p *Plan, bytes, times int) {
 	if err := os.MkdirAll(p.DataDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l, err := system.ListenUnix(adminSocket(p, "hk"))
+	l, err := system.ListenUnix(p.socketFile("hk"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +105,7 @@ func deaf(t *testing.T, p *Plan, bytes, times int) {
 		}
 		_ = l.Close()
 	}()
-	t.Cleanup(func() { receive(t, "the last question", done); system.RemoveUnix(adminSocket(p, "hk")) })
+	t.Cleanup(func() { receive(t, "the last question", done); system.RemoveUnix(p.socketFile("hk")) })
 }
 
 func locate(t *testing.T, hk *HyperKube) *Plan {
@@ -112,7 +114,7 @@ func locate(t *testing.T, hk *HyperKube) *Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.logs.Close()
+	p.run.logs.Close()
 	return p
 }
 
@@ -184,15 +186,21 @@ func TestWaitInVain(t *testing.T) {
 	}
 }
 
+// failing is a transport that fails.
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
+
 func TestClientOfSomebodyElse(t *testing.T) {
 	hk := newHyperKube(t, steady("db"))
 	c := hk.connect(locate(t, hk))
 	for err, want := range map[error]string{
 		&net.OpError{Op: "dial", Net: "unix", Err: os.ErrPermission}: "/hk.sock belongs to somebody else: only its owner may ask it",
 		context.Canceled:      "interrupted; what was asked for is not taken back",
-		errors.New("no idea"): "hk cannot be asked: no idea",
+		errors.New("no idea"): `hk cannot be asked: Get "http://hk/v1/status": no idea`,
 	} {
-		if got := c.explain(err); !strings.HasSuffix(got.Error(), want) {
+		c.HTTP.Transport = failing{err}
+		if _, got := c.Status(t.Context()); !strings.HasSuffix(got.Error(), want) {
 			t.Errorf("%v: %v, want %s", err, got, want)
 		}
 	}

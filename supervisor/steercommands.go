@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // steerCommands are `start`, `stop` and `restart`.
@@ -35,18 +36,18 @@ func steerCommands() []*Command {
 		}
 		all = append(all, &Command{Name: c.name, Args: "SERVER...", Short: c.short, Long: c.long, Flags: flags, Complete: completeServers,
 			Run: func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error {
-				return hk.steer(ctx, p, c.name, args, *noWait, *yes)
+				return hk.steer(ctx, p, life.Verb(c.name), args, *noWait, *yes)
 			}})
 	}
 	return all
 }
 
 // steer is `start`, `stop` or `restart` of the servers that args name.
-func (hk *HyperKube) steer(ctx context.Context, p *Plan, what string, args []string, noWait, yes bool) error {
+func (hk *HyperKube) steer(ctx context.Context, p *Plan, what life.Verb, args []string, noWait, yes bool) error {
 	names, err := hk.serversOf(args)
 	if err == nil && len(names) == 0 {
 		err = fmt.Errorf("%s what? Name servers: `%s` shows them", what, p.Command("status"))
-		if what == "start" {
+		if what == life.Start {
 			err = fmt.Errorf("%w; `%s` begins a run", err, p.Command("run"))
 		}
 	}
@@ -54,18 +55,14 @@ func (hk *HyperKube) steer(ctx context.Context, p *Plan, what string, args []str
 		return usageError(err)
 	}
 	c := hk.connect(p)
-	if what == "stop" && !yes {
+	if what == life.Stop && !yes {
 		if err := confirmStop(ctx, hk, c, names); err != nil {
 			return err
 		}
 	}
-	query := ""
-	if noWait {
-		query = "?wait=false"
-	}
 	began := now()
-	var all []ServerStatus
-	if err := hk.steered(ctx, c, what, names, query, &all); err != nil {
+	all, err := hk.steered(ctx, c, what, names, !noWait)
+	if err != nil {
 		return err
 	}
 	for _, s := range all {
@@ -98,8 +95,8 @@ func (hk *HyperKube) serversOf(args []string) ([]string, error) {
 }
 
 // confirmStop asks, if others need what is to be stopped, or it cannot be started again.
-func confirmStop(ctx context.Context, hk *HyperKube, c *client, names []string) error {
-	s, err := c.status(ctx)
+func confirmStop(ctx context.Context, hk *HyperKube, c *admin.Client, names []string) error {
+	s, err := c.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -167,13 +164,13 @@ func logLevelCommand() *Command {
 			if err != nil {
 				return usageError(err)
 			}
-			body := logLevel{Level: logging.FormatLevel(level)}
-			if err := hk.connect(p).call(ctx, http.MethodPut, "/v1/servers/"+name+"/log-level", body, &body); err != nil {
+			now, err := hk.connect(p).SetLogLevel(ctx, name, logging.FormatLevel(level))
+			if err != nil {
 				return err
 			}
-			fmt.Fprintf(hk.Out(), "%s logs at %s\n", name, body.Level)
-			if body.Warning != "" {
-				fmt.Fprintf(hk.errOut(), "Warning: %s\n", body.Warning)
+			fmt.Fprintf(hk.Out(), "%s logs at %s\n", name, now.Level)
+			if now.Warning != "" {
+				fmt.Fprintf(hk.errOut(), "Warning: %s\n", now.Warning)
 			}
 			return nil
 		},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
@@ -57,19 +57,19 @@ const minInterval = 200 * time.Millisecond
 
 // top compares two looks at a run.
 type top struct {
-	client   *client
+	client   *admin.Client
 	interval time.Duration
-	before   *Usage
+	before   *admin.Usage
 }
 
 // look asks the run.
-func (t *top) look(ctx context.Context) (*Status, *Usage, error) {
-	s, err := t.client.status(ctx)
+func (t *top) look(ctx context.Context) (*Status, *admin.Usage, error) {
+	s, err := t.client.Status(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	var u Usage
-	return s, &u, t.client.call(ctx, http.MethodGet, "/v1/usage", nil, &u)
+	u, err := t.client.Usage(ctx)
+	return s, u, err
 }
 
 // windows is how many intervals `top --once` measures at most, until there is a sample.
@@ -100,9 +100,9 @@ func (t *top) once(ctx context.Context, w io.Writer) error {
 
 // sampled reports whether a server has been seen at work since the look before. The program itself, which comes last,
 // always is: it measures.
-func sampled(before, u *Usage) bool {
+func sampled(before, u *admin.Usage) bool {
 	servers := u.Servers[:max(0, len(u.Servers)-1)]
-	return slices.ContainsFunc(servers, func(s ServerUsage) bool { return s.CPUSeconds > before.of(s.Name).CPUSeconds })
+	return slices.ContainsFunc(servers, func(s admin.ServerUsage) bool { return s.CPUSeconds > usageOf(before, s.Name).CPUSeconds })
 }
 
 // live draws the table again and again, until q or Ctrl-C.
@@ -139,7 +139,7 @@ func (t *top) live(ctx context.Context, hk *HyperKube) error {
 	}
 }
 
-// frame draws shown over what is on the screen. What does not fit is left out: the terminal would scroll. If it is
+// frame draws a text over what is on the screen. What does not fit is left out: the terminal would scroll. If it is
 // lines, the last one of those that are shown says how many.
 func frame(shown string, columns, rows int) string {
 	lines := strings.Split(strings.TrimRight(shown, "\n"), "\n")
@@ -180,7 +180,7 @@ func keys(stop func()) (restore func()) {
 }
 
 // table prints what has been used up since the look before.
-func (t *top) table(w io.Writer, s *Status, u *Usage) error {
+func (t *top) table(w io.Writer, s *Status, u *admin.Usage) error {
 	states := map[string]ServerStatus{}
 	for _, server := range s.Servers {
 		states[server.Name] = server
@@ -199,17 +199,17 @@ func (t *top) table(w io.Writer, s *Status, u *Usage) error {
 	const gap = 2
 	table := tabwriter.NewWriter(&rows, 0, 8, gap, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(table, "%-*s\tSTATE\tRESTARTS\tCPU %%\tCPU TIME\tGOROUTINES\tLINES/s\tLOST\t\n", names, "SERVER")
-	all := ServerUsage{Name: process, TotalCPUSeconds: u.CPUSeconds} // in this process
+	all := admin.ServerUsage{Name: process, TotalCPUSeconds: u.CPUSeconds} // in this process
 	for _, server := range u.Servers {
 		state, restarts, cpu, lines := "-", "-", "-", "-"
 		if status, ok := states[server.Name]; ok {
 			state, restarts = status.State.String(), fmt.Sprint(status.Restarts)
 		}
-		if b := t.before.of(server.Name); b.Name != "" && seconds > 0 {
-			cpu = u.percent(server, b, seconds)
+		if b := usageOf(t.before, server.Name); b.Name != "" && seconds > 0 {
+			cpu = percent(u, server, b, seconds)
 			lines = fmt.Sprintf("%.1f", float64(server.LogLines-b.LogLines)/seconds)
 		}
-		fmt.Fprintf(table, "%-*s\t%s\t%s\t%s\t%s\t%d\t%s\t%d\t\n", names, server.Name, state, restarts, cpu, server.cpuTime(),
+		fmt.Fprintf(table, "%-*s\t%s\t%s\t%s\t%s\t%d\t%s\t%d\t\n", names, server.Name, state, restarts, cpu, cpuTime(server),
 			server.Goroutines, lines, server.LostLines)
 		if server.TotalCPUSeconds == 0 {
 			all.Goroutines += server.Goroutines
@@ -219,7 +219,7 @@ func (t *top) table(w io.Writer, s *Status, u *Usage) error {
 	if u.CPUSeconds > 0 && seconds > 0 {
 		cpu = fmt.Sprintf("%.1f", 100*max(0, u.CPUSeconds-t.before.CPUSeconds)/seconds)
 	}
-	fmt.Fprintf(table, "%-*s\t-\t-\t%s\t%s\t%d\t-\t-\t\n", names, process, cpu, all.cpuTime(), all.Goroutines)
+	fmt.Fprintf(table, "%-*s\t-\t-\t%s\t%s\t%d\t-\t-\t\n", names, process, cpu, cpuTime(all), all.Goroutines)
 	if err := table.Flush(); err != nil {
 		return err
 	}
@@ -232,8 +232,8 @@ func (t *top) table(w io.Writer, s *Status, u *Usage) error {
 	return nil
 }
 
-// of is what a server used up; nothing, without a name, if that is not known.
-func (u *Usage) of(server string) ServerUsage {
+// usageOf is what a server used up; nothing, without a name, if that is not known.
+func usageOf(u *admin.Usage, server string) admin.ServerUsage {
 	if u != nil {
 		for _, s := range u.Servers {
 			if s.Name == server {
@@ -241,11 +241,11 @@ func (u *Usage) of(server string) ServerUsage {
 			}
 		}
 	}
-	return ServerUsage{}
+	return admin.ServerUsage{}
 }
 
 // percent is what a server has used of one CPU in so many seconds, if somebody has measured it.
-func (u *Usage) percent(server, before ServerUsage, seconds float64) string {
+func percent(u *admin.Usage, server, before admin.ServerUsage, seconds float64) string {
 	used := max(0, server.CPUSeconds-before.CPUSeconds)
 	if used == 0 && u.Error != "" && server.TotalCPUSeconds == 0 {
 		return "-"
@@ -254,7 +254,7 @@ func (u *Usage) percent(server, before ServerUsage, seconds float64) string {
 }
 
 // cpuTime is all CPU time that it has used, if that is known.
-func (s ServerUsage) cpuTime() string {
+func cpuTime(s admin.ServerUsage) string {
 	if s.TotalCPUSeconds == 0 {
 		return "-"
 	}

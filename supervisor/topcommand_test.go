@@ -7,25 +7,26 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
 )
 
 // Of servers that share a process the CPU time since the beginning is not known; that of processes is.
 func TestTopTable(t *testing.T) {
 	at := time.Unix(1000, 0)
 	s := &Status{PID: 77, Servers: []ServerStatus{{Name: "controller-manager", State: Ready, Restarts: 2}, {Name: "db", State: Backoff}}}
-	u := &Usage{Time: at.Add(2 * time.Second), CPUSeconds: 21.5, Servers: []ServerUsage{
+	u := &admin.Usage{Time: at.Add(2 * time.Second), CPUSeconds: 21.5, Servers: []admin.ServerUsage{
 		{Name: "controller-manager", CPUSeconds: 11.5, Goroutines: 1234, LogLines: 120, LostLines: 3},
 		{Name: "db", CPUSeconds: 1, TotalCPUSeconds: 1, Goroutines: 5},
 		{Name: "hk", CPUSeconds: 0.126, Goroutines: 30, LogLines: 7},
 	}}
-	before := &Usage{Time: at, CPUSeconds: 19.5, Servers: []ServerUsage{
+	before := &admin.Usage{Time: at, CPUSeconds: 19.5, Servers: []admin.ServerUsage{
 		{Name: "controller-manager", CPUSeconds: 10, LogLines: 100},
 		{Name: "db", CPUSeconds: 1.5}, // a process of its own has ended meanwhile
 	}}
-	still := &Usage{Time: at, CPUSeconds: 19.5, Servers: u.Servers}
+	still := &admin.Usage{Time: at, CPUSeconds: 19.5, Servers: u.Servers}
 	for _, test := range []struct {
 		name   string
-		before *Usage
+		before *admin.Usage
 		err    string
 		want   string
 	}{
@@ -90,12 +91,12 @@ func TestTopFrame(t *testing.T) {
 
 // Where no server has been seen at work, it is measured on: an idle one has no sample in two seconds.
 func TestSampled(t *testing.T) {
-	before := &Usage{Time: time.Unix(1, 0), Servers: []ServerUsage{{Name: "db", CPUSeconds: 1}, {Name: "hk", CPUSeconds: 2}}}
+	before := &admin.Usage{Time: time.Unix(1, 0), Servers: []admin.ServerUsage{{Name: "db", CPUSeconds: 1}, {Name: "hk", CPUSeconds: 2}}}
 	for _, test := range []struct {
 		db, hk float64
 		want   bool
 	}{{1, 2, false}, {1.01, 2, true}, {1, 2.01, false}, {0.5, 2, false}} {
-		u := &Usage{Servers: []ServerUsage{{Name: "db", CPUSeconds: test.db}, {Name: "hk", CPUSeconds: test.hk}}}
+		u := &admin.Usage{Servers: []admin.ServerUsage{{Name: "db", CPUSeconds: test.db}, {Name: "hk", CPUSeconds: test.hk}}}
 		if got := sampled(before, u); got != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}

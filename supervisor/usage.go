@@ -90,20 +90,20 @@ func (hk *HyperKube) printServer(s *Server, flags *pflag.FlagSet, m marks) {
 	// Flags in no group come first.
 	rest := newFlagSet(s.Name())
 	flags.VisitAll(func(f *pflag.Flag) {
-		if !slices.ContainsFunc(s.groups, func(g flagGroup) bool { return g.flags.Lookup(f.Name) != nil }) {
+		if !slices.ContainsFunc(s.flags.groups, func(g flagGroup) bool { return g.flags.Lookup(f.Name) != nil }) {
 			rest.AddFlag(f)
 		}
 	})
 	if rest.HasAvailableFlags() {
 		fmt.Fprintf(out, "\nFlags\n\n%s", m.usages(rest, columns))
 	}
-	for _, g := range s.groups {
+	for _, g := range s.flags.groups {
 		if g.flags.HasAvailableFlags() {
 			fmt.Fprintf(out, "\n%s flags\n\n%s", text.Capital(g.heading), m.usages(g.flags, columns))
 		}
 	}
 	if beside {
-		added := &runFlags{FlagSet: newFlagSet(""), own: map[*Server]*serverFlags{}}
+		added := &runFlags{FlagSet: newFlagSet(""), servers: map[*Server]*serverSettings{}}
 		added.addOwn(s)
 		fmt.Fprintf(out, "\nFlags that `%s run` adds\n\n%s", hk.typed(), m.usages(added.FlagSet, columns))
 	}

@@ -126,7 +126,7 @@ func (m *manifests) check(_ context.Context, p *supervisor.Plan, s *supervisor.S
 	switch pipe := slices.IndexFunc(paths, objects.IsPipe); {
 	case p.OnlyCheck: // standard input is not there, or something else
 		paths = slices.DeleteFunc(paths, func(path string) bool { return path == objects.StandardInput })
-	case pipe >= 0 && s.Isolation == supervisor.IsolationProcess:
+	case pipe >= 0 && s.Isolated():
 		what := "a pipe"
 		if paths[pipe] == objects.StandardInput {
 			what = "standard input"

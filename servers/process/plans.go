@@ -65,7 +65,7 @@ func admit(p *supervisor.Plan) error {
 // inside reports whether a plan has a server that runs in this process.
 func inside(p *supervisor.Plan, name string) bool {
 	s := p.Server(name)
-	return s != nil && s.Isolation != supervisor.IsolationProcess
+	return s != nil && !s.Isolated()
 }
 
 // forget has the gates be as if no plan had given any: all sets of flags have one value for them, upstream's

@@ -142,7 +142,7 @@ func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	switch {
 	case !px.checked:
 		px.mode, px.checked = config.Mode, true
-	case px.mode != config.Mode && s.Isolation != supervisor.IsolationProcess: // startsOnce goes by it
+	case px.mode != config.Mode && !s.Isolated(): // startsOnce goes by it
 		return fmt.Errorf("proxy: the mode %q cannot become %q in a process that runs: begin a new run", px.mode, config.Mode)
 	}
 	if err := cluster.CheckKubeconfig(s); err != nil {

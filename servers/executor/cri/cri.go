@@ -214,7 +214,7 @@ func (n *Node) Prepare(p *supervisor.Plan, s *supervisor.Server) error {
 			return err
 		}
 	}
-	if m := p.Server("controller-manager"); m != nil && m.Isolation != supervisor.IsolationProcess && s.Isolation != supervisor.IsolationProcess {
+	if m := p.Server("controller-manager"); m != nil && !m.Isolated() && !s.Isolated() {
 		n.controllers = cluster.HTTPS(m)
 	}
 	if !p.Selected(cluster.APIServer) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // Run is what is known of the servers of a run, at one time.
@@ -23,7 +25,7 @@ type Run struct {
 // Server is what is known of one server.
 type Server struct {
 	Name  string
-	State State
+	State life.State
 	// Since is when it came into that state.
 	Since time.Time
 	// Needs are the names of the servers that it needs. Some may be absent from the run.
@@ -31,18 +33,6 @@ type Server struct {
 	// FirstStarted and FirstReady are when its first start began and succeeded; zero as long as that has not come.
 	FirstStarted, FirstReady time.Time
 }
-
-// State is the name of a server's state. In all but these states nothing happens any more that could end its first
-// start.
-type State string
-
-// The states in which a first start goes on, or has succeeded.
-const (
-	Waiting  State = "waiting"
-	Starting State = "starting"
-	Ready    State = "ready"
-	Backoff  State = "backoff"
-)
 
 // analysis is how the servers of a run became ready for the first time. Later starts do not change it. All times in it
 // are since the run began.
@@ -120,7 +110,7 @@ func newFirstStart(s *Server, since func(time.Time) time.Duration, now time.Time
 	switch {
 	case f.ready:
 		f.end = since(s.FirstReady)
-	case s.State == Starting || s.State == Backoff || s.State == Waiting:
+	case s.State == life.Starting || s.State == life.Backoff || s.State == life.Waiting:
 		f.end = since(now)
 	default: // it has given up
 		f.end = since(s.Since)
@@ -241,12 +231,12 @@ func (a *analysis) headline() string {
 // lacks says why a server is not ready.
 func (a *analysis) lacks(f *firstStart) string {
 	switch f.State {
-	case Starting:
+	case life.Starting:
 		return "starting for " + millis(f.took())
-	case Waiting:
+	case life.Waiting:
 		var needs []string
 		for _, need := range f.Needs {
-			if n := a.find(need); n != nil && n.State != Ready {
+			if n := a.find(need); n != nil && n.State != life.Ready {
 				needs = append(needs, need)
 			}
 		}
@@ -254,7 +244,7 @@ func (a *analysis) lacks(f *firstStart) string {
 			return "waiting for " + strings.Join(needs, ", ")
 		}
 	}
-	return string(f.State)
+	return f.State.String()
 }
 
 // longestName is the number of characters of a name that leaves enough room for the rest of a line.

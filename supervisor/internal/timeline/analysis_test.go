@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 var updateAnalyses = flag.Bool("update-analyses", false, "write what is printed now to testdata, as what is wanted")
@@ -20,7 +21,7 @@ var updateAnalyses = flag.Bool("update-analyses", false, "write what is printed 
 // startedAt is a server that was started and became ready so many seconds after the beginning. Less than zero: it was
 // not.
 func startedAt(name string, started, ready float64, needs ...string) Server {
-	s := Server{Name: name, State: Ready, Needs: needs}
+	s := Server{Name: name, State: life.Ready, Needs: needs}
 	if started >= 0 {
 		s.FirstStarted = at(started)
 	}
@@ -31,7 +32,7 @@ func startedAt(name string, started, ready float64, needs ...string) Server {
 }
 
 // inState is the server in another state, since so many seconds after the beginning.
-func inState(state State, since float64, s Server) Server {
+func inState(state life.State, since float64, s Server) Server {
 	s.State, s.Since = state, at(since)
 	return s
 }
@@ -57,16 +58,16 @@ func analyses() map[string]*Run {
 		// Each is not ready for another reason.
 		"unready": {Servers: []Server{
 			startedAt("etcd", 0.4, 0.7),
-			inState(Starting, 0.7, startedAt("apiserver", 0.7, -1, "etcd")),
-			inState(Waiting, 0, startedAt("scheduler", -1, -1, "etcd", "apiserver", "absent")),
-			inState(Waiting, 0, startedAt("lonely", -1, -1)),
-			inState("failed", 3.4, startedAt("dns", 0.4, -1)),
-			inState(Backoff, 8, startedAt("nodes", 0.4, -1)),
-			inState("stopped", 0.3, startedAt("executor", -1, -1)),
+			inState(life.Starting, 0.7, startedAt("apiserver", 0.7, -1, "etcd")),
+			inState(life.Waiting, 0, startedAt("scheduler", -1, -1, "etcd", "apiserver", "absent")),
+			inState(life.Waiting, 0, startedAt("lonely", -1, -1)),
+			inState(life.Failed, 3.4, startedAt("dns", 0.4, -1)),
+			inState(life.Backoff, 8, startedAt("nodes", 0.4, -1)),
+			inState(life.Stopped, 0.3, startedAt("executor", -1, -1)),
 		}},
 		"nothing-started": {Servers: []Server{
-			inState(Waiting, 0, startedAt("etcd", -1, -1)),
-			inState(Waiting, 0, startedAt("apiserver", -1, -1, "etcd")),
+			inState(life.Waiting, 0, startedAt("etcd", -1, -1)),
+			inState(life.Waiting, 0, startedAt("apiserver", -1, -1, "etcd")),
 		}},
 		// Somebody has started nodes, and then what needs them.
 		"later": {Servers: []Server{
@@ -79,14 +80,14 @@ func analyses() map[string]*Run {
 		"later-unready": {Servers: []Server{
 			startedAt("etcd", 0.4, 0.7),
 			startedAt("nodes", 4, 4.5, "etcd"),
-			inState(Starting, 5, startedAt("proxy", 5, -1, "etcd")),
-			inState(Waiting, 4, startedAt("executor", -1, -1, "nodes", "proxy")),
+			inState(life.Starting, 5, startedAt("proxy", 5, -1, "etcd")),
+			inState(life.Waiting, 4, startedAt("executor", -1, -1, "nodes", "proxy")),
 		}},
 		// The chain goes on where it can, and ends where it would go round.
 		"absent-need": {Servers: []Server{restarted, startedAt("apiserver", 0.7, 2, "absent", "etcd")}},
 		"circle":      {Servers: []Server{startedAt("a", 1, 2, "b", "a"), startedAt("b", 1, 1.5, "a")}},
 		"clock-set-back": {Servers: []Server{
-			startedAt("etcd", 0.4, 0.2), inState("failed", 0.1, startedAt("apiserver", 0.5, -1, "etcd")),
+			startedAt("etcd", 0.4, 0.2), inState(life.Failed, 0.1, startedAt("apiserver", 0.5, -1, "etcd")),
 			startedAt("admission", -5, -4),
 		}},
 		"names": {Servers: []Server{

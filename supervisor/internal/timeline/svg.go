@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/seed-200a7251/km/supervisor/internal/text"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // Measures of the picture, in pixels.
@@ -157,7 +158,7 @@ func (a *analysis) label(f *firstStart) string {
 	case f.started:
 		return fmt.Sprintf("%v, not ready after %s", f.State, millis(f.took()))
 	}
-	return string(f.State)
+	return f.State.String()
 }
 
 // hint is what is shown when the pointer is on a server.
@@ -185,7 +186,7 @@ func (d *drawing) labelX(l svgEntry) float64 {
 	switch {
 	case l.firstStart == nil:
 		return d.x(d.prepared) + svgGap
-	case !l.started && l.State == Waiting:
+	case !l.started && l.State == life.Waiting:
 		return d.x(d.end) + svgGap
 	case !l.started || l.later:
 		return d.left + svgGap
@@ -338,7 +339,7 @@ func (d *drawing) serverBar(f *firstStart, bar func(class string, from, to time.
 		return
 	}
 	if !f.started {
-		if f.State == Waiting {
+		if f.State == life.Waiting {
 			bar("waiting", d.prepared, d.end)
 		}
 		return

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/seed-200a7251/km/supervisor/internal/text"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // timelineColumns is the width of the text: that of the narrowest terminal that people use.
@@ -44,7 +45,7 @@ func (a *analysis) writeBars(b *strings.Builder) {
 	columns := timelineColumns - (names + 2 + 8 + 2 + 8 + 2)
 	print("SERVER", "STARTED", "TOOK", fmt.Sprintf("0s%*s", columns-2, millis(a.end)))
 	for _, f := range a.rows {
-		started, took := "-", string(f.State)
+		started, took := "-", f.State.String()
 		if f.started {
 			started = millis(f.start)
 		}
@@ -69,7 +70,7 @@ func (a *analysis) bar(f *firstStart, columns int) string {
 	switch {
 	case f.later:
 		return "(started later)"
-	case !f.started && f.State != Waiting:
+	case !f.started && f.State != life.Waiting:
 		return ""
 	case !f.started:
 		return wait(columns)

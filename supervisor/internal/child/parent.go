@@ -1,0 +1,108 @@
+package child
+
+import (
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/admin"
+	"github.com/seed-200a7251/km/supervisor/internal/system"
+)
+
+// Parent is the connection of a child to its parent.
+type Parent struct {
+	conn    net.Conn
+	orders  *json.Decoder
+	mu      sync.Mutex // guards reports
+	reports *json.Encoder
+	closed  chan struct{} // has something when the parent has closed its sockets
+}
+
+// planLimit is how long a child waits for its plan, which its parent sends at once.
+const planLimit = time.Minute
+
+// Connect connects this process to its parent, and reads its plan. An error says that it has none.
+func Connect(plan any) (*Parent, error) {
+	// Processes that the server starts get neither: this side would seem to live on in them.
+	system.CloseOnExec(controlFD)
+	system.CloseOnExec(logFD)
+	f := os.NewFile(controlFD, "control")
+	if f == nil {
+		return nil, errors.New("it was called by somebody else")
+	}
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return nil, errors.New("it was called by somebody else")
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	p := &Parent{conn: conn, orders: json.NewDecoder(conn), reports: json.NewEncoder(conn), closed: make(chan struct{}, 1)}
+	// Somebody else's connection may stay silent.
+	if err := conn.SetReadDeadline(time.Now().Add(planLimit)); err != nil {
+		return nil, err
+	}
+	if err := p.orders.Decode(plan); err != nil {
+		return nil, err
+	}
+	return p, conn.SetReadDeadline(time.Time{})
+}
+
+// LogFile is where the lines of this process's log go.
+func LogFile() *os.File { return os.NewFile(logFD, "log") }
+
+// Report tells the parent something.
+func (p *Parent) Report(r Report) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.reports.Encode(r) // the parent has died: Obey returns
+}
+
+// Orders are what a child does when its parent says so.
+type Orders struct {
+	Stop  func()
+	Level func(zapcore.Level)
+}
+
+// Obey does what the parent says, and returns when the parent has died.
+func (p *Parent) Obey(orders Orders) {
+	for {
+		var o order
+		if err := p.orders.Decode(&o); err != nil {
+			return
+		}
+		switch {
+		case o.Stop:
+			orders.Stop()
+		case o.SocketsClosed:
+			p.closed <- struct{}{}
+		case o.Level != "":
+			if level, err := logging.ParseLevel(o.Level); err == nil {
+				orders.Level(level)
+			}
+		}
+	}
+}
+
+// CloseSockets has the parent close the sockets that it holds for this server, and waits until it has.
+func (p *Parent) CloseSockets() {
+	p.Report(Report{CloseSockets: true})
+	<-p.closed
+}
+
+// Handler is what a child serves to its parent.
+func Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /v1/usage", func(w http.ResponseWriter, _ *http.Request) { admin.Answer(w, admin.OwnUsage()) })
+	return mux
+}

@@ -1,0 +1,28 @@
+package child
+
+// Files of a child beyond standard input, output and error.
+const (
+	controlFD     = 3 + iota // orders and reports
+	logFD                    // lines of its log
+	FirstSocketFD            // sockets on which it listens
+)
+
+// order is what a parent tells its child after the plan. One field is set.
+type order struct {
+	Level         string `json:"level,omitempty"`
+	Stop          bool   `json:"stop,omitempty"`
+	SocketsClosed bool   `json:"socketsClosed,omitempty"`
+}
+
+// Report is what a child tells its parent. One field is set, but for Address beside Ready, and Code and Permanent
+// beside Failed; none if nothing hinders the start any more. Degraded is empty if nothing is lacking any more.
+type Report struct {
+	Ready        bool    `json:"ready,omitempty"`
+	Address      string  `json:"address,omitempty"`
+	Failed       string  `json:"failed,omitempty"`
+	Code         int     `json:"code,omitempty"` // the exit code that the failure asks for
+	Permanent    bool    `json:"permanent,omitempty"`
+	CloseSockets bool    `json:"closeSockets,omitempty"`
+	Hindered     string  `json:"hindered,omitempty"`
+	Degraded     *string `json:"degraded,omitempty"`
+}

@@ -1,0 +1,61 @@
+package sockets
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
+	"github.com/seed-200a7251/km/supervisor/internal/text"
+)
+
+// Shared is a socket of a Set, for another process. The open ones are, in the same order, files that it inherits.
+type Shared struct {
+	Network string         `json:"network"`
+	Asked   text.RawString `json:"asked"`
+	Address text.RawString `json:"address"`
+	Open    bool           `json:"open"`
+}
+
+// Share describes the sockets for another process, and returns copies of those that are open, to be closed by the
+// caller.
+func (k *Set) Share() (described []Shared, files []*os.File, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for key, so := range k.byAddress {
+		d := Shared{Network: key[0], Asked: text.RawString(key[1]), Address: text.RawString(so.address)}
+		if so.listener != nil {
+			f, fileErr := system.SocketFile(so.listener)
+			if fileErr != nil {
+				err = errors.Join(err, fmt.Errorf("the socket at %s cannot be shared: %w", so.address, fileErr))
+				continue
+			}
+			files, d.Open = append(files, f), true
+		}
+		described = append(described, d)
+	}
+	return described, files, err
+}
+
+// Adopt takes the sockets over that another process has shared. first is the number of the first file.
+func (k *Set) Adopt(described []Shared, first uintptr) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.byAddress = map[[2]string]*socket{}
+	for _, d := range described {
+		so := &socket{address: string(d.Address)}
+		k.byAddress[[2]string{d.Network, string(d.Asked)}] = so
+		if !d.Open {
+			continue
+		}
+		f := os.NewFile(first, string(d.Address))
+		l, err := net.FileListener(f)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("the socket at %s was not handed over: %w", d.Address, err)
+		}
+		so.listener = l
+		first++
+	}
+	return nil
+}

@@ -1,0 +1,298 @@
+package life
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oklog/run"
+
+	"github.com/seed-200a7251/km/logging"
+)
+
+// Group runs servers as the actors of one oklog/run group, with one more for signals. run.Group starts all actors at
+// once, and interrupts all when the first one returns; which server waits for which is decided inside each actor.
+// NewGroup makes one. It can run once; its exported fields are to be set before.
+type Group struct {
+	// KeepGoing says that a server that has failed for good is no reason for the others to stop.
+	KeepGoing bool
+	// Look, if not nil, looks whether something is gone without which the group must not go on, and calls Lose then. It
+	// is called before a server starts again that keeps something.
+	Look func() (gone bool)
+	// Nested says that the group is a server of another one, which tells of what takes long to start.
+	Nested bool
+
+	events events
+	actors []*Actor
+	byName map[string]*Actor // names and aliases
+	beside run.Group         // what Add has added
+	began  atomic.Pointer[Beginning]
+
+	checking sync.Mutex // is held while a server is checked once more
+
+	mu       sync.Mutex // guards what follows, and the fields of each actor that say so
+	change   notice     // of what mu guards
+	unready  int        // how many servers have not been ready yet
+	readyAt  time.Time  // when the last one was for the first time; zero as long as there are some
+	closing  bool       // all are asked to stop, for good
+	lost     error      // why that is, if it is because something is gone
+	lostKept bool       // which servers may keep
+}
+
+// NewGroup returns a group of these servers. Which others a server needs is told by their names; the order does not
+// matter. It panics if two have the same name, or need each other in a circle.
+func NewGroup(servers ...Server) *Group {
+	g := &Group{byName: map[string]*Actor{}, unready: len(servers)}
+	for _, s := range servers {
+		if s.Log == nil {
+			s.Log = logging.New(logging.Config{}).Server(s.Name)
+		}
+		a := &Actor{s: s, group: g, fails: make(chan error, 1), since: time.Now()}
+		for _, name := range append([]string{s.Name}, s.Aliases...) {
+			if g.byName[name] != nil {
+				panic(fmt.Sprintf("life: two servers have the name %q", name))
+			}
+			g.byName[name] = a
+		}
+		g.actors = append(g.actors, a)
+	}
+	for _, a := range g.actors {
+		for _, need := range a.s.Needs {
+			if needed := g.byName[need]; needed != nil {
+				a.needs = append(a.needs, needed)
+				needed.neededBy = append(needed.neededBy, a)
+			}
+		}
+		a.away = len(a.needs) > 0
+	}
+	visited := map[*Actor]bool{}
+	for _, a := range g.actors {
+		a.mustNotNeedItself(visited, nil)
+	}
+	return g
+}
+
+// mustNotNeedItself panics if the server needs itself, or another one on the way from it.
+func (a *Actor) mustNotNeedItself(visited map[*Actor]bool, way []*Actor) {
+	for i, before := range way {
+		if before == a {
+			var names []string
+			for _, a := range append(way[i:], a) {
+				names = append(names, a.s.Name)
+			}
+			panic(fmt.Sprintf("life: servers need each other in a circle: %q", names))
+		}
+	}
+	if visited[a] {
+		return
+	}
+	way = append(way, a)
+	for _, needed := range a.needs {
+		needed.mustNotNeedItself(visited, way)
+	}
+	visited[a] = true
+}
+
+// Add adds an actor beside the servers, as run.Group.Add does: when execute returns, all servers are asked to stop, and
+// interrupt is called when they are. Run waits for execute to return.
+func (g *Group) Add(execute func() error, interrupt func(error)) { g.beside.Add(execute, interrupt) }
+
+// ErrStop ends a group without being an error of it: it is for what Add adds.
+var ErrStop = errors.New("stop")
+
+// ForcedError is that of a group which a second signal has ended: the servers were not waited for.
+type ForcedError struct{ Signal os.Signal }
+
+func (e *ForcedError) Error() string {
+	return fmt.Sprintf("second signal (%v): ended without waiting for the servers", e.Signal)
+}
+
+// Run runs the servers until all have ended. The first signal stops them in order, a second one ends the wait at once
+// with a ForcedError. The error is that of the server that failed first, or why Lose was called.
+func (g *Group) Run(signals <-chan os.Signal) error {
+	actors := &g.beside
+	quit := make(chan struct{})
+	forced := make(chan os.Signal, 1)
+	first := make(chan struct{})
+	go func() {
+		for n := 1; ; n++ {
+			s, ok := <-signals
+			switch {
+			case !ok:
+				return
+			case n == 1:
+				close(first)
+			case n == 2:
+				forced <- s
+				return
+			}
+		}
+	}()
+	actors.Add(func() error {
+		select {
+		case <-first:
+		case <-quit:
+		}
+		return ErrStop
+	}, func(error) { close(quit) })
+	for _, a := range g.actors {
+		actors.Add(a.execute, func(error) { g.Close() })
+	}
+	actors.Add(func() error {
+		g.until(context.Background(), func() bool { return g.closing || g.idle() })
+		return nil
+	}, func(error) {})
+	done := make(chan error, 1)
+	go func() { done <- actors.Run() }()
+
+	select {
+	case err := <-done:
+		g.EndEvents()
+		if errors.Is(err, ErrStop) {
+			err = nil
+		}
+		return g.firstFailure(err)
+	case s := <-forced:
+		return &ForcedError{Signal: s}
+	}
+}
+
+// firstFailure is err, or else the failure of a server that is Failed at the end, the one that failed first.
+func (g *Group) firstFailure(err error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.lost != nil { // what else has failed comes of that
+		return g.lost
+	}
+	if err != nil {
+		return err
+	}
+	var first *Actor
+	for _, a := range g.actors {
+		if a.state == Failed && (first == nil || a.since.Before(first.since)) {
+			first = a
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return first.failure()
+}
+
+// Close asks all servers to stop, for good, and does not wait until they have.
+func (g *Group) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closing { // each actor is interrupted
+		g.close()
+	}
+}
+
+// close is Close, for who holds the lock.
+func (g *Group) close() {
+	g.closing = true
+	g.change.give()
+	for _, a := range g.actors {
+		a.mute()
+		a.change.give()
+	}
+}
+
+// Actors are the actors of the servers, in the order in which these were given.
+func (g *Group) Actors() []*Actor { return g.actors }
+
+// Find returns the actor of the server of that name or alias, or nil.
+func (g *Group) Find(name string) *Actor { return g.byName[name] }
+
+// Read calls f with each event behind the one of that number, 0 for all, in order, until there are no more or ctx ends.
+// A reader that is slow holds nothing up; it misses events only that are more than 10,000 old.
+func (g *Group) Read(ctx context.Context, after int64, f func(Event)) { g.events.read(ctx, after, f) }
+
+// Events are the events behind the one of that number, 0 for all, as far as there are any and they are kept.
+func (g *Group) Events(after int64) []Event {
+	fresh, _, _ := g.events.after(after)
+	return fresh
+}
+
+// EndEvents says that no event follows: all who read them end. Run calls it at its end. What Add has added, and is to
+// end before that, calls it when all servers have ended (AwaitEnd).
+func (g *Group) EndEvents() { g.events.close() }
+
+// until calls f, under the lock, until it returns true: now, and after each change. It returns false if ctx ends
+// before.
+func (g *Group) until(ctx context.Context, f func() bool) bool {
+	return g.untilNotice(ctx, &g.change, f)
+}
+
+// untilNotice is until, where only the changes matter of which n gives notice.
+func (g *Group) untilNotice(ctx context.Context, n *notice, f func() bool) bool {
+	for {
+		g.mu.Lock()
+		if f() {
+			g.mu.Unlock()
+			return true
+		}
+		change := n.wait()
+		g.mu.Unlock()
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// idle reports whether no server runs, none will, and that is not because somebody has stopped one, and may start it
+// again. The lock is held.
+func (g *Group) idle() bool {
+	for _, a := range g.actors {
+		ended := a.state.Ended() && a.ask == nothing && !a.byRequest
+		if !ended && a.blocker() == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// over reports whether all servers have ended, for good. The lock is held.
+func (g *Group) over() bool {
+	for _, a := range g.actors {
+		if !a.state.Ended() {
+			return false
+		}
+	}
+	return g.closing
+}
+
+// Ended reports whether all servers have ended, for good.
+func (g *Group) Ended() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.over()
+}
+
+// AwaitEnd waits until all servers have ended, for good.
+func (g *Group) AwaitEnd() { g.until(context.Background(), g.over) }
+
+// Closing reports whether all servers are asked to stop, for good.
+func (g *Group) Closing() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closing
+}
+
+// AwaitClosing waits until all servers are asked to stop, for good. It returns false if ctx ends before.
+func (g *Group) AwaitClosing(ctx context.Context) bool {
+	return g.until(ctx, func() bool { return g.closing })
+}
+
+// ReadySince is when all servers had been ready for the first time; zero as long as they have not.
+func (g *Group) ReadySince() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.readyAt
+}

@@ -1,0 +1,56 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+)
+
+// ownFlags are the flags of one server, and what was set on them.
+type ownFlags struct {
+	set     *pflag.FlagSet
+	groups  []flagGroup
+	added   bool // AddFlags has been called
+	given   map[string]bool
+	history []assigned // in order: a flag that may be repeated has more of a history than its value tells
+}
+
+// assigned is what a flag was set to.
+type assigned struct {
+	flag, value string
+	source      *source // nil for what the user has not given
+}
+
+// set sets a flag, and keeps how.
+func (s *Server) set(flag, value string, from *source) error {
+	err := s.Flags().Set(flag, value)
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		err = invalid.Unwrap() // pflag's wrapping names the flag without its namespace
+	}
+	if err == nil {
+		s.flags.history = append(s.flags.history, assigned{flag, value, from})
+	}
+	return err
+}
+
+// note notes that the user set a flag.
+func (f *ownFlags) note(flag string) {
+	if f.given == nil {
+		f.given = map[string]bool{}
+	}
+	f.given[flag] = true
+}
+
+// restore sets on flags what another process has set, which has told of it as ownFlags of the same server.
+func (s *Server) restore(given []string, history [][2]string) error {
+	for _, flag := range given {
+		s.flags.note(flag)
+	}
+	for _, set := range history {
+		if err := s.set(set[0], set[1], nil); err != nil {
+			return fmt.Errorf("%s: --%s: %w", s.Name(), set[0], err)
+		}
+	}
+	return nil
+}

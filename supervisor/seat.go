@@ -1,0 +1,191 @@
+package supervisor
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/supervisor/internal/child"
+	"github.com/seed-200a7251/km/supervisor/internal/sockets"
+	"github.com/seed-200a7251/km/supervisor/life"
+)
+
+// seat is a server's place in a run: what belongs to the server as long as that goes on. What its author has written is
+// the Server.
+type seat struct {
+	server  *Server
+	log     *logging.Log
+	policy  policy
+	actor   atomic.Pointer[life.Actor] // nil before the group is made
+	sockets sockets.Set
+	cleanup cleanup
+	child   *child.Child  // where it runs in a process of its own, seen from the others' one
+	parent  *child.Parent // the same, seen from its own
+}
+
+// policy is how a run treats a server: what its author has said, and its flags override.
+type policy struct {
+	grace     time.Duration
+	restart   RestartPolicy
+	limits    Limits
+	isolation Isolation
+}
+
+// policy is what the author has said.
+func (s *Server) policy() policy {
+	p := policy{grace: s.GracePeriod, restart: s.Restart, limits: s.Limits, isolation: s.Isolation}
+	if p.grace <= 0 {
+		p.grace = DefaultGracePeriod
+	}
+	return p
+}
+
+// at is the server's place in the run. Outside of one, as in a test, it has one of its own.
+func (s *Server) at() *seat {
+	if there := s.seat.Load(); there != nil {
+		return there
+	}
+	s.seat.CompareAndSwap(nil, &seat{server: s, policy: s.policy()})
+	return s.seat.Load()
+}
+
+// member is the server as the group has it.
+func (p *seat) member() life.Server {
+	s := p.server
+	m := life.Server{
+		Name: s.Name(), Aliases: s.Aliases, Log: p.log, Release: p.release, Rest: p.sockets.Close,
+		GracePeriod: p.policy.grace, Restart: p.policy.restart, Limits: p.policy.limits, FailsAlone: s.FailsAlone, Advice: s.advice(),
+	}
+	for _, need := range s.Needs {
+		m.Needs = append(m.Needs, need.Server)
+	}
+	if s.Keeps != nil {
+		m.Keeps = func() []string { return s.Keeps(s) }
+	}
+	if p.child != nil {
+		m.Run, m.Ready, m.Address = p.child.Run, p.child.Ready, p.child.Address
+		return m
+	}
+	m.Run = func(ctx context.Context) error { return s.Run(ctx, s, nil) }
+	if s.Build != nil {
+		m.Build = func(ctx context.Context) error { return s.Build(ctx, s) }
+	}
+	if s.Ready != nil {
+		m.Ready = func(ctx context.Context) error { return s.Ready(ctx, s) }
+	}
+	if s.Address != nil {
+		m.Address = func() string { return s.Address(s) }
+	}
+	if s.StartsOnce != nil {
+		m.StartsOnce = func() bool { return s.StartsOnce(s) }
+	}
+	return m
+}
+
+// advice is what people can do where the server cannot be stopped or started.
+func (s *Server) advice() life.Advice {
+	program := "the program"
+	if s.hk != nil {
+		program = s.hk.Name
+	}
+	return life.Advice{
+		Overstays:  "--" + s.Name() + ".grace-period gives it more time",
+		StartsOnce: "start " + program + " again, or give it a process of its own with --" + s.Name() + ".isolation=process",
+		StillRuns:  "start " + program + " again",
+	}
+}
+
+// Isolated reports whether the server runs in a process of its own: what Isolation says, or its flag, once a run is
+// planned.
+func (s *Server) Isolated() bool { return s.at().policy.isolation == IsolationProcess }
+
+// Fail makes the server fail, from any goroutine, as if Run had returned err: its context ends, and what follows is the
+// same. It is for what a server's code does to the whole process instead of returning an error, such as a call that
+// would end the process, where that can be caught. It does nothing if the server is not running, or is being stopped
+// already.
+func (s *Server) Fail(err error) {
+	if a := s.at().actor.Load(); a != nil {
+		a.Fail(err)
+	}
+}
+
+// Hindered tells people what keeps a start of the server from going on, where that is something that they can remove
+// while it waits: err is shown beside the server's state, on the screen, with --quiet too, and in `status`, until the
+// server is ready or has failed. Nil takes it back. The same text is told once. It is for Run and Ready: before, and
+// when the server is ready, it does nothing.
+func (s *Server) Hindered(err error) {
+	if a := s.at().actor.Load(); a != nil {
+		a.Hindered(err)
+	}
+}
+
+// Degraded tells people that the server is ready but lacks something, and what they can do: err is shown beside the
+// server's state, on the screen, with --quiet too, in `status` and by /readyz, as long as the server is ready. It stays
+// ready all the same: those that need it start, and /readyz says ok. Nil takes it back, and so does the end of Run. The
+// same text is told once. It is for Run, Ready and what they have started; before the server is ready it is kept until
+// then.
+func (s *Server) Degraded(err error) {
+	if a := s.at().actor.Load(); a != nil {
+		a.Degraded(err)
+	}
+}
+
+// Lost is an error if something of what the server Keeps is gone, and it must not say of anything that it is done. It
+// costs one stat for each path. It is nil before the server is ready.
+func (s *Server) Lost() error {
+	a := s.at().actor.Load()
+	if a == nil {
+		return nil
+	}
+	return a.Lost()
+}
+
+// Ending returns what is closed when the server is to end, and before its context ends. Where somebody wants it to end,
+// those that need it end in between, and what it does then can make that easier; when it fails, and in a process of its
+// own, the context ends at once. It is for Build, Run and Ready, and another one with each start; nil outside of a run.
+func (s *Server) Ending() <-chan struct{} {
+	a := s.at().actor.Load()
+	if a == nil {
+		return nil
+	}
+	return a.Ending()
+}
+
+// Guard calls f, and turns a panic in it into an error, whose stack is in the server's log. Run and Ready are called
+// so; it is for goroutines that the server starts.
+func (s *Server) Guard(f func() error) (err error) { return life.Guard(s.Logger(), f) }
+
+// Log is the server's place in the logs. It is there when Prepare, Run and Ready are called.
+func (s *Server) Log() *logging.Log { return s.at().log }
+
+// Logger is the server's logger.
+func (s *Server) Logger() *zap.Logger {
+	if log := s.Log(); log != nil {
+		return log.Zap()
+	}
+	return zap.NewNop()
+}
+
+// Slog is the server's logger, as one of the standard library's.
+func (s *Server) Slog() *slog.Logger {
+	if log := s.Log(); log != nil {
+		return log.Slog()
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+// Logr is the server's logger, as one of logr's. It is in the context that Check, Prepare, Run and Ready get, too.
+func (s *Server) Logr() logr.Logger {
+	if log := s.Log(); log != nil {
+		return log.Logr()
+	}
+	return logr.Discard()
+}
+
+// context is ctx with the server's logger in it, where code that logs with logr looks for it.
+func (s *Server) context(ctx context.Context) context.Context { return logr.NewContext(ctx, s.Logr()) }
