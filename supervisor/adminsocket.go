@@ -25,6 +25,8 @@ type adminSocket struct {
 	isGone   func() bool // the data folder is gone, or another run's
 	server   *http.Server
 	logger   *zap.Logger
+	tcp      net.Listener // for whoever can reach it, and to be looked at only; nil for none
+	public   *http.Server // what answers there
 }
 
 // socketFile is the path of the socket in the data folder.
@@ -40,7 +42,25 @@ func openSocket(p *Plan) (*adminSocket, error) {
 	}
 	s := &adminSocket{path: path, listener: l, isGone: func() bool { return p.run.folder.Lost() != nil || p.run.lost.Load() }}
 	s.own, _ = os.Stat(path) // what has gone already is like nothing that comes later
-	return s, nil
+	return s, s.listenPublicly(p)
+}
+
+// listenPublicly opens the port of --admin-listen, if that is given.
+func (s *adminSocket) listenPublicly(p *Plan) (err error) {
+	address := p.hk.settings.adminListen
+	if address == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--admin-listen=%s: write HOST:PORT, such as 127.0.0.1:9000", address)
+	}
+	if s.tcp, err = net.Listen("tcp", address); err != nil {
+		return explainListen(p.hk.Name, host, port, err, "--admin-listen", "--admin-listen", "")
+	}
+	p.run.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Info("health and metrics are answered on TCP",
+		zap.String("address", s.tcp.Addr().String()))
+	return nil
 }
 
 // api is what the run shows of itself.
@@ -60,6 +80,7 @@ func (r *run) api() *admin.API {
 // to be told how it went.
 func (s *adminSocket) serve(r *run) (execute func() error) {
 	api := r.api()
+	s.public = &http.Server{Handler: api.HealthHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(r.logs.Program().Zap())}
 	s.logger = r.logs.Program().Zap().WithOptions(zap.WithCaller(false))
 	s.server = &http.Server{
 		Handler: api.Handler(),
@@ -69,7 +90,10 @@ func (s *adminSocket) serve(r *run) (execute func() error) {
 	}
 	return func() error {
 		served := make(chan struct{})
-		go func() { defer close(served); s.answer(s.listener) }()
+		go func() { defer close(served); s.answer(s.server, s.listener) }()
+		if s.tcp != nil {
+			go s.answer(s.public, s.tcp)
+		}
 		stopKeeping := s.keep(r.look)
 		r.group.AwaitEnd()
 		stopKeeping()
@@ -78,8 +102,10 @@ func (s *adminSocket) serve(r *run) (execute func() error) {
 		api.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
 		defer cancel()
-		if err := s.server.Shutdown(ctx); err != nil {
-			_ = s.server.Close() // what is left are clients that do not read
+		for _, server := range []*http.Server{s.server, s.public} {
+			if err := server.Shutdown(ctx); err != nil {
+				_ = server.Close() // what is left are clients that do not read
+			}
 		}
 		<-served
 		return nil
@@ -90,8 +116,8 @@ func (s *adminSocket) serve(r *run) (execute func() error) {
 const lastAnswers = time.Second
 
 // answer answers on a listener, until the server is shut down.
-func (s *adminSocket) answer(l net.Listener) {
-	if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+func (s *adminSocket) answer(server *http.Server, l net.Listener) {
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		s.logger.Error("the admin API has failed", zap.Error(err))
 	}
 }
@@ -102,6 +128,9 @@ func (s *adminSocket) close() {
 		return
 	}
 	_ = s.listener.Close() // it is closed already, if anything was served
+	if s.tcp != nil {
+		_ = s.tcp.Close() // likewise
+	}
 	if !s.isGone() {
 		system.RemoveUnix(s.path)
 	}
@@ -164,7 +193,7 @@ func (k *socketKeeper) look() {
 	k.blocked = false
 	k.there, _ = os.Stat(k.path)
 	k.logger.Warn("the socket of the admin API was removed, and is opened anew", zap.String("file", k.path))
-	go k.answer(l)
+	go k.answer(k.server, l)
 }
 
 // isSame reports whether a file is one that was there before. What takes the place of a file may get its number, too.

@@ -161,7 +161,7 @@ func TestCompletesFlagsOfServers(t *testing.T) {
 	for _, test := range []completionCase{
 		{"of a server", []string{"run", "--api.p"}, []string{"--api.plugins\tseveral", "--api.port\twhere to listen"}, space},
 		{"of a server, by its alias", []string{"run", "--kube-api.p"}, nil, space},
-		{"added to a server", []string{"run", "--store.r"}, []string{"--store.restart\t*"}, space},
+		{"added to a server", []string{"run", "--store.r"}, []string{"--store.restart\t*", "--store.restart-limit\t*", "--store.restart-pause\t*", "--store.restart-window\t*"}, space},
 		{"hidden", []string{"run", "--api.sec"}, nil, space},
 		{"of the process, with its first sentence", []string{"run", "--ga"}, []string{"--gates\twhat is switched on"}, space},
 		{"the beginning of a server's", []string{"run", "--ap"}, []string{"--api.\tflags of the server api"}, list},

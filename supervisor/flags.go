@@ -1,23 +1,36 @@
 package supervisor
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/seed-200a7251/km/supervisor/life"
 	"github.com/spf13/pflag"
 )
 
 // Beside others a server's flag --port is --NAME.port. The flags that this package adds to each server stand in the
 // same namespace, so no server may have one of these names.
-var serverFlagNames = []string{"log-level", "log-file", "restart", "grace-period", "isolation"}
+var serverFlagNames = []string{"log-level", "log-file", "restart", "restart-limit", "restart-window", "restart-pause", "grace-period", "isolation"}
 
 func mustNotClash(s *Server) {
 	for _, name := range serverFlagNames {
 		if s.flags.set.Lookup(name) != nil {
 			panic(fmt.Sprintf("supervisor: server %q has a flag --%s: that is the name of a flag that each server gets", s.Name(), name))
+		}
+	}
+}
+
+// mustHavePorts panics if the server is to listen where a flag says that it does not have.
+func mustHavePorts(s *Server) {
+	for _, x := range s.Ports {
+		for _, name := range []string{x.Address, x.Host, x.Port} {
+			if name != "" && s.flags.set.Lookup(name) == nil {
+				panic(fmt.Sprintf("supervisor: server %q is to listen where --%s says, and has no such flag", s.Name(), name))
+			}
 		}
 	}
 }
@@ -46,6 +59,10 @@ func (r *runFlags) addOwn(s *Server) {
 	r.StringVar(&own.file, name+".log-file", "", "file for the log of "+name+"; none for no file")
 	r.DurationVar(&own.policy.grace, name+".grace-period", own.policy.grace, "time that "+name+" may take to stop")
 	r.Var(&own.policy.restart, name+".restart", "whether "+name+" is started again when it ends: on-failure, always or never")
+	limits := &own.policy.limits
+	r.IntVar(&limits.Failures, name+".restart-limit", cmp.Or(limits.Failures, life.DefaultFailures), "with how many failures "+name+" has failed for good")
+	r.DurationVar(&limits.Window, name+".restart-window", cmp.Or(limits.Window, life.DefaultWindow), "time for which a failure of "+name+" counts")
+	r.DurationVar(&limits.Pause, name+".restart-pause", cmp.Or(limits.Pause, life.DefaultPause), "time from a failure of "+name+" to its next start; doubles with each further one")
 	r.Var(&own.policy.isolation, name+".isolation", "where "+name+" runs: none (with the others), or process (one of its own)")
 }
 
@@ -70,6 +87,7 @@ func (hk *HyperKube) runFlagsInto(c *settings) *runFlags {
 		flags := s.Flags()
 		flags.SetOutput(io.Discard) // pflag tells there of flags that are deprecated; so does plan
 		mustNotClash(s)
+		mustHavePorts(s)
 		flags.VisitAll(func(f *pflag.Flag) {
 			if s.IsProcessFlag(f.Name) {
 				r.addProcess(s, f)

@@ -318,6 +318,9 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 		hk.serverUsage(s, flags)
 		return nil
 	}
+	if err := s.openPorts(&Plan{}); err != nil {
+		return hk.wrongUsage(err, nil)
+	}
 	logs, there := newLogs(hk), s.at()
 	there.log = logs.Server(s.Name())
 	func() {

@@ -141,10 +141,8 @@ func (r *run) prepareIsolated(ctx context.Context, s *Server) (err error) {
 			return err
 		}
 	}
-	if s.Listen != nil {
-		if err := s.Listen(p, s); err != nil {
-			return err
-		}
+	if err := s.listen(p); err != nil {
+		return err
 	}
 	// What servers prepare may be for those that need them.
 	wanted := p.needsOf(s)

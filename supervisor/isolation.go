@@ -75,6 +75,8 @@ type childServer struct {
 	Isolation Isolation           `json:"isolation"`
 	Flags     [][2]text.RawString `json:"flags"`
 	Given     []string            `json:"given"`
+	// Ports are where it listens, by flag: asked for, and with the real port.
+	Ports map[string][][2]string `json:"ports,omitempty"`
 }
 
 // isolate has those servers of the plan run in processes of their own for which the user wants it.
@@ -124,6 +126,7 @@ func (p *Plan) describe(s *Server) (*childPlan, []*os.File, error) {
 		for flag := range s.flags.given {
 			server.Given = append(server.Given, flag)
 		}
+		server.Ports = s.at().ports.describe()
 		plan.Servers = append(plan.Servers, server)
 	}
 	var files []*os.File
@@ -151,6 +154,7 @@ func (hk *HyperKube) adopt(plan *childPlan) (*Plan, *Server, error) {
 		if err := s.restore(described.Given, history); err != nil {
 			return nil, nil, err
 		}
+		s.adoptPorts(described.Ports)
 		p.Servers = append(p.Servers, s)
 	}
 	s := p.Server(plan.Server)

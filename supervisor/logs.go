@@ -43,7 +43,7 @@ func (r *run) makeLogs(flags *runFlags) (wrong problems) {
 		Level:   level,
 		Format:  format,
 		Color:   system.Colored(hk.errOut()),
-		Files:   true,
+		Files:   !hk.settings.bare,
 		Program: hk.Name,
 		// Whoever asks for a level wants to see everything of it.
 		Brief: !flags.Changed("log-level") && !hk.settings.verbose,

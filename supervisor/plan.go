@@ -162,6 +162,10 @@ func (r *runFlags) giveOwn(p *Plan) (wrong problems) {
 		if own.policy.grace <= 0 {
 			wrong.add(fmt.Errorf("--%s.grace-period: %v is not a time to wait: use a positive one", s.Name(), own.policy.grace), s)
 		}
+		if l := own.policy.limits; l.Failures < 1 || l.Window <= 0 || l.Pause <= 0 {
+			wrong.add(fmt.Errorf("--%[1]s.restart-limit=%[2]d, --%[1]s.restart-window=%[3]v, --%[1]s.restart-pause=%[4]v: use numbers above 0",
+				s.Name(), l.Failures, l.Window, l.Pause), s)
+		}
 		if p.runs(s) {
 			s.at().policy = own.policy
 		} else if _, err := logging.ParseLevel(own.level); err != nil && own.level != "" {

@@ -213,8 +213,11 @@ func (r *run) serve(ctx context.Context, signals <-chan os.Signal) (err error) {
 func (r *run) makeGroup() {
 	r.isolate()
 	r.group = newGroup(r.plan.Servers)
-	r.group.KeepGoing, r.group.Look = r.hk.settings.keepGoing, r.look
-	r.group.Add(r.socket.serve(r), func(error) {})
+	r.group.KeepGoing = r.hk.settings.keepGoing
+	if r.socket != nil {
+		r.group.Look = r.look
+		r.group.Add(r.socket.serve(r), func(error) {})
+	}
 	if r.job != nil {
 		r.group.Add(r.job.execute, r.job.interrupt)
 	}
@@ -325,26 +328,22 @@ func (r *run) checkAgain(ctx context.Context, server string) (err error) {
 // What it returns is to be called at the end, whatever happened.
 func (r *run) prepare(ctx context.Context) (release func() error, err error) {
 	p := r.plan
-	if release, err = r.hk.holdWithPaths(p); err != nil {
-		return release, err
+	release = func() error { return nil }
+	if !r.hk.settings.bare {
+		if release, err = r.hk.holdWithPaths(p); err != nil {
+			return release, err
+		}
+		p.warnAbove()
 	}
-	p.warnAbove()
 	for _, s := range p.Servers {
-		if s.Listen != nil {
-			if err := s.Listen(p, s); err != nil {
-				return release, err
-			}
+		if err := s.listen(p); err != nil {
+			return release, err
 		}
 	}
-	if !p.Embedded {
-		r.lookBack()
-	}
-	if err := r.openLogs(); err != nil {
-		return release, err
-	}
-	r.warnOfLevels()
-	if r.socket, err = openSocket(p); err != nil {
-		return release, err
+	if !r.hk.settings.bare {
+		if err := r.openFiles(); err != nil {
+			return release, err
+		}
 	}
 	for _, s := range p.Servers {
 		if s.Prepare != nil {
@@ -355,4 +354,17 @@ func (r *run) prepare(ctx context.Context) (release func() error, err error) {
 		}
 	}
 	return release, nil
+}
+
+// openFiles opens what is the run's own in the data folder.
+func (r *run) openFiles() (err error) {
+	if !r.plan.Embedded {
+		r.lookBack()
+	}
+	if err := r.openLogs(); err != nil {
+		return err
+	}
+	r.warnOfLevels()
+	r.socket, err = openSocket(r.plan)
+	return err
 }

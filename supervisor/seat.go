@@ -23,6 +23,9 @@ type seat struct {
 	policy  policy
 	actor   atomic.Pointer[life.Actor] // nil before the group is made
 	sockets sockets.Set
+	ports   ports
+	marks   chan struct{}          // has something when Run has called MarkReady
+	prefix  atomic.Pointer[string] // what stands before the address, for people
 	cleanup cleanup
 	child   *child.Child  // where it runs in a process of its own, seen from the others' one
 	parent  *child.Parent // the same, seen from its own
@@ -50,7 +53,7 @@ func (s *Server) at() *seat {
 	if there := s.seat.Load(); there != nil {
 		return there
 	}
-	s.seat.CompareAndSwap(nil, &seat{server: s, policy: s.policy()})
+	s.seat.CompareAndSwap(nil, &seat{server: s, policy: s.policy(), marks: make(chan struct{}, 1)})
 	return s.seat.Load()
 }
 
@@ -75,11 +78,17 @@ func (p *seat) member() life.Server {
 	if s.Build != nil {
 		m.Build = func(ctx context.Context) error { return s.Build(ctx, s) }
 	}
-	if s.Ready != nil {
+	switch {
+	case s.Ready != nil:
 		m.Ready = func(ctx context.Context) error { return s.Ready(ctx, s) }
+	case s.MarksReady || len(s.Ports) > 0:
+		m.Run, m.Ready = p.marked(m.Run), p.awaitMark
 	}
-	if s.Address != nil {
+	switch {
+	case s.Address != nil:
 		m.Address = func() string { return s.Address(s) }
+	case len(s.Ports) > 0:
+		m.Address = s.address
 	}
 	if s.StartsOnce != nil {
 		m.StartsOnce = func() bool { return s.StartsOnce(s) }
@@ -87,12 +96,27 @@ func (p *seat) member() life.Server {
 	return m
 }
 
+// scheme is what stands before the address, for people.
+func (p *seat) scheme() string {
+	if scheme := p.prefix.Load(); scheme != nil {
+		return *scheme
+	}
+	return ""
+}
+
+func (p *seat) setScheme(scheme string) { p.prefix.Store(&scheme) }
+
+// program is the name of the binary.
+func (s *Server) program() string {
+	if s.hk == nil {
+		return "the program"
+	}
+	return s.hk.Name
+}
+
 // advice is what people can do where the server cannot be stopped or started.
 func (s *Server) advice() life.Advice {
-	program := "the program"
-	if s.hk != nil {
-		program = s.hk.Name
-	}
+	program := s.program()
 	return life.Advice{
 		Overstays:  "--" + s.Name() + ".grace-period gives it more time",
 		StartsOnce: "start " + program + " again, or give it a process of its own with --" + s.Name() + ".isolation=process",

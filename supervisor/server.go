@@ -13,7 +13,16 @@ import (
 )
 
 // Server describes one server that a HyperKube can be, or run beside others. Fill in the exported fields, then hand it
-// to HyperKube.AddServer; they are not to be changed afterwards.
+// to HyperKube.AddServer; they are not to be changed afterwards. A server that serves HTTP is this much:
+//
+//	s := &supervisor.Server{
+//		SimpleUsage: "web",
+//		Ports:       []supervisor.Port{{Address: "listen"}},
+//		Run: func(ctx context.Context, s *supervisor.Server, _ []string) error {
+//			return s.ServeHTTP(ctx, "listen", handler)
+//		},
+//	}
+//	s.Flags().String("listen", "127.0.0.1:8080", "address to listen on")
 //
 // When several servers run in one process, the functions below are called in this order, and only those of selected
 // servers. Until Run, an error means that nothing has been started and that the exit code is 2.
@@ -33,11 +42,65 @@ import (
 //	Keeps      likewise, and again, maybe beside Run, when something is missing
 //	Cleanup    what was added with it, when all have returned
 type Server struct {
+	// What every server has. SimpleUsage and Run are all that it needs.
+
 	// SimpleUsage is one line: the server's name and, after a space, its arguments. The first word is its Name.
 	SimpleUsage string
 
 	// Long describes the server in the help. It is wrapped to the terminal's width; a blank line starts a paragraph.
 	Long string
+
+	// Run is the server. It blocks until ctx ends, and then returns nil or any error: what it returns after ctx ended
+	// is not a failure. Before that, an error is a failure; nil means that the server is done, which is fine only if it
+	// had become ready. args are the arguments that are not flags; there are none when it runs beside others. A server
+	// without Run cannot be run beside others, and needs Main.
+	Run func(ctx context.Context, s *Server, args []string) error
+
+	// Ports are where the server listens with TCP. The framework opens the sockets before anything starts, and Listener,
+	// Serve and ServeHTTP have listeners on them.
+	Ports []Port
+
+	// Needs are the servers that must be ready before this one starts, and that join the selection by themselves.
+	Needs []Need
+
+	// MarksReady says that Run calls MarkReady when the server can be used. It is not needed with Ports, nor with Ready.
+	MarksReady bool
+
+	// Ready blocks until this start of the server can be used, or ctx ends; ctx ends at the latest when Run returns. An
+	// error that it returns before is a failure of the server. It is called once for each call of Run, beside it. A
+	// server without Ready is ready as soon as it has been started, or, with Ports or MarksReady, when it calls
+	// MarkReady.
+	Ready func(ctx context.Context, s *Server) error
+
+	// Restart says whether the server is started again when it has ended without being asked to. Empty means
+	// RestartOnFailure; --NAME.restart overrides it. It is started after a pause of 200 ms, which doubles with each
+	// failure, and not any more when it has failed five times within a minute, or five times without having been ready,
+	// or with an error of Permanent. Those that need it go on meanwhile.
+	Restart RestartPolicy
+
+	// GracePeriod is how long Run may take to return after ctx ended, before the server is left behind. Zero means
+	// DefaultGracePeriod; --NAME.grace-period overrides it.
+	GracePeriod time.Duration
+
+	// What is to be done before a server starts, while it does, and when it has ended.
+
+	// AddFlags adds the server's flags to s.Flags(), if making them costs something: it is called when they are first
+	// needed. A server whose flags are cheap adds them before AddServer.
+	AddFlags func(s *Server)
+
+	// Defaults gives flags their defaults for this plan, with Default. It must not write or open anything.
+	Defaults func(p *Plan, s *Server) error
+
+	// Check looks for what is wrong with the flags, and with files that they name, without changing anything, on disk
+	// or in the process. It is called again before a start or restart that somebody asks for while the others run,
+	// maybe beside Run, and only one at a time: an error refuses that, and the server stays as it is.
+	Check func(ctx context.Context, p *Plan, s *Server) error
+
+	// Listen opens the sockets that the server will serve on. That one is taken is found before anything is written.
+	Listen func(p *Plan, s *Server) error
+
+	// Prepare makes what must be there before any server starts, such as files.
+	Prepare func(ctx context.Context, p *Plan, s *Server) error
 
 	// Build, if not nil, makes what Run is going to use and what takes none of the servers that this one needs: it is
 	// called as soon as the server is to start, while those may still be starting, and Run when it has returned and
@@ -46,30 +109,50 @@ type Server struct {
 	// or Cleanup closes it. Listeners that Socket has returned are closed anyway.
 	Build func(ctx context.Context, s *Server) error
 
-	// Run is the server. It blocks until ctx ends, and then returns nil or any error: what it returns after ctx ended
-	// is not a failure. Before that, an error is a failure; nil means that the server is done, which is fine only if it
-	// had become ready. args are the arguments that are not flags; there are none when it runs beside others. A server
-	// without Run cannot be run beside others, and needs Main.
-	Run func(ctx context.Context, s *Server, args []string) error
-
-	// Main, if not nil, is called instead of Run where the process is this one server. It gets the arguments as they
-	// were given: flags, subcommands and help are its own business.
-	Main func(ctx context.Context, s *Server, args []string) error
-
-	// AddFlags adds the server's flags to s.Flags(), if making them costs something: it is called when they are first
-	// needed. A server whose flags are cheap adds them before AddServer.
-	AddFlags func(s *Server)
-
-	// Aliases are other names of the server, in a list of servers to run and as the name of a soft link to the binary.
-	Aliases []string
-
-	// Needs are the servers that must be ready before this one starts, and that join the selection by themselves.
-	Needs []Need
+	// Address says where the server listens, for people. It is asked when the server has become ready. Without it
+	// that is the first of Ports.
+	Address func(s *Server) string
 
 	// State are the paths in the data folder of what the server makes there, as patterns of path.Match; what is in such
 	// a folder is its own, too. `reset` deletes that and nothing else, and a folder that others have made is not taken
 	// for the data folder if there is something else in it.
 	State []string
+
+	// Keeps, if not nil, returns the paths of files and folders without which the server must not go on, such as those
+	// of a database: what it said to be done would be lost. It is asked when the server has become ready, and again
+	// when something is missing; it may be called beside Run. If one of them goes before the server has ended, or
+	// another folder takes the place of one of these, the run has failed, and all servers are stopped, this one first.
+	// That is seen within a second; the server itself sees it at once by Lost. A file may be replaced in one step.
+	Keeps func(s *Server) []string
+
+	// Limits say how soon the server is started again, and when it has failed for good. Zero values mean the defaults.
+	Limits Limits
+
+	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who
+	// has asked is told. It is for what others need only at the beginning.
+	FailsAlone bool
+
+	// StartsOnce, if not nil, reports whether Run can be called only once in a process, because of what it leaves
+	// behind. Such a server is not started again: when it fails, it has failed for good.
+	StartsOnce func(s *Server) bool
+
+	// Isolation says where the server runs: with the others, which is the default, or in a process of its own
+	// (IsolationProcess), so that it alone dies of what ends a process, and can be started again whatever it leaves
+	// behind. --NAME.isolation overrides it.
+	//
+	// Such a process is called as the binary is, and ends with the one that runs the others. There Setup and the
+	// server's Check and Listen are called once more, and Prepare, also that of the servers that it needs; then Run and
+	// Ready. Socket returns listeners on the sockets that were opened before.
+	Isolation Isolation
+
+	// For carrying servers that were not written for this: their flags, their logs, and what they do to the process.
+
+	// Main, if not nil, is called instead of Run where the process is this one server. It gets the arguments as they
+	// were given: flags, subcommands and help are its own business.
+	Main func(ctx context.Context, s *Server, args []string) error
+
+	// Aliases are other names of the server, in a list of servers to run and as the name of a symlink to the binary.
+	Aliases []string
 
 	// JoinsWith names flags of the server: if the user gives one of them, it joins the selection by itself, although
 	// nobody names or needs it. Where the command line names servers, only its flags count, and what a file or the
@@ -111,65 +194,6 @@ type Server struct {
 	// of goroutines that no server has started, such as those in which the runtime runs timers' functions, are placed
 	// by it.
 	Packages []string
-
-	// Defaults gives flags their defaults for this plan, with Default. It must not write or open anything.
-	Defaults func(p *Plan, s *Server) error
-
-	// Check looks for what is wrong with the flags, and with files that they name, without changing anything, on disk
-	// or in the process. It is called again before a start or restart that somebody asks for while the others run,
-	// maybe beside Run, and only one at a time: an error refuses that, and the server stays as it is.
-	Check func(ctx context.Context, p *Plan, s *Server) error
-
-	// Listen opens the sockets that the server will serve on. That one is taken is found before anything is written.
-	Listen func(p *Plan, s *Server) error
-
-	// Prepare makes what must be there before any server starts, such as files.
-	Prepare func(ctx context.Context, p *Plan, s *Server) error
-
-	// Ready blocks until this start of the server can be used, or ctx ends; ctx ends at the latest when Run returns. An
-	// error that it returns before is a failure of the server. It is called once for each call of Run, beside it. A
-	// server without Ready is ready as soon as it has been started.
-	Ready func(ctx context.Context, s *Server) error
-
-	// Address says where the server listens, for people. It is asked when the server has become ready.
-	Address func(s *Server) string
-
-	// Keeps, if not nil, returns the paths of files and folders without which the server must not go on, such as those
-	// of a database: what it said to be done would be lost. It is asked when the server has become ready, and again
-	// when something is missing; it may be called beside Run. If one of them goes before the server has ended, or
-	// another folder takes the place of one of these, the run has failed, and all servers are stopped, this one first.
-	// That is seen within a second; the server itself sees it at once by Lost. A file may be replaced in one step.
-	Keeps func(s *Server) []string
-
-	// GracePeriod is how long Run may take to return after ctx ended, before the server is left behind. Zero means
-	// DefaultGracePeriod; --NAME.grace-period overrides it.
-	GracePeriod time.Duration
-
-	// Restart says whether the server is started again when it has ended without being asked to. Empty means
-	// RestartOnFailure; --NAME.restart overrides it. It is started after a pause of 200 ms, which doubles with each
-	// failure, and not any more when it has failed five times within a minute, or five times without having been ready,
-	// or with an error of Permanent. Those that need it go on meanwhile.
-	Restart RestartPolicy
-
-	// Limits say how soon the server is started again, and when it has failed for good. Zero values mean the defaults.
-	Limits Limits
-
-	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who
-	// has asked is told. It is for what others need only at the beginning.
-	FailsAlone bool
-
-	// StartsOnce, if not nil, reports whether Run can be called only once in a process, because of what it leaves
-	// behind. Such a server is not started again: when it fails, it has failed for good.
-	StartsOnce func(s *Server) bool
-
-	// Isolation says where the server runs: with the others, which is the default, or in a process of its own
-	// (IsolationProcess), so that it alone dies of what ends a process, and can be started again whatever it leaves
-	// behind. --NAME.isolation overrides it.
-	//
-	// Such a process is called as the binary is, and ends with the one that runs the others. There Setup and the
-	// server's Check and Listen are called once more, and Prepare, also that of the servers that it needs; then Run and
-	// Ready. Socket returns listeners on the sockets that were opened before.
-	Isolation Isolation
 
 	hk     *HyperKube
 	flags  ownFlags

@@ -31,8 +31,10 @@ type settings struct {
 	verbose   bool
 	// As in logging.File.
 	logMaxSize, logMaxBackups int
+	adminListen               string
 	printConfig               bool
 	onlyCheck                 bool // no flag: see Plan
+	bare                      bool // no flag: see package bare
 }
 
 // addLocation adds the flags that say which cluster is meant. Commands have them, too.
@@ -72,6 +74,7 @@ func (c *settings) addRun(fs *pflag.FlagSet) {
 	fs.StringVar(&c.logLevel, "log-level", "info", "lowest level to log, and to show if given: debug, info, warn, error, v=N")
 	fs.BoolVar(&c.verbose, "verbose", false, "show all lines, not only warnings and errors")
 	fs.StringVar(&c.logFormat, "log-format", string(logging.FormatConsole), "show lines as console or json")
+	fs.StringVar(&c.adminListen, "admin-listen", "", "address for /healthz, /readyz and /metrics (default: none)")
 	fs.StringVar(&c.logDir, "log-dir", "", "folder for log files (default: DATA-DIR/logs)")
 	fs.IntVar(&c.logMaxSize, "log-max-size", logging.DefaultMaxSize, "log files are renamed at so many MB")
 	fs.IntVar(&c.logMaxBackups, "log-max-backups", logging.DefaultMaxBackups, "renamed files to keep of a log")

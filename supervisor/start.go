@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"os"
 	"sync"
+
+	"github.com/seed-200a7251/km/supervisor/internal/bare"
+	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // Running are servers that Start has started.
@@ -75,6 +78,7 @@ func (hk *HyperKube) planStart(ctx context.Context, r *Running, args []string) e
 		return errors.New("it was started before: make another HyperKube")
 	}
 	hk.started = true
+	hk.settings.bare = bare.Is(ctx)
 	begin := now()
 	p, err := hk.plan(nil, args, nil)
 	switch {
@@ -91,6 +95,62 @@ func (hk *HyperKube) planStart(ctx context.Context, r *Running, args []string) e
 		return p.run.abandon(err)
 	}
 	return nil
+}
+
+// Events calls f with each event behind the one of that number, 0 for all, in order: those that were and those that
+// come, until the last server has ended or ctx ends. A slow f holds nothing up.
+func (r *Running) Events(ctx context.Context, after int64, f func(Event)) {
+	r.plan.run.group.Read(ctx, after, f)
+}
+
+// EventsSoFar are the events that there are, in order.
+func (r *Running) EventsSoFar() []Event { return r.plan.run.group.Events(0) }
+
+// Await waits until a server is in a state. An error says that it is not: ctx has ended, all servers have, or none of
+// that name is run.
+func (r *Running) Await(ctx context.Context, server string, state State) error {
+	actor := r.plan.run.group.Find(server)
+	if actor == nil {
+		return fmt.Errorf("%s is not run: %s are", server, nameList(r.plan.Servers))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-r.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if !actor.Await(ctx, state) {
+		return fmt.Errorf("%s is %v, and not %v", server, actor.Status().State, state)
+	}
+	return nil
+}
+
+// steer asks for something, as the command of that name does, and returns when it has come to pass.
+func (r *Running) steer(ctx context.Context, what life.Verb, servers []string) error {
+	check := func(server string) error { return r.plan.run.checkAgain(ctx, server) }
+	request, err := r.plan.run.group.Ask(what, check, servers...)
+	if err != nil {
+		return err
+	}
+	return request.Wait(ctx)
+}
+
+// StartServers starts servers, and those that they need, and waits until they are ready.
+func (r *Running) StartServers(ctx context.Context, servers ...string) error {
+	return r.steer(ctx, life.Start, servers)
+}
+
+// StopServers stops servers, and first those that need them, and waits until they have ended. The others go on.
+func (r *Running) StopServers(ctx context.Context, servers ...string) error {
+	return r.steer(ctx, life.Stop, servers)
+}
+
+// RestartServers stops servers, starts them again, and waits until they are ready. Those that need them go on.
+func (r *Running) RestartServers(ctx context.Context, servers ...string) error {
+	return r.steer(ctx, life.Restart, servers)
 }
 
 // Plan is what was planned.

@@ -1,0 +1,13 @@
+// Package bare is how package supervisortest asks for a run that leaves the outside alone: no folder is held, no file is
+// written, no socket is opened. Such a run can be in a bubble of testing/synctest, which a socket would keep awake.
+package bare
+
+import "context"
+
+type key struct{}
+
+// Context is ctx, in which runs are bare.
+func Context(ctx context.Context) context.Context { return context.WithValue(ctx, key{}, true) }
+
+// Is reports whether runs are bare in ctx.
+func Is(ctx context.Context) bool { return ctx.Value(key{}) != nil }

@@ -1,0 +1,258 @@
+package supervisor
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/pflag"
+)
+
+// Port is where a server listens with TCP, as its flags say: one with HOST:PORT, or several of these if it may be
+// repeated; or two, one of which has the host and the other one the port. The names are without the server's.
+//
+// The framework opens the sockets, after the server's own Listen: that a port is taken, or none of this user's, is found
+// before anything is written, and said with the flag that names another one. With --free-ports a port that the user has
+// not given is any free one, and so is a port of 0; the flag then has the one that it is, unless the user has given it.
+// The sockets stay open while the server starts again. Server.Listener has listeners on them, and Server.ListenAddress
+// is where they are.
+type Port struct {
+	// Address is the name of a flag with HOST:PORT.
+	Address string
+	// Host and Port are the names of two flags, where there is none with both.
+	Host, Port string
+	// ZeroIsNone says that with a port of 0 the server does not listen.
+	ZeroIsNone bool
+}
+
+// name is the flag by which Listener knows it.
+func (x Port) name() string { return cmp.Or(x.Address, x.Port) }
+
+// flags are those that say where the port is, for people.
+func (x Port) flags(s *Server) (host, port string) {
+	of := func(flag string) string { return "--" + s.Name() + "." + cmp.Or(x.Address, flag) }
+	return of(x.Host), of(x.Port)
+}
+
+// hostPort is an address of which the port may be a name.
+type hostPort struct{ host, port string }
+
+func (a hostPort) String() string { return net.JoinHostPort(a.host, a.port) }
+
+// where is what the flags say.
+func (x Port) where(s *Server) (all []hostPort, err error) {
+	if x.Address == "" {
+		return []hostPort{{s.Value(x.Host), s.Value(x.Port)}}, nil
+	}
+	texts := []string{s.Value(x.Address)}
+	if list, ok := s.Flags().Lookup(x.Address).Value.(pflag.SliceValue); ok {
+		texts = list.GetSlice()
+	}
+	for _, text := range texts {
+		host, port, err := net.SplitHostPort(text)
+		if err != nil {
+			return nil, fmt.Errorf("--%s.%s=%s: write HOST:PORT, such as 127.0.0.1:8080, or :8080 for all of this machine's addresses",
+				s.Name(), x.Address, text)
+		}
+		all = append(all, hostPort{host, port})
+	}
+	return all, nil
+}
+
+// ports are the sockets at the ports of a server.
+type ports struct {
+	mu     sync.Mutex
+	opened map[string][]openPort // by name of the port
+}
+
+// openPort is one of them.
+type openPort struct {
+	port   Port
+	asked  hostPort // as it was asked for
+	actual hostPort // with the port that it was given
+}
+
+// listen opens the sockets on which the server is going to serve.
+func (s *Server) listen(p *Plan) error {
+	if s.Listen != nil {
+		if err := s.Listen(p, s); err != nil {
+			return err
+		}
+	}
+	return s.openPorts(p)
+}
+
+func (s *Server) openPorts(p *Plan) error {
+	for _, x := range s.Ports {
+		if err := s.openPort(p, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) openPort(p *Plan, x Port) error {
+	where, err := x.where(s)
+	if err != nil {
+		return err
+	}
+	var opened []openPort
+	changed := false
+	for _, asked := range where {
+		switch {
+		case p.FreePorts && !s.Given(x.name()):
+			asked.port = "0"
+		case asked.port == "0" && x.ZeroIsNone:
+			continue
+		}
+		l, err := s.Socket("tcp", asked.String())
+		if err != nil {
+			return x.explain(s, asked.host, asked.port, err)
+		}
+		_, actual, err := net.SplitHostPort(l.Addr().String())
+		if err := errors.Join(err, l.Close()); err != nil { // the socket stays open
+			return err
+		}
+		opened = append(opened, openPort{x, asked, hostPort{asked.host, actual}})
+		changed = changed || actual != asked.port
+	}
+	s.at().ports.set(x.name(), opened)
+	if !changed {
+		return nil
+	}
+	if x.Address == "" {
+		return s.Default(x.Port, opened[0].actual.port)
+	}
+	if list, ok := s.Flags().Lookup(x.Address).Value.(pflag.SliceValue); ok && !s.Given(x.Address) {
+		if err := list.Replace(nil); err != nil { // what is set next is added
+			return err
+		}
+	}
+	for _, one := range opened {
+		if err := s.Default(x.Address, one.actual.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *ports) set(name string, opened []openPort) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.opened == nil {
+		k.opened = map[string][]openPort{}
+	}
+	k.opened[name] = opened
+}
+
+func (k *ports) get(name string) []openPort {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.opened[name]
+}
+
+// ListenAddress is where the server listens on one of Ports, as HOST:PORT, with the real port; the flag is its Address,
+// or its Port. It is known to all servers from Prepare on; "" means that the server does not listen there.
+func (s *Server) ListenAddress(flag string) string {
+	opened := s.at().ports.get(flag)
+	if len(opened) == 0 {
+		return ""
+	}
+	return opened[0].actual.String()
+}
+
+// Listener returns a listener on one of Ports, for this start of the server; the flag is its Address, or its Port. It is
+// to be called in Build or Run. It is nil, without an error, if the server does not listen there (Port.ZeroIsNone).
+func (s *Server) Listener(flag string) (net.Listener, error) {
+	all, err := s.Listeners(flag)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	for _, l := range all[1:] {
+		_ = l.Close() // nobody has asked for it
+	}
+	return all[0], nil
+}
+
+// Listeners is Listener for a flag that may be repeated: one listener for each address.
+func (s *Server) Listeners(flag string) (all []net.Listener, err error) {
+	for _, one := range s.at().ports.get(flag) {
+		l, err := s.Socket("tcp", one.asked.String())
+		if err != nil {
+			for _, l := range all {
+				_ = l.Close() // likewise
+			}
+			return nil, one.port.explain(s, one.asked.host, one.asked.port, err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// explain says what is to be done about a port at which the server cannot listen.
+func (x Port) explain(s *Server, host, port string, err error) error {
+	hostFlag, portFlag := x.flags(s)
+	return explainListen(s.Name(), host, port, err, hostFlag, portFlag, ", or let "+s.program()+" choose with --free-ports")
+}
+
+// explainListen says what is to be done about an address at which somebody cannot listen. free is a further way out if
+// the port is taken.
+func explainListen(who, host, port string, err error, hostFlag, portFlag, free string) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: port %s of %s is taken; choose another with %s%s", who, port, host, portFlag, free)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: not allowed to listen on port %s; choose one above 1023 with %s", who, port, portFlag)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: this machine has no address %s; choose another with %s", who, host, hostFlag)
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	see := hostFlag
+	if portFlag != hostFlag {
+		see += " and " + portFlag
+	}
+	return fmt.Errorf("%s: cannot listen on %s: %w; see %s", who, net.JoinHostPort(host, port), err, see)
+}
+
+// address is that of the server's first port, for people.
+func (s *Server) address() string {
+	if where := s.ListenAddress(s.Ports[0].name()); where != "" {
+		return s.at().scheme() + where
+	}
+	return ""
+}
+
+// describe is what another process is to know of the ports: by flag, what was asked for and what it has become.
+func (k *ports) describe() map[string][][2]string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	described := map[string][][2]string{}
+	for name, opened := range k.opened {
+		for _, one := range opened {
+			described[name] = append(described[name], [2]string{one.asked.String(), one.actual.String()})
+		}
+	}
+	return described
+}
+
+// adoptPorts takes over what another process knows of the server's ports.
+func (s *Server) adoptPorts(described map[string][][2]string) {
+	for _, x := range s.Ports {
+		var opened []openPort
+		for _, pair := range described[x.name()] {
+			opened = append(opened, openPort{x, parseHostPort(pair[0]), parseHostPort(pair[1])})
+		}
+		s.at().ports.set(x.name(), opened)
+	}
+}
+
+// parseHostPort is the address that hostPort.String has made a text of.
+func parseHostPort(text string) (a hostPort) {
+	a.host, a.port, _ = net.SplitHostPort(text)
+	return a
+}

@@ -1,0 +1,101 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// MarkReady says, from inside Run, that the server can be used. It is for a server with Ports or MarksReady, and without
+// Ready; Serve and ServeHTTP call it. Further calls in the same start do nothing.
+func (s *Server) MarkReady() {
+	select {
+	case s.at().marks <- struct{}{}:
+	default:
+	}
+}
+
+// awaitMark is the Ready of a server that calls MarkReady.
+func (p *seat) awaitMark(ctx context.Context) error {
+	select {
+	case <-p.marks:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// marked calls a Run that calls MarkReady. What it has said is not for the next start.
+func (p *seat) marked(run func(ctx context.Context) error) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		defer func() {
+			select {
+			case <-p.marks:
+			default:
+			}
+		}()
+		return run(ctx)
+	}
+}
+
+// Serve is the Run, or the end of it, of whatever serves on a listener: it calls serve with a listener on the server's
+// port that this flag says (Ports), beside each other where there are several, and marks the server as ready. When ctx ends it calls stop, which is to have serve
+// return when it has finished what it is at; its ctx ends when nine tenths of the grace period are over, and it is to
+// let go then. What serve returns after that is no failure. Without a port to listen on it waits for the end of ctx.
+//
+// For a *grpc.Server, say, stop is a call of GracefulStop, and of Stop when ctx ends.
+func (s *Server) Serve(ctx context.Context, flag string, serve func(net.Listener) error, stop func(ctx context.Context) error) error {
+	all, err := s.Listeners(flag)
+	if err != nil {
+		return err
+	}
+	served := make(chan error, len(all))
+	for _, l := range all {
+		go s.Log().Do(func() { served <- s.Guard(func() error { return serve(l) }) })
+	}
+	s.MarkReady()
+	select {
+	case err := <-served:
+		if err == nil {
+			err = errors.New("it does not serve any more")
+		}
+		return err
+	case <-ctx.Done():
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.at().policy.grace*9/10)
+	defer cancel()
+	if err := stop(within); err != nil {
+		s.Logger().Warn("it has not finished all that it was at", zap.Error(err))
+	}
+	for range all {
+		<-served
+	}
+	return nil
+}
+
+// ServeHTTP is the Run, or the end of it, of a server of HTTP: it serves the handler on the server's port that this flag
+// says (Ports), and marks the server as ready. When ctx ends, requests that are being answered are waited for, as Serve
+// says. What a client has sent too slowly for ten seconds, as far as its header goes, is dropped.
+func (s *Server) ServeHTTP(ctx context.Context, flag string, handler http.Handler) error {
+	s.at().setScheme("http://")
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          zap.NewStdLog(s.Logger()),
+		BaseContext:       func(net.Listener) context.Context { return s.context(context.WithoutCancel(ctx)) },
+	}
+	return s.Serve(ctx, flag, server.Serve, func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(err, server.Close())
+		}
+		return err
+	})
+}
