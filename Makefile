@@ -19,7 +19,7 @@ LDFLAGS := -s -w \
 	-X k8s.io/component-base/version.gitMinor=$(MINOR)
 
 # km's own module, and those of tests that need what km does not.
-MODULES := . test/envtest test/bench/peers test/robustness
+MODULES := . test/envtest test/bench/peers test/robustness test/monitoring
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -55,9 +55,9 @@ test: fresh check build race packages e2e
 fresh:
 	@rm -rf bin/skipped bin/failed
 
-# For before each commit, in a few minutes: without staticcheck, the tests of cmd/km, servers/kmtest, test/envtest and
-# test/robustness, and most of those of test/e2e. Of these it has a first start, one after a stop, one after a kill,
-# restarts, a command in a cluster of its own, and wrong usage.
+# For before each commit, in a few minutes: without staticcheck, the tests of cmd/km, servers/kmtest, test/envtest,
+# test/robustness and test/monitoring, and most of those of test/e2e. Of these it has a first start, one after a stop,
+# one after a kill, restarts, a command in a cluster of its own, and wrong usage.
 QUICK := ^(TestStateSurvives|TestSteer|TestThrowAway|TestWrongUsage)$$
 
 test-quick: format vet build race
@@ -102,6 +102,7 @@ e2e: fresh build
 	cd test/envtest && KM=$(CURDIR)/bin/km $(GOTEST) -count=1 -parallel $(PARALLEL) $(LIMIT) ./...
 	cd test/robustness && KM=$(CURDIR)/bin/km KM_SKIPPED=$(CURDIR)/bin/skipped \
 		$(GOTEST) -count=1 -parallel $(PARALLEL) $(LIMIT) ./...
+	cd test/monitoring && $(GOTEST) -count=1 -parallel $(PARALLEL) $(LIMIT) ./...
 	@if [ -s bin/skipped ]; then echo "make e2e: left out:" >&2; cat bin/skipped >&2; fi
 
 # Measures; never part of a test. ROW=start measures one row, RUNS=9 takes more runs.

@@ -76,8 +76,8 @@ func (r *run) api() *admin.API {
 	return admin.New(shown)
 }
 
-// serve returns an actor that answers until all servers of the run have ended. It ends last: whoever asked for a stop is
-// to be told how it went.
+// serve returns an actor that answers until all servers of the run have ended. It ends last: whoever asked for a stop
+// is to be told how it went.
 func (s *adminSocket) serve(r *run) (execute func() error) {
 	api := r.api()
 	s.public = &http.Server{Handler: api.HealthHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(r.logs.Program().Zap())}

@@ -50,6 +50,8 @@ type (
 	Status = admin.Status
 	// ServerStatus is what is known of one server.
 	ServerStatus = admin.ServerStatus
+	// EventLine is an event as the stream of the admin API has it, a line of JSON.
+	EventLine = admin.EventLine
 )
 
 // ErrNotRunning is in the error of Status, StartServers and StopServers if nothing runs with the data folder.

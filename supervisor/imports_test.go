@@ -44,6 +44,9 @@ func TestRoomsDoNotImportTheRoot(t *testing.T) {
 		if room == path || room == "" {
 			continue
 		}
+		if room == path+"/supervisortest" { // it is no room, but for tests of those who use the whole
+			continue
+		}
 		if rooms[room] = true; imported == path {
 			t.Errorf("%s imports %s", room, path)
 		}

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/pflag"
 )
@@ -40,6 +41,11 @@ func (f *ownFlags) note(flag string) {
 		f.given = map[string]bool{}
 	}
 	f.given[flag] = true
+}
+
+// forget takes a flag out of the history, as it is about to be set anew.
+func (f *ownFlags) forget(flag string) {
+	f.history = slices.DeleteFunc(f.history, func(a assigned) bool { return a.flag == flag })
 }
 
 // restore sets on flags what another process has set, which has told of it as ownFlags of the same server.

@@ -14,16 +14,19 @@ import (
 // Port is where a server listens with TCP, as its flags say: one with HOST:PORT, or several of these if it may be
 // repeated; or two, one of which has the host and the other one the port. The names are without the server's.
 //
-// The framework opens the sockets, after the server's own Listen: that a port is taken, or none of this user's, is found
-// before anything is written, and said with the flag that names another one. With --free-ports a port that the user has
-// not given is any free one, and so is a port of 0; the flag then has the one that it is, unless the user has given it.
-// The sockets stay open while the server starts again. Server.Listener has listeners on them, and Server.ListenAddress
-// is where they are.
+// The framework opens the sockets, after the server's own Listen: that a port is taken, or none of this user's, is
+// found before anything is written, and said with the flag that names another one. With --free-ports a port that the
+// user has not given is any free one, and so is a port of 0; the flag then has the one that it is, unless the user has
+// given it. The sockets stay open while the server starts again. Server.Listener has listeners on them, and
+// Server.ListenAddress is where they are.
 type Port struct {
 	// Address is the name of a flag with HOST:PORT.
 	Address string
 	// Host and Port are the names of two flags, where there is none with both.
 	Host, Port string
+	// Scheme is what stands before the address where it is shown, such as "https://". With ServeHTTP that is "http://"
+	// anyway.
+	Scheme string
 	// ZeroIsNone says that with a port of 0 the server does not listen.
 	ZeroIsNone bool
 }
@@ -126,11 +129,15 @@ func (s *Server) openPort(p *Plan, x Port) error {
 	if x.Address == "" {
 		return s.Default(x.Port, opened[0].actual.port)
 	}
-	if list, ok := s.Flags().Lookup(x.Address).Value.(pflag.SliceValue); ok && !s.Given(x.Address) {
+	if s.Given(x.Address) {
+		return nil
+	}
+	if list, ok := s.Flags().Lookup(x.Address).Value.(pflag.SliceValue); ok {
 		if err := list.Replace(nil); err != nil { // what is set next is added
 			return err
 		}
 	}
+	s.flags.forget(x.Address)
 	for _, one := range opened {
 		if err := s.Default(x.Address, one.actual.String()); err != nil {
 			return err
@@ -154,18 +161,23 @@ func (k *ports) get(name string) []openPort {
 	return k.opened[name]
 }
 
-// ListenAddress is where the server listens on one of Ports, as HOST:PORT, with the real port; the flag is its Address,
-// or its Port. It is known to all servers from Prepare on; "" means that the server does not listen there.
+// ListenAddress is where the server is reached on this machine at one of Ports, as HOST:PORT, with the real port; the
+// flag is its Address, or its Port. It is known to all servers from Prepare on. "" means that the server does not
+// listen there.
 func (s *Server) ListenAddress(flag string) string {
 	opened := s.at().ports.get(flag)
 	if len(opened) == 0 {
 		return ""
 	}
-	return opened[0].actual.String()
+	where := opened[0].actual
+	if ip := net.ParseIP(where.host); where.host == "" || ip != nil && ip.IsUnspecified() {
+		where.host = "localhost"
+	}
+	return where.String()
 }
 
-// Listener returns a listener on one of Ports, for this start of the server; the flag is its Address, or its Port. It is
-// to be called in Build or Run. It is nil, without an error, if the server does not listen there (Port.ZeroIsNone).
+// Listener returns a listener on one of Ports, for this start of the server; the flag is its Address, or its Port. It
+// is to be called in Build or Run. It is nil, without an error, if the server does not listen there (Port.ZeroIsNone).
 func (s *Server) Listener(flag string) (net.Listener, error) {
 	all, err := s.Listeners(flag)
 	if err != nil || len(all) == 0 {
@@ -222,7 +234,7 @@ func explainListen(who, host, port string, err error, hostFlag, portFlag, free s
 // address is that of the server's first port, for people.
 func (s *Server) address() string {
 	if where := s.ListenAddress(s.Ports[0].name()); where != "" {
-		return s.at().scheme() + where
+		return cmp.Or(s.Ports[0].Scheme, s.at().scheme()) + where
 	}
 	return ""
 }

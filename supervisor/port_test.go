@@ -100,11 +100,14 @@ func TestServeHTTPDrains(t *testing.T) {
 
 // A request that does not end is dropped before the grace period is over: the server has not overstayed.
 func TestServeHTTPDrops(t *testing.T) {
+	usual := drainTime
+	t.Cleanup(func() { drainTime = usual })
+	drainTime = func(time.Duration) time.Duration { return time.Millisecond }
 	asked := make(chan struct{})
-	s := serveArgs(t, newHyperKube(t, web("web", "127.0.0.1:0", func(_ http.ResponseWriter, r *http.Request) {
+	s := serve(t, web("web", "127.0.0.1:0", func(_ http.ResponseWriter, r *http.Request) {
 		close(asked)
 		<-r.Context().Done() // the connection's
-	})), func(*life.Group) {}, "--web.grace-period=200ms")
+	}))
 	s.await("web", Ready)
 	c, err := net.Dial("tcp", strings.TrimPrefix(s.g.Find("web").Status().Address, "http://"))
 	if err != nil {

@@ -10,8 +10,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// MarkReady says, from inside Run, that the server can be used. It is for a server with Ports or MarksReady, and without
-// Ready; Serve and ServeHTTP call it. Further calls in the same start do nothing.
+// drainTime is how much of its grace period a server may take for what it is at. A test has less.
+var drainTime = func(grace time.Duration) time.Duration { return grace - min(grace/5, 2*time.Second) }
+
+// MarkReady says, from inside Run, that the server can be used. It is for a server with Ports or MarksReady, and
+// without Ready; Serve and ServeHTTP call it. Further calls in the same start do nothing.
 func (s *Server) MarkReady() {
 	select {
 	case s.at().marks <- struct{}{}:
@@ -43,9 +46,10 @@ func (p *seat) marked(run func(ctx context.Context) error) func(ctx context.Cont
 }
 
 // Serve is the Run, or the end of it, of whatever serves on a listener: it calls serve with a listener on the server's
-// port that this flag says (Ports), beside each other where there are several, and marks the server as ready. When ctx ends it calls stop, which is to have serve
-// return when it has finished what it is at; its ctx ends when nine tenths of the grace period are over, and it is to
-// let go then. What serve returns after that is no failure. Without a port to listen on it waits for the end of ctx.
+// port that this flag says (Ports), beside each other where there are several, and marks the server as ready. When ctx
+// ends it calls stop, which is to have serve return when it has finished what it is at; its ctx ends two seconds before
+// the grace period is over, or when four fifths of it are, and it is to let go then. What serve returns after that is
+// no failure. Without a port to listen on it waits for the end of ctx.
 //
 // For a *grpc.Server, say, stop is a call of GracefulStop, and of Stop when ctx ends.
 func (s *Server) Serve(ctx context.Context, flag string, serve func(net.Listener) error, stop func(ctx context.Context) error) error {
@@ -69,7 +73,7 @@ func (s *Server) Serve(ctx context.Context, flag string, serve func(net.Listener
 	if len(all) == 0 {
 		return nil
 	}
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.at().policy.grace*9/10)
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime(s.at().policy.grace))
 	defer cancel()
 	if err := stop(within); err != nil {
 		s.Logger().Warn("it has not finished all that it was at", zap.Error(err))
@@ -80,9 +84,9 @@ func (s *Server) Serve(ctx context.Context, flag string, serve func(net.Listener
 	return nil
 }
 
-// ServeHTTP is the Run, or the end of it, of a server of HTTP: it serves the handler on the server's port that this flag
-// says (Ports), and marks the server as ready. When ctx ends, requests that are being answered are waited for, as Serve
-// says. What a client has sent too slowly for ten seconds, as far as its header goes, is dropped.
+// ServeHTTP is the Run, or the end of it, of a server of HTTP: it serves the handler on the server's port that this
+// flag says (Ports), and marks the server as ready. When ctx ends, requests that are being answered are waited for, as
+// Serve says. What a client has sent too slowly for ten seconds, as far as its header goes, is dropped.
 func (s *Server) ServeHTTP(ctx context.Context, flag string, handler http.Handler) error {
 	s.at().setScheme("http://")
 	server := &http.Server{

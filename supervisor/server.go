@@ -56,14 +56,15 @@ type Server struct {
 	// without Run cannot be run beside others, and needs Main.
 	Run func(ctx context.Context, s *Server, args []string) error
 
-	// Ports are where the server listens with TCP. The framework opens the sockets before anything starts, and Listener,
-	// Serve and ServeHTTP have listeners on them.
+	// Ports are where the server listens with TCP. The framework opens the sockets before anything starts, and
+	// Listener, Serve and ServeHTTP have listeners on them.
 	Ports []Port
 
 	// Needs are the servers that must be ready before this one starts, and that join the selection by themselves.
 	Needs []Need
 
-	// MarksReady says that Run calls MarkReady when the server can be used. It is not needed with Ports, nor with Ready.
+	// MarksReady says that Run calls MarkReady when the server can be used. It is not needed with Ports, nor with
+	// Ready.
 	MarksReady bool
 
 	// Ready blocks until this start of the server can be used, or ctx ends; ctx ends at the latest when Run returns. An
@@ -238,14 +239,18 @@ func (s *Server) AddFlagGroup(heading string, fs *pflag.FlagSet) {
 	s.flags.groups = append(s.flags.groups, flagGroup{heading, fs})
 }
 
-// Default gives a flag a value, unless the user gave it one. The flag then counts as set (Changed), as if the user had
-// given it. An error is a mistake of the caller: there is no such flag, or it does not take the value.
-func (s *Server) Default(flag, value string) error {
-	if s.Given(flag) {
-		return nil
-	}
-	if err := s.set(flag, value, nil); err != nil {
-		return fmt.Errorf("%s: default for --%s: %w", s.Name(), flag, err)
+// Default gives flags values, each unless the user gave it one, as pairs of name and value. The flags then count as set
+// (Changed), as if the user had given them. An error is a mistake of the caller: there is no such flag, or it does not
+// take the value.
+func (s *Server) Default(pairs ...string) error {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		flag, value := pairs[i], pairs[i+1]
+		if s.Given(flag) {
+			continue
+		}
+		if err := s.set(flag, value, nil); err != nil {
+			return fmt.Errorf("%s: default for --%s: %w", s.Name(), flag, err)
+		}
 	}
 	return nil
 }

@@ -2,8 +2,9 @@
 // failed, and stops when those that need it have stopped. It knows no flags, no folder and no commands; package
 // supervisor has these.
 //
-//	group := life.NewGroup(life.Server{Name: "db", Run: db}, life.Server{Name: "api", Needs: []string{"db"}, Run: api})
-//	err := group.Run(signals)
+//	db := life.Server{Name: "db", Run: runDB}
+//	api := life.Server{Name: "api", Needs: []string{"db"}, Run: runAPI}
+//	err := life.NewGroup(db, api).Run(signals)
 //
 // A [Group] is an oklog/run group with an [Actor] for each server (group.go). Each change of a server's state is an
 // [Event] (event.go), which any number of readers read. What somebody asks of servers while they run is a [Request]
@@ -30,9 +31,9 @@
 // was never called (Server.Release).
 //
 // When a signal comes, or one server has failed for good, all are asked to stop; each waits until those that need it
-// have ended (meanwhile [Actor.Ending] tells it that), then its context ends, and it has its grace period to return. One
-// that overstays is reported, with the stacks of its goroutines in its log, and left behind: it is Failed, and does not
-// start again before its Run and Ready have returned after all.
+// have ended (meanwhile [Actor.Ending] tells it that), then its context ends, and it has its grace period to return.
+// One that overstays is reported, with the stacks of its goroutines in its log, and left behind: it is Failed, and does
+// not start again before its Run and Ready have returned after all.
 //
 // One that has failed starts again after a pause, by its [RestartPolicy] and [Limits] (restart.go). It has failed for
 // good when it has failed too often, if it may not start again, if it cannot (Server.StartsOnce), or if it says that

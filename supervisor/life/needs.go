@@ -22,8 +22,8 @@ func (a *Actor) meets() bool {
 	return false
 }
 
-// blocker returns the stopped or failed server, among all direct and indirect needs, that keeps this one Waiting; nil if
-// there is none. The lock is held.
+// blocker returns the stopped or failed server, among all direct and indirect needs, that keeps this one Waiting; nil
+// if there is none. The lock is held.
 func (a *Actor) blocker() *Actor {
 	if a.state != Waiting {
 		return nil

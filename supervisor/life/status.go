@@ -10,7 +10,8 @@ type Status struct {
 	// or what it lacks in Ready; and NextStart is when it is started again, in Backoff.
 	Err       error
 	NextStart time.Time
-	// Starts is how often it was started. LastErr is why it has failed the last time, if it ever has, and LastErrAt when.
+	// Starts is how often it was started. LastErr is why it has failed the last time, if it ever has, and LastErrAt
+	// when.
 	Starts    int
 	LastErr   error
 	LastErrAt time.Time

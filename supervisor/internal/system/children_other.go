@@ -9,7 +9,7 @@ import (
 	"os/exec"
 )
 
-// CanIsolate says whether servers can be processes of their own. That takes a pair of sockets, one of which a child
+// CanIsolate reports whether servers can be processes of their own. That takes a pair of sockets, one of which a child
 // inherits.
 const CanIsolate = false
 

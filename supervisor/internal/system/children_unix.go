@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// CanIsolate says whether servers can be processes of their own.
+// CanIsolate reports whether servers can be processes of their own.
 const CanIsolate = true
 
 // SocketPair returns the two ends of a connection, the second one for a child.

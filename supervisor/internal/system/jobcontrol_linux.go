@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// followsStops says whether Follow sees that a job has been stopped.
+// followsStops reports whether Follow sees that a job has been stopped.
 const followsStops = true
 
 // stopTime is how long it takes at most until a process that has stopped itself stands still.

@@ -2,8 +2,8 @@
 
 package system
 
-// followsStops says whether Follow sees that a job has been stopped. Here that would take its end from those who wait
-// for it.
+// followsStops reports whether Follow sees that a job has been stopped. Here that would take its end from those who
+// wait for it.
 const followsStops = false
 
 // Follow does nothing.

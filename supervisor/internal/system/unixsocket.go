@@ -22,7 +22,7 @@ const (
 )
 
 // ListenUnix opens a unix socket for its owner alone. What is at the path is replaced, but for a file; RemoveUnix
-// removes it. If the path is too long for a socket, it is a soft link to one in a temporary folder.
+// removes it. If the path is too long for a socket, it is a symlink to one in a temporary folder.
 func ListenUnix(path string) (l net.Listener, err error) {
 	RemoveUnix(path)
 	defer func() {
