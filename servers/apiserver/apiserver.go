@@ -26,11 +26,9 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
-
-// Name of the server.
-const Name = "apiserver"
 
 // upstream is the name of the component's own binary.
 const upstream = "kube-apiserver"
@@ -39,7 +37,7 @@ const upstream = "kube-apiserver"
 func New(c *cluster.Cluster) *supervisor.Server {
 	a := &apiserver{cluster: c, started: component.NewHandoff[chan struct{}](), making: make(chan struct{}, 1)}
 	return &supervisor.Server{
-		SimpleUsage: Name,
+		SimpleUsage: names.APIServer,
 		Aliases:     []string{upstream},
 		Long: "The Kubernetes API server: validates and stores the objects of the cluster, and serves them to everybody else. " +
 			"In `km run` it listens on loopback, and its keys are made when it starts for the first time.",
@@ -57,7 +55,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 			"k8s.io/kubernetes/pkg/controlplane", "k8s.io/kubernetes/pkg/kubeapiserver", "k8s.io/kubernetes/pkg/registry",
 			"k8s.io/kubernetes/plugin/pkg/admission", "k8s.io/kubernetes/plugin/pkg/auth",
 		},
-		Needs:    []supervisor.Need{{Server: "etcd", Unless: []string{"etcd-servers"}}},
+		Needs:    []supervisor.Need{{Server: names.Etcd, Unless: []string{"etcd-servers"}}},
 		Defaults: defaults,
 		State:    slices.Concat(cluster.State(), cluster.Written("authentication.json"), hardenedState()),
 		Check:    check,
@@ -97,7 +95,7 @@ type apiserver struct {
 // installer, kubeadm for one, sets all of this.
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	pki := func(file string) string { return cluster.PKIPath(p, file) }
-	if etcd := p.Server("etcd"); etcd != nil && !s.Given("etcd-servers") {
+	if etcd := p.Server(names.Etcd); etcd != nil && !s.Given("etcd-servers") {
 		urls := etcd.Value("listen-client-urls")
 		if etcd.Given("config-file") {
 			return errors.New("--etcd.config-file says where etcd listens: tell the apiserver with --apiserver.etcd-servers")
@@ -236,7 +234,7 @@ func check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error 
 }
 
 func invalid(s *supervisor.Server, err error) error {
-	return fmt.Errorf("apiserver: %w; see `%s`", err, s.Command("help", Name))
+	return fmt.Errorf("apiserver: %w; see `%s`", err, s.Command("help", names.APIServer))
 }
 
 func throwAwayIssuer() (serviceaccount.TokenGenerator, error) {

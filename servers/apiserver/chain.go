@@ -28,6 +28,7 @@ import (
 // no etcd: what it asks etcd waits until that answers.
 type chain struct {
 	cluster  *cluster.Cluster
+	rights   *rights
 	log      *zap.Logger
 	ctx      context.Context // the server's
 	end      context.CancelFunc
@@ -63,7 +64,7 @@ func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	c := &chain{cluster: a.cluster, log: s.Logger(), usable: make(chan struct{}), requests: newAbandonable()}
+	c := &chain{cluster: a.cluster, rights: rightsOf(a.cluster), log: s.Logger(), usable: make(chan struct{}), requests: newAbandonable()}
 	c.ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
 	release := func() {
 		c.release()
@@ -148,7 +149,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 	}
 	c.hooks.takeFrom(config.KubeAPIs.ControlPlane.Generic)
 	if c.hooks.has(rbacrest.PostStartHookName) {
-		c.known = rolesSeen(config.KubeAPIs.ControlPlane.VersionedInformers.Rbac().V1())
+		c.known = rolesSeen(config.KubeAPIs.ControlPlane.VersionedInformers.Rbac().V1(), c.rights)
 	}
 	if completed.EndpointReconcilerType == string(reconcilers.NoneEndpointReconcilerType) {
 		config.KubeAPIs.Extra.EndpointReconcilerConfig.Reconciler = &noEndpoints{EndpointReconciler: reconcilers.NewNoneEndpointReconciler()}

@@ -12,65 +12,85 @@ import (
 	"github.com/seed-200a7251/km/servers/cluster"
 )
 
-// identityRoles are km's own roles.
-var identityRoles = []*rbacv1.ClusterRole{executorRole, dnsRole, storageRole}
+// rights are the roles and bindings that a start makes beside those of Kubernetes.
+type rights struct {
+	clusterRoles    []*rbacv1.ClusterRole
+	clusterBindings []*rbacv1.ClusterRoleBinding
+	roles           []*rbacv1.Role
+	bindings        []*rbacv1.RoleBinding // each to the role at the same place
+}
 
-// identityBindings are what gives them, and Kubernetes' roles, to those who need them.
-var identityBindings = []struct {
-	name, role string
-	subject    rbacv1.Subject
-}{
+// rightsOf are those of kubeadm's that a cluster has by its certificates, and what the identities of its servers ask
+// for.
+func rightsOf(c *cluster.Cluster) *rights {
+	r := &rights{}
 	// As kubeadm has it (cmd/kubeadm/app/phases/kubeconfig, EnsureAdminClusterRoleBindingImpl), which creates before it
 	// looks.
-	{constants.ClusterAdminsGroupAndClusterRoleBinding, "cluster-admin", group(constants.ClusterAdminsGroupAndClusterRoleBinding)},
-	{"km:apiserver-kubelet-client", "system:kubelet-api-admin", user(constants.APIServerKubeletClientCertCommonName)},
-	{"km:executor", executorRole.Name, user(cluster.ExecutorUser)},
-	{"km:dns", dnsRole.Name, user(cluster.DNSUser)},
-	{"km:storage", storageRole.Name, user(cluster.StorageUser)},
-	{"km:storage-provisioner", "system:persistent-volume-provisioner", user(cluster.StorageUser)},
+	r.bind(constants.ClusterAdminsGroupAndClusterRoleBinding, "cluster-admin", group(constants.ClusterAdminsGroupAndClusterRoleBinding))
+	r.bind("km:apiserver-kubelet-client", "system:kubelet-api-admin", user(constants.APIServerKubeletClientCertCommonName))
+	for name, identity := range c.Identities() {
+		r.add("km:"+name, identity)
+	}
+	return r
 }
 
-// ensureIdentities gives the identities that RBAC's bootstrap roles do not know what they need. It writes only what is
-// missing: others may have put something in the way of writes. What users have added stays.
-func ensureIdentities(client kubernetes.Interface) error {
-	for _, role := range identityRoles {
+// add adds what an identity asks for. own is the name of what is its own.
+func (r *rights) add(own string, identity cluster.Identity) {
+	subject := user(identity.User)
+	if len(identity.Rules) > 0 {
+		r.clusterRoles = append(r.clusterRoles, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: own}, Rules: identity.Rules})
+		r.bind(own, own, subject)
+	}
+	for _, b := range identity.Bindings {
+		r.bind(b.Name, b.ClusterRole, subject)
+	}
+	for _, n := range identity.Namespaced {
+		meta := metav1.ObjectMeta{Name: own, Namespace: n.Namespace}
+		r.roles = append(r.roles, &rbacv1.Role{ObjectMeta: meta, Rules: n.Rules})
+		r.bindings = append(r.bindings, &rbacv1.RoleBinding{
+			ObjectMeta: meta,
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: own},
+			Subjects:   []rbacv1.Subject{subject},
+		})
+	}
+}
+
+// bind adds a binding to a cluster role.
+func (r *rights) bind(name, role string, subject rbacv1.Subject) {
+	r.clusterBindings = append(r.clusterBindings, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		Subjects:   []rbacv1.Subject{subject},
+	})
+}
+
+// ensure makes them. It writes only what is missing: others may have put something in the way of writes. What users
+// have added stays.
+func (r *rights) ensure(client kubernetes.Interface) error {
+	rbac, namespaces := client.RbacV1(), client.CoreV1().Namespaces()
+	for _, role := range r.clusterRoles {
 		if err := ensureRole(reconciliation.ClusterRoleRuleOwner{ClusterRole: role},
-			reconciliation.ClusterRoleModifier{Client: client.RbacV1().ClusterRoles()}); err != nil {
+			reconciliation.ClusterRoleModifier{Client: rbac.ClusterRoles()}); err != nil {
 			return err
 		}
 	}
-	for _, b := range identityBindings {
-		binding := &rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: b.name},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: b.role},
-			Subjects:   []rbacv1.Subject{b.subject},
-		}
+	for _, binding := range r.clusterBindings {
 		if err := ensureBinding(reconciliation.ClusterRoleBindingAdapter{ClusterRoleBinding: binding},
-			reconciliation.ClusterRoleBindingClientAdapter{Client: client.RbacV1().ClusterRoleBindings()}); err != nil {
+			reconciliation.ClusterRoleBindingClientAdapter{Client: rbac.ClusterRoleBindings()}); err != nil {
 			return err
 		}
 	}
-	return ensureDNS(client)
-}
-
-// ensureDNS lets the DNS server make its Service, in the one namespace where that is.
-func ensureDNS(client kubernetes.Interface) error {
-	meta := metav1.ObjectMeta{Name: "km:dns", Namespace: metav1.NamespaceSystem}
-	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"create"}},
-		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"create", "update"}},
-	}}
-	if err := ensureRole(reconciliation.RoleRuleOwner{Role: role},
-		reconciliation.RoleModifier{Client: client.RbacV1(), NamespaceClient: client.CoreV1().Namespaces()}); err != nil {
-		return err
+	for i, role := range r.roles {
+		if err := ensureRole(reconciliation.RoleRuleOwner{Role: role},
+			reconciliation.RoleModifier{Client: rbac, NamespaceClient: namespaces}); err != nil {
+			return err
+		}
+		if err := ensureBinding(reconciliation.RoleBindingAdapter{RoleBinding: r.bindings[i]},
+			reconciliation.RoleBindingClientAdapter{Client: rbac, NamespaceClient: namespaces}); err != nil {
+			return err
+		}
 	}
-	binding := &rbacv1.RoleBinding{
-		ObjectMeta: meta,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
-		Subjects:   []rbacv1.Subject{user(cluster.DNSUser)},
-	}
-	return ensureBinding(reconciliation.RoleBindingAdapter{RoleBinding: binding},
-		reconciliation.RoleBindingClientAdapter{Client: client.RbacV1(), NamespaceClient: client.CoreV1().Namespaces()})
+	return nil
 }
 
 func ensureRole(role reconciliation.RuleOwner, client reconciliation.RuleOwnerModifier) error {
@@ -95,41 +115,4 @@ func user(name string) rbacv1.Subject {
 
 func group(name string) rbacv1.Subject {
 	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: name}
-}
-
-// executorRole is what it takes to play nodes: what a kubelet may do, for all nodes, kwok's Stages, and volumes.
-var executorRole = &rbacv1.ClusterRole{
-	ObjectMeta: metav1.ObjectMeta{Name: "km:executor"},
-	Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
-		{APIGroups: []string{""}, Resources: []string{"nodes/status", "pods/status"}, Verbs: []string{"update", "patch"}},
-		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch", "update", "patch", "delete"}},
-		{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "update", "patch"}},
-		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
-		{APIGroups: []string{"apiextensions.k8s.io"}, Resources: []string{"customresourcedefinitions"}, Verbs: []string{"get", "create"}},
-		{APIGroups: []string{"kwok.x-k8s.io"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "watch", "create", "patch"}},
-		// Claims of simulated pods get simulated volumes.
-		{APIGroups: []string{""}, Resources: []string{"persistentvolumes"}, Verbs: []string{"get", "list", "watch", "create", "patch", "delete"}},
-		{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get", "list", "watch"}},
-		{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims/status"}, Verbs: []string{"patch"}},
-		{APIGroups: []string{"storage.k8s.io"}, Resources: []string{"storageclasses"}, Verbs: []string{"get", "list", "create"}},
-	},
-}
-
-// dnsRole is what CoreDNS's own role is (cmd/kubeadm/app/phases/addons/dns), and what it takes to make the DNS server's
-// Service.
-var dnsRole = &rbacv1.ClusterRole{
-	ObjectMeta: metav1.ObjectMeta{Name: "km:dns"},
-	Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"services", "namespaces"}, Verbs: []string{"get", "list", "watch"}},
-		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"list", "watch"}},
-	},
-}
-
-// storageRole is what it takes to have a StorageClass, beside what Kubernetes's own role for provisioners allows.
-var storageRole = &rbacv1.ClusterRole{
-	ObjectMeta: metav1.ObjectMeta{Name: "km:storage"},
-	Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{"storage.k8s.io"}, Resources: []string{"storageclasses"}, Verbs: []string{"create"}},
-	},
 }

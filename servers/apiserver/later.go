@@ -25,7 +25,7 @@ func (c *chain) bindIdentities(config *rest.Config) error {
 	// included.
 	refused := wait.PollUntilContextCancel(c.ctx, readyPoll, true, func(context.Context) (bool, error) {
 		// The loopback client may do everything, whatever RBAC has in store already.
-		err := ensureIdentities(client)
+		err := c.rights.ensure(client)
 		if cluster.Refused(err) {
 			return false, err
 		}
@@ -41,7 +41,7 @@ func (c *chain) bindIdentities(config *rest.Config) error {
 	done := make(chan error)
 	go func() {
 		defer close(done)
-		_ = wait.PollUntilContextCancel(c.ctx, laterPoll, false, func(context.Context) (bool, error) { return ensureIdentities(client) == nil, nil })
+		_ = wait.PollUntilContextCancel(c.ctx, laterPoll, false, func(context.Context) (bool, error) { return c.rights.ensure(client) == nil, nil })
 	}()
 	c.tellLater("km-bind-identities", refused, done)
 	return nil

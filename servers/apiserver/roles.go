@@ -71,8 +71,8 @@ func rolePolicies() [roleWorkers]rbacrest.PolicyData {
 }
 
 // rolesSeen returns what reports whether the server's authorizer knows all cluster roles and bindings that a start
-// makes.
-func rolesSeen(informers rbacinformers.Interface) func() bool {
+// makes: those of Kubernetes, and the rights.
+func rolesSeen(informers rbacinformers.Interface, r *rights) func() bool {
 	// those of the authorizer
 	roles, bindings := informers.ClusterRoles().Lister(), informers.ClusterRoleBindings().Lister()
 	var roleNames, bindingNames []string
@@ -84,11 +84,11 @@ func rolesSeen(informers rbacinformers.Interface) func() bool {
 			bindingNames = append(bindingNames, policy.ClusterRoleBindings[i].Name)
 		}
 	}
-	for _, role := range identityRoles {
+	for _, role := range r.clusterRoles {
 		roleNames = append(roleNames, role.Name)
 	}
-	for _, binding := range identityBindings {
-		bindingNames = append(bindingNames, binding.name)
+	for _, binding := range r.clusterBindings {
+		bindingNames = append(bindingNames, binding.Name)
 	}
 	return func() bool {
 		return !slices.ContainsFunc(roleNames, func(name string) bool { _, err := roles.Get(name); return err != nil }) &&

@@ -8,16 +8,18 @@ import (
 	"os"
 
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// ClientDefaults are the defaults of a server that is a client of the apiserver and serves beside it. Against an
-// apiserver elsewhere only the address is set: that control plane has its own ways, leader election among them.
+// ClientDefaults are the defaults of a server that is a client of the apiserver and serves beside it (Identity.Serves).
+// Against an apiserver elsewhere only the address is set: that control plane has its own ways, leader election among
+// them.
 func ClientDefaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if err := s.Default("bind-address", "127.0.0.1"); err != nil {
 		return err
 	}
-	if err := component.DefaultCipherSuites(s, "tls-cipher-suites", "tls-min-version"); err != nil || !p.Selected("apiserver") {
+	if err := component.DefaultCipherSuites(s, "tls-cipher-suites", "tls-min-version"); err != nil || !p.Selected(names.APIServer) {
 		return err
 	}
 	kubeconfig := KubeconfigPath(p, s.Name())
@@ -48,19 +50,23 @@ func Signs(p *supervisor.Plan) bool {
 // PrepareClient makes the kubeconfig of a server that is a client of the apiserver, if that is run beside it, and the
 // certificate with which it serves, if it has none of its own. It is the Prepare of a supervisor.Server.
 func (c *Cluster) PrepareClient(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
-	if !p.Selected("apiserver") {
+	if !p.Selected(names.APIServer) {
 		return nil
 	}
 	name := s.Name()
-	if err := c.EnsureKubeconfig(p, name); err != nil {
+	id, err := c.identity(name)
+	if err != nil {
 		return err
 	}
-	if s.Value("tls-cert-file") != PKIPath(p, name+".crt") {
+	if err := c.ensureKubeconfig(p, name, id); err != nil {
+		return err
+	}
+	if !id.Serves || s.Value("tls-cert-file") != PKIPath(p, name+".crt") {
 		return nil
 	}
-	var names []string
+	var at []string
 	if ip := net.ParseIP(s.Value("bind-address")); ip != nil && !ip.IsUnspecified() {
-		names = append(names, ip.String())
+		at = append(at, ip.String())
 	}
-	return c.pki.ensureServing(name, c.pki.servingConfig("km:"+name, names...))
+	return c.pki.ensureServing(name, c.pki.servingConfig("km:"+name, at...))
 }

@@ -44,6 +44,8 @@ type Cluster struct {
 	trust    []byte             // certificates by which clients know the apiserver
 	pki      *pki
 	command  func(words ...string) string // Plan.Command: what to type to find the cluster
+
+	identities []named // the admin's, and those of Identify
 }
 
 // socket is where a server is to serve.
@@ -52,8 +54,10 @@ type socket struct {
 	address    string // as it was asked for
 }
 
-// New returns a Cluster of which nothing is known yet.
-func New() *Cluster { return &Cluster{sockets: map[string]*socket{}} }
+// New returns a Cluster of which nothing is known yet but its admin.
+func New() *Cluster {
+	return &Cluster{sockets: map[string]*socket{}, identities: []named{{Admin, adminIdentity}}}
+}
 
 // Open checks, once, that this program may write to the data folder, and notes that it does.
 func (c *Cluster) Open(p *supervisor.Plan) error {
@@ -155,7 +159,7 @@ func HTTPS(s *supervisor.Server) string {
 // Name of the kubeconfig files, and of the kubeconfig folder.
 const kubeconfigDir = "kubeconfig"
 
-// KubeconfigPath is where the kubeconfig of an identity is: "admin", or a server's name.
+// KubeconfigPath is where the kubeconfig of an identity is: Admin, or a server's name.
 func KubeconfigPath(p *supervisor.Plan, identity string) string {
 	return p.Path(kubeconfigDir, identity+".conf")
 }

@@ -15,13 +15,14 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/servers/versions"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
 // Banner tells how to use the cluster that has become ready.
 func Banner(p *supervisor.Plan) string {
-	s := p.Server("apiserver")
+	s := p.Server(names.APIServer)
 	if s == nil {
 		return ""
 	}
@@ -29,7 +30,7 @@ func Banner(p *supervisor.Plan) string {
 	fmt.Fprintf(&b, "  Kubernetes %s at %s\n\n", versions.Kubernetes(), HTTPS(s))
 	export, kubectl := shellLines(p)
 	b.WriteString(export)
-	fmt.Fprintf(&b, "  %s get namespaces        (without kubectl: %s)\n", kubectl, p.Command("kubectl", "get", "namespaces"))
+	fmt.Fprintf(&b, "  %s get namespaces        (without kubectl: %s)\n", kubectl, p.Command(names.Kubectl, "get", "namespaces"))
 	fmt.Fprintf(&b, "  %s\n\n", p.Command("logs", "-f"))
 	fmt.Fprintf(&b, "  Ctrl-C stops it.")
 	if p.Ephemeral {
@@ -91,7 +92,7 @@ func printKubeconfig(hk *supervisor.HyperKube, p *supervisor.Plan) error {
 // mergeIntoUsers is `km kubeconfig --merge`.
 func mergeIntoUsers(ctx context.Context, hk *supervisor.HyperKube, p *supervisor.Plan, ours *clientcmdapi.Config) error {
 	if cluster, user := current(ours); cluster == nil || user == nil {
-		return fmt.Errorf("the cluster's kubeconfig has no current context; remove %s, and km makes a new one", KubeconfigPath(p, "admin"))
+		return fmt.Errorf("the cluster's kubeconfig has no current context; remove %s, and km makes a new one", KubeconfigPath(p, Admin))
 	}
 	files, err := userFiles(p)
 	if err != nil {

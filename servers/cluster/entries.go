@@ -244,7 +244,7 @@ func madeByKM(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) bool {
 		return false
 	}
 	admin := admins[0]
-	return admin.Subject.CommonName == identities["admin"].user &&
+	return admin.Subject.CommonName == adminIdentity.User &&
 		slices.Contains(admin.Subject.Organization, kubeadmconstants.ClusterAdminsGroupAndClusterRoleBinding) &&
 		slices.ContainsFunc(authorities, func(ca *x509.Certificate) bool {
 			_, elliptic := ca.PublicKey.(*ecdsa.PublicKey)
@@ -263,5 +263,5 @@ func shareCertificate(a, b []byte) bool {
 
 // loadOurs returns the cluster's own kubeconfig.
 func loadOurs(p *supervisor.Plan) (*clientcmdapi.Config, error) {
-	return clientcmd.LoadFromFile(KubeconfigPath(p, "admin"))
+	return clientcmd.LoadFromFile(KubeconfigPath(p, Admin))
 }

@@ -4,18 +4,19 @@ import (
 	"os"
 	"strings"
 
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
 // Environment is what a command that is run with a cluster finds in its environment: clients look for their cluster
 // there.
 func Environment(p *supervisor.Plan) []string {
-	if !p.Selected(APIServer) {
+	if !p.Selected(names.APIServer) {
 		return nil
 	}
-	file := KubeconfigPath(p, "admin")
+	file := KubeconfigPath(p, Admin)
 	if !fitsEnvironment(file) {
-		file = PlainKubeconfigPath(p, "admin")
+		file = PlainKubeconfigPath(p, Admin)
 	}
 	return []string{"KUBECONFIG=" + file}
 }
@@ -27,11 +28,11 @@ func fitsEnvironment(file string) bool { return !strings.Contains(file, string(o
 // AdminKubeconfig is the path of the admin's kubeconfig for others than the run itself. It can be the value of
 // KUBECONFIG, unless fits is false: no run is there to lend it another path.
 func AdminKubeconfig(p *supervisor.Plan) (file string, fits bool) {
-	file = KubeconfigPath(p, "admin")
+	file = KubeconfigPath(p, Admin)
 	if fitsEnvironment(file) {
 		return file, true
 	}
-	if other, ok := p.RunningPath(kubeconfigDir, "admin.conf"); ok {
+	if other, ok := p.RunningPath(kubeconfigDir, Admin+".conf"); ok {
 		return other, true
 	}
 	return file, false
@@ -40,7 +41,7 @@ func AdminKubeconfig(p *supervisor.Plan) (file string, fits bool) {
 // shellLines are what to type for kubectl to find the cluster: a line to begin with, which may be none, and the
 // command.
 func shellLines(p *supervisor.Plan) (export, kubectl string) {
-	file := KubeconfigPath(p, "admin")
+	file := KubeconfigPath(p, Admin)
 	if !fitsEnvironment(file) {
 		return "", "kubectl --kubeconfig=" + supervisor.ShellQuote(file)
 	}

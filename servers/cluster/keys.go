@@ -58,7 +58,7 @@ func (c *Cluster) EnsureKeys(p *supervisor.Plan, apiserver *supervisor.Server) e
 	if err := c.trustIn(p, apiserver); err != nil {
 		return err
 	}
-	return c.EnsureKubeconfig(p, admin)
+	return c.EnsureKubeconfig(p, Admin)
 }
 
 // trustIn finds out by which certificates clients know the apiserver: the cluster's CA and, if the user has it serve

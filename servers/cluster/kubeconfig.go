@@ -24,56 +24,11 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// identity is who a kubeconfig says one is.
-type identity struct {
-	user   string
-	groups []string
-}
-
-// identities are kubeadm's: each component is a user of its own, to whom RBAC's bootstrap roles give what it needs. The
-// admin is not in system:masters, whom no policy can stop, but in a group that is bound to cluster-admin.
-var identities = map[string]identity{
-	"admin":              {"kubernetes-admin", []string{kubeadmconstants.ClusterAdminsGroupAndClusterRoleBinding}},
-	"controller-manager": {kubeadmconstants.ControllerManagerUser, nil},
-	"scheduler":          {kubeadmconstants.SchedulerUser, nil},
-	"executor":           {ExecutorUser, nil},
-	"proxy":              {"system:kube-proxy", nil},
-	"dns":                {DNSUser, nil},
-	"storage":            {StorageUser, nil},
-}
-
-// Users for whom Kubernetes has no role: the apiserver's room binds them.
-const (
-	// ExecutorUser plays all simulated nodes.
-	ExecutorUser = "km:executor"
-	// DNSUser looks up Services and their endpoints.
-	DNSUser = "km:dns"
-	// StorageUser makes volumes.
-	StorageUser = "km:storage"
-)
-
-// NodeKubeconfig is the name of the kubeconfig of a real node. It differs from that of simulated ones, who are another
-// user.
-const NodeKubeconfig = "node"
-
-// EnsureNodeKubeconfig makes the kubeconfig of a real node: its identity has the node's name in it, so that the node
-// authorizer gives it what is about this node and nothing else.
-func (c *Cluster) EnsureNodeKubeconfig(p *supervisor.Plan, node string) error {
-	return c.ensureKubeconfig(p, NodeKubeconfig, nodeIdentity(node))
-}
-
-func nodeIdentity(node string) identity {
-	return identity{kubeadmconstants.NodesUserPrefix + node, []string{kubeadmconstants.NodesGroup}}
-}
-
-// admin is the identity of whoever uses the cluster.
-const admin = "admin"
-
 // apart is the file beside a server's kubeconfig that has its certificate and key: clients look at a file again while
 // they run, and take what is new there without a restart (k8s.io/client-go/transport). It is "" for the admin, whose
 // kubeconfig is copied elsewhere.
 func apart(p *supervisor.Plan, name string) string {
-	if name == admin {
+	if name == Admin {
 		return ""
 	}
 	return p.Path(kubeconfigDir, name+".pem")
@@ -128,18 +83,18 @@ func certificate(apart string, user *clientcmdapi.AuthInfo) (*x509.Certificate, 
 	return certs[0], nil
 }
 
-// EnsureKubeconfig makes the kubeconfig of an identity, whose name is a key of identities. One that is there stays,
-// with what the user has added to it; only the address and a certificate that ends soon are replaced. The apiserver's
-// keys must have been made.
+// EnsureKubeconfig makes the kubeconfig of an identity: Admin, or a server's. One that is there stays, with what the
+// user has added to it; only the address and a certificate that ends soon are replaced. The apiserver's keys must have
+// been made.
 func (c *Cluster) EnsureKubeconfig(p *supervisor.Plan, name string) error {
-	id, ok := identities[name]
-	if !ok {
-		return fmt.Errorf("no identity %q", name)
+	id, err := c.identity(name)
+	if err != nil {
+		return err
 	}
 	return c.ensureKubeconfig(p, name, id)
 }
 
-func (c *Cluster) ensureKubeconfig(p *supervisor.Plan, name string, id identity) error {
+func (c *Cluster) ensureKubeconfig(p *supervisor.Plan, name string, id Identity) error {
 	if c.pki == nil {
 		return fmt.Errorf("the cluster's keys have not been made: %s cannot have a kubeconfig", name)
 	}
@@ -181,15 +136,15 @@ func (c *Cluster) ensureKubeconfig(p *supervisor.Plan, name string, id identity)
 var errNoSigner = errors.New("there is no key of the authority to sign a certificate for it")
 
 // issue returns a kubeconfig with a new certificate.
-func (c *Cluster) issue(id identity) (*clientcmdapi.Config, error) {
+func (c *Cluster) issue(id Identity) (*clientcmdapi.Config, error) {
 	_, key := pkiutil.PathsForCertAndKey(c.pki.dir, kubeadmconstants.CACertAndKeyBaseName)
 	if have, err := exists(key); err != nil {
 		return nil, err
 	} else if !have {
-		return nil, fmt.Errorf("%w: put %s there, or a kubeconfig for the user %s", errNoSigner, key, id.user)
+		return nil, fmt.Errorf("%w: put %s there, or a kubeconfig for the user %s", errNoSigner, key, id.User)
 	}
 	var text bytes.Buffer
-	if err := kubeconfigphase.WriteKubeConfigWithClientCert(&text, c.pki.config, id.user, id.groups, c.pki.now.Add(year)); err != nil {
+	if err := kubeconfigphase.WriteKubeConfigWithClientCert(&text, c.pki.config, id.User, id.Groups, c.pki.now.Add(year)); err != nil {
 		return nil, err
 	}
 	config, err := clientcmd.Load(text.Bytes())
@@ -204,7 +159,7 @@ func (c *Cluster) issue(id identity) (*clientcmdapi.Config, error) {
 
 // refresh brings what its current context names up to date, and the file apart, and reports whether that changed
 // anything in the kubeconfig. It returns an error if that is not for this cluster.
-func (c *Cluster) refresh(p *supervisor.Plan, config *clientcmdapi.Config, id identity, apart string) (changed bool, err error) {
+func (c *Cluster) refresh(p *supervisor.Plan, config *clientcmdapi.Config, id Identity, apart string) (changed bool, err error) {
 	context := config.Contexts[config.CurrentContext]
 	if context == nil {
 		return false, errors.New("it has no current context")
@@ -235,9 +190,9 @@ func (c *Cluster) refresh(p *supervisor.Plan, config *clientcmdapi.Config, id id
 	if cert != nil {
 		untimely = c.pki.untimely(cert)
 		// A machine may be given another name; then its node is another one.
-		renamed := cert.Subject.CommonName != id.user && strings.HasPrefix(cert.Subject.CommonName, kubeadmconstants.NodesUserPrefix)
+		renamed := cert.Subject.CommonName != id.User && strings.HasPrefix(cert.Subject.CommonName, kubeadmconstants.NodesUserPrefix)
 		if untimely == "" && !endsSoon(cert, c.pki.now) && !renamed {
-			if !keepsApart(p, apart, user) || isApart(apart, user) || cert.Subject.CommonName != id.user {
+			if !keepsApart(p, apart, user) || isApart(apart, user) || cert.Subject.CommonName != id.User {
 				return changed, nil
 			}
 			return true, keepApart(apart, user) // versions before this one have not

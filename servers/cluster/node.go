@@ -9,15 +9,8 @@ import (
 	nodeutil "k8s.io/component-helpers/node/util"
 	"k8s.io/kubernetes/cmd/kubeadm/app/constants"
 
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
-)
-
-// Names of servers that others ask for.
-const (
-	APIServer = "apiserver"
-	Executor  = "executor"
-	DNS       = "dns"
-	Storage   = "storage"
 )
 
 // Domain is that of the names that Services have.
@@ -35,14 +28,14 @@ func IsReal(executor *supervisor.Server) bool { return executor.Value(RuntimeFla
 
 // HasRealNode reports whether this machine is a node of the plan.
 func HasRealNode(p *supervisor.Plan) bool {
-	executor := p.Server(Executor)
+	executor := p.Server(names.Executor)
 	return executor != nil && IsReal(executor)
 }
 
 // NodeName is the name of this machine as a node: the executor's flag hostname-override, else its host name.
 func NodeName(p *supervisor.Plan) (string, error) {
 	override := ""
-	if executor := p.Server(Executor); executor != nil {
+	if executor := p.Server(names.Executor); executor != nil {
 		override = executor.Value("hostname-override")
 	}
 	name, err := nodeutil.GetHostname(override)
@@ -65,7 +58,7 @@ func DNSIP(apiserver *supervisor.Server) (string, error) {
 // NodeIP is the address of this machine as a node: the first of the executor's flag node-ip, else that of the interface
 // with the default route. It is nil if there is none.
 func NodeIP(p *supervisor.Plan) net.IP {
-	if executor := p.Server(Executor); executor != nil {
+	if executor := p.Server(names.Executor); executor != nil {
 		first, _, _ := strings.Cut(executor.Value("node-ip"), ",")
 		if ip := net.ParseIP(strings.TrimSpace(first)); ip != nil {
 			return ip

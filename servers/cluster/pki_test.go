@@ -13,15 +13,19 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	certutil "k8s.io/client-go/util/cert"
 
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// newCluster returns a cluster whose keys have been made in a new folder at the given time, for the given names.
-func newCluster(t *testing.T, p *supervisor.Plan, now time.Time, names ...string) *Cluster {
+// newCluster returns a cluster whose keys have been made in a new folder at the given time, for the given hosts.
+func newCluster(t *testing.T, p *supervisor.Plan, now time.Time, hosts ...string) *Cluster {
 	t.Helper()
 	c := New()
+	for _, name := range []string{names.ControllerManager, names.Scheduler} {
+		c.Identify(name, Identity{Serves: true})
+	}
 	c.endpoint = "https://127.0.0.1:6443"
-	c.pki = &pki{dir: p.Path("pki"), config: kubeadmConfig(p, net.IPv4(127, 0, 0, 1), names, "10.96.0.0/12"), now: now}
+	c.pki = &pki{dir: p.Path("pki"), config: kubeadmConfig(p, net.IPv4(127, 0, 0, 1), hosts, "10.96.0.0/12"), now: now}
 	if err := c.pki.ensure(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -105,7 +106,7 @@ func (c *Cluster) kubectl(args string) string {
 	if c.pki == nil {
 		return "kubectl " + args // it is elsewhere
 	}
-	return c.command(append([]string{"kubectl"}, strings.Fields(args)...)...)
+	return c.command(append([]string{names.Kubectl}, strings.Fields(args)...)...)
 }
 
 // lookTime is how long it may take to find out what is to be removed.
@@ -221,7 +222,7 @@ func (c *Cluster) Insist(ctx context.Context, s *supervisor.Server, f func(conte
 			s.Hindered(refused)
 		case c.pki != nil && apierrors.IsForbidden(err): // its role could not be made, or somebody has taken it away
 			s.Hindered(fmt.Errorf("%w; `%s` makes its role anew, if somebody has taken that away; otherwise `%s` may tell why it could not be made",
-				err, c.command("restart", "apiserver"), c.command("logs", "apiserver", "--level=warn")))
+				err, c.command("restart", names.APIServer), c.command("logs", names.APIServer, "--level=warn")))
 		default:
 			s.Hindered(nil)
 			return err

@@ -18,6 +18,7 @@ import (
 	certsphase "k8s.io/kubernetes/cmd/kubeadm/app/phases/certs"
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
 
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -58,8 +59,8 @@ type renewable struct {
 func (c *Cluster) renew(p *supervisor.Plan, now time.Time, log *zap.Logger) {
 	keys := *c.pki
 	keys.now = now
-	at := &Cluster{endpoint: c.endpoint, trust: c.trust, pki: &keys} // others use c meanwhile
-	leaves, err := keys.leaves()
+	at := &Cluster{endpoint: c.endpoint, trust: c.trust, pki: &keys, identities: c.identities} // others use c meanwhile
+	leaves, err := at.leaves()
 	if err != nil {
 		log.Warn("certificates cannot be renewed", zap.Error(err))
 	}
@@ -98,7 +99,8 @@ func (r renewable) contents() [][]byte {
 }
 
 // leaves are the certificates in the folder of keys, without the authorities.
-func (k *pki) leaves() ([]renewable, error) {
+func (c *Cluster) leaves() ([]renewable, error) {
+	k := c.pki
 	certificates := certsphase.GetCertsWithoutEtcd()
 	tree, err := certificates.AsMap().CertTree()
 	if err != nil {
@@ -120,18 +122,26 @@ func (k *pki) leaves() ([]renewable, error) {
 			})
 		}
 	}
-	for _, name := range serving {
+	for _, name := range c.serving() {
 		add(name, func() error { return k.ensureServing(name, k.servingConfig("km:"+name)) })
 	}
 	return found, nil
 }
 
 // serving are the certificates with which something serves, and that kubeadm does not know of.
-var serving = []string{kubeletCert, "controller-manager", "scheduler"}
+func (c *Cluster) serving() []string {
+	found := []string{kubeletCert}
+	for name, id := range c.Identities() {
+		if id.Serves {
+			found = append(found, name)
+		}
+	}
+	return found
+}
 
 // kubeconfigs are the certificates with which clients come.
 func (c *Cluster) kubeconfigs(p *supervisor.Plan) []renewable {
-	users := maps.Clone(identities)
+	users := maps.Collect(c.Identities())
 	if HasRealNode(p) {
 		if name, err := NodeName(p); err == nil { // the node has one, or would not run
 			users[NodeKubeconfig] = nodeIdentity(name)
@@ -140,13 +150,13 @@ func (c *Cluster) kubeconfigs(p *supervisor.Plan) []renewable {
 	var found []renewable
 	for _, name := range slices.Sorted(maps.Keys(users)) {
 		r := renewable{files: []string{KubeconfigPath(p, name)}, renew: func() error { return c.renewKubeconfig(p, name, users[name]) }}
-		if name == admin {
+		if name == Admin {
 			r.log = []zap.Field{zap.String("where it was merged into another one", p.Command("kubeconfig", "--merge"))}
 		} else { // who has read it does not read it again
 			r.files = append(r.files, apart(p, name))
 			server := name
 			if name == NodeKubeconfig {
-				server = Executor
+				server = names.Executor
 			}
 			r.log = []zap.Field{zap.String("to take it within a month", p.Command("restart", server))}
 		}
@@ -156,7 +166,7 @@ func (c *Cluster) kubeconfigs(p *supervisor.Plan) []renewable {
 }
 
 // renewKubeconfig renews a kubeconfig's certificate. One that is not km's stays until the next start.
-func (c *Cluster) renewKubeconfig(p *supervisor.Plan, name string, id identity) error {
+func (c *Cluster) renewKubeconfig(p *supervisor.Plan, name string, id Identity) error {
 	file, pem := KubeconfigPath(p, name), apart(p, name)
 	config, err := clientcmd.LoadFromFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -173,7 +183,7 @@ func (c *Cluster) renewKubeconfig(p *supervisor.Plan, name string, id identity) 
 	if cert == nil || err != nil {
 		return err
 	}
-	if cert.Subject.CommonName != id.user {
+	if cert.Subject.CommonName != id.User {
 		return nil
 	}
 	return c.ensureKubeconfig(p, name, id)

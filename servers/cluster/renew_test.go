@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/transport"
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
 
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -118,7 +119,7 @@ func TestRenewedWhileRunning(t *testing.T) {
 
 // A real node's certificate is renewed, too; one in a kubeconfig that km has not made is not.
 func TestKubeconfigsRenewed(t *testing.T) {
-	executor := &supervisor.Server{SimpleUsage: Executor}
+	executor := &supervisor.Server{SimpleUsage: names.Executor}
 	executor.Flags().String(RuntimeFlag, CRI, "")
 	executor.Flags().String("hostname-override", "one", "")
 	p, now := newPlan(t), time.Now()
@@ -127,7 +128,7 @@ func TestKubeconfigsRenewed(t *testing.T) {
 	if err := c.EnsureNodeKubeconfig(p, "one"); err != nil {
 		t.Fatal(err)
 	}
-	mine := identity{user: "mine"}
+	mine := Identity{User: "mine"}
 	within, err := c.issue(mine)
 	if err != nil {
 		t.Fatal(err)
@@ -307,7 +308,11 @@ func TestNodesTakeRenewed(t *testing.T) {
 func TestKubeconfigsOfBefore(t *testing.T) {
 	p, now := newPlan(t), time.Now()
 	c := newServers(t, p, now)
-	old, err := c.issue(identities["scheduler"])
+	id, err := c.identity(names.Scheduler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := c.issue(id)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,17 +26,16 @@ import (
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app/config"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app/options"
-	"k8s.io/kubernetes/cmd/kube-controller-manager/names"
+	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/names"
+	kubeadmconstants "k8s.io/kubernetes/cmd/kubeadm/app/constants"
 	"k8s.io/kubernetes/pkg/controller/replicaset/metrics"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
-
-// Name of the server.
-const Name = "controller-manager"
 
 // upstream is the name of the component's own binary.
 const upstream = "kube-controller-manager"
@@ -44,8 +43,9 @@ const upstream = "kube-controller-manager"
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
 	m := &controllerManager{cluster: c}
+	state := c.Identify(names.ControllerManager, cluster.Identity{User: kubeadmconstants.ControllerManagerUser, Serves: true})
 	return &supervisor.Server{
-		SimpleUsage: Name,
+		SimpleUsage: names.ControllerManager,
 		Aliases:     []string{upstream},
 		Long: "The controllers that bring the cluster to the state that its objects describe: deployments, service accounts, " +
 			"namespaces, garbage collection and many more.",
@@ -56,8 +56,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		LevelWarning:  component.LevelWarning,
 		FlagValues:    component.FlagValues(nil),
 		Packages:      []string{"k8s.io/controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", "k8s.io/kubernetes/pkg/controller"},
-		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
-		State:         []string{"kubelet/volume-plugins"},
+		Needs:         []supervisor.Need{{Server: names.APIServer, Unless: []string{"kubeconfig", "master"}}},
+		State:         append(state, "kubelet/volume-plugins"),
 		Defaults:      defaults,
 		Check:         check,
 		Listen:        c.Listen,
@@ -81,7 +81,7 @@ type controllerManager struct {
 }
 
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
-	if err := errors.Join(cluster.ClientDefaults(p, s), component.HardenServing(s)); err != nil || !p.Selected("apiserver") {
+	if err := errors.Join(cluster.ClientDefaults(p, s), component.HardenServing(s)); err != nil || !p.Selected(names.APIServer) {
 		return err
 	}
 	pki := func(file string) string { return cluster.PKIPath(p, file) }
@@ -163,7 +163,7 @@ func check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
 		return err
 	}
 	if err := o.Validate(app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases()); err != nil {
-		return fmt.Errorf("controller-manager: %w; see `%s`", err, s.Command("help", Name))
+		return fmt.Errorf("controller-manager: %w; see `%s`", err, s.Command("help", names.ControllerManager))
 	}
 	return cluster.CheckKubeconfig(s)
 }
@@ -286,7 +286,7 @@ func makesServiceAccounts(s *supervisor.Server) bool {
 			chosen[i] = strings.TrimSuffix(name, bare) + canonical
 		}
 	}
-	return cmapp.IsControllerEnabled(names.ServiceAccountController, sets.NewString(app.ControllersDisabledByDefault()...), chosen)
+	return cmapp.IsControllerEnabled(controllers.ServiceAccountController, sets.NewString(app.ControllersDisabledByDefault()...), chosen)
 }
 
 // seen reports whether the watch shows that the object exists, before it ends.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/spf13/pflag"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	// What the Corefile names.
@@ -24,23 +26,35 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// Name of the server.
-const Name = cluster.DNS
+// identity may do what CoreDNS's own role allows (cmd/kubeadm/app/phases/addons/dns), and make the server's Service, in
+// the one namespace where that is.
+var identity = cluster.Identity{
+	Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"services", "namespaces"}, Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"list", "watch"}},
+	},
+	Namespaced: []cluster.NamespacedRules{{Namespace: metav1.NamespaceSystem, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"create"}},
+		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"create", "update"}},
+	}}},
+}
 
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
 	d := &server{cluster: c, started: component.NewHandoff[struct{}]()}
 	return &supervisor.Server{
-		SimpleUsage: Name,
+		SimpleUsage: names.DNS,
 		Long: "The cluster's DNS server, CoreDNS: pods find Services by their names in " + cluster.Domain + ". It joins where the " +
 			"executor runs real containers, and is the Service kube-system/kube-dns there. Names elsewhere are looked up as this " +
 			"machine looks them up.",
 		AddFlags: addFlags,
+		State:    c.Identify(names.DNS, identity),
 		Packages: []string{"github.com/coredns", "github.com/miekg/dns"},
-		Needs:    []supervisor.Need{{Server: cluster.APIServer, Unless: []string{"kubeconfig"}}},
+		Needs:    []supervisor.Need{{Server: names.APIServer, Unless: []string{"kubeconfig"}}},
 		Defaults: defaults,
 		Check:    d.check,
 		Listen:   d.listen,
@@ -58,7 +72,7 @@ type server struct {
 }
 
 func addFlags(s *supervisor.Server) {
-	fs := pflag.NewFlagSet(Name, pflag.ContinueOnError)
+	fs := pflag.NewFlagSet(names.DNS, pflag.ContinueOnError)
 	fs.String("bind-address", "127.0.0.1", "address to answer on (default: that of the node, with a real one)")
 	fs.Int("port", 10053, "port to answer on, with UDP and TCP")
 	fs.String("kubeconfig", "", "kubeconfig of a cluster elsewhere")
@@ -70,8 +84,8 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if ip := cluster.NodeIP(p); ip != nil && cluster.HasRealNode(p) {
 		pairs = append(pairs, "bind-address", ip.String())
 	}
-	if p.Selected(cluster.APIServer) {
-		pairs = append(pairs, "kubeconfig", cluster.PlainKubeconfigPath(p, Name))
+	if p.Selected(names.APIServer) {
+		pairs = append(pairs, "kubeconfig", cluster.PlainKubeconfigPath(p, names.DNS))
 	}
 	return component.Defaults(s, pairs...)
 }
@@ -96,7 +110,7 @@ func (d *server) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 
 // serviceIP is the address of the Service; empty if there is none.
 func serviceIP(p *supervisor.Plan, s *supervisor.Server) (string, error) {
-	apiserver, ip := p.Server(cluster.APIServer), net.ParseIP(s.Value("bind-address"))
+	apiserver, ip := p.Server(names.APIServer), net.ParseIP(s.Value("bind-address"))
 	if apiserver == nil || ip.IsLoopback() || ip.IsUnspecified() {
 		return "", nil // the API takes no such address as that of a Service's endpoint
 	}

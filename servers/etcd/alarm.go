@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"google.golang.org/grpc"
 
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -72,7 +73,7 @@ func (f *fullness) told(full bool, quota int64) error {
 	if !full {
 		return nil
 	}
-	return fmt.Errorf("its database has reached its quota of %s, and nothing can be written any more: make room with `%s`", size(quota), f.repair)
+	return fmt.Errorf("its database has reached its quota of %s, and nothing can be written any more: make room with `%s`", component.Size(quota), f.repair)
 }
 
 // isFull reports whether the alarm is on that the database has reached its quota, in any member.

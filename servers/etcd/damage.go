@@ -16,12 +16,13 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
-	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
 	"go.etcd.io/etcd/pkg/v3/pbutil"
 	"go.etcd.io/etcd/server/v3/storage/schema"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -41,7 +42,7 @@ func (at place) log() string {
 // by itself, and heals what a power cut leaves: the torn end of a log, or a missing database that the log has all of.
 // Nothing is changed.
 func (at place) sound() error {
-	database := databaseIn(at.Data)
+	database := DatabaseIn(at.Data)
 	info, err := os.Stat(database)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		return nil
@@ -56,7 +57,7 @@ func (at place) sound() error {
 	case err != nil:
 		return err
 	case d.Version != "":
-		if err := (&snapshotFile{path: database, Status: etcdutl.Status{Version: d.Version}}).checkVersion(); err != nil {
+		if err := CheckVersion(database, d.Version); err != nil {
 			return err
 		}
 	}
@@ -105,7 +106,7 @@ func readStored(database string) (d stored, err error) {
 			return err
 		}
 		if info.Size() < tx.Size() {
-			return fmt.Errorf("%w: %s is cut off: it has %s of %s", errDamaged, database, size(info.Size()), size(tx.Size()))
+			return fmt.Errorf("%w: %s is cut off: it has %s of %s", errDamaged, database, component.Size(info.Size()), component.Size(tx.Size()))
 		}
 		if meta := tx.Bucket(schema.Meta.Name()); meta != nil {
 			if index := meta.Get(schema.MetaConsistentIndexKeyName); len(index) == 8 {
@@ -207,7 +208,7 @@ func (at place) explain(p *supervisor.Plan, err error, starting bool) error {
 	switch {
 	case at.Log != "":
 		way = fmt.Sprintf("move it and %s away, and begin anew, or restore a snapshot with etcdutl", at.Log)
-	case at.Data != p.Path(Name):
+	case at.Data != p.Path(names.Etcd):
 		way = fmt.Sprintf("`%s` goes back to a snapshot and keeps what is there beside it; to begin anew, move it away",
 			p.Command("snapshot", "restore", "FILE"))
 	}

@@ -1,4 +1,4 @@
-package etcd
+package etcd_test
 
 import (
 	"bytes"
@@ -11,18 +11,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"go.etcd.io/bbolt"
-	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/storage/schema"
-	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/etcd"
+	"github.com/seed-200a7251/km/servers/etcd/snapshot"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -158,9 +158,9 @@ func TestDamageWhileStopped(t *testing.T) {
 		for _, command := range [][]string{{"repair"}, {"snapshot", "save", filepath.Join(dir, "saved")}} {
 			hk := &supervisor.HyperKube{Name: "hk"}
 			hk.SetOut(io.Discard)
-			hk.AddCommand(SnapshotCommand())
-			hk.AddCommand(RepairCommand())
-			hk.AddServer(New(cluster.New()))
+			hk.AddCommand(snapshot.Command())
+			hk.AddCommand(etcd.RepairCommand())
+			hk.AddServer(etcd.New(cluster.New()))
 			err := hk.Run(append(append([]string{"hk"}, command...), "--data-dir", dir))
 			if err == nil || !strings.Contains(err.Error(), "etcd's data is damaged: ") || !strings.Contains(err.Error(), "`hk snapshot restore FILE --data-dir="+dir+"`") {
 				t.Errorf("%s: %v", command[0], err)
@@ -221,9 +221,9 @@ func runEtcd(t *testing.T, dir string, f func(context.Context, *clientv3.Client)
 	var out bytes.Buffer
 	hk := &supervisor.HyperKube{Name: "hk"}
 	hk.SetOut(&out)
-	hk.AddCommand(SnapshotCommand())
-	hk.AddServer(New(cluster.New()))
-	hk.AddServer(&supervisor.Server{SimpleUsage: "ender", Needs: []supervisor.Need{{Server: Name}}, Restart: supervisor.RestartNever,
+	hk.AddCommand(snapshot.Command())
+	hk.AddServer(etcd.New(cluster.New()))
+	hk.AddServer(&supervisor.Server{SimpleUsage: "ender", Needs: []supervisor.Need{{Server: names.Etcd}}, Restart: supervisor.RestartNever,
 		Run: func(ctx context.Context, _ *supervisor.Server, _ []string) error {
 			client, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + filepath.Join(dir, "etcd.sock")}, Logger: zap.NewNop()})
 			if err != nil {
@@ -244,44 +244,4 @@ func runEtcd(t *testing.T, dir string, f func(context.Context, *clientv3.Client)
 		}})
 	err := hk.Run([]string{"hk", "run", "--data-dir", dir})
 	return out.String(), err
-}
-
-// An error of the disk says what to do. Another try is made where it may help.
-func TestExplain(t *testing.T) {
-	p := &supervisor.Plan{DataDir: "/d"}
-	at := place{Data: "/d/etcd"}
-	for _, test := range []struct {
-		err  error
-		want string
-		once bool
-	}{
-		{&fs.PathError{Op: "write", Path: "/d/etcd/x", Err: syscall.ENOSPC}, "free space in /d/etcd", false},
-		{&fatalError{fmt.Errorf("x: %w", syscall.EDQUOT)}, "raise the disk's quota", false},
-		{&fatalError{fmt.Errorf("x: %w", syscall.EROFS)}, "mounted read-only", true},
-		{&fatalError{fmt.Errorf("x: %w", syscall.EACCES)}, "owner and mode", true},
-		{&fs.PathError{Op: "open", Path: "/d/etcd/member", Err: syscall.EACCES}, "owner and mode", true},
-		{&fs.PathError{Op: "open", Path: "/elsewhere/tls.crt", Err: syscall.EACCES}, "tls.crt: permission denied", false},
-		{&fatalError{fmt.Errorf("x: %w", syscall.EIO)}, "reports errors", true},
-		{&fatalError{errors.New("failed to read WAL")}, "etcd's data is damaged: failed to read WAL. /d/etcd stays", true},
-		{errors.New("panic: x"), "etcd's data is damaged", true},
-		{fmt.Errorf("x: %w", walpb.ErrCRCMismatch), "etcd's data is damaged", true},
-		{&fatalError{fmt.Errorf("x: %w", fileutil.ErrLocked)}, "x: ", false},
-		{errors.New("listen: address in use"), "listen: address in use", false},
-	} {
-		err := at.explain(p, test.err, true)
-		if err == nil || !strings.Contains(err.Error(), test.want) || !errors.Is(err, test.err) {
-			t.Errorf("%v: %v", test.err, err)
-		}
-		if once := fmt.Sprintf("%T", err) == fmt.Sprintf("%T", supervisor.Permanent(err)); once != test.once {
-			t.Errorf("%v: %T", test.err, err)
-		}
-	}
-	if err := at.explain(p, nil, true); err != nil {
-		t.Error(err)
-	}
-	// While it runs, what is damaged is not known.
-	later := &fatalError{errors.New("failed to purge wal file")}
-	if err := at.explain(p, later, false); err != error(later) {
-		t.Error(err)
-	}
 }

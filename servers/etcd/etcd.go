@@ -21,18 +21,16 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
-
-// Name of the server.
-const Name = "etcd"
 
 // New returns the server. Its state is in the cluster's data folder.
 func New(c *cluster.Cluster) *supervisor.Server {
 	e := &etcd{cluster: c, started: component.NewHandoff[*embed.Etcd]()}
 	return &supervisor.Server{
-		SimpleUsage: Name,
+		SimpleUsage: names.Etcd,
 		Long: "The store of the cluster's state. In `km run` it listens on a unix socket in the data folder only; it joins " +
 			"by itself where the apiserver is selected and no --apiserver.etcd-servers names one elsewhere.",
 		AddFlags:   addFlags,
@@ -48,7 +46,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Keeps:      keeps,
 		StartsOnce: func(*supervisor.Server) bool { return e.stuck() },
 		Main: func(_ context.Context, _ *supervisor.Server, args []string) error {
-			process.Become(Name, args)
+			process.Become(names.Etcd, args)
 			etcdmain.Main(os.Args)
 			return nil
 		},
@@ -63,9 +61,9 @@ var values = map[string][]string{
 
 // state is what etcd, and snapshots of it, have in the data folder. Data that a restore has put aside is a folder with
 // the time in its name.
-var state = append(cluster.Written(Name+".json"),
-	Name+"/member", Name+".sock", Name+".snapshot.sock", Name+".starting.lock", Name+".restoring.lock", Name+".restoring",
-	Name+"-[0-9]*-[0-9]*",
+var state = append(cluster.Written(names.Etcd+".json"),
+	names.Etcd+"/member", names.Etcd+".sock", names.Etcd+".snapshot.sock", names.Etcd+".starting.lock", names.Etcd+".restoring.lock", names.Etcd+".restoring",
+	names.Etcd+"-[0-9]*-[0-9]*",
 )
 
 type etcd struct {
@@ -93,7 +91,7 @@ var addingFlags sync.Mutex
 func newOptions() *options {
 	o := &options{
 		config:       embed.NewConfig(),
-		set:          flag.NewFlagSet(Name, flag.ContinueOnError),
+		set:          flag.NewFlagSet(names.Etcd, flag.ContinueOnError),
 		clusterState: flags.NewSelectiveStringValue(embed.ClusterStateFlagNew, embed.ClusterStateFlagExisting),
 	}
 	addingFlags.Lock()
@@ -107,7 +105,7 @@ func newOptions() *options {
 
 // upstreamFlags are the flags as pflags. log-level is missing: the one that each server gets does the same.
 func upstreamFlags(o *options) *pflag.FlagSet {
-	fs := pflag.NewFlagSet(Name, pflag.ContinueOnError)
+	fs := pflag.NewFlagSet(names.Etcd, pflag.ContinueOnError)
 	o.set.VisitAll(func(f *flag.Flag) {
 		if f.Name != "log-level" {
 			fs.AddGoFlag(f)
@@ -189,16 +187,16 @@ func urlStrings(urls []url.URL) (texts []string) {
 	return texts
 }
 
-// databaseIn is the file of the database in a data folder of etcd's.
-func databaseIn(dir string) string { return filepath.Join(dir, "member", "snap", "db") }
+// DatabaseIn is the file of the database in a data folder of etcd's.
+func DatabaseIn(dir string) string { return filepath.Join(dir, "member", "snap", "db") }
 
 func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if s.Given("config-file") {
 		return nil // the file alone counts
 	}
-	socket := p.SocketPath("etcd.sock") // upstream cuts a URL off at its first # or ?
+	socket := p.SocketPath(names.Etcd + ".sock") // upstream cuts a URL off at its first # or ?
 	// Upstream warns of its own default name.
-	err := component.Defaults(s, "name", "km", "data-dir", p.Path("etcd"))
+	err := component.Defaults(s, "name", "km", "data-dir", p.Path(names.Etcd))
 	if err == nil && !s.Given("listen-client-urls") {
 		err = component.Defaults(s, "listen-client-urls", "unix://"+socket, "advertise-client-urls", "unix://"+socket)
 	}
@@ -262,7 +260,7 @@ func (e *etcd) check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server
 	// Validate makes a logger, which opens the files that log-outputs names, unless it gets one.
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	if err := c.Validate(); err != nil {
-		return fmt.Errorf("etcd: %w; see `%s`", err, s.Command("help", Name))
+		return fmt.Errorf("etcd: %w; see `%s`", err, s.Command("help", names.Etcd))
 	}
 	return nil
 }

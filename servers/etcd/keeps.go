@@ -26,7 +26,7 @@ func keeps(s *supervisor.Server) []string {
 	}
 	wal := cmp.Or(c.WalDir, datadir.ToWALDir(c.Dir))
 	// A defragmentation replaces the database.
-	return []string{c.Dir, wal, lastIn(wal), databaseIn(c.Dir)}
+	return []string{c.Dir, wal, lastIn(wal), DatabaseIn(c.Dir)}
 }
 
 // lastIn is the file of a write-ahead log that is written to. When it is full another one follows, and old ones are

@@ -141,7 +141,7 @@ func (l *life) close(embedded *embed.Etcd, err error) error {
 
 // mayHold notes that what was broken off may hold the database.
 func (l *life) mayHold() {
-	database := databaseIn(l.config.Dir)
+	database := DatabaseIn(l.config.Dir)
 	l.broken.Store(&database)
 }
 
@@ -154,6 +154,9 @@ func (e *etcd) stuck() bool {
 	}
 	return locked(*path)
 }
+
+// InUse reports whether an etcd, or something else, has the data in a folder open.
+func InUse(dir string) bool { return locked(DatabaseIn(dir)) }
 
 // locked reports whether an etcd, or something else, has the database open. One that is not there is not locked.
 func locked(database string) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -25,35 +26,26 @@ func RepairCommand() *supervisor.Command {
 				err := fmt.Errorf("repair takes no arguments, but there is %q; see `%s`", args[0], p.Command("repair", "--help"))
 				return &supervisor.ExitError{Code: 2, Err: err}
 			}
-			return (&snapshots{hk: hk, plan: p}).repair(ctx)
+			return NewAccess(hk, p).repair(ctx)
 		},
 	}
 }
 
 // repair is `repair`.
-func (s *snapshots) repair(ctx context.Context) error {
+func (a *Access) repair(ctx context.Context) error {
 	const instead = "etcdctl compaction`, `etcdctl defrag` and `etcdctl alarm disarm"
-	status, err := s.hk.Status(ctx, s.plan)
-	if errors.Is(err, supervisor.ErrNotRunning) {
-		return s.whileStopped(ctx, "repair", instead, func(endpoint, dir string) error { return s.repairAt(ctx, endpoint, dir, false) })
-	}
-	if err != nil {
-		return err
-	}
-	endpoint, err := s.endpoint(status, instead)
-	if err != nil {
-		return err
-	}
-	at, err := lastPlace(s.plan)
-	if err != nil {
-		return err
-	}
-	return s.repairAt(ctx, endpoint, at.Data, true)
+	return a.Ask(ctx, "repair", instead, func(endpoint string, running bool) error {
+		at, err := lastPlace(a.plan)
+		if err != nil {
+			return err
+		}
+		return a.repairAt(ctx, endpoint, at.Data, running)
+	})
 }
 
 // repairAt makes room in the etcd that can be asked there, and whose data is in the folder.
-func (s *snapshots) repairAt(ctx context.Context, endpoint, dir string, running bool) error {
-	store, err := storeAt(endpoint, databaseIn(dir))
+func (a *Access) repairAt(ctx context.Context, endpoint, dir string, running bool) error {
+	store, err := storeAt(endpoint, DatabaseIn(dir))
 	if err != nil {
 		return err
 	}
@@ -69,24 +61,24 @@ func (s *snapshots) repairAt(ctx context.Context, endpoint, dir string, running 
 	if !running {
 		unless = " unless --etcd.quota-backend-bytes says otherwise"
 	}
-	fmt.Fprintf(s.hk.Out(), "%s: %s%s\n", store.database, r, unless)
+	fmt.Fprintf(a.hk.Out(), "%s: %s%s\n", store.database, r, unless)
 	switch {
 	case r.full():
-		return fmt.Errorf("it is still full, and all of it is in use: %s", s.whatHelps())
+		return fmt.Errorf("it is still full, and all of it is in use: %s", a.WhatHelps())
 	case r.wasFull:
-		fmt.Fprintln(s.hk.Out(), "it can be written to again")
+		fmt.Fprintln(a.hk.Out(), "it can be written to again")
 	}
 	if running && r.nearlyFull() {
-		fmt.Fprintf(s.hk.Out(), "it will soon be full again: %s\n", s.whatHelps())
+		fmt.Fprintf(a.hk.Out(), "it will soon be full again: %s\n", a.WhatHelps())
 	}
 	return nil
 }
 
-// whatHelps is what to do where there is not enough that is not needed.
-func (s *snapshots) whatHelps() string {
+// WhatHelps is what to do where there is not enough that is not needed.
+func (a *Access) WhatHelps() string {
 	return fmt.Sprintf("delete objects with `%s`, but not pods and namespaces, which would take a write, and call `%s` again; or stop %s, and start it "+
 		"with a larger --etcd.quota-backend-bytes, such as %d",
-		s.plan.Command("kubectl", "delete", "KIND", "NAME"), s.plan.Command("repair"), s.hk.Name, largeQuota)
+		a.plan.Command(names.Kubectl, "delete", "KIND", "NAME"), a.plan.Command("repair"), a.hk.Name, largeQuota)
 }
 
 // largeQuota is the largest one that etcd recommends.

@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/etcd/server/v3/storage"
 	"go.uber.org/zap"
 
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -34,9 +35,9 @@ func (r *room) full() bool { return r.wasFull && r.quota > 0 && r.after >= r.quo
 func (r *room) nearlyFull() bool { return r.quota > 0 && r.after >= r.quota-r.quota/10 }
 
 func (r *room) String() string {
-	text := fmt.Sprintf("compacted up to revision %d, and defragmented: %s, before %s", r.revision, size(r.after), size(r.before))
+	text := fmt.Sprintf("compacted up to revision %d, and defragmented: %s, before %s", r.revision, component.Size(r.after), component.Size(r.before))
 	if r.quota > 0 {
-		text += "; the quota is " + size(r.quota)
+		text += "; the quota is " + component.Size(r.quota)
 	}
 	return text
 }
@@ -64,7 +65,7 @@ func storeAt(endpoint, database string) (*store, error) {
 // storeOf is an etcd of this process.
 func storeOf(etcd *embed.Etcd) *store {
 	// Upstream's client without a connection cannot defragment: it wants to tell a health server of it.
-	return &store{v3client.New(etcd.Server), "", databaseIn(etcd.Config().Dir), func(context.Context) error { return etcd.Server.Defragment() }}
+	return &store{v3client.New(etcd.Server), "", DatabaseIn(etcd.Config().Dir), func(context.Context) error { return etcd.Server.Defragment() }}
 }
 
 // makeRoom compacts the database up to now, defragments it, and ends the alarm if it is below its quota then.
@@ -121,6 +122,23 @@ func (s *store) endAlarm(ctx context.Context) (*room, error) {
 		}
 	}
 	return r, s.disarm(ctx, alarms)
+}
+
+// EndAlarm ends the alarm that the database has reached its quota, in the etcd that can be asked there and whose data
+// is in the folder. Room is made for that, as the quota of the run that comes is not known. It reports whether the
+// database is full all the same.
+func EndAlarm(ctx context.Context, endpoint, dir string) (full bool, err error) {
+	s, err := storeAt(endpoint, DatabaseIn(dir))
+	if err != nil {
+		return false, err
+	}
+	defer s.Close()
+	alarms, err := s.alarms(ctx)
+	if err != nil || len(alarms) == 0 {
+		return false, err
+	}
+	made, err := s.makeRoom(ctx)
+	return err == nil && made.full(), err
 }
 
 // alarms are those that the database has reached its quota, of all members.
@@ -190,7 +208,7 @@ func defragAtStart(c *embed.Config, s *supervisor.Server) {
 	if s.Given(flag) || s.Given("config-file") {
 		return
 	}
-	database := databaseIn(c.Dir)
+	database := DatabaseIn(c.Dir)
 	info, err := os.Stat(database)
 	if err != nil || info.Size() < wasteful || roomFor(database, info.Size()/2) != nil {
 		return

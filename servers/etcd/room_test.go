@@ -17,7 +17,7 @@ func TestDefragAtStart(t *testing.T) {
 		want      uint
 	}{{0, 0}, {100, 0}, {255, 0}, {256, 128}, {301, 150}, {1 << 33, 0}} {
 		c := &embed.Config{Dir: t.TempDir()}
-		database := databaseIn(c.Dir)
+		database := DatabaseIn(c.Dir)
 		if test.megabytes > 0 {
 			if err := os.MkdirAll(filepath.Dir(database), 0o700); err != nil {
 				t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -51,7 +52,7 @@ func missingSegments(log string) int64 {
 // orphaned is how much of the disk a defragmentation has that was killed. A start of etcd removes it first.
 func orphaned(data string) (bytes int64) {
 	// a pattern that is right is no error
-	files, _ := filepath.Glob(filepath.Join(filepath.Dir(databaseIn(data)), "db.tmp*"))
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(DatabaseIn(data)), "db.tmp*"))
 	for _, file := range files {
 		bytes += allocated(file)
 	}
@@ -112,11 +113,11 @@ func shortOf(dir string, needed int64) error {
 		return nil
 	}
 	const step = 10_000_000
-	have := "less than " + size(step) + " are"
+	have := "less than " + component.Size(step) + " are"
 	if free >= step {
-		have = size(free/step*step) + " are"
+		have = component.Size(free/step*step) + " are"
 	}
-	return fmt.Errorf("free space on the disk of %s: etcd needs %s there, and %s free", dir, size(needed), have)
+	return fmt.Errorf("free space on the disk of %s: etcd needs %s there, and %s free", dir, component.Size(needed), have)
 }
 
 // waitForSpace waits until there is enough for a start, or ctx ends. Whoever can free some is told.
@@ -157,9 +158,9 @@ func watchSpace(ctx context.Context, at place, segmentMissing spaceHook, low cha
 	defer ticker.Stop()
 	ahead := int64(-1)
 	for {
-		if info, err := os.Stat(databaseIn(at.Data)); err == nil && info.Size() != ahead {
+		if info, err := os.Stat(DatabaseIn(at.Data)); err == nil && info.Size() != ahead {
 			ahead = info.Size()
-			allocate(databaseIn(at.Data), ahead+aheadSpace)
+			allocate(DatabaseIn(at.Data), ahead+aheadSpace)
 		}
 		if err := at.low(); err != nil {
 			low <- cmp.Or(at.short(), err) // what the next start needs

@@ -60,10 +60,10 @@ func TestSpaceNeeded(t *testing.T) {
 	if err := at.short(); err != nil {
 		t.Skip(err) // this machine's disk
 	}
-	if err := roomFor(databaseIn(dir), 1); err != nil { // in a folder that is not there yet
+	if err := roomFor(DatabaseIn(dir), 1); err != nil { // in a folder that is not there yet
 		t.Error(err)
 	}
-	if err := roomFor(databaseIn(dir), 1<<60); err == nil || !strings.HasPrefix(err.Error(), "to defragment it, free space on the disk of "+dir) {
+	if err := roomFor(DatabaseIn(dir), 1<<60); err == nil || !strings.HasPrefix(err.Error(), "to defragment it, free space on the disk of "+dir) {
 		t.Error(err)
 	}
 	if err := shortOf(filepath.Join(dir, "not", "there"), math.MaxInt64); err == nil || !strings.Contains(err.Error(), "etcd needs ") {
@@ -77,19 +77,19 @@ func TestSpaceNeeded(t *testing.T) {
 // What a defragmentation has left that was killed is not in the way of the start that removes it.
 func TestSpaceOfAnOrphan(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Dir(databaseIn(dir)), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(DatabaseIn(dir)), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	needed := func() int64 { return place{Data: dir}.needs()[0] }
 	before := needed()
 	for _, name := range []string{"db", "db.tmp.1", "db.tmp.2"} {
-		file := filepath.Join(filepath.Dir(databaseIn(dir)), name)
+		file := filepath.Join(filepath.Dir(DatabaseIn(dir)), name)
 		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		allocate(file, 1<<20)
 	}
-	each := allocated(databaseIn(dir))
+	each := allocated(DatabaseIn(dir))
 	if got, want := needed(), before-2*each; got != want || each == 0 {
 		t.Errorf("a start needs %d, want %d", got, want)
 	}

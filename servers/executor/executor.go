@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/kubernetes/cmd/kubelet/app"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 
@@ -17,20 +18,35 @@ import (
 	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/executor/cri"
 	"github.com/seed-200a7251/km/servers/executor/simulated"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// Name of the server.
-const Name = cluster.Executor
-
 // upstream is the name of the component's own binary.
 const upstream = "kubelet"
+
+// identity plays all simulated nodes: it may do what a kubelet may, for all of them, and what kwok's Stages and volumes
+// take. A real node is another user (cluster.EnsureNodeKubeconfig).
+var identity = cluster.Identity{Rules: []rbacv1.PolicyRule{
+	{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
+	{APIGroups: []string{""}, Resources: []string{"nodes/status", "pods/status"}, Verbs: []string{"update", "patch"}},
+	{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch", "update", "patch", "delete"}},
+	{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "update", "patch"}},
+	{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
+	{APIGroups: []string{"apiextensions.k8s.io"}, Resources: []string{"customresourcedefinitions"}, Verbs: []string{"get", "create"}},
+	{APIGroups: []string{"kwok.x-k8s.io"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "watch", "create", "patch"}},
+	// Claims of simulated pods get simulated volumes.
+	{APIGroups: []string{""}, Resources: []string{"persistentvolumes"}, Verbs: []string{"get", "list", "watch", "create", "patch", "delete"}},
+	{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get", "list", "watch"}},
+	{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims/status"}, Verbs: []string{"patch"}},
+	{APIGroups: []string{"storage.k8s.io"}, Resources: []string{"storageclasses"}, Verbs: []string{"get", "list", "create"}},
+}}
 
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
 	e := &executor{cluster: c, simulated: simulated.New(c), cri: cri.New(c)}
 	return &supervisor.Server{
-		SimpleUsage: Name,
+		SimpleUsage: names.Executor,
 		Aliases:     []string{upstream},
 		Long: "The nodes. Beside others they are simulated: pods become Running and Ready on them, get addresses, complete, and " +
 			"are deleted, but no container runs. How they behave is said by Stages of kwok (kwok.x-k8s.io), objects in the cluster " +
@@ -44,11 +60,11 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		FlagValues:    component.FlagValues(values),
 		Packages:      []string{"sigs.k8s.io/kwok", "k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/pkg/kubelet", "github.com/google/cadvisor"},
 		Needs: []supervisor.Need{
-			{Server: cluster.APIServer, Unless: []string{"kubeconfig"}},
-			{Server: cluster.DNS, Unless: []string{"kubeconfig", "cluster-dns"}, When: cluster.IsReal},
-			{Server: cluster.Storage, Unless: []string{"kubeconfig"}, When: cluster.IsReal},
+			{Server: names.APIServer, Unless: []string{"kubeconfig"}},
+			{Server: names.DNS, Unless: []string{"kubeconfig", "cluster-dns"}, When: cluster.IsReal},
+			{Server: names.Storage, Unless: []string{"kubeconfig"}, When: cluster.IsReal},
 		},
-		State:    state(),
+		State:    append(state(), c.Identify(names.Executor, identity)...),
 		Defaults: e.defaults,
 		Check:    e.check,
 		Listen:   e.listen,
@@ -84,14 +100,14 @@ var (
 )
 
 func (e *executor) addFlags(s *supervisor.Server) {
-	own := pflag.NewFlagSet(Name, pflag.ContinueOnError)
+	own := pflag.NewFlagSet(names.Executor, pflag.ContinueOnError)
 	own.String(cluster.RuntimeFlag, cluster.Simulated, "what runs the pods: simulated, or cri for the containers of a runtime on this machine")
 	n := e.simulated
 	own.IntVar(&n.Count, "nodes", 1, "number of simulated nodes; those of an earlier run with higher numbers are deleted")
 	own.StringVar(&n.Prefix, "node-prefix", "node-", "beginning of the simulated nodes' names; a number from 1 on follows")
 	own.StringVar(&n.Capacity, "node-capacity", "", "what each simulated node has for pods, such as cpu=8,memory=32Gi,pods=110 (default: this machine's CPUs and memory, and 110 pods)")
 	own.IntVar(&n.Zones, "node-zones", 1, "number of topology zones; the simulated nodes are spread over them")
-	s.AddFlagGroup("executor", own)
+	s.AddFlagGroup(names.Executor, own)
 	kubelet, err := options.NewKubeletServer()
 	if err != nil {
 		panic(err) // its own defaults are wrong
@@ -118,8 +134,8 @@ func (e *executor) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		return cri.Defaults(p, s)
 	}
 	pairs := []string{"address", "127.0.0.1", "pod-cidr", simulated.DefaultPodCIDR}
-	if p.Selected(cluster.APIServer) {
-		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, Name))
+	if p.Selected(names.APIServer) {
+		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, names.Executor))
 	}
 	return component.Defaults(s, pairs...)
 }
@@ -181,8 +197,8 @@ func (e *executor) prepare(ctx context.Context, p *supervisor.Plan, s *superviso
 	}
 	if cluster.IsReal(s) {
 		e.forget = ""
-		if p.Selected(cluster.APIServer) {
-			e.forget = cluster.KubeconfigPath(p, Name)
+		if p.Selected(names.APIServer) {
+			e.forget = cluster.KubeconfigPath(p, names.Executor)
 		}
 		return e.cri.Prepare(p, s)
 	}
@@ -191,7 +207,7 @@ func (e *executor) prepare(ctx context.Context, p *supervisor.Plan, s *superviso
 		return err
 	}
 	e.simulated.Labels, e.simulated.PodCIDR = kubelet.NodeLabels, kubelet.PodCIDR
-	e.simulated.Volumes = p.Selected(cluster.APIServer) // a cluster elsewhere has its own
+	e.simulated.Volumes = p.Selected(names.APIServer) // a cluster elsewhere has its own
 	e.simulated.Prepare()
 	return nil
 }

@@ -10,10 +10,12 @@ import (
 	"github.com/seed-200a7251/km/servers/controllermanager"
 	"github.com/seed-200a7251/km/servers/dns"
 	"github.com/seed-200a7251/km/servers/etcd"
+	"github.com/seed-200a7251/km/servers/etcd/snapshot"
 	"github.com/seed-200a7251/km/servers/executor"
 	"github.com/seed-200a7251/km/servers/kubectl"
 	"github.com/seed-200a7251/km/servers/manifests"
 	"github.com/seed-200a7251/km/servers/minion"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/servers/proxy"
 	"github.com/seed-200a7251/km/servers/scheduler"
@@ -24,16 +26,19 @@ import (
 
 // New returns km with its servers. Each call returns another one, of which none knows of the others; but what upstream
 // keeps in variables of the process is theirs together (package process).
-func New() *supervisor.HyperKube {
+func New() *supervisor.HyperKube { return NewWith(cluster.New()) }
+
+// NewWith is New for those who add a server of their own to what it returns. It is one of the cluster then, with a
+// kubeconfig and rights of its own, which it asks c for (Identify).
+func NewWith(c *cluster.Cluster) *supervisor.HyperKube {
 	process.BeforeFlags()
-	c := cluster.New()
 	km := &supervisor.HyperKube{
 		Name: "km",
 		Long: "km is every Kubernetes server in one binary. It runs any selection of them as goroutines of one process, with " +
 			"every server's flags under its name and every log line tagged with its server: `km run` is a cluster on " +
 			"this machine, ready in seconds. Called as one server, it is that server and nothing else.",
 		Version:     versions.Text,
-		Default:     []string{etcd.Name, apiserver.Name, controllermanager.Name, scheduler.Name, minion.Name},
+		Default:     []string{names.Etcd, names.APIServer, names.ControllerManager, names.Scheduler, names.Minion},
 		FlagTypes:   component.FlagTypes,
 		Setup:       process.Setup,
 		Banner:      cluster.Banner,
@@ -52,7 +57,7 @@ func New() *supervisor.HyperKube {
 	km.AddServer(manifests.New(c))
 	km.AddServer(kubectl.New(km.Location))
 	km.AddCommand(cluster.KubeconfigCommand())
-	km.AddCommand(etcd.SnapshotCommand())
+	km.AddCommand(snapshot.Command())
 	km.AddCommand(etcd.RepairCommand())
 	km.AddCommand(encryption.Command())
 	return km

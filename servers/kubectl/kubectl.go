@@ -16,19 +16,17 @@ import (
 
 	// Only the effect on upstream is wanted.
 	_ "github.com/seed-200a7251/km/servers/kubectl/translations"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
-
-// Name of the server, which is none: it can be called, not run beside others.
-const Name = "kubectl"
 
 // New returns the server. location tells which cluster is meant whose kubeconfig is used if neither the arguments nor
 // the environment name one. It is asked when kubectl is called as part of km, not through a soft link, which is
 // upstream's kubectl and nothing else.
 func New(location func() (*supervisor.Plan, error)) *supervisor.Server {
 	return &supervisor.Server{
-		SimpleUsage: Name,
+		SimpleUsage: names.Kubectl,
 		Long:        "The command line client. `km kubectl` talks to km's cluster unless KUBECONFIG or --kubeconfig names another one.",
 		Main:        func(_ context.Context, s *supervisor.Server, args []string) error { return run(location, s, args) },
 		// It is a command of cobra's that knows the word.
@@ -47,7 +45,7 @@ func run(location func() (*supervisor.Plan, error), s *supervisor.Server, args [
 			return err
 		}
 	}
-	process.Become(Name, args)
+	process.Become(names.Kubectl, args)
 	o.Arguments = os.Args
 	// From here on this is cmd/kubectl/kubectl.go.
 	_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))

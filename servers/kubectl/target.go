@@ -44,7 +44,7 @@ func options() kubectlOptions {
 // API server fails with the way out: kubectl would ask some other one, that of the user's own configuration or, in a
 // pod, the one around it.
 func use(p *supervisor.Plan, o *kubectlOptions) error {
-	file := cluster.KubeconfigPath(p, "admin")
+	file := cluster.KubeconfigPath(p, cluster.Admin)
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 		o.ConfigFlags.WrapConfigFn = o.explain(p)
 		path, fits := cluster.AdminKubeconfig(p)

@@ -19,11 +19,9 @@ import (
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/manifests/objects"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
-
-// Name of the server.
-const Name = "manifests"
 
 // applyFlag names what is applied.
 const applyFlag = "apply"
@@ -34,7 +32,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 	// What is selected starts first, but does not join because of this one.
 	never := func(*supervisor.Server) bool { return false }
 	return &supervisor.Server{
-		SimpleUsage: Name,
+		SimpleUsage: names.Manifests,
 		Long: "Applies manifests, as `kubectl apply --server-side` does: it joins where --apply names some, and is ready when all are " +
 			"applied, CustomResourceDefinitions first. --apply names a file; a folder, of which the files *.yaml, *.yml and *.json are read, or " +
 			"which is built if it has a kustomization; or standard input, as `-`. What the API refuses when km starts ends the run. Nothing is deleted that is not in them " +
@@ -44,11 +42,11 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		JoinsWith:    []string{applyFlag},
 		Packages:     []string{"sigs.k8s.io/kustomize"},
 		Needs: []supervisor.Need{
-			{Server: cluster.APIServer, Unless: []string{"kubeconfig"}},
+			{Server: names.APIServer, Unless: []string{"kubeconfig"}},
 			// without the service account that it makes no pod can be created
-			{Server: "controller-manager", When: never},
-			{Server: cluster.Executor, When: never}, // it makes kwok's Stages, and the nodes
-			{Server: cluster.Storage, When: never},  // it makes the default StorageClass, for claims that name none
+			{Server: names.ControllerManager, When: never},
+			{Server: names.Executor, When: never}, // it makes kwok's Stages, and the nodes
+			{Server: names.Storage, When: never},  // it makes the default StorageClass, for claims that name none
 		},
 		Defaults: defaults,
 		Check:    m.check,
@@ -77,18 +75,18 @@ type manifests struct {
 }
 
 func addFlags(s *supervisor.Server) {
-	fs := pflag.NewFlagSet(Name, pflag.ContinueOnError)
+	fs := pflag.NewFlagSet(names.Manifests, pflag.ContinueOnError)
 	fs.StringArray(applyFlag, nil, "apply the manifests of a `path`, or of -; repeatable")
 	fs.String("kubeconfig", "", "kubeconfig of a cluster elsewhere")
-	s.AddFlagGroup(Name, fs)
+	s.AddFlagGroup(names.Manifests, fs)
 }
 
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
-	if !p.Selected(cluster.APIServer) {
+	if !p.Selected(names.APIServer) {
 		return nil
 	}
 	// Manifests may hold whatever an admin may make, such as roles.
-	return s.Default("kubeconfig", cluster.KubeconfigPath(p, "admin"))
+	return s.Default("kubeconfig", cluster.KubeconfigPath(p, cluster.Admin))
 }
 
 // paths are the values of --apply. kubeconfigFlag is what the flag is called that names the cluster.
@@ -114,9 +112,9 @@ func paths(s *supervisor.Server, kubeconfigFlag string) ([]string, error) {
 // check reads all that is to be applied, also before a restart: what is wrong then is refused, and what has been
 // applied stays. It is no wrong usage: the exit code is 1.
 func (m *manifests) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
-	paths, err := paths(s, Name+".kubeconfig")
+	paths, err := paths(s, names.Manifests+".kubeconfig")
 	if err != nil {
-		return fmt.Errorf("%s: %w", Name, err)
+		return fmt.Errorf("%s: %w", names.Manifests, err)
 	}
 	if err := cluster.CheckKubeconfig(s); err != nil {
 		return err
@@ -181,10 +179,10 @@ func (m *manifests) readInput(paths []string) error {
 }
 
 func (m *manifests) prepare(_ context.Context, p *supervisor.Plan, _ *supervisor.Server) error {
-	if !p.Selected(cluster.APIServer) {
+	if !p.Selected(names.APIServer) {
 		return nil
 	}
-	return m.cluster.EnsureKubeconfig(p, "admin")
+	return m.cluster.EnsureKubeconfig(p, cluster.Admin)
 }
 
 // take returns what to apply in this start.

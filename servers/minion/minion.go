@@ -2,20 +2,16 @@
 package minion
 
 import (
-	"github.com/seed-200a7251/km/servers/cluster"
-	"github.com/seed-200a7251/km/servers/proxy"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
-
-// Name of the server.
-const Name = "minion"
 
 // New returns the server.
 func New() *supervisor.Server {
 	return &supervisor.Server{
-		SimpleUsage: Name,
+		SimpleUsage: names.Minion,
 		Long: "A node: the executor and the proxy. Called by its name it is a node of a cluster elsewhere, which --kubeconfig names; " +
 			"with --runtime=cri this machine is that node.",
-		Members: []string{cluster.Executor, proxy.Name},
+		Members: []string{names.Executor, names.Proxy},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 
 	"github.com/seed-200a7251/km/logging"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -23,7 +24,7 @@ var (
 // several are the servers of which a process may run more than one at once. Of the others upstream keeps what they are
 // in variables: their configuration, the names of their informers (k8s.io/component-base/configz,
 // k8s.io/client-go/tools/cache.NewInformerName).
-var several = []string{"etcd", "apiserver", "manifests"}
+var several = []string{names.Etcd, names.APIServer, names.Manifests}
 
 // admit notes that a plan is carried out, until it has ended, and settles the variables for the first one. It is an
 // error if it cannot be carried out beside, or after, the others.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -25,7 +26,7 @@ import (
 func configuration(s *supervisor.Server) (config *kubeproxyconfig.KubeProxyConfiguration, err error) {
 	text, err := fromFlags(s)
 	if err != nil {
-		return nil, fmt.Errorf("proxy: %w; see `%s`", err, s.Command("help", Name))
+		return nil, fmt.Errorf("proxy: %w; see `%s`", err, s.Command("help", names.Proxy))
 	}
 	mode := s.Value("proxy-mode")
 	file := s.Value("config")
@@ -54,14 +55,14 @@ func configuration(s *supervisor.Server) (config *kubeproxyconfig.KubeProxyConfi
 	if !ok {
 		return nil, fmt.Errorf("proxy: --proxy.config=%s is a %T", file, object)
 	}
-	if err := component.SameFeatures(Name, config.FeatureGates); err != nil {
+	if err := component.SameFeatures(names.Proxy, config.FeatureGates); err != nil {
 		return nil, err
 	}
 	if mode == string(simulated) {
 		config.Mode = kubeproxyconfig.ProxyModeNFTables // for the validation
 	}
 	if errs := validation.Validate(config); len(errs) > 0 {
-		return nil, fmt.Errorf("proxy: %w; see `%s`", errs.ToAggregate(), s.Command("help", Name))
+		return nil, fmt.Errorf("proxy: %w; see `%s`", errs.ToAggregate(), s.Command("help", names.Proxy))
 	}
 	config.Mode = kubeproxyconfig.ProxyMode(mode)
 	return config, nil

@@ -21,12 +21,10 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
-
-// Name of the server.
-const Name = "proxy"
 
 // upstream is the name of the component's own binary.
 const upstream = "kube-proxy"
@@ -38,7 +36,7 @@ const simulated kubeproxyconfig.ProxyMode = "simulated"
 func New(c *cluster.Cluster) *supervisor.Server {
 	p := &proxy{cluster: c, started: component.NewHandoff[func(context.Context) error]()}
 	return &supervisor.Server{
-		SimpleUsage: Name,
+		SimpleUsage: names.Proxy,
 		Aliases:     []string{upstream},
 		Long: "The network proxy: has the addresses and ports of Services lead to their pods, by rules in the kernel (nftables, or " +
 			"iptables). With simulated nodes, or without the rights, it is simulated, too: --proxy.proxy-mode=simulated watches " +
@@ -50,7 +48,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		LevelWarning:  component.LevelWarning,
 		FlagValues:    component.FlagValues(values),
 		Packages:      []string{"k8s.io/kubernetes/cmd/kube-proxy", "k8s.io/kubernetes/pkg/proxy", "sigs.k8s.io/knftables"},
-		Needs:         []supervisor.Need{{Server: cluster.APIServer, Unless: []string{"kubeconfig", "master"}}},
+		Needs:         []supervisor.Need{{Server: names.APIServer, Unless: []string{"kubeconfig", "master"}}},
+		State:         c.Identify(names.Proxy, cluster.Identity{User: "system:kube-proxy"}),
 		Defaults:      defaults,
 		Check:         p.check,
 		Prepare:       c.PrepareClient,
@@ -106,10 +105,10 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if p.FreePorts {
 		pairs = append(pairs, "healthz-bind-address", "", "metrics-bind-address", "")
 	}
-	if p.Selected(cluster.APIServer) {
-		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, Name))
+	if p.Selected(names.APIServer) {
+		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, names.Proxy))
 	}
-	if executor := p.Server(cluster.Executor); executor != nil && executor.Value("hostname-override") != "" {
+	if executor := p.Server(names.Executor); executor != nil && executor.Value("hostname-override") != "" {
 		pairs = append(pairs, "hostname-override", executor.Value("hostname-override"))
 	}
 	return component.Defaults(s, pairs...)
@@ -122,7 +121,7 @@ func defaultMode(p *supervisor.Plan) kubeproxyconfig.ProxyMode {
 	switch {
 	case cluster.HasRealNode(p): // the check tells what is missing
 		return kubeproxyconfig.ProxyModeNFTables
-	case p.Selected(cluster.Executor) || !able:
+	case p.Selected(names.Executor) || !able:
 		return simulated
 	}
 	return kubeproxyconfig.ProxyModeNFTables
@@ -132,7 +131,7 @@ func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
 		return err
 	}
-	if err := component.RefuseEnding(s, Name, "cleanup", "init-only", "write-config-to"); err != nil {
+	if err := component.RefuseEnding(s, names.Proxy, "cleanup", "init-only", "write-config-to"); err != nil {
 		return err
 	}
 	config, err := configuration(s)

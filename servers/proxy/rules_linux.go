@@ -29,6 +29,7 @@ import (
 	utiliptables "k8s.io/kubernetes/pkg/util/iptables"
 
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -43,7 +44,7 @@ func checkMachine(s *supervisor.Server, mode kubeproxyconfig.ProxyMode) error {
 	case kubeproxyconfig.ProxyModeNFTables:
 		command = "nft"
 	case kubeproxyconfig.ProxyModeIPVS:
-		return fmt.Errorf("proxy: --proxy.proxy-mode=ipvs is deprecated upstream, and not carried here: use nftables, or call `%s`", s.Command(Name))
+		return fmt.Errorf("proxy: --proxy.proxy-mode=ipvs is deprecated upstream, and not carried here: use nftables, or call `%s`", s.Command(names.Proxy))
 	}
 	if _, err := exec.LookPath(command); err != nil {
 		lacks = append(lacks, fmt.Errorf("proxy: the command %s is missing, by which rules are made: install the package %s, or use --proxy.proxy-mode=simulated", command, map[string]string{"nft": "nftables", "iptables": "iptables"}[command]))
@@ -104,7 +105,7 @@ func (px *proxy) program(ctx context.Context, self *supervisor.Server, proxyConf
 	// It learns nothing any more, so it makes no rules again while they are removed and until the process ends.
 	link.Cut()
 	if clean(context.WithoutCancel(ctx), proxyConfig.Mode) {
-		klog.FromContext(ctx).Error(nil, fmt.Sprintf("Some of the rules could not be removed; `%s` tries again", self.Command(Name, "--cleanup")))
+		klog.FromContext(ctx).Error(nil, fmt.Sprintf("Some of the rules could not be removed; `%s` tries again", self.Command(names.Proxy, "--cleanup")))
 	}
 	return nil
 }

@@ -17,18 +17,17 @@ import (
 	"k8s.io/kubernetes/cmd/kube-scheduler/app"
 	schedulerconfig "k8s.io/kubernetes/cmd/kube-scheduler/app/config"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
+	kubeadmconstants "k8s.io/kubernetes/cmd/kubeadm/app/constants"
 	upstreamscheduler "k8s.io/kubernetes/pkg/scheduler"
 	"k8s.io/kubernetes/pkg/scheduler/apis/config/latest"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
-
-// Name of the server.
-const Name = "scheduler"
 
 // upstream is the name of the component's own binary.
 const upstream = "kube-scheduler"
@@ -36,8 +35,9 @@ const upstream = "kube-scheduler"
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
 	sched := &scheduler{cluster: c, started: component.NewHandoff[*running]()}
+	state := c.Identify(names.Scheduler, cluster.Identity{User: kubeadmconstants.SchedulerUser, Serves: true})
 	return &supervisor.Server{
-		SimpleUsage:   Name,
+		SimpleUsage:   names.Scheduler,
 		Aliases:       []string{upstream},
 		Long:          "The scheduler: finds a node for each pod.",
 		AddFlags:      addFlags,
@@ -47,8 +47,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		LevelWarning:  component.LevelWarning,
 		FlagValues:    component.FlagValues(nil),
 		Packages:      []string{"k8s.io/kubernetes/cmd/kube-scheduler", "k8s.io/kubernetes/pkg/scheduler"},
-		Needs:         []supervisor.Need{{Server: "apiserver", Unless: []string{"kubeconfig", "master"}}},
-		State:         cluster.Written(configFile),
+		Needs:         []supervisor.Need{{Server: names.APIServer, Unless: []string{"kubeconfig", "master"}}},
+		State:         append(state, cluster.Written(configFile)...),
 		Defaults:      defaults,
 		Check:         check,
 		Listen:        c.Listen,
@@ -66,7 +66,7 @@ func addFlags(s *supervisor.Server) {
 }
 
 // configFile is the file in the data folder with what completeConfig makes.
-const configFile = Name + ".yaml"
+const configFile = names.Scheduler + ".yaml"
 
 type scheduler struct {
 	cluster *cluster.Cluster
@@ -86,7 +86,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		return err
 	}
 	// Upstream's is to note each wait of each goroutine, which here are those of all servers.
-	if err := s.Default("contention-profiling", "false"); err != nil || !p.Selected("apiserver") {
+	if err := s.Default("contention-profiling", "false"); err != nil || !p.Selected(names.APIServer) {
 		return err
 	}
 	// Upstream's limit of 50 requests a second is to protect a shared API server. With it no more pods than that find a
@@ -104,7 +104,7 @@ func check(ctx context.Context, _ *supervisor.Plan, s *supervisor.Server) error 
 	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
 		return err
 	}
-	if err := component.RefuseEnding(s, Name, "write-config-to"); err != nil {
+	if err := component.RefuseEnding(s, names.Scheduler, "write-config-to"); err != nil {
 		return err
 	}
 	o, err := newOptions(s)
@@ -116,7 +116,7 @@ func check(ctx context.Context, _ *supervisor.Plan, s *supervisor.Server) error 
 		return err
 	}
 	if errs := o.Validate(); len(errs) > 0 {
-		return fmt.Errorf("scheduler: %w; see `%s`", utilerrors.NewAggregate(errs), s.Command("help", Name))
+		return fmt.Errorf("scheduler: %w; see `%s`", utilerrors.NewAggregate(errs), s.Command("help", names.Scheduler))
 	}
 	if o.ConfigFile != "" {
 		if _, err := options.LoadConfigFromFile(klog.FromContext(ctx), o.ConfigFile); err != nil {
@@ -165,7 +165,7 @@ func (sched *scheduler) run(ctx context.Context, s *supervisor.Server, _ []strin
 // completeConfig gives a configuration file that names no cluster the one that km runs: most such files are about
 // profiles and plugins, and with a file upstream does not look at --kubeconfig.
 func (sched *scheduler) completeConfig(o *options.Options) error {
-	if o.ConfigFile == "" || !sched.plan.Selected("apiserver") {
+	if o.ConfigFile == "" || !sched.plan.Selected(names.APIServer) {
 		return nil
 	}
 	text, err := os.ReadFile(o.ConfigFile)
@@ -183,7 +183,7 @@ func (sched *scheduler) completeConfig(o *options.Options) error {
 	if file, _ := connection["kubeconfig"].(string); file != "" || o.Master != "" {
 		return nil
 	}
-	connection["kubeconfig"] = cluster.PlainKubeconfigPath(sched.plan, Name) // YAML has only text
+	connection["kubeconfig"] = cluster.PlainKubeconfigPath(sched.plan, names.Scheduler) // YAML has only text
 	config["clientConnection"] = connection
 	if text, err = yaml.Marshal(config); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -22,24 +23,30 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 	"github.com/seed-200a7251/km/supervisor/mounts"
 )
 
-// Name of the server.
-const Name = cluster.Storage
+// identity may do what Kubernetes' own role for provisioners allows, and make a StorageClass.
+var identity = cluster.Identity{
+	Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"storage.k8s.io"}, Resources: []string{"storageclasses"}, Verbs: []string{"create"}},
+	},
+	Bindings: []cluster.Binding{{Name: "km:storage-provisioner", ClusterRole: "system:persistent-volume-provisioner"}},
+}
 
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
 	v := &volumes{cluster: c, started: component.NewHandoff[struct{}]()}
 	return &supervisor.Server{
-		SimpleUsage: Name,
+		SimpleUsage: names.Storage,
 		Long: "Volumes for PersistentVolumeClaims: a folder of this machine for each, made when its pod is scheduled here, and removed " +
 			"with it. It joins where the executor runs real containers, and makes the StorageClass " + Class + " the default one.",
 		AddFlags: addFlags,
-		State:    []string{"volumes/pvc-*"},
+		State:    append([]string{"volumes/pvc-*"}, c.Identify(names.Storage, identity)...),
 		Packages: []string{"sigs.k8s.io/sig-storage-lib-external-provisioner"},
-		Needs:    []supervisor.Need{{Server: cluster.APIServer, Unless: []string{"kubeconfig"}}},
+		Needs:    []supervisor.Need{{Server: names.APIServer, Unless: []string{"kubeconfig"}}},
 		Defaults: defaults,
 		Check:    v.check,
 		Prepare:  v.prepare,
@@ -64,16 +71,16 @@ type volumes struct {
 }
 
 func addFlags(s *supervisor.Server) {
-	fs := pflag.NewFlagSet(Name, pflag.ContinueOnError)
+	fs := pflag.NewFlagSet(names.Storage, pflag.ContinueOnError)
 	fs.String("dir", "volumes", "folder for the volumes; beside others, the default is in the data folder")
 	fs.String("kubeconfig", "", "kubeconfig of a cluster elsewhere")
-	s.AddFlagGroup(Name, fs)
+	s.AddFlagGroup(names.Storage, fs)
 }
 
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	pairs := []string{"dir", p.Path("volumes")}
-	if p.Selected(cluster.APIServer) {
-		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, Name))
+	if p.Selected(names.APIServer) {
+		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, names.Storage))
 	}
 	return component.Defaults(s, pairs...)
 }

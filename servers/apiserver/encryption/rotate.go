@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -161,7 +162,7 @@ func (r *rotation) taken(ctx context.Context, client kubernetes.Interface) error
 	return fmt.Errorf("the apiserver has not taken the keys in %s within %v; all Secrets can be read. It does not take them where it is told "+
 		"otherwise (--apiserver.encryption-provider-config, --apiserver.encryption-provider-config-automatic-reload), or where the file is "+
 		"wrong: `%s` shows that",
-		r.path, taking, r.command("logs", "apiserver", "--level=error"))
+		r.path, taking, r.command("logs", names.APIServer, "--level=error"))
 }
 
 // shows reports whether the apiserver's metrics show that it goes by the configuration with that hash

@@ -32,6 +32,7 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -66,7 +67,7 @@ func Defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		// Upstream asks first what this machine's name is resolved to, which may be a loopback address.
 		pairs = append(pairs, "node-ip", ip.String())
 	}
-	if p.Selected(cluster.APIServer) {
+	if p.Selected(names.APIServer) {
 		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, cluster.NodeKubeconfig))
 	}
 	return component.Defaults(s, pairs...)
@@ -107,7 +108,7 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 		MaxOpenFiles: maxOpenFiles(),
 		OOMScoreAdj:  ptr.To(component.OOMScoreAdj()),
 	}
-	if component.Hardened(p.Server(cluster.Executor)) {
+	if component.Hardened(p.Server(names.Executor)) {
 		// The other handlers for debugging are what kubectl's logs and exec need.
 		c.EnableProfilingHandler = ptr.To(false)
 		c.TLSMinVersion = "VersionTLS12"
@@ -115,11 +116,11 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 	if p.FreePorts {
 		c.HealthzPort = ptr.To[int32](0)
 	}
-	if apiserver := p.Server(cluster.APIServer); apiserver != nil {
+	if apiserver := p.Server(names.APIServer); apiserver != nil {
 		c.Authentication.X509.ClientCAFile = cluster.PKIPath(p, "ca.crt")
 		c.TLSCertFile, c.TLSPrivateKeyFile = cluster.NodeCert(p)
 		c.ClusterDomain = cluster.Domain
-		if p.Selected(cluster.DNS) {
+		if p.Selected(names.DNS) {
 			ip, err := cluster.DNSIP(apiserver)
 			if err != nil {
 				return nil, err
@@ -214,10 +215,10 @@ func (n *Node) Prepare(p *supervisor.Plan, s *supervisor.Server) error {
 			return err
 		}
 	}
-	if m := p.Server("controller-manager"); m != nil && !m.Isolated() && !s.Isolated() {
+	if m := p.Server(names.ControllerManager); m != nil && !m.Isolated() && !s.Isolated() {
 		n.controllers = cluster.HTTPS(m)
 	}
-	if !p.Selected(cluster.APIServer) {
+	if !p.Selected(names.APIServer) {
 		config, err := clientcmd.BuildConfigFromFlags("", s.Value("kubeconfig"))
 		if err != nil {
 			return err

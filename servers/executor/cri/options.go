@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -99,7 +100,7 @@ func newOptions(ctx context.Context, s *supervisor.Server, defaults *kubeletconf
 		maps.Copy(all, kc.EvictionHard)
 		kc.EvictionHard = all
 	}
-	if err := component.SameFeatures("executor", kc.FeatureGates); err != nil {
+	if err := component.SameFeatures(names.Executor, kc.FeatureGates); err != nil {
 		return nil, err
 	}
 	// The flags come before the files.

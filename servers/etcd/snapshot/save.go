@@ -1,4 +1,4 @@
-package etcd
+package snapshot
 
 import (
 	"context"
@@ -8,16 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/snapshot"
 	"go.uber.org/zap"
 	"golang.org/x/term"
-
-	"github.com/seed-200a7251/km/servers/cluster"
-	"github.com/seed-200a7251/km/supervisor"
 )
 
 // save is `snapshot save`.
@@ -25,19 +21,11 @@ func (s *snapshots) save(ctx context.Context, file string, force bool) error {
 	if err := writable(file, force); err != nil {
 		return err
 	}
-	status, err := s.hk.Status(ctx, s.plan)
-	if errors.Is(err, supervisor.ErrNotRunning) {
-		return s.saveStopped(ctx, file, force)
-	}
-	if err != nil {
-		return err
-	}
-	endpoint, err := s.endpoint(status, saveElsewhere)
-	if err != nil {
-		return err
-	}
-	return s.fetch(ctx, endpoint, file, force)
+	return s.etcd.Ask(ctx, "save", elsewhere, func(endpoint string, _ bool) error { return s.fetch(ctx, endpoint, file, force) })
 }
+
+// elsewhere is what to type where km has no etcd of its own.
+const elsewhere = "etcdctl snapshot save"
 
 // print is `snapshot save -`: the snapshot goes to standard output, when it is known to be whole.
 func (s *snapshots) print(ctx context.Context) (err error) {
@@ -70,79 +58,6 @@ func (s *snapshots) print(ctx context.Context) (err error) {
 	saved.path = "standard output"
 	fmt.Fprintln(os.Stderr, saved)
 	return nil
-}
-
-// saveStopped saves the state of a cluster that does not run.
-func (s *snapshots) saveStopped(ctx context.Context, file string, force bool) error {
-	return s.whileStopped(ctx, "save", saveElsewhere, func(endpoint, _ string) error { return s.fetch(ctx, endpoint, file, force) })
-}
-
-// saveElsewhere is what to type where km has no etcd of its own.
-const saveElsewhere = "etcdctl snapshot save"
-
-// whileStopped calls f with the address of an etcd over the data of a cluster that does not run, and the folder with
-// that. It is etcd itself, and not a look at the file: after a kill, its log has more than the database. What f does is
-// what, for people, and what they type for an etcd elsewhere is instead.
-func (s *snapshots) whileStopped(ctx context.Context, what, instead string, f func(endpoint, dir string) error) (err error) {
-	dir, err := s.dir()
-	if err != nil {
-		return err
-	}
-	at := place{Data: dir}
-	there, err := present(dir)
-	if err != nil {
-		return at.explain(s.plan, err, true)
-	}
-	if !there {
-		return fmt.Errorf("there is nothing to %s in %s: no cluster was started there, or its etcd is elsewhere; start one with `%s`, name another one "+
-			"with --name or --data-dir, or use `%s` with an etcd elsewhere", what, dir, s.plan.Command("run"), instead)
-	}
-	release, err := s.hk.Hold(s.plan)
-	defer func() { err = errors.Join(err, release()) }()
-	if err != nil {
-		return err
-	}
-	if err := cluster.New().Open(s.plan); err != nil {
-		return err
-	}
-	var errOf error
-	err = s.with(ctx, dir, func(endpoint string) error {
-		errOf = f(endpoint, dir)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("etcd cannot be started with the data in %s: %w", dir, at.explain(s.plan, err, true))
-	}
-	return errOf
-}
-
-// endpoint is where the etcd of a run can be asked without TLS. Where there is none, people are to type instead.
-func (s *snapshots) endpoint(status *supervisor.Status, instead string) (string, error) {
-	etcd := find(status)
-	if etcd == nil {
-		return "", fmt.Errorf("%s runs without an etcd of its own here: use `%s` with the --endpoints that --apiserver.etcd-servers names", s.hk.Name, instead)
-	}
-	switch etcd.State {
-	case supervisor.Ready:
-	case supervisor.Waiting, supervisor.Starting, supervisor.Backoff:
-		return "", s.notYet(etcd)
-	default:
-		return "", fmt.Errorf("etcd is %v: start it with `%s`, or stop %s", etcd.State, s.plan.Command("start", "etcd"), s.hk.Name)
-	}
-	urls := strings.Split(etcd.Address, ",")
-	for _, scheme := range []string{"unix://", "http://"} {
-		for _, url := range urls {
-			if strings.HasPrefix(url, scheme) {
-				return url, nil
-			}
-		}
-	}
-	return "", fmt.Errorf("etcd listens with TLS only: use `%s` with --endpoints=%s, --cacert, --cert and --key", instead, etcd.Address)
-}
-
-// notYet says what to do while etcd is about to be ready.
-func (s *snapshots) notYet(etcd *supervisor.ServerStatus) error {
-	return fmt.Errorf("etcd is %v: wait for it with `%s`, or stop %s, and try again", etcd.State, s.plan.Command("status", "--wait=ready"), s.hk.Name)
 }
 
 // writable reports why a file cannot be written, as far as that can be seen.

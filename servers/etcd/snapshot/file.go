@@ -1,36 +1,36 @@
-package etcd
+package snapshot
 
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 
-	"github.com/coreos/go-semver/semver"
-	"go.etcd.io/etcd/api/v3/version"
 	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
 	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/etcd"
 )
 
-// snapshotFile is a snapshot of etcd's in a file, which has been looked at.
-type snapshotFile struct {
+// examined is a snapshot of etcd's in a file, which has been looked at.
+type examined struct {
 	path string
 	etcdutl.Status
 }
 
 // String tells of the file what `etcdutl snapshot status` does.
-func (f *snapshotFile) String() string {
-	return fmt.Sprintf("%s: revision %d, %d keys, %s", f.path, f.Revision, f.TotalKey, size(f.TotalSize))
+func (f *examined) String() string {
+	return fmt.Sprintf("%s: revision %d, %d keys, %s", f.path, f.Revision, f.TotalKey, component.Size(f.TotalSize))
 }
 
 // examine looks at a file that is to be a whole snapshot, and one that this etcd can open. An error says why it is not.
-func examine(path string) (*snapshotFile, error) {
+func examine(path string) (*examined, error) {
 	if err := checkSum(path); err != nil {
 		return nil, err
 	}
-	f := &snapshotFile{path: path}
+	f := &examined{path: path}
 	err := func() (err error) {
 		defer func() { // of what is no database of etcd's, upstream expects that it is one
 			if v := recover(); v != nil {
@@ -43,7 +43,7 @@ func examine(path string) (*snapshotFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is no snapshot of etcd: %w", path, err)
 	}
-	return f, f.checkVersion()
+	return f, etcd.CheckVersion(f.path, f.Version)
 }
 
 // checkSum checks that the file ends in the hash of all that is before, which etcd adds to a snapshot. It comes first:
@@ -75,26 +75,6 @@ func checkSum(path string) error {
 	}
 	if !bytes.Equal(hash.Sum(nil), sum) {
 		return fmt.Errorf("%s is damaged, or no snapshot of etcd: its checksum does not fit; name another one", path)
-	}
-	return nil
-}
-
-// checkVersion refuses a snapshot whose storage version this etcd does not know. etcd upgrades that of older ones down
-// to 3.5, which did not note any (server/storage/schema); whether it can is seen when it is started with the data.
-func (f *snapshotFile) checkVersion() error {
-	if f.Version == "" {
-		return nil
-	}
-	theirs, err := semver.NewVersion(f.Version)
-	if err != nil {
-		return fmt.Errorf("%s is no snapshot of etcd: its storage version is %q", f.path, f.Version)
-	}
-	mine, err := semver.NewVersion(version.Version)
-	if err != nil {
-		return errors.Join(errors.New("the version of this etcd is not known"), err)
-	}
-	if theirs.Major > mine.Major || theirs.Major == mine.Major && theirs.Minor > mine.Minor {
-		return fmt.Errorf("%s is of etcd %d.%d, and this km carries %d.%d: use a newer km", f.path, theirs.Major, theirs.Minor, mine.Major, mine.Minor)
 	}
 	return nil
 }

@@ -8,39 +8,22 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
-
-// restoringLock keeps other restores away: while a cluster runs, that one holds the data folder, and not they.
-func restoringLock(p *supervisor.Plan) *flock.Flock {
-	return flock.New(p.Path(Name+".restoring.lock"), flock.SetPermissions(0o600))
-}
 
 // startingLock keeps etcd from opening its data while a restore replaces it: etcd shares it with others while it
 // starts, a restore has it alone. Once etcd has started, its database is locked.
 func startingLock(p *supervisor.Plan) *flock.Flock {
-	return flock.New(p.Path(Name+".starting.lock"), flock.SetPermissions(0o600))
+	return flock.New(p.Path(names.Etcd+".starting.lock"), flock.SetPermissions(0o600))
 }
 
 // lockPause is how long it takes at most to see that a lock is free.
 const lockPause = 20 * time.Millisecond
 
-// lock is restoringLock, for this restore.
-func (r *restore) lock() (unlock func() error, err error) {
-	lock := restoringLock(r.plan)
-	mine, err := lock.TryLock()
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("nothing was restored: %w", err)
-	case !mine:
-		return nil, fmt.Errorf("nothing was restored: another restore goes on in %s; wait for its end", r.plan.DataDir)
-	}
-	return lock.Unlock, nil
-}
-
-// whileNoneStarts calls f while no etcd of the data folder can start.
-func (r *restore) whileNoneStarts(f func() error) (err error) {
-	lock := startingLock(r.plan)
+// WhileNoneStarts calls f while no etcd of the data folder can start.
+func WhileNoneStarts(p *supervisor.Plan, f func() error) (err error) {
+	lock := startingLock(p)
 	mine, err := lock.TryLock()
 	switch {
 	case err != nil:

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package etcd
+package snapshot
 
 // exchange gives two files or folders each other's name.
 func exchange(a, b string) error { return exchangeInSteps(a, b) }

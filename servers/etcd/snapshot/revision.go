@@ -1,4 +1,4 @@
-package etcd
+package snapshot
 
 import (
 	"context"
@@ -16,15 +16,9 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/schema"
 	"go.uber.org/zap"
 
+	"github.com/seed-200a7251/km/servers/etcd"
 	"github.com/seed-200a7251/km/supervisor"
 )
-
-// revisionBump is by how much the revision goes on, after a restore, above that of the snapshot and that which the
-// cluster has reached. It must be more than is written between a look at the latter and the stop of etcd: otherwise
-// clients that have seen later revisions would take those after the restore for known ones. etcd's documentation of
-// disaster recovery has this number, which is a week of 1500 writes a second. All revisions before count as compacted,
-// so that who watches from one of them is told to list again.
-const revisionBump = 1_000_000_000
 
 // askTime is how long etcd may take to say its revision, and a database to be let go of.
 const askTime = 5 * time.Second
@@ -35,17 +29,17 @@ func (r *restore) bump(ctx context.Context, status *supervisor.Status) uint64 {
 	reached, err := r.reached(ctx, status)
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintf(os.Stderr, "warning: which revision the cluster has reached cannot be found out: %v. Clients that have seen a revision above %d must be restarted, or "+
-			"they miss changes.\n", err, r.file.Revision+revisionBump)
+			"they miss changes.\n", err, r.file.Revision+etcd.RevisionBump)
 	}
-	return uint64(max(0, reached-r.file.Revision) + revisionBump)
+	return uint64(max(0, reached-r.file.Revision) + etcd.RevisionBump)
 }
 
 // reached is the revision that the cluster has reached before the restore, or a bit less; 0 if there is no data.
 func (r *restore) reached(ctx context.Context, status *supervisor.Status) (int64, error) {
-	if status == nil || find(status).State != supervisor.Ready {
-		return revisionIn(databaseIn(r.live))
+	if status == nil || etcd.Find(status).State != supervisor.Ready {
+		return revisionIn(etcd.DatabaseIn(r.live))
 	}
-	endpoint, err := r.endpoint(status, saveElsewhere)
+	endpoint, err := r.etcd.Endpoint(status, elsewhere)
 	if err != nil {
 		return 0, err
 	}
@@ -64,8 +58,8 @@ func (r *restore) reached(ctx context.Context, status *supervisor.Status) (int64
 }
 
 // revisionIn is the revision that is in a database which no etcd has open. After a kill, etcd's log may have some
-// thousand more, which is nothing against revisionBump; so the log, which may be damaged, is not looked at, and nothing
-// is changed.
+// thousand more, which is nothing against etcd.RevisionBump; so the log, which may be damaged, is not looked at, and
+// nothing is changed.
 func revisionIn(database string) (revision int64, err error) {
 	// What is damaged, which is a reason for a restore, has bbolt panic, or read beyond the end of the file.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))

@@ -1,4 +1,4 @@
-package etcd
+package snapshot
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
-	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
-
 	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/etcd"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -23,12 +23,12 @@ func (s *snapshots) restore(ctx context.Context, path string, yes bool) error {
 	}
 	status, errStatus := s.hk.Status(ctx, s.plan)
 	switch {
-	case errStatus == nil && find(status) == nil:
+	case errStatus == nil && etcd.Find(status) == nil:
 		return fmt.Errorf("%s runs without an etcd of its own here: use `etcdutl snapshot restore` where the etcd is that --apiserver.etcd-servers names", s.hk.Name)
 	case errStatus != nil && !errors.Is(errStatus, supervisor.ErrNotRunning):
 		return errStatus
 	}
-	dir, err := s.dir()
+	dir, err := s.etcd.Dir()
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (s *snapshots) restore(ctx context.Context, path string, yes bool) error {
 	case errStatus == nil:
 		return r.inRun(ctx, status)
 	}
-	r.there, err = present(r.live)
+	r.there, err = etcd.Present(r.live)
 	r.there = r.there || err != nil // damaged data is a reason for a restore
 	return r.stopped(ctx)
 }
@@ -50,7 +50,7 @@ func (s *snapshots) restore(ctx context.Context, path string, yes bool) error {
 // restore is one restore.
 type restore struct {
 	*snapshots
-	file  *snapshotFile
+	file  *examined
 	yes   bool
 	live  string // the folder with the data that is to be replaced; links to it have been followed
 	there bool   // that there is any
@@ -89,7 +89,7 @@ func (r *restore) stopped(ctx context.Context) (err error) {
 	}
 	r.tell(aside)
 	with := ""
-	if dir, err := r.dir(); err == nil && dir != r.plan.Path(Name) {
+	if dir, err := r.etcd.Dir(); err == nil && dir != r.plan.Path(names.Etcd) {
 		with = fmt.Sprintf(", and the --etcd.data-dir or --etcd.config-file of before: the data is in %s", dir)
 	}
 	fmt.Fprintf(r.hk.Out(), "start the cluster with `%s`%s\n", r.plan.Command("run"), with)
@@ -120,27 +120,10 @@ func (r *restore) stage(ctx context.Context, status *supervisor.Status) (err err
 	if err := os.RemoveAll(staged); err != nil {
 		return err
 	}
-	o, err := r.offline(staged, os.DevNull) // it listens nowhere yet
-	if err != nil {
+	if err := r.etcd.Restore(r.file.path, staged, r.bump(ctx, status)); err != nil {
 		return err
 	}
-	bump := r.bump(ctx, status)
-	_, err = guarded(o.server, o.fatal, func() (none struct{}, err error) {
-		return none, etcdutl.NewV3(o.logger).Restore(etcdutl.RestoreConfig{
-			SnapshotPath:        r.file.path,
-			Name:                o.config.Name,
-			OutputDataDir:       staged,
-			PeerURLs:            urlStrings(o.config.AdvertisePeerUrls),
-			InitialCluster:      o.config.InitialCluster,
-			InitialClusterToken: o.config.InitialClusterToken,
-			RevisionBump:        bump,
-			MarkCompacted:       true,
-		})
-	})
-	if err != nil {
-		return err
-	}
-	if err := r.with(ctx, staged, func(endpoint string) error { return r.endAlarm(ctx, endpoint) }); err != nil && ctx.Err() == nil {
+	if err := r.etcd.Serve(ctx, staged, func(endpoint string) error { return r.endAlarm(ctx, endpoint) }); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("etcd cannot be started with %s: %w", r.file.path, err)
 	}
 	if ctx.Err() != nil {
@@ -158,18 +141,9 @@ func (r *restore) stage(ctx context.Context, status *supervisor.Status) (err err
 // endAlarm ends the alarm that the snapshot's database had reached its quota: it is in there, and etcd would refuse all
 // writes.
 func (r *restore) endAlarm(ctx context.Context, endpoint string) error {
-	s, err := storeAt(endpoint, databaseIn(r.staged()))
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	alarms, err := s.alarms(ctx)
-	if err != nil || len(alarms) == 0 {
-		return err
-	}
-	room, err := s.makeRoom(ctx) // the quota of the run that comes is not known
-	if err == nil && room.full() {
-		fmt.Fprintf(os.Stderr, "warning: %s is of a store that is full, and all of it is in use: %s\n", r.file.path, r.whatHelps())
+	full, err := etcd.EndAlarm(ctx, endpoint, r.staged())
+	if full {
+		fmt.Fprintf(os.Stderr, "warning: %s is of a store that is full, and all of it is in use: %s\n", r.file.path, r.etcd.WhatHelps())
 	}
 	return err
 }
@@ -223,12 +197,11 @@ func (r *restore) setAside() (string, error) {
 	}
 }
 
-const oldSuffix = ".old"
-
 // exchangeInSteps is exchange for systems that cannot do it in one. A process that is killed between the steps leaves
-// nothing at b: the data of before is at a with oldSuffix behind it then, and the restored one at a; whole finds that.
+// nothing at b: the data of before is at a with etcd.OldSuffix behind it then, and the restored one at a. Access.Dir
+// finds that.
 func exchangeInSteps(a, b string) error {
-	old := a + oldSuffix
+	old := a + etcd.OldSuffix
 	if err := os.Rename(b, old); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package etcd
+package snapshot
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-200a7251/km/servers/etcd"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -32,8 +34,8 @@ func (r *restore) inRun(ctx context.Context, status *supervisor.Status) (err err
 	if err := r.restartable(status, affected); err != nil {
 		return err
 	}
-	names := namesOf(affected)
-	untold := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(asked, name) })
+	stopped := namesOf(affected)
+	untold := slices.DeleteFunc(slices.Clone(stopped), func(name string) bool { return slices.Contains(asked, name) })
 	if !r.yes && len(untold) > 0 {
 		return fmt.Errorf("nothing was restored: somebody has started %s meanwhile: try again", strings.Join(untold, ", "))
 	}
@@ -43,7 +45,7 @@ func (r *restore) inRun(ctx context.Context, status *supervisor.Status) (err err
 	// From here on, who interrupts waits for the end: the servers are to run again. (A second signal ends the process,
 	// and leaves them stopped, with the data of before or that of the snapshot.)
 	aside, errSync, err := r.swapStopped(context.WithoutCancel(ctx), ctx, pid)
-	started := r.start(context.WithoutCancel(ctx), names)
+	started := r.start(context.WithoutCancel(ctx), stopped)
 	if err != nil {
 		return errors.Join(fmt.Errorf("nothing was restored: %w", err), os.RemoveAll(r.staged()), started)
 	}
@@ -56,11 +58,11 @@ func (r *restore) inRun(ctx context.Context, status *supervisor.Status) (err err
 		// another one.
 		return errors.Join(fmt.Errorf("not all servers have started again: %w", started), r.wayBack(aside))
 	}
-	if etcd := find(status); etcd.State.Ended() && len(names) == 0 {
-		fmt.Fprintf(r.hk.Out(), "etcd is %v, as before: `%s` starts it\n", etcd.State, r.plan.Command("start", "etcd"))
+	if now := etcd.Find(status); now.State.Ended() && len(stopped) == 0 {
+		fmt.Fprintf(r.hk.Out(), "etcd is %v, as before: `%s` starts it\n", now.State, r.plan.Command("start", names.Etcd))
 		return nil
 	}
-	fmt.Fprintf(r.hk.Out(), "ready again: %s\n", strings.Join(names, ", "))
+	fmt.Fprintf(r.hk.Out(), "ready again: %s\n", strings.Join(stopped, ", "))
 	return nil
 }
 
@@ -74,8 +76,8 @@ func (r *restore) ask(ctx context.Context, status *supervisor.Status) error {
 		return err
 	}
 	lines := []string{r.warning()}
-	if names := namesOf(affected); len(names) > 0 {
-		all := strings.Join(names, ", ")
+	if stopped := namesOf(affected); len(stopped) > 0 {
+		all := strings.Join(stopped, ", ")
 		lines = append(lines, fmt.Sprintf("These servers are stopped for it, and started again: %s.", all))
 	}
 	return r.hk.Confirm(ctx, lines, "restored")
@@ -93,10 +95,10 @@ func (r *restore) wayBack(aside string) error {
 // swapStopped stops etcd and what needs it, and swaps, unless interrupted ends before. err says that nothing was
 // swapped, errSync that it was, but a power failure may undo it.
 func (r *restore) swapStopped(ctx, interrupted context.Context, pid int) (aside string, errSync, err error) {
-	if err := r.hk.StopServers(ctx, r.plan, Name); err != nil {
+	if err := r.hk.StopServers(ctx, r.plan, names.Etcd); err != nil {
 		return "", nil, err
 	}
-	err = r.whileNoneStarts(func() error {
+	err = etcd.WhileNoneStarts(r.plan, func() error {
 		if err := r.swappable(ctx, interrupted, pid); err != nil {
 			return err
 		}
@@ -119,7 +121,7 @@ func (r *restore) swappable(ctx, interrupted context.Context, pid int) error {
 	switch {
 	case len(running) > 0:
 		return fmt.Errorf("somebody else has started %s meanwhile: try again", strings.Join(running, ", "))
-	case locked(databaseIn(r.live)): // what was left behind at a stop
+	case etcd.InUse(r.live): // what was left behind at a stop
 		return r.inUse()
 	case interrupted.Err() != nil:
 		return errors.New("interrupted")
@@ -141,27 +143,27 @@ func (r *restore) inUse() error {
 }
 
 // start starts servers again.
-func (r *restore) start(ctx context.Context, names []string) error {
-	if len(names) == 0 {
+func (r *restore) start(ctx context.Context, servers []string) error {
+	if len(servers) == 0 {
 		return nil
 	}
-	return r.hk.StartServers(ctx, r.plan, names...)
+	return r.hk.StartServers(ctx, r.plan, servers...)
 }
 
 // affectedBy are etcd and the servers that need it, or need one of those, as far as they have not ended.
 func affectedBy(status *supervisor.Status) (affected []supervisor.ServerStatus) {
-	names := []string{Name}
+	known := []string{names.Etcd}
 	for more := true; more; {
 		more = false
 		for _, server := range status.Servers {
-			needs := slices.ContainsFunc(server.Needs, func(need string) bool { return slices.Contains(names, need) })
-			if needs && !slices.Contains(names, server.Name) {
-				names, more = append(names, server.Name), true
+			needs := slices.ContainsFunc(server.Needs, func(need string) bool { return slices.Contains(known, need) })
+			if needs && !slices.Contains(known, server.Name) {
+				known, more = append(known, server.Name), true
 			}
 		}
 	}
 	for _, server := range status.Servers {
-		if slices.Contains(names, server.Name) && !server.State.Ended() {
+		if slices.Contains(known, server.Name) && !server.State.Ended() {
 			affected = append(affected, server)
 		}
 	}
@@ -177,16 +179,16 @@ func namesOf(servers []supervisor.ServerStatus) (names []string) {
 
 // restartable reports why the servers of the run cannot be stopped and started again with other data.
 func (r *restore) restartable(status *supervisor.Status, affected []supervisor.ServerStatus) error {
-	etcd := find(status)
+	now := etcd.Find(status)
 	switch {
 	case status.Stopping:
 		return fmt.Errorf("%s is being stopped: wait for its end, and try again", r.hk.Name)
-	case etcd.State == supervisor.Waiting || etcd.State == supervisor.Starting:
-		return r.notYet(etcd)
-	case (etcd.State == supervisor.Ready || etcd.State == supervisor.Stopping) && !locked(databaseIn(r.live)):
+	case now.State == supervisor.Waiting || now.State == supervisor.Starting:
+		return r.etcd.NotYet(now)
+	case (now.State == supervisor.Ready || now.State == supervisor.Stopping) && !etcd.InUse(r.live):
 		return fmt.Errorf("the data of the etcd that runs is not in %s, but where --etcd.data-dir or --etcd.config-file says: stop %s, and use `etcdutl snapshot restore`",
 			r.live, r.hk.Name)
-	case etcd.State.Ended() && locked(databaseIn(r.live)): // what a failure has left behind
+	case now.State.Ended() && etcd.InUse(r.live): // what a failure has left behind
 		return r.inUse()
 	}
 	var once, flags []string

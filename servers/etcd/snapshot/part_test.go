@@ -1,66 +1,11 @@
-package etcd
+package snapshot
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync/atomic"
 	"testing"
-
-	"github.com/seed-200a7251/km/supervisor"
 )
-
-// While a restore replaces the data, etcd does not start, and the other way round.
-func TestNoStartDuringSwap(t *testing.T) {
-	p := &supervisor.Plan{DataDir: t.TempDir()}
-	r := &restore{snapshots: &snapshots{hk: &supervisor.HyperKube{Name: "km"}, plan: p}}
-	none := func() error { return nil }
-	failed := errors.New("failed")
-
-	started := make(chan error, 1)
-	var swapping atomic.Bool
-	swapping.Store(true)
-	err := r.whileNoneStarts(func() error {
-		ended, end := context.WithCancel(t.Context())
-		end()
-		if err := whileNotReplaced(ended, startingLock(p), func() error { t.Error("started"); return nil }); err != nil {
-			t.Error(err)
-		}
-		go func() {
-			started <- whileNotReplaced(t.Context(), startingLock(p), func() error {
-				if swapping.Load() {
-					t.Error("started while the data was replaced")
-				}
-				return failed
-			})
-		}()
-		if err := r.whileNoneStarts(none); err == nil {
-			t.Error("two swaps at once")
-		}
-		swapping.Store(false)
-		return failed
-	})
-	if !errors.Is(err, failed) {
-		t.Error(err)
-	}
-	if err := <-started; !errors.Is(err, failed) {
-		t.Error(err)
-	}
-	err = whileNotReplaced(t.Context(), startingLock(p), func() error {
-		if err := r.whileNoneStarts(none); err == nil || !strings.Contains(err.Error(), "etcd is being started") {
-			t.Error(err)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
-	if err := r.whileNoneStarts(none); err != nil {
-		t.Error(err)
-	}
-}
 
 // What a killed save has left is removed by the next one in the folder; what is in use, or something else, is not.
 func TestRemoveLeft(t *testing.T) {
@@ -142,20 +87,5 @@ func TestRemoveLeftOfOthers(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, place, partFile)); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-// A database without its log is damaged, unless that is elsewhere.
-func TestLostLog(t *testing.T) {
-	dir := t.TempDir()
-	err := os.MkdirAll(filepath.Dir(databaseIn(dir)), 0o700)
-	if err == nil {
-		err = os.WriteFile(databaseIn(dir), nil, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := present(dir); err == nil || !strings.Contains(err.Error(), "--etcd.wal-dir") || !errors.Is(err, errDamaged) {
-		t.Error(err)
 	}
 }

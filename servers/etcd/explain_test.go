@@ -1,0 +1,55 @@
+package etcd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
+	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
+
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// An error of the disk says what to do. Another try is made where it may help.
+func TestExplain(t *testing.T) {
+	p := &supervisor.Plan{DataDir: "/d"}
+	at := place{Data: "/d/etcd"}
+	for _, test := range []struct {
+		err  error
+		want string
+		once bool
+	}{
+		{&fs.PathError{Op: "write", Path: "/d/etcd/x", Err: syscall.ENOSPC}, "free space in /d/etcd", false},
+		{&fatalError{fmt.Errorf("x: %w", syscall.EDQUOT)}, "raise the disk's quota", false},
+		{&fatalError{fmt.Errorf("x: %w", syscall.EROFS)}, "mounted read-only", true},
+		{&fatalError{fmt.Errorf("x: %w", syscall.EACCES)}, "owner and mode", true},
+		{&fs.PathError{Op: "open", Path: "/d/etcd/member", Err: syscall.EACCES}, "owner and mode", true},
+		{&fs.PathError{Op: "open", Path: "/elsewhere/tls.crt", Err: syscall.EACCES}, "tls.crt: permission denied", false},
+		{&fatalError{fmt.Errorf("x: %w", syscall.EIO)}, "reports errors", true},
+		{&fatalError{errors.New("failed to read WAL")}, "etcd's data is damaged: failed to read WAL. /d/etcd stays", true},
+		{errors.New("panic: x"), "etcd's data is damaged", true},
+		{fmt.Errorf("x: %w", walpb.ErrCRCMismatch), "etcd's data is damaged", true},
+		{&fatalError{fmt.Errorf("x: %w", fileutil.ErrLocked)}, "x: ", false},
+		{errors.New("listen: address in use"), "listen: address in use", false},
+	} {
+		err := at.explain(p, test.err, true)
+		if err == nil || !strings.Contains(err.Error(), test.want) || !errors.Is(err, test.err) {
+			t.Errorf("%v: %v", test.err, err)
+		}
+		if once := fmt.Sprintf("%T", err) == fmt.Sprintf("%T", supervisor.Permanent(err)); once != test.once {
+			t.Errorf("%v: %T", test.err, err)
+		}
+	}
+	if err := at.explain(p, nil, true); err != nil {
+		t.Error(err)
+	}
+	// While it runs, what is damaged is not known.
+	later := &fatalError{errors.New("failed to purge wal file")}
+	if err := at.explain(p, later, false); err != error(later) {
+		t.Error(err)
+	}
+}
