@@ -35,7 +35,7 @@ const upstream = "kube-apiserver"
 
 // New returns the server. It makes the cluster's keys.
 func New(c *cluster.Cluster) *supervisor.Server {
-	a := &apiserver{cluster: c, started: component.NewHandoff[chan struct{}](), making: make(chan struct{}, 1)}
+	a := &apiserver{cluster: c, started: supervisor.NewHandoff[chan struct{}](), making: make(chan struct{}, 1)}
 	return &supervisor.Server{
 		SimpleUsage: names.APIServer,
 		Aliases:     []string{upstream},
@@ -59,7 +59,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Defaults: defaults,
 		State:    slices.Concat(cluster.State(), cluster.Written("authentication.json"), hardenedState()),
 		Check:    check,
-		Listen:   c.Listen,
+		Ports:    cluster.Ports,
 		Prepare:  a.prepare,
 		Build:    a.build,
 		Run:      a.run,
@@ -86,9 +86,9 @@ var values = map[string][]string{
 type apiserver struct {
 	cluster *cluster.Cluster
 	plan    *supervisor.Plan
-	started component.Handoff[chan struct{}] // closed when this start can be used
-	next    *chain                           // made by build, for run
-	making  chan struct{}                    // has something as long as there is a chain
+	started supervisor.Handoff[chan struct{}] // closed when this start can be used
+	next    *chain                            // made by build, for run
+	making  chan struct{}                     // has something as long as there is a chain
 }
 
 // defaults are those of a cluster on one machine that is not open to the world. Upstream's are for a component whose
@@ -151,7 +151,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	case s.Given("oidc-issuer-url"):
 		pairs = append(pairs, "anonymous-auth", "false")
 	}
-	if err := component.Defaults(s, pairs...); err != nil {
+	if err := s.Default(pairs...); err != nil {
 		return err
 	}
 	if err := component.DefaultCipherSuites(s, "tls-cipher-suites", "tls-min-version"); err != nil {

@@ -70,7 +70,7 @@ func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
 		c.release()
 		<-a.making
 	}
-	socket, err := a.cluster.TakeListener(s)
+	socket, err := s.Listener("secure-port")
 	if err != nil {
 		release()
 		return err

@@ -38,7 +38,7 @@ func harden(p *supervisor.Plan, s *supervisor.Server) error {
 	if err := component.HardenServing(s); err != nil {
 		return err
 	}
-	return component.Defaults(s,
+	return s.Default(
 		// A token is good for as long as the pod has asked for, not for a year.
 		"service-account-extend-token-expiration", "false",
 
@@ -56,7 +56,7 @@ func encrypt(p *supervisor.Plan, s *supervisor.Server) error {
 	if s.Given("encryption-provider-config") || !component.Hardened(s) && !encryption.Exists(p) {
 		return nil
 	}
-	return component.Defaults(s,
+	return s.Default(
 		"encryption-provider-config", encryption.Path(p),
 		"encryption-provider-config-automatic-reload", "true", // or a new key means a restart
 	)

@@ -36,7 +36,7 @@ func ClientDefaults(p *supervisor.Plan, s *supervisor.Server) error {
 		// Without them upstream makes an RSA key at each start, for some hundred milliseconds of CPU time.
 		pairs = append(pairs, "tls-cert-file", PKIPath(p, s.Name()+".crt"), "tls-private-key-file", PKIPath(p, s.Name()+".key"))
 	}
-	return component.Defaults(s, pairs...)
+	return s.Default(pairs...)
 }
 
 // Signs reports whether the cluster's authority can sign something. Its key may be kept elsewhere, with only the

@@ -20,14 +20,11 @@ package cluster
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -39,24 +36,17 @@ import (
 type Cluster struct {
 	mu       sync.Mutex
 	opened   bool
-	sockets  map[string]*socket // by server
-	endpoint string             // the apiserver's, as URL
-	trust    []byte             // certificates by which clients know the apiserver
+	endpoint string // the apiserver's, as URL
+	trust    []byte // certificates by which clients know the apiserver
 	pki      *pki
 	command  func(words ...string) string // Plan.Command: what to type to find the cluster
 
 	identities []named // the admin's, and those of Identify
 }
 
-// socket is where a server is to serve.
-type socket struct {
-	host, port string // the names of the flags that say where
-	address    string // as it was asked for
-}
-
 // New returns a Cluster of which nothing is known yet but its admin.
 func New() *Cluster {
-	return &Cluster{sockets: map[string]*socket{}, identities: []named{{Admin, adminIdentity}}}
+	return &Cluster{identities: []named{{Admin, adminIdentity}}}
 }
 
 // Open checks, once, that this program may write to the data folder, and notes that it does.
@@ -73,75 +63,9 @@ func (c *Cluster) Open(p *supervisor.Plan) error {
 	return nil
 }
 
-// Listen opens the socket on which a server is to serve TLS, so that a port that is taken is found before anything
-// starts, and a free port cannot be lost to another process between looking and serving. The address is that of the
-// flags bind-address and secure-port; if the plan asks for free ports and the user named none, the port is any free
-// one, and the flag is set to it. A port of 0 means that the server does not listen.
-// It is the Listen of a supervisor.Server.
-func (c *Cluster) Listen(p *supervisor.Plan, s *supervisor.Server) error {
-	return c.ListenAt(p, s, "bind-address", "secure-port")
-}
-
-// ListenAt is Listen for a server whose flags have other names.
-func (c *Cluster) ListenAt(p *supervisor.Plan, s *supervisor.Server, hostFlag, portFlag string) error {
-	port := s.Value(portFlag)
-	switch {
-	case p.FreePorts && !s.Given(portFlag):
-		port = "0"
-	case port == "0":
-		return nil
-	}
-	host := s.Value(hostFlag)
-	socket := &socket{host: hostFlag, port: portFlag, address: net.JoinHostPort(host, port)}
-	l, err := s.Socket("tcp", socket.address)
-	if err != nil {
-		return socket.explain(s.Name(), host, port, err)
-	}
-	actual := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	if err := l.Close(); err != nil { // the socket stays open
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sockets[s.Name()] = socket
-	if actual == port {
-		return nil
-	}
-	return s.Default(portFlag, actual)
-}
-
-// TakeListener returns a listener on the socket that Listen opened, for one start of the server. It is nil if the
-// server does not listen.
-func (c *Cluster) TakeListener(s *supervisor.Server) (net.Listener, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	socket := c.sockets[s.Name()]
-	if socket == nil {
-		return nil, nil
-	}
-	l, err := s.Socket("tcp", socket.address)
-	if err != nil {
-		return nil, socket.explain(s.Name(), s.Value(socket.host), s.Value(socket.port), err)
-	}
-	return l, nil
-}
-
-func (k *socket) explain(server, host, port string, err error) error {
-	hostFlag, portFlag := "--"+server+"."+k.host, "--"+server+"."+k.port
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s: port %s of %s is taken; choose another with %s, or let km choose with --free-ports", server, port, host, portFlag)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s: not allowed to listen on port %s; choose one above 1023 with %s", server, port, portFlag)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s: this machine has no address %s; choose another with %s", server, host, hostFlag)
-	}
-	var op *net.OpError
-	if errors.As(err, &op) {
-		err = op.Err
-	}
-	return fmt.Errorf("%s: cannot listen on %s: %w; see %s and %s", server, net.JoinHostPort(host, port), err, hostFlag, portFlag)
-}
+// Ports are those of a server that serves TLS where its flags bind-address and secure-port say. With a port of 0 it does
+// not listen, as upstream has it.
+var Ports = []supervisor.Port{{Host: "bind-address", Port: "secure-port", ZeroIsNone: true}}
 
 // HTTPS is the URL at which a server is reached that listens on its flags bind-address and secure-port. An address that
 // stands for all is reached on loopback.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
 	// as in upstream's binaries: without it a CronJob's time zone is unknown where the machine has no list of them
 	_ "time/tzdata"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/cli"
 	cliflag "k8s.io/component-base/cli/flag"
+
 	// as in upstream's binaries: without it there is no --logging-format=json
 	_ "k8s.io/component-base/logs/json/register"
 
@@ -59,16 +61,6 @@ func Main(name string, command func() *cobra.Command) func(context.Context, *sup
 	}
 }
 
-// Defaults sets several flags that the user has not set, as pairs of name and value.
-func Defaults(s *supervisor.Server, pairs ...string) error {
-	for i := 0; i < len(pairs); i += 2 {
-		if err := s.Default(pairs[i], pairs[i+1]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // FlagTypes are the types of upstream's own flags that take several values, by what each Set of them does.
 var FlagTypes = map[string]supervisor.FlagType{
 	// k8s.io/component-base/cli/flag
@@ -107,32 +99,4 @@ func RefuseLogFlags(s *supervisor.Server, names ...string) error {
 		}
 	}
 	return nil
-}
-
-// Handoff takes what one start of a server has made from its Run to its Ready.
-type Handoff[T any] chan T
-
-// NewHandoff returns an empty Handoff.
-func NewHandoff[T any]() Handoff[T] { return make(Handoff[T], 1) }
-
-// Put is for Run. What it returns is to be called when Run returns: what Ready has not taken is not for the next start.
-func (h Handoff[T]) Put(v T) (clear func()) {
-	h <- v
-	return func() {
-		select {
-		case <-h:
-		default:
-		}
-	}
-}
-
-// Get is for Ready. It blocks until Run has put something, or ctx ends.
-func (h Handoff[T]) Get(ctx context.Context) (T, error) {
-	select {
-	case v := <-h:
-		return v, nil
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	}
 }

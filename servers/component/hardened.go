@@ -33,7 +33,7 @@ func HardenServing(s *supervisor.Server) error {
 	if !Hardened(s) {
 		return nil
 	}
-	return Defaults(s,
+	return s.Default(
 		"profiling", "false",
 		"contention-profiling", "false", // it is of no use without
 		"tls-min-version", "VersionTLS12",

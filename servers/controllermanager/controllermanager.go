@@ -60,7 +60,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		State:         append(state, "kubelet/volume-plugins"),
 		Defaults:      defaults,
 		Check:         check,
-		Listen:        c.Listen,
+		Ports:         cluster.Ports,
 		Prepare:       m.prepare,
 		Build:         m.build,
 		Run:           m.run,
@@ -90,7 +90,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 			return err
 		}
 	}
-	return component.Defaults(s,
+	return s.Default(
 		"root-ca-file", pki("ca.crt"),
 		"service-account-private-key-file", pki("sa.key"),
 		// It makes the folder where plugins for volumes would be; upstream's is in /usr.
@@ -126,7 +126,7 @@ func signing(s *supervisor.Server, cert, key string) error {
 		if s.Given(certFlag) || s.Given(keyFlag) {
 			continue
 		}
-		if err := component.Defaults(s, certFlag, cert, keyFlag, key); err != nil {
+		if err := s.Default(certFlag, cert, keyFlag, key); err != nil {
 			return err
 		}
 	}
@@ -173,7 +173,7 @@ func (m *controllerManager) build(ctx context.Context, s *supervisor.Server) err
 	if err != nil {
 		return err
 	}
-	if o.SecureServing.Listener, err = m.cluster.TakeListener(s); err != nil {
+	if o.SecureServing.Listener, err = s.Listener("secure-port"); err != nil {
 		return err
 	}
 	o.Metrics = process.Metrics(o.Metrics)

@@ -25,7 +25,6 @@ import (
 	_ "github.com/coredns/coredns/plugin/loadbalance"
 
 	"github.com/seed-200a7251/km/servers/cluster"
-	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -45,7 +44,7 @@ var identity = cluster.Identity{
 
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
-	d := &server{cluster: c, started: component.NewHandoff[struct{}]()}
+	d := &server{cluster: c, started: supervisor.NewHandoff[struct{}]()}
 	return &supervisor.Server{
 		SimpleUsage: names.DNS,
 		Long: "The cluster's DNS server, CoreDNS: pods find Services by their names in " + cluster.Domain + ". It joins where the " +
@@ -57,7 +56,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Needs:    []supervisor.Need{{Server: names.APIServer, Unless: []string{"kubeconfig"}}},
 		Defaults: defaults,
 		Check:    d.check,
-		Listen:   d.listen,
+		Ports:    []supervisor.Port{{Host: "bind-address", Port: "port", ZeroIsNone: true}}, // CoreDNS opens it itself
 		Prepare:  d.prepare,
 		Run:      d.run,
 		Ready:    d.ready,
@@ -67,7 +66,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 
 type server struct {
 	cluster   *cluster.Cluster
-	started   component.Handoff[struct{}]
+	started   supervisor.Handoff[struct{}]
 	clusterIP string // of the Service; empty if there is none
 }
 
@@ -87,7 +86,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if p.Selected(names.APIServer) {
 		pairs = append(pairs, "kubeconfig", cluster.PlainKubeconfigPath(p, names.DNS))
 	}
-	return component.Defaults(s, pairs...)
+	return s.Default(pairs...)
 }
 
 func (d *server) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
@@ -122,11 +121,6 @@ func (d *server) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.
 		return err
 	}
 	return d.cluster.PrepareClient(ctx, p, s)
-}
-
-// listen sees to it that the port is free. CoreDNS opens it itself.
-func (d *server) listen(p *supervisor.Plan, s *supervisor.Server) error {
-	return d.cluster.ListenAt(p, s, "bind-address", "port")
 }
 
 func (d *server) address(s *supervisor.Server) string {

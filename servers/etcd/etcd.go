@@ -28,7 +28,7 @@ import (
 
 // New returns the server. Its state is in the cluster's data folder.
 func New(c *cluster.Cluster) *supervisor.Server {
-	e := &etcd{cluster: c, started: component.NewHandoff[*embed.Etcd]()}
+	e := &etcd{cluster: c, started: supervisor.NewHandoff[*embed.Etcd]()}
 	return &supervisor.Server{
 		SimpleUsage: names.Etcd,
 		Long: "The store of the cluster's state. In `km run` it listens on a unix socket in the data folder only; it joins " +
@@ -70,7 +70,7 @@ type etcd struct {
 	cluster  *cluster.Cluster
 	plan     *supervisor.Plan
 	starting *flock.Flock // is shared during a start
-	started  component.Handoff[*embed.Etcd]
+	started  supervisor.Handoff[*embed.Etcd]
 	full     fullness
 	broken   atomic.Pointer[string] // path of the database, if the last start was broken off and may hold it
 }
@@ -196,14 +196,14 @@ func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	}
 	socket := p.SocketPath(names.Etcd + ".sock") // upstream cuts a URL off at its first # or ?
 	// Upstream warns of its own default name.
-	err := component.Defaults(s, "name", "km", "data-dir", p.Path(names.Etcd))
+	err := s.Default("name", "km", "data-dir", p.Path(names.Etcd))
 	if err == nil && !s.Given("listen-client-urls") {
-		err = component.Defaults(s, "listen-client-urls", "unix://"+socket, "advertise-client-urls", "unix://"+socket)
+		err = s.Default("listen-client-urls", "unix://"+socket, "advertise-client-urls", "unix://"+socket)
 	}
 	if err == nil && alone(s) {
 		// A member that is alone elects itself when its timeout is over, up to twice as long as this one; upstream's is
 		// a second. There is nobody whose heartbeats could be late. The timeout must be five heartbeats.
-		err = component.Defaults(s, "heartbeat-interval", "20", "election-timeout", "100")
+		err = s.Default("heartbeat-interval", "20", "election-timeout", "100")
 	}
 	if err == nil && !s.Given("discovery-srv") && !s.Given("discovery-endpoints") {
 		// As etcdmain does: alone, unless the user says otherwise.

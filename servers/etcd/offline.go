@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/servers/cluster"
-	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -29,7 +28,7 @@ func (a *Access) offline(dir, socket string) (*offline, error) {
 	server := New(cluster.New())
 	err := server.Defaults(a.plan, server)
 	if err == nil {
-		err = component.Defaults(server, "data-dir", dir, "listen-client-urls", "unix://"+socket)
+		err = server.Default("data-dir", dir, "listen-client-urls", "unix://"+socket)
 	}
 	if err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		State:    append(state(), c.Identify(names.Executor, identity)...),
 		Defaults: e.defaults,
 		Check:    e.check,
-		Listen:   e.listen,
+		Ports:    []supervisor.Port{{Host: "address", Port: "port", ZeroIsNone: true}},
 		Prepare:  e.prepare,
 		Run:      e.run,
 		Ready:    e.ready,
@@ -137,7 +137,7 @@ func (e *executor) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if p.Selected(names.APIServer) {
 		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, names.Executor))
 	}
-	return component.Defaults(s, pairs...)
+	return s.Default(pairs...)
 }
 
 func (e *executor) check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
@@ -185,10 +185,6 @@ func refuse(s *supervisor.Server, useless func(flag string) bool, why string) er
 		return nil
 	}
 	return fmt.Errorf("executor: %s %s", strings.Join(found, ", "), why)
-}
-
-func (e *executor) listen(p *supervisor.Plan, s *supervisor.Server) error {
-	return e.cluster.ListenAt(p, s, "address", "port")
 }
 
 func (e *executor) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {

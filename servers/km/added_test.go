@@ -5,7 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
+	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -23,7 +23,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/seed-200a7251/km/servers/cluster"
-	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/km"
 	"github.com/seed-200a7251/km/servers/kmtest"
 	"github.com/seed-200a7251/km/servers/names"
@@ -42,16 +41,12 @@ func newToy(c *cluster.Cluster) *supervisor.Server {
 			Serves:     true,
 		}),
 		Defaults: func(p *supervisor.Plan, s *supervisor.Server) error {
-			return component.Defaults(s, "kubeconfig", cluster.KubeconfigPath(p, "toy"),
+			return s.Default("kubeconfig", cluster.KubeconfigPath(p, "toy"),
 				"tls-cert-file", cluster.PKIPath(p, "toy.crt"), "tls-private-key-file", cluster.PKIPath(p, "toy.key"))
 		},
-		Listen:  c.Listen,
+		Ports:   cluster.Ports,
 		Prepare: c.PrepareClient,
 		Run: func(ctx context.Context, s *supervisor.Server, _ []string) error {
-			listener, err := c.TakeListener(s)
-			if err != nil {
-				return err
-			}
 			client, err := cluster.Client(s.Value("kubeconfig"))
 			if err != nil {
 				return err
@@ -64,12 +59,10 @@ func newToy(c *cluster.Cluster) *supervisor.Server {
 				}
 				_ = json.NewEncoder(w).Encode(len(maps.Items)) // who has asked may be gone
 			})}
-			defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-			err = server.ServeTLS(listener, s.Value("tls-cert-file"), s.Value("tls-private-key-file"))
-			if errors.Is(err, http.ErrServerClosed) {
-				return nil
+			serve := func(l net.Listener) error {
+				return server.ServeTLS(l, s.Value("tls-cert-file"), s.Value("tls-private-key-file"))
 			}
-			return err
+			return s.Serve(ctx, "secure-port", serve, server.Shutdown)
 		},
 		Address: cluster.HTTPS,
 	}

@@ -17,7 +17,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/seed-200a7251/km/servers/cluster"
-	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/manifests/objects"
 	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
@@ -28,7 +27,7 @@ const applyFlag = "apply"
 
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
-	m := &manifests{cluster: c, applied: component.NewHandoff[string](), kept: objects.Kept{}}
+	m := &manifests{cluster: c, applied: supervisor.NewHandoff[string](), kept: objects.Kept{}}
 	// What is selected starts first, but does not join because of this one.
 	never := func(*supervisor.Server) bool { return false }
 	return &supervisor.Server{
@@ -63,7 +62,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 // manifests applies them.
 type manifests struct {
 	cluster *cluster.Cluster
-	applied component.Handoff[string]
+	applied supervisor.Handoff[string]
 
 	reading sync.Mutex       // guards these three
 	again   bool             // Check has read all once: another pipe is not waited for

@@ -34,7 +34,7 @@ const simulated kubeproxyconfig.ProxyMode = "simulated"
 
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
-	p := &proxy{cluster: c, started: component.NewHandoff[func(context.Context) error]()}
+	p := &proxy{cluster: c, started: supervisor.NewHandoff[func(context.Context) error]()}
 	return &supervisor.Server{
 		SimpleUsage: names.Proxy,
 		Aliases:     []string{upstream},
@@ -71,8 +71,8 @@ var values = map[string][]string{
 
 type proxy struct {
 	cluster *cluster.Cluster
-	started component.Handoff[func(context.Context) error] // waits until this start can be used
-	mode    kubeproxyconfig.ProxyMode                      // by the first check, as long as the process runs
+	started supervisor.Handoff[func(context.Context) error] // waits until this start can be used
+	mode    kubeproxyconfig.ProxyMode                       // by the first check, as long as the process runs
 	checked bool
 }
 
@@ -111,7 +111,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if executor := p.Server(names.Executor); executor != nil && executor.Value("hostname-override") != "" {
 		pairs = append(pairs, "hostname-override", executor.Value("hostname-override"))
 	}
-	return component.Defaults(s, pairs...)
+	return s.Default(pairs...)
 }
 
 // defaultMode is the mode where the user names none.

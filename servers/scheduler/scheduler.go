@@ -34,7 +34,7 @@ const upstream = "kube-scheduler"
 
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
-	sched := &scheduler{cluster: c, started: component.NewHandoff[*running]()}
+	sched := &scheduler{cluster: c, started: supervisor.NewHandoff[*running]()}
 	state := c.Identify(names.Scheduler, cluster.Identity{User: kubeadmconstants.SchedulerUser, Serves: true})
 	return &supervisor.Server{
 		SimpleUsage:   names.Scheduler,
@@ -51,7 +51,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		State:         append(state, cluster.Written(configFile)...),
 		Defaults:      defaults,
 		Check:         check,
-		Listen:        c.Listen,
+		Ports:         cluster.Ports,
 		Prepare:       sched.prepare,
 		Run:           sched.run,
 		Ready:         sched.ready,
@@ -71,7 +71,7 @@ const configFile = names.Scheduler + ".yaml"
 type scheduler struct {
 	cluster *cluster.Cluster
 	plan    *supervisor.Plan
-	started component.Handoff[*running]
+	started supervisor.Handoff[*running]
 }
 
 // running is what readiness is seen by.
@@ -91,7 +91,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	}
 	// Upstream's limit of 50 requests a second is to protect a shared API server. With it no more pods than that find a
 	// node.
-	return component.Defaults(s, "kube-api-qps", "500", "kube-api-burst", "1000")
+	return s.Default("kube-api-qps", "500", "kube-api-burst", "1000")
 }
 
 // newOptions returns options for one start.
@@ -137,7 +137,7 @@ func (sched *scheduler) run(ctx context.Context, s *supervisor.Server, _ []strin
 	if err != nil {
 		return err
 	}
-	if o.SecureServing.Listener, err = sched.cluster.TakeListener(s); err != nil {
+	if o.SecureServing.Listener, err = s.Listener("secure-port"); err != nil {
 		return err
 	}
 	if o.InformerName, err = cache.NewInformerName(upstream); err != nil {

@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 
 	"github.com/seed-200a7251/km/servers/cluster"
-	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 	"github.com/seed-200a7251/km/supervisor/mounts"
@@ -38,7 +37,7 @@ var identity = cluster.Identity{
 
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
-	v := &volumes{cluster: c, started: component.NewHandoff[struct{}]()}
+	v := &volumes{cluster: c, started: supervisor.NewHandoff[struct{}]()}
 	return &supervisor.Server{
 		SimpleUsage: names.Storage,
 		Long: "Volumes for PersistentVolumeClaims: a folder of this machine for each, made when its pod is scheduled here, and removed " +
@@ -62,7 +61,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 // volumes makes them.
 type volumes struct {
 	cluster *cluster.Cluster
-	started component.Handoff[struct{}]
+	started supervisor.Handoff[struct{}]
 
 	dir        string
 	node       string
@@ -82,7 +81,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if p.Selected(names.APIServer) {
 		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, names.Storage))
 	}
-	return component.Defaults(s, pairs...)
+	return s.Default(pairs...)
 }
 
 func (v *volumes) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {

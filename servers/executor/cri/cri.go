@@ -42,7 +42,7 @@ const GracePeriod = 45 * time.Second
 // Node is this machine.
 type Node struct {
 	cluster *cluster.Cluster
-	started component.Handoff[kubernetes.Interface]
+	started supervisor.Handoff[kubernetes.Interface]
 
 	name     string
 	address  string
@@ -54,7 +54,7 @@ type Node struct {
 
 // New returns the node.
 func New(c *cluster.Cluster) *Node {
-	return &Node{cluster: c, started: component.NewHandoff[kubernetes.Interface]()}
+	return &Node{cluster: c, started: supervisor.NewHandoff[kubernetes.Interface]()}
 }
 
 // Address says which node it is.
@@ -70,7 +70,7 @@ func Defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if p.Selected(names.APIServer) {
 		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, cluster.NodeKubeconfig))
 	}
-	return component.Defaults(s, pairs...)
+	return s.Default(pairs...)
 }
 
 // configuration returns km's defaults: those of a node on a developer's machine, which has other things to do, too.
@@ -205,7 +205,7 @@ func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Serv
 		return nil
 	}
 	// That is what a file may have said.
-	return component.Defaults(s, "address", o.Address, "port", strconv.Itoa(int(o.Port)))
+	return s.Default("address", o.Address, "port", strconv.Itoa(int(o.Port)))
 }
 
 // Prepare makes what the kubelet shows to others.

@@ -19,7 +19,7 @@ import (
 // endpoint is what a node serves: the apiserver asks there for what kubectl's logs, exec, attach and port-forward show.
 // It returns the port, 0 for none, and the function that serves until its context ends.
 func (ns *Nodes) endpoint(s *supervisor.Server, client kubernetes.Interface) (port int, serve func(context.Context) error, err error) {
-	listener, err := ns.Cluster.TakeListener(s)
+	listener, err := s.Listener("port")
 	if err != nil || listener == nil {
 		return 0, nil, err
 	}

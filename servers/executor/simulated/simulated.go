@@ -22,7 +22,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/seed-200a7251/km/servers/cluster"
-	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/executor/simulated/pod"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/servers/storage"
@@ -48,7 +47,7 @@ type Nodes struct {
 	// Volumes says whether claims of the StorageClass standard get simulated volumes.
 	Volumes bool
 
-	started component.Handoff[kubernetes.Interface]
+	started supervisor.Handoff[kubernetes.Interface]
 }
 
 // DefaultPodCIDR has a /24 for each of 4,096 nodes, and is apart from the Services' range.
@@ -56,7 +55,7 @@ const DefaultPodCIDR = "10.128.0.0/12"
 
 // New returns simulated nodes without properties.
 func New(c *cluster.Cluster) *Nodes {
-	return &Nodes{Cluster: c, started: component.NewHandoff[kubernetes.Interface]()}
+	return &Nodes{Cluster: c, started: supervisor.NewHandoff[kubernetes.Interface]()}
 }
 
 // maxNodes is more than one process can play: at ten thousand, kwok and the controllers only follow each other's

@@ -1,15 +1,13 @@
-package component_test
+package supervisor
 
 import (
 	"context"
 	"testing"
-
-	"github.com/seed-200a7251/km/servers/component"
 )
 
 // What Ready did not take is gone when Run returns. The next Run does not block on it.
 func TestHandoff(t *testing.T) {
-	h := component.NewHandoff[string]()
+	h := NewHandoff[string]()
 	h.Put("not taken")()
 	if n := len(h); n > 0 {
 		t.Fatalf("%d are left when Run has returned", n)
