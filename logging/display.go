@@ -32,8 +32,8 @@ func newDisplay(c Config, ls *Logs) *display {
 	return d
 }
 
-// put shows a line, or holds it if the server is starting. It returns false if the line is lost; one that is not to be
-// shown is not.
+// put shows a line, or holds it if the server is starting. It returns false if the line is lost; a line that is not to
+// be shown does not count as lost.
 func (d *display) put(l *Log, line []byte) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -55,32 +55,32 @@ func (d *display) put(l *Log, line []byte) bool {
 type rendering struct {
 	renderer *Renderer
 	out      io.Writer
-	rest     []byte // of the first line, if the beginning of it has been shown already
+	rest     []byte // the rest of the first line, if its beginning has been shown already
 }
 
 // Write returns how many bytes of the lines it has shown, so that the rest can be tried again. They are shown with one
 // write, for a terminal's sake.
-func (r *rendering) Write(lines []byte) (int, error) {
-	if r.renderer.Format == FormatJSON {
-		return r.out.Write(lines)
+func (rg *rendering) Write(lines []byte) (int, error) {
+	if rg.renderer.Format == FormatJSON {
+		return rg.out.Write(lines)
 	}
-	text := r.rest
+	text := rg.rest
 	var ends []int // of each line, in text
 	for line := range bytes.Lines(lines) {
-		if len(ends) > 0 || r.rest == nil {
-			text = r.renderer.Append(text, line)
+		if len(ends) > 0 || rg.rest == nil {
+			text = rg.renderer.Append(text, line)
 		}
 		ends = append(ends, len(text))
 	}
-	n, err := r.out.Write(text)
-	r.rest = nil
+	n, err := rg.out.Write(text)
+	rg.rest = nil
 	if err == nil {
 		return len(lines), nil
 	}
 	shown := 0
 	for line := range bytes.Lines(lines) {
 		if n < ends[0] {
-			r.rest = text[n:ends[0]:ends[0]]
+			rg.rest = text[n:ends[0]:ends[0]]
 			break
 		}
 		ends = ends[1:]

@@ -110,8 +110,8 @@ func appendCaller(b *buffer.Buffer, c zapcore.EntryCaller) {
 	b.AppendByte('"')
 }
 
-// encodeRest encodes what comes behind the server. A value whose code panics does not keep the line from being written,
-// and does not end the server.
+// encodeRest encodes what comes behind the server. If the code of a value panics, the line is written all the same, and
+// the server goes on.
 func encodeRest(e *zapcore.Entry, enc zapcore.Encoder, fields []zapcore.Field) (b *buffer.Buffer, err error) {
 	defer func() {
 		if recover() != nil {
@@ -137,7 +137,7 @@ func harmless(fields []zapcore.Field) []zapcore.Field {
 	return fields
 }
 
-// panicked is what stands for a value that cannot be had.
+// panicked is what stands for a value whose code panicked.
 func panicked(v any) string { return fmt.Sprintf("(PANIC: %v)", v) }
 
 // reserved reports whether each line has this key. A second value of it would hide the first one from readers of JSON.

@@ -115,7 +115,7 @@ func TestTimeIsThePresentOne(t *testing.T) {
 	}
 }
 
-// A verbosity is told of lines at info, there always, and of no others.
+// Lines at info always have a verbosity, and no others do.
 func TestLevelAndVerbosity(t *testing.T) {
 	boom := errors.New("boom")
 	for _, test := range []struct {
@@ -183,7 +183,7 @@ func (w *who) String() string               { return w.name }
 func (loud) String() string                 { panic("oh") }
 func (secret) MarshalLog() any              { return "***" }
 func (*mute) MarshalLog() any               { panic("oh") }
-func (s says) MarshalLog() any              { return s.it }
+func (say says) MarshalLog() any            { return say.it }
 func (stuck) MarshalJSON() ([]byte, error)  { panic("oh") }
 func (broken) MarshalJSON() ([]byte, error) { return nil, errors.New("oh") }
 

@@ -22,8 +22,8 @@ type File struct {
 	MaxSize int
 	// MaxBackups is how many renamed files are kept; of more, the newest ones. Default: 4.
 	MaxBackups int
-	// Renew, if not nil, reports whether the file may be made anew when somebody has removed it, and its folder. Where
-	// another folder may be in the place of one above, that would be somebody else's. Default: it may.
+	// Renew, if not nil, reports whether the file and its folder may be made anew when somebody has removed them. They
+	// must not if somebody else's folder may be in the place of one above. Default: they may.
 	Renew func() bool
 }
 
@@ -64,8 +64,8 @@ func (l *Log) Open(f File) error {
 		f.MaxBackups = DefaultMaxBackups
 	}
 	file := &lumberjack.Logger{Filename: path, MaxSize: f.MaxSize}
-	// It is opened now: if that waited for the first line, which may be that all is being deleted, lumberjack would
-	// make the file anew, with all folders above it.
+	// It is opened now. At the first line it may be too late: that may say that all is being deleted, and lumberjack
+	// would make the file, with all folders above it.
 	if _, err := file.Write(nil); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (l *Log) Open(f File) error {
 
 // rotated is a file that is renamed when it is full.
 type rotated struct {
-	file    *lumberjack.Logger // keeps all renamed files until the first one is renamed here: see keep
+	file    *lumberjack.Logger // it keeps all renamed files until the first rename here: see keep
 	backups int
 	max     int  // bytes in a file
 	since   int  // bytes that were written since the last pause
@@ -92,21 +92,21 @@ type rotated struct {
 }
 
 // Write writes no faster than one file in two milliseconds: renamed files are named by the millisecond, and lumberjack
-// would write over one of the same name. What is longer than a file, which lumberjack refuses, is written in pieces.
-func (r *rotated) Write(p []byte) (int, error) {
-	if err := r.there(); err != nil {
+// would overwrite one of the same name. Text longer than a file, which lumberjack refuses, is written in pieces.
+func (rot *rotated) Write(p []byte) (int, error) {
+	if err := rot.there(); err != nil {
 		return 0, err
 	}
 	written := 0
-	for piece := range slices.Chunk(p, r.max) {
-		if r.since += len(piece); r.since > r.max {
+	for piece := range slices.Chunk(p, rot.max) {
+		if rot.since += len(piece); rot.since > rot.max {
 			time.Sleep(2 * time.Millisecond)
-			r.since = len(piece)
-			if err := r.keep(); err != nil {
+			rot.since = len(piece)
+			if err := rot.keep(); err != nil {
 				return written, err
 			}
 		}
-		n, err := r.file.Write(piece)
+		n, err := rot.file.Write(piece)
 		written += n
 		if err != nil {
 			return written, err
@@ -115,48 +115,48 @@ func (r *rotated) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// errMissed is that somebody has removed the file, which is about to be made anew: that is no news yet.
+// errMissed says that somebody has removed the file, which is about to be made anew: people are not told yet.
 var errMissed = errors.New("somebody has removed it; it is made anew")
 
-// there sees to it that the file is there, which somebody may have removed, or its folder. That is an error the first
-// time: the caller waits before it tries again, for it may be a folder above that is being removed, in which nothing is
-// to be made anew. One above the file's own is not made.
-func (r *rotated) there() error {
-	_, err := os.Lstat(r.file.Filename)
+// there makes the file and its folder anew if somebody has removed them. The first time that is an error, and the
+// caller waits before it tries again: a folder above may be about to be removed, in which nothing is to be made anew.
+// Folders above the file's own are not made.
+func (rot *rotated) there() error {
+	_, err := os.Lstat(rot.file.Filename)
 	if !errors.Is(err, fs.ErrNotExist) {
-		r.missed = false
+		rot.missed = false
 		return nil
 	}
-	if !r.missed {
-		r.missed = true
+	if !rot.missed {
+		rot.missed = true
 		return errMissed
 	}
-	if r.renew != nil && !r.renew() {
+	if rot.renew != nil && !rot.renew() {
 		return errors.New("somebody has removed it")
 	}
-	if err := os.Mkdir(filepath.Dir(r.file.Filename), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(filepath.Dir(rot.file.Filename), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	f, err := os.OpenFile(r.file.Filename, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(rot.file.Filename, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	r.missed, r.since = false, 0
-	return errors.Join(f.Close(), r.file.Close()) // it is opened anew
+	rot.missed, rot.since = false, 0
+	return errors.Join(f.Close(), rot.file.Close()) // it is opened anew
 }
 
-// keep has no more renamed files kept than there may be, from now on. With such a limit lumberjack looks at all files
-// of the folder as soon as it opens one, which takes long where a folder has those of many servers.
-func (r *rotated) keep() error {
-	if r.file.MaxBackups == r.backups {
+// keep sets the limit of renamed files from now on. With a limit lumberjack looks at all files of the folder as soon as
+// it opens one, which takes long if the folder has those of many servers.
+func (rot *rotated) keep() error {
+	if rot.file.MaxBackups == rot.backups {
 		return nil
 	}
-	before := r.file
-	r.file = &lumberjack.Logger{Filename: before.Filename, MaxSize: before.MaxSize, MaxBackups: r.backups}
+	before := rot.file
+	rot.file = &lumberjack.Logger{Filename: before.Filename, MaxSize: before.MaxSize, MaxBackups: rot.backups}
 	return before.Close()
 }
 
-func (r *rotated) Close() error { return r.file.Close() }
+func (rot *rotated) Close() error { return rot.file.Close() }
 
 // Discard says that this Log has no file, or none any more.
 func (l *Log) Discard() {
@@ -165,8 +165,8 @@ func (l *Log) Discard() {
 	}
 }
 
-// try finds out whether the file can be used, and its size. It must be a regular one, as what is rotated is renamed,
-// and not another user's.
+// try finds out whether the file can be used, and its size. It must be a regular file, as it is to be renamed, and not
+// another user's.
 func try(path string) (size int64, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return 0, err

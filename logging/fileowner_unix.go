@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// refuseOthers refuses a file, or a link, of another user's but root. In a folder for everybody, such as /tmp, it may
-// be a trap: a link by which this process writes into files that its owner may not touch, or a file in which he reads
-// what is logged.
+// refuseOthers refuses a file or symlink of another user, except root. In a folder for everybody, such as /tmp, it may
+// be a trap: a symlink through which this process writes to files that its owner may not touch, or a file whose owner
+// reads what is logged.
 func refuseOthers(path string) error {
 	for _, look := range []func(string) (fs.FileInfo, error){os.Lstat, os.Stat} {
 		info, err := look(path)

@@ -17,7 +17,7 @@ const LabelKey = "server"
 func goroutineLabel() unsafe.Pointer
 
 // owners maps the label pointers of all labelled goroutines to their Logs. Holding the pointer as a key keeps the label
-// alive, so the address is never used again.
+// alive, so the address is never reused.
 var owners sync.Map // of unsafe.Pointer to *Log
 
 // Owner returns the Log of the server whose goroutine is running, or nil if no server started it. It costs a few

@@ -20,7 +20,7 @@ func Verbosity(n int) zapcore.Level {
 	return zapcore.Level(-min(max(n, 0), 127))
 }
 
-// threshold is the level by which it is decided whether a line of zap's level is written: zap's own Debug is one below
+// threshold is the level that a Log must have for a line of zap's level to be written: zap's own Debug is one below
 // info, and would be V(1).
 func threshold(l zapcore.Level) zapcore.Level {
 	if l == zapcore.DebugLevel {
@@ -59,7 +59,7 @@ func FormatLevel(l zapcore.Level) string {
 	return severity(l)
 }
 
-// severity is the level's name in a line. A verbosity is not a severity of its own: it stands beside it.
+// severity is the level's name in a line. A verbosity is not a severity of its own: it stands beside one.
 func severity(l zapcore.Level) string {
 	switch {
 	case l == zapcore.DebugLevel:

@@ -28,8 +28,8 @@ type LineField struct {
 	Value json.RawMessage
 }
 
-// ParseLine reads a line that was written as JSON. An error says what it lacks: it was not written by this package, or
-// was cut off.
+// ParseLine reads a line that was written as JSON. An error says what the line lacks: it was not written by this
+// package, or was cut off.
 func ParseLine(text []byte) (*Line, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -58,38 +58,38 @@ func ParseLine(text []byte) (*Line, error) {
 	return l, nil
 }
 
-func (l *Line) decode(d *json.Decoder, key string) error {
+func (ln *Line) decode(d *json.Decoder, key string) error {
 	switch key {
 	case "ts":
-		return d.Decode(&l.Time)
+		return d.Decode(&ln.Time)
 	case "level":
-		return d.Decode(&l.Level)
+		return d.Decode(&ln.Level)
 	case "v":
-		return d.Decode(&l.V)
+		return d.Decode(&ln.V)
 	case "server":
-		return d.Decode(&l.Server)
+		return d.Decode(&ln.Server)
 	case "logger":
-		return d.Decode(&l.Logger)
+		return d.Decode(&ln.Logger)
 	case "caller":
-		return d.Decode(&l.Caller)
+		return d.Decode(&ln.Caller)
 	case "msg":
-		return d.Decode(&l.Msg)
+		return d.Decode(&ln.Msg)
 	}
 	f := LineField{Key: key}
 	if err := d.Decode(&f.Value); err != nil {
 		return err
 	}
-	l.Fields = append(l.Fields, f)
+	ln.Fields = append(ln.Fields, f)
 	return nil
 }
 
 // Threshold is the level that a Log must have for the line to be written.
-func (l *Line) Threshold() zapcore.Level {
-	switch l.Level {
+func (ln *Line) Threshold() zapcore.Level {
+	switch ln.Level {
 	case "debug":
 		return Verbosity(debugVerbosity)
 	case "info":
-		return Verbosity(l.V)
+		return Verbosity(ln.V)
 	case "warn":
 		return zapcore.WarnLevel
 	case "error":

@@ -20,7 +20,7 @@ type Log struct {
 	name   string
 	head   string // the part of each line that names the server: `,"server":"db",`
 	logs   *Logs
-	labels context.Context // carries the pprof label; one for good, so that its pointer stays the same
+	labels context.Context // carries the pprof label; never replaced, so that its pointer stays the same
 	zap    *zap.Logger
 
 	level   atomic.Int32 // a zapcore.Level
@@ -114,12 +114,12 @@ func lastSpoken(p *atomic.Pointer[spoken]) (string, time.Time) {
 	return "", time.Time{}
 }
 
-// enabled reports whether a line of that level (as threshold has it) is written somewhere.
+// enabled reports whether a line of that threshold is written somewhere.
 func (l *Log) enabled(level zapcore.Level) bool {
 	return level >= zapcore.Level(l.level.Load()) && (l.file.Load() != nil || l.shown(level))
 }
 
-// maybeEnabled is enabled, where it is not known yet which file the line comes from.
+// maybeEnabled is enabled for a line whose source file is not known yet.
 func (l *Log) maybeEnabled(level zapcore.Level) bool {
 	if l.enabled(level) {
 		return true
@@ -162,7 +162,7 @@ func (l *Log) write(e *zapcore.Entry, v int, enc zapcore.Encoder, fields []zapco
 	return nil
 }
 
-// Record writes an entry to the server's file alone, if it is severe enough: it is for what people are shown in another
+// Record writes an entry to the server's file alone, if it is severe enough. It is for what people are shown in another
 // way.
 func (l *Log) Record(e zapcore.Entry, fields ...zapcore.Field) error {
 	file := l.file.Load()

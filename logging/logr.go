@@ -25,7 +25,7 @@ type sink struct {
 	sites  *sites
 	name   string
 	values []any
-	depth  int     // how many functions are between Info, or Error, and the caller
+	depth  int     // the number of functions between Info, or Error, and the caller
 	deeper []*sink // the same for each depth; see WithCallDepth
 }
 
@@ -46,8 +46,8 @@ func (s *sink) peek() *Log {
 	return s.logs.peek()
 }
 
-// Enabled lets through what may be more than it seems, or may come from a file that has a verbosity of its own. Info
-// knows.
+// Enabled lets through lines that may turn out to be more severe, or may come from a file with a verbosity of its own.
+// Info decides.
 func (s *sink) Enabled(v int) bool {
 	return v == 0 && s.sites.severity != nil || s.peek().maybeEnabled(Verbosity(v))
 }
@@ -91,7 +91,7 @@ func (s *sink) write(e *zapcore.Entry, v int, err error, keysAndValues []any) {
 	}
 	fs = appendFields(fs, s.values)
 	fs = appendFields(fs, keysAndValues)
-	// What cannot be encoded is told of in the line itself; there is nobody else to tell.
+	// The line itself tells what could not be encoded; there is nobody else to tell.
 	_ = log.write(e, v, lineEncoder, fs)
 	clear(fs)
 	*pooled = fs
@@ -119,7 +119,7 @@ func (s *sink) WithName(name string) logr.LogSink {
 	return &c
 }
 
-// WithCallDepth is called for each line by klog; so that this costs no memory, a process-wide sink has them ready.
+// WithCallDepth is called by klog for each line. A process-wide sink has the results ready, to save memory.
 func (s *sink) WithCallDepth(depth int) logr.LogSink {
 	if to := s.depth + depth; 0 <= to && to < len(s.deeper) {
 		return s.deeper[to]

@@ -24,11 +24,11 @@ type Config struct {
 	// Color writes severities and server names in colour, in the console format.
 	Color bool
 	// Brief keeps from Out all but warnings and errors, and of these what servers say while they start and stop
-	// (Log.SetPhase), unless a start fails: they complain much about what is not there yet, and about what has been
-	// closed under them. What the same place in the code says again and again is shown once, and then how often it was
-	// said. Log.ShowAll lifts it for one Log.
+	// (Log.SetPhase), unless a start fails: then they complain much about what is not there yet, or is already closed.
+	// What the same place in the code says again and again is shown once, and then how often it was said. Log.ShowAll
+	// lifts it for one Log.
 	Brief bool
-	// Quiet keeps from Out what servers say, where Brief is set: only what the program itself says is left of it.
+	// Quiet keeps from Out all that servers say, if Brief is set: only lines of the program itself are left.
 	Quiet bool
 	// Level is the least severe level that is written, for each Log that is not set otherwise. Default: info.
 	Level zapcore.Level
@@ -104,8 +104,8 @@ func (ls *Logs) Program() *Log { return ls.program }
 // Unplaced is the number of lines so far that Place could give to no server.
 func (ls *Logs) Unplaced() int64 { return ls.unplaced.Load() }
 
-// MostVerbose is the lowest level of all servers, and in vmodule the higher verbosities for source files of all of
-// them, as in Log.SetVModule: a process-wide logger has to let through that much.
+// MostVerbose is the lowest level of all servers. vmodule has the higher verbosities for source files of all servers,
+// as in Log.SetVModule. A process-wide logger has to let through that much.
 func (ls *Logs) MostVerbose() (level zapcore.Level, vmodule string) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -118,7 +118,7 @@ func (ls *Logs) MostVerbose() (level zapcore.Level, vmodule string) {
 			rules = append(rules, m.rules...)
 		}
 	}
-	// Of several rules for a file the first one counts: it is to be the one that lets through most.
+	// Of several rules for a file the first one counts: it has to be the most verbose.
 	slices.SortStableFunc(rules, func(a, b vmoduleRule) int { return int(a.level) - int(b.level) })
 	for i, r := range rules {
 		if i > 0 {
@@ -129,7 +129,7 @@ func (ls *Logs) MostVerbose() (level zapcore.Level, vmodule string) {
 	return level, vmodule
 }
 
-// OnChange has f called after each change of a Log's level or vmodule, and once now; one call at a time.
+// OnChange calls f now, and after each change of a Log's level or vmodule; one call at a time.
 func (ls *Logs) OnChange(f func()) {
 	ls.changing.Lock()
 	defer ls.changing.Unlock()
@@ -145,11 +145,11 @@ func (ls *Logs) changed() {
 	}
 }
 
-// flushLimit is how long Flush and Close wait for a destination that does not take what is written to it.
+// flushLimit is how long Flush and Close wait for a blocked destination.
 const flushLimit = 2 * time.Second
 
-// Flush blocks until all that was written before has reached the files and Out. It does not wait for one that cannot be
-// written to, and not longer than two seconds for one that is slow.
+// Flush blocks until all that was written before has reached the files and Out. It does not wait for a destination that
+// fails, and waits at most two seconds for a slow one.
 func (ls *Logs) Flush() {
 	deadline := time.Now().Add(flushLimit)
 	ls.eachQueue(func(q *queue) { q.flush(deadline) })
@@ -188,8 +188,8 @@ func (ls *Logs) eachQueue(f func(*queue)) {
 	all.Wait()
 }
 
-// trouble tells of destinations that cannot be written to: once for all of them, until all can be again. A full disk is
-// full for each file.
+// trouble tells of destinations that cannot be written to: once for all of them, until all work again. A full disk
+// concerns each file.
 type trouble struct {
 	broke, works, slow string // what people are told
 	logs               *Logs
@@ -200,22 +200,22 @@ type trouble struct {
 }
 
 // tell is the tell of a queue.
-func (t *trouble) tell(name string, err error, lost int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	logger := t.logs.program.Zap().WithOptions(zap.WithCaller(false))
+func (tr *trouble) tell(name string, err error, lost int64) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	logger := tr.logs.program.Zap().WithOptions(zap.WithCaller(false))
 	switch {
 	case err != nil:
-		if t.broken[name] = true; len(t.broken) == 1 {
-			logger.Warn(t.broke, zap.String("file", name), zap.Error(err))
+		if tr.broken[name] = true; len(tr.broken) == 1 {
+			logger.Warn(tr.broke, zap.String("file", name), zap.Error(err))
 		}
-	case !t.broken[name]:
-		logger.Warn(t.slow, zap.String("file", name), zap.Int64("lost lines", lost))
+	case !tr.broken[name]:
+		logger.Warn(tr.slow, zap.String("file", name), zap.Int64("lost lines", lost))
 	default:
-		t.lost += lost
-		if delete(t.broken, name); len(t.broken) == 0 {
-			logger.Warn(t.works, zap.Int64("lost lines", t.lost))
-			t.lost = 0
+		tr.lost += lost
+		if delete(tr.broken, name); len(tr.broken) == 0 {
+			logger.Warn(tr.works, zap.Int64("lost lines", tr.lost))
+			tr.lost = 0
 		}
 	}
 }

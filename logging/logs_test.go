@@ -122,7 +122,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// Who asks is told once at once, and then of each change.
+// OnChange calls at once, and then after each change.
 func TestOnChange(t *testing.T) {
 	ls := newLogs(t, Config{Out: io.Discard})
 	db := ls.Server("db")

@@ -5,22 +5,22 @@ type Phase int
 
 // The phases of a server.
 const (
-	Running  Phase = iota // its lines are shown; so it is from the beginning
-	Starting              // they are held until it is known whether the start succeeds
-	Started               // it runs, but others do not yet: they are held until these do, or it fails
-	Ending                // it has been asked to stop: they are left out
+	Running  Phase = iota // its lines are shown; the phase of a new Log
+	Starting              // its lines are held until it is known whether the start succeeds
+	Started               // it runs, but others do not yet: its lines are held until these do, or it fails
+	Ending                // it has been asked to stop: its lines are left out
 )
 
 // heldLines is how many lines of a server that is starting are held; of more, the last ones.
 const heldLines = 200
 
-// SetPhase tells what the server is doing now. It matters only for what Config.Out gets, and where Config.Brief is set.
-// Lines that are held from a start stay held when the server runs: it may fail at once, and they say why.
+// SetPhase tells what the server is doing now. It matters only for Config.Out, and only if Config.Brief is set. Lines
+// that are held from a start stay held when the server runs: it may fail at once, and they say why.
 func (l *Log) SetPhase(p Phase) {
 	l.onDisplay(func(*display) { l.phase = p })
 }
 
-// Advance changes the phase to another one if it is the first: somebody else may have set it meanwhile.
+// Advance changes the phase if it is still from: somebody else may have set it meanwhile.
 func (l *Log) Advance(from, to Phase) {
 	l.onDisplay(func(*display) {
 		if l.phase == from {
@@ -34,9 +34,9 @@ func (l *Log) Release() {
 	l.onDisplay(func(d *display) { l.release(d) })
 }
 
-// Settle is for some time after a start. If the server is still starting, its lines are released: somebody will want to
-// know why. Otherwise what is held from the start is forgotten; the file has it. What it says from then on is shown,
-// even if others are still starting.
+// Settle is to be called some time after a start. If the server is still starting, its lines are released: somebody
+// will want to know why. Otherwise the lines held from the start are forgotten; the file has them. Later lines are
+// shown, even if others are still starting.
 func (l *Log) Settle() {
 	l.onDisplay(func(d *display) {
 		switch l.phase {

@@ -9,8 +9,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// With Brief people are shown warnings and errors, and of these none that a start or an end brings with it; unless the
-// start fails.
+// With Brief people are shown warnings and errors, and none of those that come with a start or an end; unless the start
+// fails.
 func TestBrief(t *testing.T) {
 	const held, mine, up = "W db    not yet there\nE db    nor this n=1\n", "W api   not mine\n", "W db    up\n"
 	for _, test := range []struct {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// claim says that a package, and those below it, are one server's.
+// claim says that a package, and those below it, belong to one server.
 type claim struct {
 	path string
 	log  *Log
@@ -50,13 +50,13 @@ func (ls *Logs) peek() *Log {
 
 // Find returns the Log of the server whose code is running, or nil.
 func (ls *Logs) Find() *Log {
-	if l := Owner(); l != nil { // of other Logs, it may be: a logger of the whole process has but one for all
+	if l := Owner(); l != nil { // it may be of other Logs: a process-wide logger has only one for all
 		return l
 	}
 	return ls.byCode()
 }
 
-// byCode returns the Log that has claimed the code of the innermost function that is claimed at all, or nil.
+// byCode returns the Log that has claimed the innermost claimed function on the stack, or nil.
 func (ls *Logs) byCode() *Log {
 	claims := ls.claims.Load()
 	if claims == nil {

@@ -9,23 +9,23 @@ import (
 )
 
 const (
-	// queueSize is how many bytes a queue keeps for a destination that does not take them; what comes then is lost.
+	// queueSize is how many bytes a queue keeps for a blocked destination; further lines are lost.
 	queueSize = 4 << 20
 	// chunkSize is how much is written at a time, if it is more than one line.
 	chunkSize = 256 << 10
 	// pause is how long the goroutine rests after it has written, so that the lines of a busy time are written
-	// together. It is what a kill -9 may cost.
+	// together. A kill -9 may lose the lines of that time.
 	pause = 5 * time.Millisecond
 	// retry is how long it rests after the destination has failed.
 	retry = time.Second
 )
 
-// queue takes lines for a destination that may be slow or broken, such as a file on a full disk. Whoever puts a line
-// never waits: a goroutine writes.
+// queue takes lines for a destination that may be slow or broken, such as a file on a full disk. Putting a line never
+// waits: a goroutine writes.
 type queue struct {
 	name string
-	// tell is called with an error when the destination begins to fail, and without one, but with the number of lines
-	// that were lost, when it works again.
+	// tell is called with an error when the destination begins to fail, and with nil and the number of lost lines when
+	// it works again.
 	tell func(name string, err error, lost int64)
 
 	mu      sync.Mutex
@@ -73,7 +73,7 @@ func (q *queue) put(line []byte) bool {
 	return true
 }
 
-// start starts the goroutine, if there is something to write, and a place for it. The lock is held.
+// start starts the goroutine, if there is something to write and a destination. The lock is held.
 func (q *queue) start() {
 	if q.ended == nil && q.to != nil && len(q.lines) > 0 {
 		q.ended = make(chan struct{})
@@ -89,8 +89,8 @@ func (q *queue) hurry() {
 	}
 }
 
-// open has the lines written to w from now on, those first that are there already. If w is an io.Closer, it is closed
-// at the end.
+// open has the lines written to w from now on, beginning with those that wait. If w is an io.Closer, it is closed at
+// the end.
 func (q *queue) open(w io.Writer) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -98,7 +98,7 @@ func (q *queue) open(w io.Writer) {
 	q.start()
 }
 
-// discard drops what has been put, and all that will be.
+// discard drops all lines, those that were put and those to come.
 func (q *queue) discard() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -108,10 +108,10 @@ func (q *queue) discard() {
 
 // write is the goroutine.
 func (q *queue) write(w io.Writer) {
-	setGoroutineLabel(nil) // it is no server's, whoever has put the first line
+	setGoroutineLabel(nil) // the goroutine is no server's, whoever has put the first line
 	defer close(q.ended)
 	if c, ok := w.(io.Closer); ok {
-		// Each write that failed has been told of.
+		// Failed writes have been told before.
 		defer func() { _ = c.Close() }()
 	}
 	var lines []byte
@@ -139,7 +139,7 @@ func (q *queue) take(spare []byte) []byte {
 		if len(q.lines) > 0 {
 			lines := q.lines
 			if q.lines = spare[:0]; cap(spare) > 4*chunkSize {
-				q.lines = nil // a rare need of much
+				q.lines = nil // much was needed, which is rare
 			}
 			q.mu.Unlock()
 			return lines
@@ -154,7 +154,7 @@ func (q *queue) take(spare []byte) []byte {
 	}
 }
 
-// wholeLines is the beginning of lines, so much as is written at a time.
+// wholeLines is the beginning of lines, as much as is written at a time.
 func wholeLines(lines []byte) []byte {
 	if len(lines) <= chunkSize {
 		return lines
@@ -173,7 +173,7 @@ func (q *queue) wrote(n int, err error, left int) bool {
 	failed := err != nil && !errors.Is(err, errMissed)
 	begins := failed && !q.failing
 	caughtUp := left == 0 && len(q.lines) == 0
-	ends := err == nil && (q.failing || q.lost > 0 && caughtUp) // one that is slow has not failed, but lost lines, too
+	ends := err == nil && (q.failing || q.lost > 0 && caughtUp) // a slow one has not failed, but loses lines, too
 	q.failing = failed || err != nil && q.failing
 	lost := q.lost
 	if ends {
@@ -186,7 +186,7 @@ func (q *queue) wrote(n int, err error, left int) bool {
 		q.done, q.lines = true, nil
 	}
 	q.mu.Unlock()
-	// Not under the lock: this puts lines, perhaps here.
+	// Not under the lock: this puts lines, perhaps into this queue.
 	if begins {
 		q.tell(q.name, err, 0)
 	}
@@ -212,7 +212,7 @@ func (q *queue) rest(d time.Duration) {
 	}
 }
 
-// changed tells those who wait. The lock is held.
+// changed wakes those who wait. The lock is held.
 func (q *queue) changed() {
 	if q.waiting {
 		q.waiting = false
@@ -221,7 +221,7 @@ func (q *queue) changed() {
 	}
 }
 
-// flush waits until all is written that was put before, the destination fails, or the time has come.
+// flush waits until all that was put before is written, the destination fails, or the deadline has come.
 func (q *queue) flush(deadline time.Time) {
 	t := time.NewTimer(time.Until(deadline))
 	defer t.Stop()
@@ -244,7 +244,7 @@ func (q *queue) flush(deadline time.Time) {
 	q.mu.Unlock()
 }
 
-// close writes what there is, and ends the goroutine. It does not wait longer than until the deadline.
+// close writes what there is, and ends the goroutine. It waits until the deadline at most.
 func (q *queue) close(deadline time.Time) {
 	q.flush(deadline)
 	q.mu.Lock()
@@ -261,7 +261,7 @@ func (q *queue) close(deadline time.Time) {
 	q.discard()
 }
 
-// handTo puts what is here into another queue, and takes nothing more. It returns how many lines are lost by that.
+// handTo moves the lines to another queue, which gets all later ones, too. It returns how many lines are lost by that.
 func (q *queue) handTo(other *queue) (lost int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

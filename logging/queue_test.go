@@ -58,21 +58,21 @@ type tellings struct {
 	all []string
 }
 
-func (o *tellings) tell(name string, err error, lost int64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+func (ts *tellings) tell(name string, err error, lost int64) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
 	if err == nil {
-		o.all = append(o.all, fmt.Sprintf("%s works, %d lost", name, lost))
+		ts.all = append(ts.all, fmt.Sprintf("%s works, %d lost", name, lost))
 	} else {
-		o.all = append(o.all, fmt.Sprintf("%s fails: %v", name, err))
+		ts.all = append(ts.all, fmt.Sprintf("%s fails: %v", name, err))
 	}
 }
 
-func (o *tellings) check(t *testing.T, want ...string) {
+func (ts *tellings) check(t *testing.T, want ...string) {
 	t.Helper()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if diff := cmp.Diff(want, o.all); diff != "" {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if diff := cmp.Diff(want, ts.all); diff != "" {
 		t.Errorf("what is told (-want +got):\n%s", diff)
 	}
 }
@@ -128,7 +128,7 @@ func TestPutNeverWaits(t *testing.T) {
 	})
 }
 
-// Of what a destination does not take, so much is kept; how much is lost is told once, when it takes lines again.
+// For a blocked destination a limited amount is kept; how much is lost is told once, when it takes lines again.
 func TestQueueIsBounded(t *testing.T) {
 	const size = 1 << 10
 	line := func(n int) []byte { return fmt.Appendf(nil, "%0*d\n", size-1, n) }
@@ -714,7 +714,7 @@ func TestWriterIsNobodys(t *testing.T) {
 	}
 }
 
-// A screen that fails is told of in the program's file, once; and that it works again as well.
+// The program's file tells once that the screen fails, and once that it works again.
 func TestScreenThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ok atomic.Bool
@@ -787,7 +787,7 @@ func checkTold(t *testing.T, text, program string, parts ...string) {
 	}
 }
 
-// A file that fails is told of on the screen and, when it works again, in itself.
+// The screen tells that a file fails and, when it works again, so does the file.
 func TestFileThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ok atomic.Bool

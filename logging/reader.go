@@ -21,7 +21,7 @@ type Reader struct {
 	Match func(*Line) bool
 	// Since leaves out what is older.
 	Since time.Time
-	// Tail is how many of the lines that are there are wanted, the last ones. Negative: all of them.
+	// Tail is how many of the existing lines are wanted: the last ones. Negative: all of them.
 	Tail int
 	// Follow goes on with what is written from then on, until ctx ends.
 	Follow bool
@@ -33,8 +33,8 @@ const (
 	// reorder is how many lines of a file are looked at to find the earliest: goroutines take the time before they
 	// write.
 	reorder = 256
-	// poll is how often files are looked at while following, and discover how many polls there are from one look for
-	// new files to the next.
+	// poll is the time between two looks at the files while following, and discover the number of polls between two
+	// looks for new files.
 	poll     = 100 * time.Millisecond
 	discover = 10
 )
@@ -152,7 +152,7 @@ type ordered struct {
 	source
 	reader *Reader
 	window []timed
-	dry    bool // there are no more lines now: it is not asked again for each line of the others
+	dry    bool // there are no more lines now: it is not read again for each line of the others
 	last   time.Time
 }
 
@@ -184,8 +184,8 @@ func (o *ordered) fill() error {
 	return nil
 }
 
-// wanted tells when the line was written, and whether it is wanted. What cannot be read is, at the time of the line
-// before: it was put there by somebody.
+// wanted returns when the line was written, and whether it is wanted. A line that cannot be read is, with the time of
+// the line before: somebody has put it there.
 func (o *ordered) wanted(line []byte) (time.Time, bool) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return o.last, false

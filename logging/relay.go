@@ -11,8 +11,8 @@ import (
 )
 
 // Pipe has the lines written to w, one JSON object each, including what was logged since the Log was made. It is for a
-// process that logs by way of another one, whose Relay takes them. It belongs to Config.Files, and is called once for
-// each Log.
+// process that logs through another process, whose Relay takes the lines. It belongs to Config.Files, and is called
+// once for each Log.
 func (l *Log) Pipe(w io.Writer) error {
 	q := l.file.Load()
 	if q == nil {
@@ -22,8 +22,8 @@ func (l *Log) Pipe(w io.Writer) error {
 	return nil
 }
 
-// Relay writes a line of JSON that a Log of this name in another process has made, as it is. An error says why it is
-// none, and then nothing is written. It is severe enough: the other one's level decides.
+// Relay writes, unchanged, a line of JSON that a Log of this name in another process has made. An error says why it is
+// no such line, and nothing is written then. The level counts in the other process alone.
 func (l *Log) Relay(line []byte) error {
 	parsed, err := ParseLine(line)
 	if err != nil {
@@ -32,7 +32,7 @@ func (l *Log) Relay(line []byte) error {
 	if parsed.Server != l.name {
 		return fmt.Errorf("it is of %s", parsed.Server)
 	}
-	if !bytes.HasSuffix(line, []byte("\n")) { // its process has ended before it wrote that
+	if !bytes.HasSuffix(line, []byte("\n")) { // its process has ended before it wrote the newline
 		line = append(slices.Clip(line), '\n')
 	}
 	if bytes.IndexByte(line, '\n') < len(line)-1 {

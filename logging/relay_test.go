@@ -101,7 +101,7 @@ func TestRelayOfNoLine(t *testing.T) {
 	}
 }
 
-// Each severity is counted as what it is, and one that is lost as lost.
+// Each line is counted by its severity, and a lost one as lost.
 func TestRelayCounts(t *testing.T) {
 	ls := newLogs(t, Config{Files: true})
 	db := ls.Server("db")

@@ -31,7 +31,7 @@ func ParseFormat(text string) (Format, error) {
 	return "", fmt.Errorf("unknown log format %q: use %s or %s", text, FormatConsole, FormatJSON)
 }
 
-// Renderer makes of a line of JSON what people, or programs, read. Fields are not to be changed after the first call.
+// Renderer turns a line of JSON into what people, or programs, read. Fields are not to be changed after the first call.
 type Renderer struct {
 	Format Format // default: FormatConsole
 	Color  bool   // for severities and server names, in the console format
@@ -41,18 +41,18 @@ type Renderer struct {
 }
 
 // Widen makes room for a server's name, where names are aligned.
-func (r *Renderer) Widen(server string) {
+func (rd *Renderer) Widen(server string) {
 	for {
-		w := r.width.Load()
-		if int64(len(server)) <= w || r.width.CompareAndSwap(w, int64(len(server))) {
+		w := rd.width.Load()
+		if int64(len(server)) <= w || rd.width.CompareAndSwap(w, int64(len(server))) {
 			return
 		}
 	}
 }
 
 // Append appends a rendered line to b. What is not a line of this package's is left as it is.
-func (r *Renderer) Append(b, line []byte) []byte {
-	if r.Format == FormatJSON {
+func (rd *Renderer) Append(b, line []byte) []byte {
+	if rd.Format == FormatJSON {
 		return append(b, line...)
 	}
 	l, err := ParseLine(line)
@@ -60,20 +60,20 @@ func (r *Renderer) Append(b, line []byte) []byte {
 		return append(b, line...)
 	}
 	layout := "15:04:05.000"
-	if r.Date {
+	if rd.Date {
 		layout = "2006-01-02 15:04:05.000"
 	}
 	b = l.Time.Local().AppendFormat(b, layout)
 	b = append(b, ' ')
-	b = r.appendSeverity(b, l.Level)
+	b = rd.appendSeverity(b, l.Level)
 	b = append(b, ' ')
-	b = r.appendServer(b, l.Server)
+	b = rd.appendServer(b, l.Server)
 	b = append(b, "  "...)
 	if l.Logger != "" {
 		b = append(b, word(l.Logger)...)
 		b = append(b, ": "...)
 	}
-	// The second and further lines of a message are moved in, so that each line that begins with a time begins an
+	// The second and further lines of a message are indented, so that each line that begins with a time begins an
 	// entry.
 	b = append(b, strings.ReplaceAll(printable(strings.TrimRight(l.Msg, "\n")), "\n", "\n\t")...)
 	for _, f := range l.Fields {
@@ -92,32 +92,32 @@ const (
 var serverColors = []int{36, 35, 34, 32, 96, 95, 94, 92}
 
 // appendSeverity appends one letter.
-func (r *Renderer) appendSeverity(b []byte, level string) []byte {
+func (rd *Renderer) appendSeverity(b []byte, level string) []byte {
 	letter := "?"
 	if level != "" && 'a' <= level[0] && level[0] <= 'z' {
 		letter = strings.ToUpper(level[:1])
 	}
 	switch level {
 	case "warn":
-		return r.paint(b, yellow, letter)
+		return rd.paint(b, yellow, letter)
 	case "error", "fatal":
-		return r.paint(b, red, letter)
+		return rd.paint(b, red, letter)
 	}
 	return append(b, letter...)
 }
 
-func (r *Renderer) appendServer(b []byte, server string) []byte {
+func (rd *Renderer) appendServer(b []byte, server string) []byte {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(server))
-	b = r.paint(b, serverColors[h.Sum32()%uint32(len(serverColors))], word(server))
-	for i := int64(len(server)); i < r.width.Load(); i++ {
+	b = rd.paint(b, serverColors[h.Sum32()%uint32(len(serverColors))], word(server))
+	for i := int64(len(server)); i < rd.width.Load(); i++ {
 		b = append(b, ' ')
 	}
 	return b
 }
 
-func (r *Renderer) paint(b []byte, color int, text string) []byte {
-	if !r.Color {
+func (rd *Renderer) paint(b []byte, color int, text string) []byte {
+	if !rd.Color {
 		return append(b, text...)
 	}
 	b = strconv.AppendInt(append(b, "\x1b["...), int64(color), 10)
@@ -167,7 +167,7 @@ func reference(value json.RawMessage) string {
 	return object.Namespace + "/" + object.Name
 }
 
-// printable is text in which nothing moves the cursor or changes a terminal's state but tabs and ends of lines.
+// printable is text in which nothing except tabs and ends of lines moves the cursor or changes a terminal's state.
 func printable(text string) string {
 	return escape(text, func(c rune) bool { return unicode.IsControl(c) && c != '\n' && c != '\t' })
 }

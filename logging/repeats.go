@@ -9,29 +9,29 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// repeatPause is for how long a line is not shown again, the first time. It is twice as long each time that the line
-// has come again meanwhile, up to maxRepeatPause.
+// repeatPause is how long a line is not shown again at first. The pause doubles each time that the line has come again
+// meanwhile, up to maxRepeatPause.
 const (
 	repeatPause    = time.Minute
 	maxRepeatPause = time.Hour
 )
 
-// maxRepeats is how many lines are remembered. What comes beyond is shown as it comes: words that are new each time do
-// not repeat.
+// maxRepeats is how many lines are remembered. Further ones are shown as they come: texts that are new each time do not
+// repeat.
 const maxRepeats = 1000
 
-// repeats has people shown once what the same place in the code says again and again, in the same words, whatever the
-// values beside them, and then how often it was said. Guarded by the lock of the display.
+// repeats shows people once what the same place in the code says again and again, in the same words with any values,
+// and then how often it was said. Guarded by the lock of the display.
 type repeats map[string]*repeat
 
 // repeat is a line that has been shown.
 type repeat struct {
 	pause time.Duration // until it may be shown again
-	more  int           // lines like it meanwhile
+	more  int           // similar lines meanwhile
 }
 
-// show shows a line, unless one like it has been shown a moment ago. It returns false if the line is lost. The lock is
-// held.
+// show shows a line, unless a similar one has been shown a moment ago. It returns false if the line is lost. The lock
+// is held.
 func (d *display) show(l *Log, line []byte) bool {
 	parsed, err := ParseLine(line)
 	if err != nil || parsed.Level == "fatal" {
@@ -51,23 +51,23 @@ func (d *display) show(l *Log, line []byte) bool {
 	return d.queue.put(line)
 }
 
-// serial is a number that is another one each time, such as that of gRPC's channels: [Channel #1 SubChannel #3].
+// serial matches a number that differs each time, such as that of gRPC's channels: [Channel #1 SubChannel #3].
 var serial = regexp.MustCompile(`#[0-9]+`)
 
-// kind is what lines have in common that are like this one: the place in the code and the message, but for serial
-// numbers in it, or all but the time if the place is not known.
-func (l *Line) kind() string {
-	kind := strings.Join([]string{l.Server, l.Level, l.Logger, l.Caller, l.Msg}, " ")
-	if l.Caller != "" {
+// kind is what similar lines have in common: the place in the code and the message without serial numbers or, if the
+// place is unknown, all but the time.
+func (ln *Line) kind() string {
+	kind := strings.Join([]string{ln.Server, ln.Level, ln.Logger, ln.Caller, ln.Msg}, " ")
+	if ln.Caller != "" {
 		return serial.ReplaceAllLiteralString(kind, "#")
 	}
-	for _, f := range l.Fields {
+	for _, f := range ln.Fields {
 		kind += " " + f.Key + "=" + string(f.Value)
 	}
 	return kind
 }
 
-// await tells when the pause is over how many lines like this one there were, if any.
+// await tells, when the pause is over, how many similar lines there were, if any.
 func (d *display) await(l *Log, line *Line, key string, r *repeat) {
 	time.AfterFunc(r.pause, func() {
 		d.mu.Lock()
@@ -84,7 +84,7 @@ func (d *display) await(l *Log, line *Line, key string, r *repeat) {
 	})
 }
 
-// count shows how many lines like this one there were. It is for the screen alone: the files have these lines.
+// count shows how many similar lines there were. It is for the screen alone: the files have these lines.
 func (d *display) count(l *Log, line *Line, r *repeat) {
 	e := zapcore.Entry{Level: zapcore.WarnLevel, LoggerName: line.Logger,
 		Message: fmt.Sprintf("%s (%d more like it within %v: the log file has them)", line.Msg, r.more, r.pause)}

@@ -15,7 +15,7 @@ import (
 // backupLayout is the time in the names of renamed files. It is lumberjack's.
 const backupLayout = "2006-01-02T15-04-05.000"
 
-// IsBackup reports whether a file has been renamed because it was full, going by its name, and the name that it had.
+// IsBackup reports, by its name, whether a file was renamed because it was full, and returns its original name.
 func IsBackup(path string) (original string, ok bool) {
 	dir, name := filepath.Split(path)
 	for _, ext := range []string{filepath.Ext(name), ""} { // without an extension, the time's point looks like one
@@ -52,62 +52,62 @@ func segments(path string) ([]string, error) {
 	return found, nil
 }
 
-// source reads one log, over all of its segments, also those that come while it is read.
+// source reads all segments of one log, including those that come while it is read.
 type source struct {
 	path    string
 	file    *os.File
-	last    os.FileInfo // of file or, where that is nil, of the one before
+	last    os.FileInfo // of file or, if that is nil, of the segment before
 	passed  []string    // the renamed files up to that one
 	lines   *bufio.Reader
 	partial []byte // the beginning of a line whose end is not written yet
 }
 
 // next returns the next whole line with its end, or nil if there is none yet.
-func (s *source) next() ([]byte, error) {
+func (src *source) next() ([]byte, error) {
 	for {
-		if s.file == nil {
-			if opened, err := s.open(); !opened || err != nil {
+		if src.file == nil {
+			if opened, err := src.open(); !opened || err != nil {
 				return nil, err
 			}
 		}
-		// Asked first: a file that has been renamed gets no more lines, so that its end is the end.
-		asked := s.lines.Buffered() == 0
-		ended, err := s.superseded()
+		// Asked first: a renamed file gets no more lines, so its end is final.
+		asked := src.lines.Buffered() == 0
+		ended, err := src.superseded()
 		if err != nil {
 			return nil, err
 		}
-		line, err := s.lines.ReadBytes('\n')
-		line = append(s.partial, line...)
+		line, err := src.lines.ReadBytes('\n')
+		line = append(src.partial, line...)
 		switch {
 		case err == nil:
-			s.partial = nil
+			src.partial = nil
 			return line, nil
 		case !errors.Is(err, io.EOF):
 			return nil, err
 		case !ended:
-			s.partial = line
+			src.partial = line
 			if !asked {
 				continue
 			}
 			return nil, nil
 		}
-		s.close()
+		src.close()
 		if len(line) > 0 { // whoever wrote it was killed
 			return append(line, '\n'), nil
 		}
 	}
 }
 
-// superseded reports whether there is a newer segment than the one that is read. As long as there are lines in memory,
-// it does not look.
-func (s *source) superseded() (bool, error) {
-	if s.lines.Buffered() > 0 {
+// superseded reports whether there is a newer segment than the current one. It does not look while there are lines in
+// memory.
+func (src *source) superseded() (bool, error) {
+	if src.lines.Buffered() > 0 {
 		return false, nil
 	}
-	info, err := os.Stat(s.path)
+	info, err := os.Stat(src.path)
 	if errors.Is(err, fs.ErrNotExist) { // it is being renamed, or was removed
-		all, listErr := segments(s.path)
-		if i := s.index(all); listErr != nil || i < 0 || i == len(all)-1 {
+		all, listErr := segments(src.path)
+		if i := src.index(all); listErr != nil || i < 0 || i == len(all)-1 {
 			return false, listErr
 		}
 		return true, nil
@@ -115,20 +115,20 @@ func (s *source) superseded() (bool, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return err == nil && !os.SameFile(info, s.last), err
+	return err == nil && !os.SameFile(info, src.last), err
 }
 
 // open opens the segment after the last one. It returns false if there is none.
-func (s *source) open() (bool, error) {
-	return s.openOne(func(all []string) (int, error) {
-		if s.last == nil {
+func (src *source) open() (bool, error) {
+	return src.openOne(func(all []string) (int, error) {
+		if src.last == nil {
 			return 0, nil
 		}
-		if i := s.index(all); i >= 0 {
+		if i := src.index(all); i >= 0 {
 			return i + 1, nil
 		}
 		// The last one is gone. Go on with what was not there before it.
-		later := slices.IndexFunc(all, func(segment string) bool { return !slices.Contains(s.passed, segment) })
+		later := slices.IndexFunc(all, func(segment string) bool { return !slices.Contains(src.passed, segment) })
 		if later < 0 {
 			later = len(all)
 		}
@@ -137,20 +137,19 @@ func (s *source) open() (bool, error) {
 }
 
 // index is the number of the last segment that was opened, or -1.
-func (s *source) index(all []string) int {
+func (src *source) index(all []string) int {
 	return slices.IndexFunc(all, func(segment string) bool {
 		info, err := os.Stat(segment)
-		return err == nil && os.SameFile(info, s.last)
+		return err == nil && os.SameFile(info, src.last)
 	})
 }
 
 // openOne opens the segment that is chosen. It returns false if there is none of that number. A folder that changes
-// while it is listed may be listed wrongly, and the file of a name be another one when it is opened: then all is done
-// again.
-func (s *source) openOne(choose func(all []string) (int, error)) (bool, error) {
-	last := s.last
+// meanwhile may be listed wrongly, and a name may lead to another file when it is opened: then all is done again.
+func (src *source) openOne(choose func(all []string) (int, error)) (bool, error) {
+	last := src.last
 	for {
-		all, err := segments(s.path)
+		all, err := segments(src.path)
 		if err != nil {
 			return false, err
 		}
@@ -159,38 +158,38 @@ func (s *source) openOne(choose func(all []string) (int, error)) (bool, error) {
 			return false, err
 		}
 		if i < len(all) {
-			if err := s.openFile(all[i]); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := src.openFile(all[i]); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return false, err
 			}
 		}
-		again, err := segments(s.path)
+		again, err := segments(src.path)
 		if err != nil || slices.Equal(all, again) {
-			if s.file != nil {
-				s.passed = slices.DeleteFunc(all[:i+1], func(segment string) bool { return segment == s.path })
+			if src.file != nil {
+				src.passed = slices.DeleteFunc(all[:i+1], func(segment string) bool { return segment == src.path })
 			}
-			return s.file != nil, err
+			return src.file != nil, err
 		}
-		s.close()
-		s.last = last
+		src.close()
+		src.last = last
 	}
 }
 
-func (s *source) openFile(path string) error {
+func (src *source) openFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	if s.last, err = f.Stat(); err != nil {
+	if src.last, err = f.Stat(); err != nil {
 		_ = f.Close() // it was only to be read
 		return err
 	}
-	s.file, s.lines = f, bufio.NewReaderSize(f, 64<<10)
+	src.file, src.lines = f, bufio.NewReaderSize(f, 64<<10)
 	return nil
 }
 
-func (s *source) close() {
-	if s.file != nil {
-		_ = s.file.Close() // it was only read
+func (src *source) close() {
+	if src.file != nil {
+		_ = src.file.Close() // it was only read
 	}
-	s.file, s.lines, s.partial = nil, nil, nil
+	src.file, src.lines, src.partial = nil, nil, nil
 }

@@ -11,8 +11,8 @@ import (
 // site is a place in the code from where lines are written.
 type site struct {
 	caller zapcore.EntryCaller
-	// level is what a process-wide logger's line is, as told by the function that was called there: klog hands warnings
-	// and fatal lines on as Info. It is InfoLevel if nothing is known.
+	// level is the severity of a process-wide logger's line, going by the function that was called there: klog hands on
+	// warnings and fatal lines as Info. It is InfoLevel if nothing is known.
 	level zapcore.Level
 }
 
@@ -20,8 +20,8 @@ type site struct {
 // need 13.
 const maxFrames = 16
 
-// sites are those that have been seen, by the program counters of the functions between sink and caller. To find the
-// functions' names takes a multiple of the time that everything else does.
+// sites are those that have been seen, by the program counters of the functions between sink and caller. Finding the
+// functions' names takes a multiple of the time of everything else.
 type sites struct {
 	// severity is given the names of the functions that the caller has called, the innermost first.
 	severity func(functions []string) zapcore.Level
@@ -31,40 +31,40 @@ type sites struct {
 }
 
 // find returns the site of a call that is depth functions above the caller of find's caller.
-func (s *sites) find(depth int) *site {
+func (st *sites) find(depth int) *site {
 	const own = 2 // runtime.Callers and find
 	var key [maxFrames]uintptr
 	if depth+2 > maxFrames {
 		pcs := make([]uintptr, depth+2)
-		return s.look(pcs[:runtime.Callers(own, pcs)])
+		return st.look(pcs[:runtime.Callers(own, pcs)])
 	}
 	n := runtime.Callers(own, key[:depth+2])
-	s.mu.RLock()
-	found := s.seen[key]
-	s.mu.RUnlock()
+	st.mu.RLock()
+	found := st.seen[key]
+	st.mu.RUnlock()
 	if found != nil {
 		return found
 	}
-	found = s.look(slices.Clone(key[:n])) // a copy, or each key is allocated
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.seen == nil {
-		s.seen = map[[maxFrames]uintptr]*site{}
+	found = st.look(slices.Clone(key[:n])) // a copy, or each key is allocated
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.seen == nil {
+		st.seen = map[[maxFrames]uintptr]*site{}
 	}
-	s.seen[key] = found
+	st.seen[key] = found
 	return found
 }
 
 // look makes the site. The last of the program counters is the caller's.
-func (s *sites) look(pcs []uintptr) *site {
+func (st *sites) look(pcs []uintptr) *site {
 	var names []string
 	frames := runtime.CallersFrames(pcs)
 	for {
 		frame, more := frames.Next()
 		if !more {
 			found := &site{caller: zapcore.EntryCaller{Defined: frame.PC != 0, PC: frame.PC, File: frame.File, Line: frame.Line, Function: frame.Function}}
-			if s.severity != nil {
-				found.level = s.severity(names)
+			if st.severity != nil {
+				found.level = st.severity(names)
 			}
 			return found
 		}

@@ -12,8 +12,8 @@ import (
 )
 
 // TakeDefaults makes ls the destination of what is written with the loggers that Go programs share: the standard log
-// package (by that also what net/http's servers complain of), slog's default logger, and zap's global ones. Close puts
-// back what was there before. It belongs before the first server's start.
+// package (including complaints of net/http's servers), slog's default logger, and zap's global ones. Close puts back
+// what was there before. It belongs before the first server's start.
 //
 // The standard log package knows no severity: its lines are at info, and net/http's at warn. A line that begins with a
 // level in brackets, as many programs have it ([WARN] text), is at that level.
@@ -21,7 +21,7 @@ func (ls *Logs) TakeDefaults() {
 	placing := ls.Placing()
 
 	before, flags, prefix, out := slog.Default(), log.Flags(), log.Prefix(), log.Writer()
-	slog.SetDefault(newSlog(placing)) // it sets the output of package log, too: what follows is to come after it
+	slog.SetDefault(newSlog(placing)) // it sets the output of package log, too, so it has to come before what follows
 	log.SetFlags(0)
 	log.SetPrefix("")
 	// Between the caller and here are log.Printf and its kin, log.(*Logger).output, and Write.

@@ -38,7 +38,7 @@ func (ls *Logs) TakeStderr() error {
 	in, out := os.NewFile(uintptr(fds[0]), "stderr"), os.NewFile(uintptr(fds[1]), "stderr")
 	before := os.Stderr
 	os.Stderr = out
-	end := rand.Text() // is told by nobody else
+	end := rand.Text() // a text that nobody else prints
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

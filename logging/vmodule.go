@@ -53,7 +53,7 @@ func parseVModule(text string) (*vmodule, error) {
 func (m *vmodule) enabled(level zapcore.Level, file string) bool {
 	name := strings.TrimSuffix(path.Base(file), ".go")
 	for _, r := range m.rules {
-		if ok, _ := path.Match(r.pattern, name); ok { // the pattern has been tried
+		if ok, _ := path.Match(r.pattern, name); ok { // the pattern was checked before
 			return level >= r.level
 		}
 	}

@@ -76,22 +76,22 @@ func serveArgs(t *testing.T, hk *HyperKube, set func(*life.Group), args ...strin
 }
 
 // stop ends the run, once. It may be called from any goroutine.
-func (s *served) stop() error {
-	if s.stopped {
+func (sv *served) stop() error {
+	if sv.stopped {
 		return nil
 	}
-	s.stopped = true
-	s.signals <- syscall.SIGTERM
+	sv.stopped = true
+	sv.signals <- syscall.SIGTERM
 	var err error
 	select {
-	case err = <-s.result:
+	case err = <-sv.result:
 	case <-time.After(patience):
-		return overdue(s.t, "the end of the run")
+		return overdue(sv.t, "the end of the run")
 	}
-	close(s.signals)
-	s.p.run.logs.Close()
-	s.p.run.socket.close()
-	return errors.Join(err, s.p.run.forget(), s.release())
+	close(sv.signals)
+	sv.p.run.logs.Close()
+	sv.p.run.socket.close()
+	return errors.Join(err, sv.p.run.forget(), sv.release())
 }
 
 // answered is an answer of the API.
@@ -102,32 +102,32 @@ type answered struct {
 }
 
 // send sends a request. It may be called from any goroutine.
-func (s *served) send(method, path, body string) answered {
-	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), method, "http://hk"+path, strings.NewReader(body))
+func (sv *served) send(method, path, body string) answered {
+	sv.t.Helper()
+	r, err := http.NewRequestWithContext(sv.t.Context(), method, "http://hk"+path, strings.NewReader(body))
 	if err != nil {
-		s.t.Error(err)
+		sv.t.Error(err)
 		return answered{}
 	}
-	a, err := s.http.HTTP.Do(r)
+	a, err := sv.http.HTTP.Do(r)
 	if err != nil {
-		s.t.Error(err)
+		sv.t.Error(err)
 		return answered{}
 	}
 	defer a.Body.Close()
 	text, err := io.ReadAll(a.Body)
 	if err != nil {
-		s.t.Errorf("%s %s: %v", method, path, err)
+		sv.t.Errorf("%s %s: %v", method, path, err)
 	}
 	return answered{a.StatusCode, string(text), a.Header}
 }
 
 // want sends a request and reads the answer, which is to have this code, into v if that is not nil.
-func (s *served) want(code int, method, path, body string, v any) {
-	s.t.Helper()
-	a := s.send(method, path, body)
+func (sv *served) want(code int, method, path, body string, v any) {
+	sv.t.Helper()
+	a := sv.send(method, path, body)
 	if a.code != code || a.header.Get("Content-Type") != "application/json" {
-		s.t.Fatalf("%s %s: code %d, want %d; %v\n%s", method, path, a.code, code, a.header, a.text)
+		sv.t.Fatalf("%s %s: code %d, want %d; %v\n%s", method, path, a.code, code, a.header, a.text)
 	}
 	if v == nil {
 		return
@@ -135,21 +135,21 @@ func (s *served) want(code int, method, path, body string, v any) {
 	d := json.NewDecoder(strings.NewReader(a.text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		s.t.Fatalf("%s %s: %v\n%s", method, path, err, a.text)
+		sv.t.Fatalf("%s %s: %v\n%s", method, path, err, a.text)
 	}
 }
 
 // refused sends a request that is to be refused with this code, and returns why.
-func (s *served) refused(code int, method, path, body string) string {
-	s.t.Helper()
+func (sv *served) refused(code int, method, path, body string) string {
+	sv.t.Helper()
 	var why struct{ Error string }
-	s.want(code, method, path, body, &why)
+	sv.want(code, method, path, body, &why)
 	return why.Error
 }
 
 // steer asks for something, and waits until it has come to pass.
-func (s *served) steer(ctx context.Context, what life.Verb, name string) error {
-	request, err := s.g.Ask(what, nil, name)
+func (sv *served) steer(ctx context.Context, what life.Verb, name string) error {
+	request, err := sv.g.Ask(what, nil, name)
 	if err != nil {
 		return err
 	}
@@ -157,12 +157,12 @@ func (s *served) steer(ctx context.Context, what life.Verb, name string) error {
 }
 
 // await waits until a server is in that state.
-func (s *served) await(server string, state State) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+func (sv *served) await(server string, state State) {
+	sv.t.Helper()
+	ctx, cancel := context.WithTimeout(sv.t.Context(), patience)
 	defer cancel()
-	if !s.g.Find(server).Await(ctx, state) {
-		hang(s.t, fmt.Sprintf("%s becomes %v", server, state))
+	if !sv.g.Find(server).Await(ctx, state) {
+		hang(sv.t, fmt.Sprintf("%s becomes %v", server, state))
 	}
 }
 

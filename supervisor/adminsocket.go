@@ -25,15 +25,15 @@ type adminSocket struct {
 	isGone   func() bool // the data folder is gone, or another run's
 	server   *http.Server
 	logger   *zap.Logger
-	tcp      net.Listener // for whoever can reach it, and to be looked at only; nil for none
+	tcp      net.Listener // read-only, for whoever can reach it; nil for none
 	public   *http.Server // what answers there
 }
 
 // socketFile is the path of the socket in the data folder.
 func (p *Plan) socketFile(program string) string { return p.Path(program + ".sock") }
 
-// openSocket opens the socket. The data folder must be held: a socket that is there is one that a killed process has
-// left.
+// openSocket opens the socket. The data folder must be held: a socket that is already there was left by a killed
+// process.
 func openSocket(p *Plan) (*adminSocket, error) {
 	path := p.socketFile(p.hk.Name)
 	l, err := system.ListenUnix(path)
@@ -41,12 +41,12 @@ func openSocket(p *Plan) (*adminSocket, error) {
 		return nil, fmt.Errorf("the socket of the admin API cannot be opened: %w; name another folder with --data-dir", err)
 	}
 	s := &adminSocket{path: path, listener: l, isGone: func() bool { return p.run.folder.Lost() != nil || p.run.lost.Load() }}
-	s.own, _ = os.Stat(path) // what has gone already is like nothing that comes later
+	s.own, _ = os.Stat(path) // if it has gone already, no later file is the same
 	return s, s.listenPublicly(p)
 }
 
 // listenPublicly opens the port of --admin-listen, if that is given.
-func (s *adminSocket) listenPublicly(p *Plan) (err error) {
+func (sock *adminSocket) listenPublicly(p *Plan) (err error) {
 	address := p.hk.settings.adminListen
 	if address == "" {
 		return nil
@@ -55,17 +55,17 @@ func (s *adminSocket) listenPublicly(p *Plan) (err error) {
 	if err != nil {
 		return fmt.Errorf("--admin-listen=%s: write HOST:PORT, such as 127.0.0.1:9000", address)
 	}
-	if s.tcp, err = net.Listen("tcp", address); err != nil {
+	if sock.tcp, err = net.Listen("tcp", address); err != nil {
 		return explainListen(p.hk.Name, host, port, err, "--admin-listen", "--admin-listen", "")
 	}
 	p.run.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Info("health and metrics are answered on TCP",
-		zap.String("address", s.tcp.Addr().String()))
+		zap.String("address", sock.tcp.Addr().String()))
 	return nil
 }
 
 // api is what the run shows of itself.
 func (r *run) api() *admin.API {
-	shown := admin.Run{Program: r.hk.Name, Version: r.hk.versionLine(), Name: r.plan.Name, DataDir: r.plan.DataDir, Began: r.begin,
+	shown := admin.Run{Program: r.hk.Name, Version: r.hk.versionLine, Name: r.plan.Name, DataDir: r.plan.DataDir, Began: r.begin,
 		Crash: r.crash, Group: r.group, Logs: r.logs, Processes: map[string]admin.Process{}, Check: r.checkAgain}
 	for _, s := range r.plan.Servers {
 		if c := s.at().child; c != nil {
@@ -78,11 +78,11 @@ func (r *run) api() *admin.API {
 
 // serve returns an actor that answers until all servers of the run have ended. It ends last: whoever asked for a stop
 // is to be told how it went.
-func (s *adminSocket) serve(r *run) (execute func() error) {
+func (sock *adminSocket) serve(r *run) (execute func() error) {
 	api := r.api()
-	s.public = &http.Server{Handler: api.HealthHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(r.logs.Program().Zap())}
-	s.logger = r.logs.Program().Zap().WithOptions(zap.WithCaller(false))
-	s.server = &http.Server{
+	sock.public = &http.Server{Handler: api.HealthHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(r.logs.Program().Zap())}
+	sock.logger = r.logs.Program().Zap().WithOptions(zap.WithCaller(false))
+	sock.server = &http.Server{
 		Handler: api.Handler(),
 		// A client that connects and says nothing is not kept for ever.
 		ReadHeaderTimeout: 10 * time.Second,
@@ -90,11 +90,11 @@ func (s *adminSocket) serve(r *run) (execute func() error) {
 	}
 	return func() error {
 		served := make(chan struct{})
-		go func() { defer close(served); s.answer(s.server, s.listener) }()
-		if s.tcp != nil {
-			go s.answer(s.public, s.tcp)
+		go func() { defer close(served); sock.answer(sock.server, sock.listener) }()
+		if sock.tcp != nil {
+			go sock.answer(sock.public, sock.tcp)
 		}
-		stopKeeping := s.keep(r.look)
+		stopKeeping := sock.keep(r.look)
 		r.group.AwaitEnd()
 		stopKeeping()
 		// Nothing changes any more: whoever reads events, or takes a profile, gets the rest of it now.
@@ -102,7 +102,7 @@ func (s *adminSocket) serve(r *run) (execute func() error) {
 		api.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
 		defer cancel()
-		for _, server := range []*http.Server{s.server, s.public} {
+		for _, server := range []*http.Server{sock.server, sock.public} {
 			if err := server.Shutdown(ctx); err != nil {
 				_ = server.Close() // what is left are clients that do not read
 			}
@@ -116,34 +116,34 @@ func (s *adminSocket) serve(r *run) (execute func() error) {
 const lastAnswers = time.Second
 
 // answer answers on a listener, until the server is shut down.
-func (s *adminSocket) answer(server *http.Server, l net.Listener) {
+func (sock *adminSocket) answer(server *http.Server, l net.Listener) {
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		s.logger.Error("the admin API has failed", zap.Error(err))
+		sock.logger.Error("the admin API has failed", zap.Error(err))
 	}
 }
 
 // close removes the socket, unless what is there is another run's.
-func (s *adminSocket) close() {
-	if s == nil {
+func (sock *adminSocket) close() {
+	if sock == nil {
 		return
 	}
-	_ = s.listener.Close() // it is closed already, if anything was served
-	if s.tcp != nil {
-		_ = s.tcp.Close() // likewise
+	_ = sock.listener.Close() // it is closed already, if anything was served
+	if sock.tcp != nil {
+		_ = sock.tcp.Close() // likewise
 	}
-	if !s.isGone() {
-		system.RemoveUnix(s.path)
+	if !sock.isGone() {
+		system.RemoveUnix(sock.path)
 	}
 }
 
-// lookEvery is how often it is looked whether what the run needs to go on is there, and the socket of the admin API.
+// lookEvery is how often the run checks that the socket of the admin API, and what it needs to go on, are still there.
 const lookEvery = time.Second / 2
 
-// keep has look called twice a second, which reports whether the run is to end, until it does or stop is called. The
-// socket is opened anew where somebody has removed it, such as one who tidies up temporary files: not at once, for it
-// may be the whole folder that is being deleted.
-func (s *adminSocket) keep(look func() (gone bool)) (stop func()) {
-	k := socketKeeper{adminSocket: s, there: s.own}
+// keep calls look twice a second, until look reports that the run is to end, or stop is called. A socket that somebody
+// has removed, such as who tidies up temporary files, is opened anew; not at once, as the whole folder may be about to
+// be deleted.
+func (sock *adminSocket) keep(look func() (gone bool)) (stop func()) {
+	k := socketKeeper{adminSocket: sock, there: sock.own}
 	ended := make(chan struct{})
 	var looking sync.WaitGroup
 	looking.Go(func() {
@@ -172,7 +172,7 @@ type socketKeeper struct {
 	*adminSocket
 	there   os.FileInfo // the file of the last socket
 	missed  bool        // it was not there the last time
-	blocked bool        // it has been told that it cannot be opened anew, since it was last there
+	blocked bool        // people know that it cannot be opened anew; until it is there again
 }
 
 func (k *socketKeeper) look() {

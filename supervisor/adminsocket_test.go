@@ -84,20 +84,20 @@ func TestSocketBehindAFile(t *testing.T) {
 }
 
 // awaitScreen waits until a text is shown.
-func (s *served) awaitScreen(text string) {
-	s.t.Helper()
-	screen := s.hk.Out().(*lockedBuffer)
-	eventually(s.t, fmt.Sprintf("%q on the screen", text), func() bool {
-		s.p.run.logs.Flush()
+func (sv *served) awaitScreen(text string) {
+	sv.t.Helper()
+	screen := sv.hk.Out().(*lockedBuffer)
+	eventually(sv.t, fmt.Sprintf("%q on the screen", text), func() bool {
+		sv.p.run.logs.Flush()
 		return strings.Contains(screen.String(), text)
 	})
 }
 
 // awaitSocket waits until there is a socket.
-func (s *served) awaitSocket() {
-	s.t.Helper()
-	eventually(s.t, "the socket", func() bool {
-		info, err := os.Stat(s.p.run.socket.path)
+func (sv *served) awaitSocket() {
+	sv.t.Helper()
+	eventually(sv.t, "the socket", func() bool {
+		info, err := os.Stat(sv.p.run.socket.path)
 		return err == nil && info.Mode()&os.ModeSocket != 0
 	})
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // read reads the arguments up to `--`, behind which a command stands. What is left are the names of servers.
-func (r *runFlags) read(args []string) (names []string, given []assignment, command []string, wrong problems) {
-	a := argumentReader{r: r, unknown: map[string][]*pflag.Flag{}}
+func (rf *runFlags) read(args []string) (names []string, given []assignment, command []string, wrong problems) {
+	a := argumentReader{r: rf, unknown: map[string][]*pflag.Flag{}}
 	for len(args) > 0 {
 		if args[0] == "--" {
 			if command = args[1:]; len(command) == 0 || command[0] == "" {
@@ -26,47 +26,47 @@ func (r *runFlags) read(args []string) (names []string, given []assignment, comm
 	return a.names, a.given, command, a.wrong
 }
 
-// argumentReader reads arguments one after another, so that what is wrong with one does not keep the others from being
-// read. How each is to be understood is left to pflag.
+// argumentReader reads arguments one after another, so that a mistake in one does not hide those in others. What each
+// means is left to pflag.
 type argumentReader struct {
 	r       *runFlags
 	names   []string
 	given   []assignment
 	wrong   problems
-	unknown map[string][]*pflag.Flag // by the name of a flag that there is not, those that may be meant
+	unknown map[string][]*pflag.Flag // by the name of an unknown flag: those that may be meant
 }
 
 // next reads the first of the arguments, and returns how many it has read: a flag may have its value behind it.
-func (a *argumentReader) next(args []string) int {
-	before := len(a.given)
-	n, err := 1, a.parse(args[:1])
+func (ar *argumentReader) next(args []string) int {
+	before := len(ar.given)
+	n, err := 1, ar.parse(args[:1])
 	if _, ok := errors.AsType[*pflag.ValueRequiredError](err); ok && len(args) > 1 {
-		a.given = a.given[:before] // there may be some in -hx
-		n, err = 2, a.parse(args[:2])
+		ar.given = ar.given[:before] // there may be some in -hx
+		n, err = 2, ar.parse(args[:2])
 	}
 	unknown, isUnknown := errors.AsType[*pflag.NotExistError](err)
 	switch {
 	case !isUnknown:
-		a.wrong.add(err)
+		ar.wrong.add(err)
 	case unknown.GetSpecifiedShortnames() != "":
-		known := a.r.letters(unknown.GetSpecifiedName())
+		known := ar.r.letters(unknown.GetSpecifiedName())
 		if len(known) > 0 {
 			err = fmt.Errorf("%w: one letter does not say which server: %s", err, flagList(known, ", "))
 		}
-		a.wrong.add(err)
-		if len(known) > 0 && len(args[0]) == 2 && a.isValue(known, args[1:]) {
+		ar.wrong.add(err)
+		if len(known) > 0 && len(args[0]) == 2 && ar.isValue(known, args[1:]) {
 			n = 2
 		}
 	default:
 		name := unknown.GetSpecifiedName()
-		meant, told := a.unknown[name]
+		meant, told := ar.unknown[name]
 		if !told {
 			var servers []*Server
-			meant, servers = a.r.meant(name)
-			a.unknown[name] = meant
-			a.wrong.add(suggestFlags(err, name, meant), servers...)
+			meant, servers = ar.r.meant(name)
+			ar.unknown[name] = meant
+			ar.wrong.add(suggestFlags(err, name, meant), servers...)
 		}
-		if !strings.Contains(args[0], "=") && a.isValue(meant, args[1:]) {
+		if !strings.Contains(args[0], "=") && ar.isValue(meant, args[1:]) {
 			n = 2
 		}
 	}
@@ -74,18 +74,18 @@ func (a *argumentReader) next(args []string) int {
 }
 
 // parse has pflag read arguments that belong together.
-func (a *argumentReader) parse(args []string) error {
-	err := a.r.ParseAll(args, func(f *pflag.Flag, value string) error {
-		a.given = append(a.given, assignment{flag: f, value: value})
+func (ar *argumentReader) parse(args []string) error {
+	err := ar.r.ParseAll(args, func(f *pflag.Flag, value string) error {
+		ar.given = append(ar.given, assignment{flag: f, value: value})
 		return nil
 	})
-	a.names = append(a.names, a.r.Args()...)
+	ar.names = append(ar.names, ar.r.Args()...)
 	return err
 }
 
-// isValue reports whether the first of the arguments seems to be the value of the flag before it, which there is not:
-// it is not to be taken for the name of a server then.
-func (a *argumentReader) isValue(meant []*pflag.Flag, args []string) bool {
+// isValue reports whether the first of the arguments seems to be the value of the unknown flag before it. Then it must
+// not be taken for the name of a server.
+func (ar *argumentReader) isValue(meant []*pflag.Flag, args []string) bool {
 	if len(args) == 0 || len(meant) > 0 && meant[0].NoOptDefVal != "" {
 		return false
 	}
@@ -93,7 +93,7 @@ func (a *argumentReader) isValue(meant []*pflag.Flag, args []string) bool {
 		_, err := strconv.ParseFloat(args[0], 64)
 		return err == nil // and no flag
 	}
-	return len(meant) > 0 || !a.r.hk.areServers(args[0])
+	return len(meant) > 0 || !ar.r.hk.areServers(args[0])
 }
 
 // areServers reports whether the text is a list of names of servers.
@@ -106,16 +106,16 @@ func (hk *HyperKube) areServers(text string) bool {
 }
 
 // letters are the flags that have this letter where their server stands alone.
-func (r *runFlags) letters(letter string) (known []*pflag.Flag) {
-	if len(letter) != 1 { // half of one that is not ASCII, as which no flag can be looked up
+func (rf *runFlags) letters(letter string) (known []*pflag.Flag) {
+	if len(letter) != 1 { // half of a letter that is not ASCII: no flag is looked up by it
 		return nil
 	}
-	for _, s := range r.hk.servers {
+	for _, s := range rf.hk.servers {
 		if s.Run == nil {
 			continue
 		}
 		if f := s.Flags().ShorthandLookup(letter); f != nil {
-			known = append(known, r.Lookup(s.Name()+"."+f.Name))
+			known = append(known, rf.Lookup(s.Name()+"."+f.Name))
 		}
 	}
 	return known

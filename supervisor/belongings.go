@@ -15,19 +15,19 @@ import (
 	"github.com/seed-200a7251/km/supervisor/mounts"
 )
 
-// The data folder may be one that was there before, and users may put things into it. What belongs to the program is
-// known by its name: those of this package, and those that the servers declare (Server.State). What is not called so is
-// left alone, and so is what was there before the first run.
+// The data folder may have existed before, and users may put things into it. What belongs to the program is known by
+// its name: the names of this package, and those that the servers declare (Server.State). Anything else is left alone,
+// and so is what was there before the first run.
 
-// foundList is a file in the data folder that is there if the folder was there before the program used it. It has the
-// paths of what was in it, each with a zero byte behind it.
+// foundList is a file in a data folder that existed before the program used it. It lists the paths of what was in the
+// folder, each followed by a zero byte.
 const foundList = "found"
 
 // belongings is what is in a data folder.
 type belongings struct {
 	own    []string // paths in it, of what belongs to the program
-	folder []string // those of folders that have such in them, each before those that are in it
-	others []string // those of what does not
+	folder []string // paths of folders with such paths in them, the outer ones first
+	others []string // paths of what does not
 }
 
 // stateNames are the patterns of the paths in the data folder that belong to the program.
@@ -55,8 +55,7 @@ func (hk *HyperKube) survey(p *Plan) (*belongings, error) {
 	return b, b.look(p, ".", hk.stateNames(), found)
 }
 
-// look looks at a folder in the data folder. With names of nil all in it belongs to the program, but for what was
-// found.
+// look looks at a folder in the data folder. If names is nil, all in it belongs to the program, except what was found.
 func (b *belongings) look(p *Plan, dir string, names []string, found map[string]bool) error {
 	entries, err := os.ReadDir(p.Path(dir))
 	if err != nil {
@@ -65,7 +64,7 @@ func (b *belongings) look(p *Plan, dir string, names []string, found map[string]
 	for _, e := range entries {
 		rel := path.Join(dir, e.Name())
 		whole, below := match(names, rel)
-		// A link to a folder is one that somebody has put in the place of the program's.
+		// Stat follows symlinks: somebody may have put one in the place of a folder of the program's.
 		info, err := os.Stat(p.Path(rel))
 		isDir := err == nil && info.IsDir()
 		switch has := has(found, rel); {
@@ -138,8 +137,9 @@ func (b *belongings) remove(p *Plan, lock string) error {
 	return errors.Join(errs...)
 }
 
-// takeOver looks whether the data folder, which is there, may be used: it is the program's, or empty but for what bears
-// names of the program's, which users may put there before the first run. note is to be called when the folder is held.
+// takeOver checks that an existing data folder may be used: it is the program's, or is empty. What has a name of the
+// program's is allowed in it: users may put it there before the first run. note is to be called when the folder is
+// held.
 func (hk *HyperKube) takeOver(p *Plan) (note func() error, err error) {
 	none := func() error { return nil }
 	if lock, err := os.Lstat(p.Path(hk.Name + ".lock")); err == nil && lock.Mode().IsRegular() {

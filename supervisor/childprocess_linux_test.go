@@ -54,29 +54,29 @@ func isoCommand(args ...string) *exec.Cmd {
 	return c
 }
 
-func (r *byItself) pidOf(name string) int {
-	r.t.Helper()
-	s, err := r.http.Status(r.t.Context())
+func (alone *byItself) pidOf(name string) int {
+	alone.t.Helper()
+	s, err := alone.http.Status(alone.t.Context())
 	if err != nil {
-		r.t.Fatal(err)
+		alone.t.Fatal(err)
 	}
 	return s.Servers[slices.IndexFunc(s.Servers, func(s ServerStatus) bool { return s.Name == name })].PID
 }
 
 // end waits for the end of the run, and checks that those that had been children are gone.
-func (r *byItself) end(code int, children ...int) {
-	r.t.Helper()
+func (alone *byItself) end(code int, children ...int) {
+	alone.t.Helper()
 	var exit *exec.ExitError
 	ended := make(chan error, 1)
-	go func() { ended <- r.cmd.Wait() }()
-	if err := receive(r.t, "the end of the run", ended); err != nil && !errors.As(err, &exit) {
-		r.t.Fatal(err)
+	go func() { ended <- alone.cmd.Wait() }()
+	if err := receive(alone.t, "the end of the run", ended); err != nil && !errors.As(err, &exit) {
+		alone.t.Fatal(err)
 	}
-	if got := r.cmd.ProcessState.ExitCode(); got != code {
-		r.t.Errorf("exit code %d, want %d:\n%s", got, code, r.out.String())
+	if got := alone.cmd.ProcessState.ExitCode(); got != code {
+		alone.t.Errorf("exit code %d, want %d:\n%s", got, code, alone.out.String())
 	}
 	for _, pid := range children {
-		eventually(r.t, "the process of a server has ended", func() bool { return !running(pid) })
+		eventually(alone.t, "the process of a server has ended", func() bool { return !running(pid) })
 	}
 }
 

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// cleanup is what is to be called when the start of a server that goes on has ended. There is one at a time: a server
-// that was left behind does not start before it has ended after all.
+// cleanup has the functions to call when the current start of a server has ended. There is one start at a time: a
+// server that was left behind starts again only when it has ended after all.
 type cleanup struct {
 	mu    sync.Mutex
 	calls []func()
@@ -23,13 +23,13 @@ func (s *Server) Cleanup(f func()) {
 }
 
 // release is called when a start of the server has ended.
-func (p *seat) release() {
-	p.cleanup.mu.Lock()
-	calls := p.cleanup.calls
-	p.cleanup.calls = nil
-	p.cleanup.mu.Unlock()
+func (st *seat) release() {
+	st.cleanup.mu.Lock()
+	calls := st.cleanup.calls
+	st.cleanup.calls = nil
+	st.cleanup.mu.Unlock()
 	for _, f := range slices.Backward(calls) {
-		_ = p.server.Guard(func() error { f(); return nil }) // the log has it
+		_ = st.server.Guard(func() error { f(); return nil }) // the log has it
 	}
-	p.sockets.CloseGiven()
+	st.sockets.CloseGiven()
 }

@@ -27,7 +27,7 @@ type Command struct {
 	// description behind a tab or without. args are those before it. Where it returns nil, and without it, files are
 	// completed.
 	Complete func(hk *HyperKube, args []string) []string
-	// FlagValues, if not nil, does so for the value of a flag.
+	// FlagValues, if not nil, does the same for the value of a flag.
 	FlagValues func(flag string) []string
 	// Run does it. The folder and the name of the cluster are in p, in which no server is selected.
 	Run func(ctx context.Context, hk *HyperKube, p *Plan, args []string) error

@@ -35,7 +35,7 @@ func (hk *HyperKube) complete(request string, args []string) error {
 	}
 	hk.fill(root, word, rest, args[last])
 
-	// What packages add to that set is no flag of any command here, but cobra would offer it with each.
+	// Packages add flags to that set. No command here has them, but cobra would offer them with each.
 	defer func(theirs *pflag.FlagSet) { pflag.CommandLine = theirs }(pflag.CommandLine)
 	pflag.CommandLine = newFlagSet(hk.Name)
 
@@ -80,7 +80,7 @@ func (hk *HyperKube) cobraRoot() *cobra.Command {
 	root := &cobra.Command{Use: hk.Name, TraverseChildren: true, SilenceErrors: true, SilenceUsage: true}
 	root.CompletionOptions.DisableDefaultCmd = true // there is one already
 	hk.addCobraFlags(root, hk.Flags(), nil)
-	// A command without a function is one that cannot be called, for cobra.
+	// Cobra takes a command without a function for one that cannot be called.
 	never := func(*cobra.Command, []string) {}
 	for _, c := range hk.allCommands() {
 		command := &cobra.Command{Use: c.Name, Short: brief(c.Short), Run: never}
@@ -101,7 +101,7 @@ func (hk *HyperKube) cobraRoot() *cobra.Command {
 	return root
 }
 
-// aliases are those of the servers, as values. Where a name would do, they would only be more of the same.
+// aliases are those of the servers, as values. Where a name would do, they would only repeat it.
 func aliases(servers []*Server) (values []string) {
 	for _, s := range servers {
 		for _, alias := range s.Aliases {
@@ -190,8 +190,8 @@ func (hk *HyperKube) fillRun(target *cobra.Command, composite *Server, typed str
 	}
 }
 
-// listOfServers completes the last one of a list of servers, of which none is named twice under whatever name. An alias
-// is offered where no name begins like what is typed.
+// listOfServers completes the last of a list of servers. None is offered twice, by name or alias. An alias is offered
+// only if no name begins with what is typed.
 func (hk *HyperKube) listOfServers(words, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	done := typed[:strings.LastIndex(typed, ",")+1]
 	var taken []string

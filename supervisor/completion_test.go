@@ -241,7 +241,7 @@ func TestCompletesWithoutDescriptions(t *testing.T) {
 	}
 }
 
-// Behind `--` is a command, of which only the shell knows something.
+// Behind `--` is a command, which only the shell knows.
 func TestCompletesNoCommand(t *testing.T) {
 	for _, args := range [][]string{{"run", "--", ""}, {"run", "late", "--", "l"}, {"run", "--quiet", "--", "make", "--l"}} {
 		if words, directive := completes(t, completionToy(t), args...); len(words) > 0 || directive != files {

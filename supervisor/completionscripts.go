@@ -18,8 +18,8 @@ import (
 type shell struct {
 	name  string
 	write func(root *cobra.Command, w io.Writer) error // cobra's script
-	// mends are parts of that script that go wrong with lists, or with a = in values, each followed by what takes its
-	// place. NAME stands for the binary's name, as it is in names of functions.
+	// mends are parts of that script that fail with lists, or with a = in values, each followed by its replacement.
+	// NAME stands for the binary's name, as it is in names of functions.
 	mends []string
 	// more is added at the end.
 	more string
@@ -29,8 +29,7 @@ var shells = []*shell{
 	{
 		name:  "bash",
 		write: func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, true) },
-		// printf quotes commas, which nobody does who types a list: it would not be found to be the beginning of a
-		// quoted one.
+		// printf quotes commas, but nobody who types a list does: what is typed would not match a quoted list.
 		mends: []string{
 			"comp=$(printf \"%q\" \"${compline%%$tab*}\")\n", "comp=$(printf \"%q\" \"${compline%%$tab*}\")\n        comp=${comp//\\\\,/,}\n",
 			"<(printf \"%q\\n\" ", "<(__NAME_quote \"%q\\n\" ",

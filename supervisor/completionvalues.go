@@ -12,11 +12,10 @@ import (
 )
 
 // shorten leaves flags of servers out of what is shown: there are hundreds, and a shell would ask whether to show them
-// all. Before a server is typed, the beginning of its flags' names stands for them. Flags of other servers than these
-// are never shown.
-func (r *runFlags) shorten(flags *pflag.FlagSet, servers []*Server, within bool) {
+// all. Until a server is typed, "--NAME." stands for its flags. Flags of servers other than these are never shown.
+func (rf *runFlags) shorten(flags *pflag.FlagSet, servers []*Server, within bool) {
 	flags.VisitAll(func(f *pflag.Flag) {
-		if s := r.server(f); s != nil && (!within || !slices.Contains(servers, s)) {
+		if s := rf.server(f); s != nil && (!within || !slices.Contains(servers, s)) {
 			f.Hidden = true
 		}
 	})
@@ -144,7 +143,7 @@ func oneOf(values, taken []string, typed string) ([]cobra.Completion, cobra.Shel
 	return found, cobra.ShellCompDirectiveNoFileComp
 }
 
-// listOf completes the last one of a list of values that are apart by commas. Of pairs, each key is named once.
+// listOf completes the last of a list of comma-separated values. Of pairs, each key is named once.
 func listOf(values, taken []string, typed string, pairs bool) ([]cobra.Completion, cobra.ShellCompDirective) {
 	end := strings.LastIndex(typed, ",") + 1
 	done, last := typed[:end], typed[end:]
@@ -168,8 +167,8 @@ func key(pair string) string {
 }
 
 // valuesOf are the values that a flag of `run` may have, if they can be counted.
-func (r *runFlags) valuesOf(flag string) []string {
-	f := r.Lookup(flag)
+func (rf *runFlags) valuesOf(flag string) []string {
+	f := rf.Lookup(flag)
 	_, own, namespaced := strings.Cut(flag, ".")
 	if !namespaced {
 		own = flag
@@ -177,7 +176,7 @@ func (r *runFlags) valuesOf(flag string) []string {
 	_, process := f.Value.(*processValue)
 	_, member := f.Value.(*memberValue)
 	if process || member || namespaced && !slices.Contains(serverFlagNames, own) {
-		for _, s := range r.takers(f) {
+		for _, s := range rf.takers(f) {
 			if values := valuesOf(s, own); len(values) > 0 {
 				return values
 			}

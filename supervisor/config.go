@@ -30,7 +30,7 @@ import (
 // serversKey is the key of the list of servers to run.
 const serversKey = "servers"
 
-// standardInput is the name that stands for it in place of a file's.
+// standardInput stands in place of a file's name for standard input.
 const standardInput = "-"
 
 // configFlag is the name of the flag that names files. It has no place in a file.
@@ -44,14 +44,14 @@ type configured struct {
 }
 
 // files reads config files, in order. What the last one says counts.
-func (r *runFlags) files(paths []string) (c configured, wrong problems) {
+func (rf *runFlags) files(paths []string) (c configured, wrong problems) {
 	for _, path := range paths {
 		name, content, err := readConfig(path)
 		if err != nil {
 			wrong.add(fmt.Errorf("--%s %s: %w", configFlag, text.Legible(path), err))
 			continue
 		}
-		r.file(name, content, &c, &wrong)
+		rf.file(name, content, &c, &wrong)
 	}
 	return c, wrong
 }
@@ -66,7 +66,7 @@ func readConfig(path string) (name string, text []byte, err error) {
 	} else {
 		defer file.Close()
 	}
-	// One byte more than it may have, so that it is found to be too long.
+	// One byte more than is allowed, so that a longer file is noticed.
 	text, err = io.ReadAll(io.LimitReader(file, configfile.MaxSize+1))
 	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) { // errors and comments have one line
 		name = strconv.Quote(name)
@@ -75,7 +75,7 @@ func readConfig(path string) (name string, text []byte, err error) {
 }
 
 // file reads one file into c.
-func (r *runFlags) file(name string, content []byte, c *configured, wrong *problems) {
+func (rf *runFlags) file(name string, content []byte, c *configured, wrong *problems) {
 	entries, err := configfile.Parse(content)
 	if err != nil {
 		for _, err := range text.Errors(err) {
@@ -90,7 +90,7 @@ func (r *runFlags) file(name string, content []byte, c *configured, wrong *probl
 	}
 	for _, e := range entries {
 		at := source{file: name, line: e.Line}
-		s, findErr := r.hk.FindServer(e.Key)
+		s, findErr := rf.hk.FindServer(e.Key)
 		switch {
 		case e.Key == serversKey:
 			names, err := serverList(e)
@@ -100,15 +100,15 @@ func (r *runFlags) file(name string, content []byte, c *configured, wrong *probl
 			}
 			c.names, c.servers = names, at
 		case findErr == nil && s.Name() == e.Key && s.Run != nil:
-			r.section(s, name, e, c, wrong)
+			rf.section(s, name, e, c, wrong)
 		default:
-			f := r.Lookup(e.Key)
+			f := rf.Lookup(e.Key)
 			if f == nil || strings.Contains(e.Key, ".") || !inFiles(f) {
-				of, err := r.unknownKey(e.Key)
+				of, err := rf.unknownKey(e.Key)
 				wrong.add(at.wrong(err), of...)
 				continue
 			}
-			r.entry(f, name, e, c, wrong)
+			rf.entry(f, name, e, c, wrong)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func isMember(f *pflag.Flag) bool {
 	return ok
 }
 
-// serverList reads the list of servers: a list, or a text with names apart by commas.
+// serverList reads the list of servers: a list, or a text of comma-separated names.
 func serverList(e configfile.Entry) (names []string, err error) {
 	items := e.List
 	switch e.Kind {
@@ -146,7 +146,7 @@ func serverList(e configfile.Entry) (names []string, err error) {
 }
 
 // section reads the flags of one server.
-func (r *runFlags) section(s *Server, name string, e configfile.Entry, c *configured, wrong *problems) {
+func (rf *runFlags) section(s *Server, name string, e configfile.Entry, c *configured, wrong *problems) {
 	at := source{file: name, line: e.Line}
 	switch e.Kind {
 	case configfile.Null: // all that was in it is commented out
@@ -157,36 +157,36 @@ func (r *runFlags) section(s *Server, name string, e configfile.Entry, c *config
 		return
 	}
 	for _, inner := range e.Map {
-		if f := r.Lookup(s.Name() + "." + inner.Key); f != nil {
-			r.entry(f, name, inner, c, wrong)
+		if f := rf.Lookup(s.Name() + "." + inner.Key); f != nil {
+			rf.entry(f, name, inner, c, wrong)
 			continue
 		}
 		at := source{file: name, line: inner.Line}
-		wrong.add(at.wrong(r.unknownFlag(s, inner.Key)), s)
+		wrong.add(at.wrong(rf.unknownFlag(s, inner.Key)), s)
 	}
 }
 
 // unknownFlag is the error about a key below a server's name that is no flag of it.
-func (r *runFlags) unknownFlag(s *Server, key string) error {
+func (rf *runFlags) unknownFlag(s *Server, key string) error {
 	err := fmt.Errorf("%s.%s: %[1]s has no such flag", s.Name(), text.Legible(key))
-	if best := text.Nearest(key, r.flagNames(s)); best != "" {
+	if best := text.Nearest(key, rf.flagNames(s)); best != "" {
 		err = fmt.Errorf("%w (did you mean %s?)", err, best)
 	}
-	if servers, _ := r.owners(key, s); len(servers) > 0 {
+	if servers, _ := rf.owners(key, s); len(servers) > 0 {
 		err = fmt.Errorf("%w; it is a flag of %s", err, nameList(servers))
 	}
-	if f := r.Lookup(key); f != nil && inFiles(f) {
+	if f := rf.Lookup(key); f != nil && inFiles(f) {
 		err = fmt.Errorf("%w; --%s stands outside of servers", err, key)
 	}
 	return err
 }
 
-// unknownKey is the error about a key that is neither a server nor a flag without one, and the servers that it is
-// about.
-func (r *runFlags) unknownKey(key string) (of []*Server, wrong error) {
-	s, err := r.hk.FindServer(key)
+// unknownKey is the error about a key that is neither a server nor a flag without a server, and the servers it
+// concerns.
+func (rf *runFlags) unknownKey(key string) (of []*Server, wrong error) {
+	s, err := rf.hk.FindServer(key)
 	server, flag, dotted := strings.Cut(key, ".")
-	owners, _ := r.owners(key, nil)
+	owners, _ := rf.owners(key, nil)
 	switch {
 	case err == nil && len(s.Members) > 0:
 		return nil, fmt.Errorf("%s stands for several servers: put the flags below %s", key, strings.Join(s.Members, ", "))
@@ -196,30 +196,30 @@ func (r *runFlags) unknownKey(key string) (of []*Server, wrong error) {
 		return []*Server{s}, fmt.Errorf("%s is another name of %s: put its flags below that", key, s.Name())
 	case key == configFlag || slices.Contains(onlyArguments, key):
 		return nil, fmt.Errorf("%s has no place in a file: give --%[1]s on the command line", key)
-	case dotted && r.Lookup(key) != nil:
-		s, _ := r.hk.FindServer(server)
+	case dotted && rf.Lookup(key) != nil:
+		s, _ := rf.hk.FindServer(server)
 		return []*Server{s}, fmt.Errorf("%s: put %s below the name of its server, %s", key, flag, server)
 	case len(owners) > 0:
 		return owners, fmt.Errorf("%s: a server's flags stand below its name: %s", key, nameList(owners))
 	}
-	if s, err := r.hk.FindServer(server); dotted && err == nil && s.Run != nil {
-		return []*Server{s}, fmt.Errorf("%s: the flags of %s stand below its name, and %w", text.Legible(key), s.Name(), r.unknownFlag(s, flag))
+	if s, err := rf.hk.FindServer(server); dotted && err == nil && s.Run != nil {
+		return []*Server{s}, fmt.Errorf("%s: the flags of %s stand below its name, and %w", text.Legible(key), s.Name(), rf.unknownFlag(s, flag))
 	}
-	known := append(r.flagNames(nil), serversKey)
-	for _, s := range r.hk.servers {
+	known := append(rf.flagNames(nil), serversKey)
+	for _, s := range rf.hk.servers {
 		if s.Run != nil {
 			known = append(known, s.Name())
 		}
 	}
-	return nil, text.Suggest(fmt.Errorf("%s is neither a server nor a flag of `%s run`", text.Legible(key), r.hk.Name), key, known)
+	return nil, text.Suggest(fmt.Errorf("%s is neither a server nor a flag of `%s run`", text.Legible(key), rf.hk.Name), key, known)
 }
 
 // entry reads the value of one flag.
-func (r *runFlags) entry(f *pflag.Flag, name string, e configfile.Entry, c *configured, wrong *problems) {
+func (rf *runFlags) entry(f *pflag.Flag, name string, e configfile.Entry, c *configured, wrong *problems) {
 	at := source{file: name, line: e.Line}
-	values, err := r.values(f, e.Value)
+	values, err := rf.values(f, e.Value)
 	if err != nil {
-		wrong.add(at.wrong(fmt.Errorf("%s: %w", f.Name, err)), r.takers(f)...)
+		wrong.add(at.wrong(fmt.Errorf("%s: %w", f.Name, err)), rf.takers(f)...)
 		return
 	}
 	for _, v := range values {
@@ -235,8 +235,8 @@ type lined struct {
 }
 
 // values are what the flag is to be set to, one after another.
-func (r *runFlags) values(f *pflag.Flag, v configfile.Value) ([]lined, error) {
-	t := r.typeOf(f)
+func (rf *runFlags) values(f *pflag.Flag, v configfile.Value) ([]lined, error) {
+	t := rf.typeOf(f)
 	var values []lined
 	switch v.Kind {
 	case configfile.Text:

@@ -12,9 +12,9 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
-// Confirm shows the lines on standard error and asks, on the terminal, whether to go on. Any other answer than yes is
-// an error, as is a missing terminal; it says that nothing was done, in the words of the caller: "stopped", "deleted".
-// It is for commands with a flag --yes, which is to have them do without Confirm.
+// Confirm shows the lines on standard error and asks, on the terminal, whether to go on. Any answer other than yes is
+// an error, as is a missing terminal; the error says that nothing was done, in the caller's word: "stopped", "deleted".
+// It is for commands with a flag --yes, with which they do not call Confirm.
 func (hk *HyperKube) Confirm(ctx context.Context, lines []string, done string) error {
 	for _, line := range lines {
 		fmt.Fprintln(hk.errOut(), text.Visible(line))

@@ -36,59 +36,58 @@ func (hk *HyperKube) screen() *screen {
 }
 
 // Write writes log lines.
-func (s *screen) Write(lines []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.erase()
-	n, err := s.err.Write(lines)
-	_, _ = s.out.Write(s.table)
+func (sc *screen) Write(lines []byte) (int, error) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	sc.erase()
+	n, err := sc.err.Write(lines)
+	_, _ = sc.out.Write(sc.table)
 	return n, err
 }
 
 // draw shows the table in place of the one before. If it is the last one, it stays where it is.
-func (s *screen) draw(table []byte, last bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.erase()
-	if s.table = table; last {
-		s.table = nil
+func (sc *screen) draw(table []byte, last bool) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	sc.erase()
+	if sc.table = table; last {
+		sc.table = nil
 	}
-	s.show(table)
+	sc.show(table)
 }
 
-// erase takes the table off the terminal: up as many lines as it has, and clear from there. If the window has become so
-// small meanwhile that these are not the terminal's lines any more, the table stays, as text: other lines would be
-// lost.
-func (s *screen) erase() {
-	n := bytes.Count(s.table, []byte("\n"))
+// erase takes the table off the terminal: it goes up as many lines as the table has, and clears from there. If the
+// window has since become too small for these lines, the table stays as text: other lines would be lost.
+func (sc *screen) erase() {
+	n := bytes.Count(sc.table, []byte("\n"))
 	if n == 0 {
 		return
 	}
-	columns, rows := s.size()
+	columns, rows := sc.size()
 	widest := 0
-	for line := range strings.Lines(string(s.table)) {
+	for line := range strings.Lines(string(sc.table)) {
 		widest = max(widest, text.Cells(strings.TrimSuffix(line, "\n")))
 	}
 	if widest > columns || n >= rows {
-		s.table = nil
+		sc.table = nil
 		return
 	}
-	fmt.Fprintf(s.out, "\x1b[%dA\x1b[J", n)
+	fmt.Fprintf(sc.out, "\x1b[%dA\x1b[J", n)
 }
 
 // print leaves what is there, and goes on below it.
-func (s *screen) print(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.table = nil
-	s.show([]byte(text))
+func (sc *screen) print(text string) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	sc.table = nil
+	sc.show([]byte(text))
 }
 
 // show writes to the standard output. The lock is held.
-func (s *screen) show(text []byte) {
-	if _, err := s.out.Write(text); err != nil && s.tell != nil {
-		s.tell(err)
-		s.tell = nil
+func (sc *screen) show(text []byte) {
+	if _, err := sc.out.Write(text); err != nil && sc.tell != nil {
+		sc.tell(err)
+		sc.tell = nil
 	}
 }
 
@@ -103,7 +102,7 @@ type console struct {
 	width  int
 	rows   []*row
 	of     map[string]*row // by server
-	wait   int             // for how many that have not been ready yet
+	wait   int             // how many have not been ready yet
 }
 
 type row struct {
@@ -192,8 +191,8 @@ func (c *console) show(e Event) {
 	}
 }
 
-// showDegraded shows that a server lacks something that is ready, or that it does not any more. The former is told in
-// full as a line of the log, and so only the table has it here.
+// showDegraded shows that a ready server lacks something, or no longer does. A line of the log tells in full what it
+// lacks, so only the table shows it here.
 func (c *console) showDegraded(r *row, e Event) {
 	r.err = e.Err
 	if c.live && c.draw(false) || e.Err != nil {
@@ -203,7 +202,7 @@ func (c *console) showDegraded(r *row, e Event) {
 	c.screen.print(c.line(r))
 }
 
-// ends reports whether from this state on lines tell more than a table, such as in which order the servers stop.
+// ends reports whether, from this state on, lines tell more than a table: the order in which servers stop, for one.
 func ends(s State) bool { return s == Stopping || s == Failed || s == Backoff }
 
 // headline says what is started, and where. A folder that does not fit behind it has a line of its own, to be copied
@@ -225,7 +224,7 @@ func (c *console) headline(program string, columns int) string {
 func (c *console) finish(e Event) {
 	c.live = false
 	text := fmt.Sprintf("%s: ready after %s\n", c.plan.run.logs.Program().Name(), seconds(e.Time.Sub(c.begin)))
-	if c.banner != nil && c.plan.run.job == nil {
+	if c.banner != nil && c.plan.run.foreground == nil {
 		if banner := strings.Trim(c.banner(c.plan), "\n"); banner != "" {
 			text += "\n" + banner + "\n\n"
 		}
@@ -233,8 +232,8 @@ func (c *console) finish(e Event) {
 	c.screen.print(text)
 }
 
-// draw draws the table, unless the terminal has become too small for that: then the lines of what has happened follow,
-// from here on. Of the last table the lines are whole, since they may wrap.
+// draw draws the table. If the terminal has become too small for it, lines tell from here on what happens. The last
+// table has whole lines, since these may wrap.
 func (c *console) draw(last bool) bool {
 	columns, rows := c.screen.size()
 	if len(c.rows) >= rows || c.width+stateWidth > columns {
@@ -253,8 +252,7 @@ func (c *console) draw(last bool) bool {
 	return true
 }
 
-// stateWidth is how many columns line has without the name, the address and the error: less would not tell how a server
-// is.
+// stateWidth is how many columns a line needs for the state alone, without the name, the address and the error.
 const stateWidth = 2 + 2 + 8 + 2 + 6
 
 func (c *console) line(r *row) string {

@@ -11,8 +11,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor/life"
 )
 
-// What a server lacks that is ready is told once, in full, on the screen, with --quiet too, and in the status, also if
-// it is known before it is ready. It counts as ready, and nothing of it is left when it is over, or in its next start.
+// What a ready server lacks is told once, in full, on the screen, with --quiet too, and in the status, also if it is
+// known before it is ready. It counts as ready, and nothing of it is left when it is over, or in its next start.
 func TestDegraded(t *testing.T) {
 	const why = "the disk that it writes to has no room any more, and this is a text that is longer than a row of the table: free some"
 	for _, flags := range [][]string{nil, {"--quiet"}} {

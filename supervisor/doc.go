@@ -49,7 +49,8 @@
 //     isolated.go).
 //   - The group tells of each change with an [Event]. The readers show it on the screen (console.go), write it to the
 //     log (logs.go), tell it to systemd (notify.go) and to whoever asks the admin API.
-//   - When all have been ready, the process uses less (idle.go, memory.go), and the command of `run -- COMMAND` starts.
+//   - When all have been ready, the process uses less (idle.go, memory.go), and the command of `run -- COMMAND` starts
+//     (foreground.go).
 //     When the last one has ended, the folder is let go.
 //
 // Commands such as status and restart ask a run over its socket (remote.go). What users are told to type is made in

@@ -12,7 +12,7 @@ import (
 type (
 	// State is where a server is in its life.
 	State = life.State
-	// Event is one change of a server's state, or what hinders one, or what a server lacks that is ready.
+	// Event is a change of a server's state, or what hinders a start, or what a ready server lacks.
 	Event = life.Event
 	// RestartPolicy says whether a server is started again when it has ended without being asked to.
 	RestartPolicy = life.RestartPolicy
@@ -59,20 +59,20 @@ var ErrNotRunning = admin.ErrNotRunning
 
 // What the rooms below have that servers use, too.
 
-// RawString is a string in JSON that need not be text, such as a path: where it is none, it is an object there, with
-// the bytes.
+// RawString is a string in JSON that need not be text, such as a path. If it is not text, JSON has an object with the
+// bytes.
 type RawString = text.RawString
 
-// ShellQuote returns the word so that a shell takes it for one, and as it is: in quotes, where it needs them. Of a flag
-// with a value, that is the value. What cannot be printed comes in the form $'…' of bash, zsh and others, so that one
-// line stays one.
+// ShellQuote returns the word as a shell takes it for one word, unchanged: in quotes, where it needs them. Of a flag
+// with a value, only the value is quoted. What cannot be printed comes in the form $'…' of bash, zsh and others, so
+// that one line stays one.
 func ShellQuote(word string) string { return text.ShellQuote(word) }
 
-// Crash is how a run has ended that was not stopped.
+// Crash is how a run that was not stopped has ended.
 type Crash = crash.Crash
 
 // LoggedError is a line of a log, of level error or above.
 type LoggedError = crash.LoggedError
 
-// IsPrivate reports whether the path is a folder of this user's, and not a link to one, that nobody else may enter.
+// IsPrivate reports whether the path is a folder of this user's that nobody else may enter, and not a symlink to one.
 func IsPrivate(path string) bool { return system.IsPrivate(path) }

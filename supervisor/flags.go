@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Beside others a server's flag --port is --NAME.port. The flags that this package adds to each server stand in the
-// same namespace, so no server may have one of these names.
+// Beside other servers, a server's flag --port is --NAME.port. The flags that this package adds to each server stand in
+// the same namespace, so no server may have a flag of one of these names.
 var serverFlagNames = []string{"log-level", "log-file", "restart", "restart-limit", "restart-window", "restart-pause", "grace-period", "isolation"}
 
 func mustNotClash(s *Server) {
@@ -24,7 +24,7 @@ func mustNotClash(s *Server) {
 	}
 }
 
-// mustHavePorts panics if the server is to listen where a flag says that it does not have.
+// mustHavePorts panics if one of the server's Ports names a flag that the server does not have.
 func mustHavePorts(s *Server) {
 	for _, x := range s.Ports {
 		for _, name := range []string{x.Address, x.Host, x.Port} {
@@ -51,35 +51,35 @@ type serverSettings struct {
 }
 
 // addOwn adds those flags, with the server's own defaults.
-func (r *runFlags) addOwn(s *Server) {
+func (rf *runFlags) addOwn(s *Server) {
 	name := s.Name()
 	own := &serverSettings{policy: s.policy()}
-	r.servers[s] = own
-	r.StringVar(&own.level, name+".log-level", "", "least severe lines of "+name+" to log, and to show")
-	r.StringVar(&own.file, name+".log-file", "", "file for the log of "+name+"; none for no file")
-	r.DurationVar(&own.policy.grace, name+".grace-period", own.policy.grace, "time that "+name+" may take to stop")
-	r.Var(&own.policy.restart, name+".restart", "whether "+name+" is started again when it ends: on-failure, always or never")
+	rf.servers[s] = own
+	rf.StringVar(&own.level, name+".log-level", "", "least severe lines of "+name+" to log, and to show")
+	rf.StringVar(&own.file, name+".log-file", "", "file for the log of "+name+"; none for no file")
+	rf.DurationVar(&own.policy.grace, name+".grace-period", own.policy.grace, "time that "+name+" may take to stop")
+	rf.Var(&own.policy.restart, name+".restart", "whether "+name+" is started again when it ends: on-failure, always or never")
 	limits := &own.policy.limits
-	r.IntVar(&limits.Failures, name+".restart-limit", cmp.Or(limits.Failures, life.DefaultFailures), "with how many failures "+name+" has failed for good")
-	r.DurationVar(&limits.Window, name+".restart-window", cmp.Or(limits.Window, life.DefaultWindow), "time for which a failure of "+name+" counts")
-	r.DurationVar(&limits.Pause, name+".restart-pause", cmp.Or(limits.Pause, life.DefaultPause), "time from a failure of "+name+" to its next start; doubles with each further one")
-	r.Var(&own.policy.isolation, name+".isolation", "where "+name+" runs: none (with the others), or process (one of its own)")
+	rf.IntVar(&limits.Failures, name+".restart-limit", cmp.Or(limits.Failures, life.DefaultFailures), "with how many failures "+name+" has failed for good")
+	rf.DurationVar(&limits.Window, name+".restart-window", cmp.Or(limits.Window, life.DefaultWindow), "time for which a failure of "+name+" counts")
+	rf.DurationVar(&limits.Pause, name+".restart-pause", cmp.Or(limits.Pause, life.DefaultPause), "time from a failure of "+name+" to its next start; doubles with each further one")
+	rf.Var(&own.policy.isolation, name+".isolation", "where "+name+" runs: none (with the others), or process (one of its own)")
 }
 
 func (hk *HyperKube) newRunFlags() *runFlags { return hk.runFlagsInto(&hk.settings) }
 
 // runFlagsInto returns flags that give the framework's settings their values.
-func (hk *HyperKube) runFlagsInto(c *settings) *runFlags {
-	r := &runFlags{
+func (hk *HyperKube) runFlagsInto(set *settings) *runFlags {
+	rf := &runFlags{
 		FlagSet: newFlagSet(hk.Name + " run"),
 		hk:      hk,
 		process: map[string]*processFlag{},
 		servers: map[*Server]*serverSettings{},
 	}
-	r.SetOutput(io.Discard)
-	r.BoolP("help", "h", false, "help for run")
-	c.addLocation(r.FlagSet, hk.Name)
-	c.addRun(r.FlagSet)
+	rf.SetOutput(io.Discard)
+	rf.BoolP("help", "h", false, "help for run")
+	set.addLocation(rf.FlagSet, hk.Name)
+	set.addRun(rf.FlagSet)
 	for _, s := range hk.servers {
 		if s.Run == nil {
 			continue
@@ -90,14 +90,14 @@ func (hk *HyperKube) runFlagsInto(c *settings) *runFlags {
 		mustHavePorts(s)
 		flags.VisitAll(func(f *pflag.Flag) {
 			if s.IsProcessFlag(f.Name) {
-				r.addProcess(s, f)
+				rf.addProcess(s, f)
 			} else {
-				r.add(s, f, &serverValue{s, f})
+				rf.add(s, f, &serverValue{s, f})
 			}
 		})
-		r.addOwn(s)
+		rf.addOwn(s)
 	}
-	return r
+	return rf
 }
 
 // flagsToShow returns flags of `run` that are only looked at: the settings of a run that goes on stay as they are.
@@ -112,14 +112,14 @@ func (hk *HyperKube) RunFlags() *pflag.FlagSet { return hk.flagsToShow().FlagSet
 
 // addMembers adds the flags of a composite's members without a namespace. Names that `run` has already stay what they
 // are.
-func (r *runFlags) addMembers(members []*Server) {
+func (rf *runFlags) addMembers(members []*Server) {
 	for _, s := range members {
 		s.Flags().VisitAll(func(f *pflag.Flag) {
-			if shared := r.Lookup(f.Name); shared == nil {
+			if shared := rf.Lookup(f.Name); shared == nil {
 				outer := *f
 				outer.Shorthand = ""
 				outer.Value = &memberValue{&serverValue{s, f}}
-				r.AddFlag(&outer)
+				rf.AddFlag(&outer)
 			} else if v, ok := shared.Value.(*memberValue); ok {
 				*v = append(*v, &serverValue{s, f})
 			}
@@ -127,10 +127,10 @@ func (r *runFlags) addMembers(members []*Server) {
 	}
 }
 
-// taker is the value of a flag of servers: it is told where what it is set to is from.
+// taker is the value of a flag of servers: it is told from where its new value is.
 type taker interface{ take(a assignment) error }
 
-// memberValue is the value of a flag without a namespace, which each of the members gets that has it.
+// memberValue is the value of a flag without a namespace: each member that has the flag gets it.
 type memberValue []*serverValue
 
 func (v *memberValue) String() string {
@@ -152,12 +152,12 @@ func (v *memberValue) take(a assignment) error {
 }
 
 // add adds f under the server's name.
-func (r *runFlags) add(s *Server, f *pflag.Flag, value pflag.Value) {
+func (rf *runFlags) add(s *Server, f *pflag.Flag, value pflag.Value) {
 	outer := *f
 	outer.Name = s.Name() + "." + f.Name
 	outer.Shorthand = "" // one letter cannot say which server
 	outer.Value = value
-	r.AddFlag(&outer)
+	rf.AddFlag(&outer)
 }
 
 // serverValue is the value of a namespaced flag. It sets the server's own flag through the server's own set, so that
@@ -184,7 +184,8 @@ type processFlag struct {
 	given   []assignment
 }
 
-// processValue is one spelling of a processFlag. It only takes note: the value is set when it is known that all agree.
+// processValue is one spelling of a processFlag. It only notes the value, to be set when all spellings are known to
+// agree.
 type processValue struct {
 	flag *processFlag
 	s    *Server // nil for the spelling without a namespace
@@ -202,40 +203,40 @@ func (v *processValue) take(a assignment) error {
 	return nil
 }
 
-func (r *runFlags) addProcess(s *Server, f *pflag.Flag) {
-	pf := r.process[f.Name]
+func (rf *runFlags) addProcess(s *Server, f *pflag.Flag) {
+	pf := rf.process[f.Name]
 	if pf == nil {
-		if r.Lookup(f.Name) != nil {
+		if rf.Lookup(f.Name) != nil {
 			panic(fmt.Sprintf("supervisor: the process-wide flag --%s of server %q has the name of a flag of `run`", f.Name, s.Name()))
 		}
-		if _, err := r.hk.FindServer(f.Name); err == nil {
+		if _, err := rf.hk.FindServer(f.Name); err == nil {
 			panic(fmt.Sprintf("supervisor: the process-wide flag --%s of server %q has the name of a server", f.Name, s.Name()))
 		}
 		pf = &processFlag{name: f.Name, model: f}
-		r.process[f.Name] = pf
+		rf.process[f.Name] = pf
 		shared := *f
 		shared.Value = &processValue{pf, nil}
-		r.AddFlag(&shared)
+		rf.AddFlag(&shared)
 	}
 	pf.servers = append(pf.servers, s)
-	r.add(s, f, &processValue{pf, s})
+	rf.add(s, f, &processValue{pf, s})
 	// The namespaced spelling is taken, but the help shows the flag once.
-	r.Lookup(s.Name() + "." + f.Name).Hidden = true
+	rf.Lookup(s.Name() + "." + f.Name).Hidden = true
 }
 
-// apply sets the process-wide flags on the selected servers that have them. Those of files and of the environment are
-// left aside where unselected leaves them aside.
-func (r *runFlags) apply(p *Plan, named bool) (wrong problems) {
-	for _, name := range slices.Sorted(maps.Keys(r.process)) {
-		pf := r.process[name]
+// apply sets the process-wide flags on the selected servers that have them. It ignores those of files and of the
+// environment where unselected does.
+func (rf *runFlags) apply(p *Plan, named bool) (wrong problems) {
+	for _, name := range slices.Sorted(maps.Keys(rf.process)) {
+		pf := rf.process[name]
 		given := slices.DeleteFunc(slices.Clone(pf.given), func(a assignment) bool {
-			s := r.server(a.flag)
+			s := rf.server(a.flag)
 			return s != nil && !p.runs(s) // unselected has found it, if it is wrong
 		})
 		if len(given) == 0 {
 			continue
 		}
-		chosen, err := r.agreed(pf, given)
+		chosen, err := rf.agreed(pf, given)
 		if err != nil {
 			wrong.add(err)
 			continue
@@ -269,8 +270,8 @@ func (s *Server) setProcess(name string, given []assignment) error {
 	return nil
 }
 
-// agreed returns the assignments to one spelling of the flag, if those to others come to the same.
-func (r *runFlags) agreed(pf *processFlag, given []assignment) ([]assignment, error) {
+// agreed returns the assignments to one spelling of the flag. Those to others must come to the same.
+func (rf *runFlags) agreed(pf *processFlag, given []assignment) ([]assignment, error) {
 	var spellings [][]assignment
 	for _, a := range given {
 		i := slices.IndexFunc(spellings, func(s []assignment) bool { return s[0].flag == a.flag })
@@ -282,7 +283,7 @@ func (r *runFlags) agreed(pf *processFlag, given []assignment) ([]assignment, er
 	}
 	first := spellings[0]
 	for _, other := range spellings[1:] {
-		if !slices.Equal(r.outcome(first), r.outcome(other)) {
+		if !slices.Equal(rf.outcome(first), rf.outcome(other)) {
 			return nil, fmt.Errorf("%s and %s differ, but there is one value for the whole process: give it once, as --%s",
 				equation(first), equation(other), pf.name)
 		}
@@ -290,9 +291,9 @@ func (r *runFlags) agreed(pf *processFlag, given []assignment) ([]assignment, er
 	return first, nil
 }
 
-// outcome is what the assignments to one flag come to, to be compared.
-func (r *runFlags) outcome(given []assignment) []string {
-	t := r.typeOf(given[0].flag)
+// outcome is the value that the assignments to one flag result in, in a form to compare.
+func (rf *runFlags) outcome(given []assignment) []string {
+	t := rf.typeOf(given[0].flag)
 	if t == SingleValue || t == CommaSeparated {
 		return []string{given[len(given)-1].value}
 	}
@@ -332,11 +333,11 @@ func equation(given []assignment) string {
 	return fmt.Sprintf("%s (%s)", text, last.source)
 }
 
-// unselected is an error for each flag that was given for a server that is not selected. If the command line has named
-// the servers, what is said elsewhere about others is left aside: it is there for other calls.
-func (r *runFlags) unselected(p *Plan, given []assignment, named bool) (wrong problems) {
+// unselected is an error for each flag that was given for a server that is not selected. If the command line names the
+// servers, assignments from elsewhere to others are ignored: they are for other calls.
+func (rf *runFlags) unselected(p *Plan, given []assignment, named bool) (wrong problems) {
 	for i, a := range given {
-		s := r.server(a.flag)
+		s := rf.server(a.flag)
 		if s == nil || p.runs(s) || !isLast(given, i) || named && !a.source.arguments() {
 			continue
 		}

@@ -11,29 +11,28 @@ const (
 	SingleValue FlagType = iota
 	// Repeated adds each value that is given to those before.
 	Repeated
-	// CommaSeparated takes several values at once, apart by commas; they take the place of those that were given
-	// before.
+	// CommaSeparated takes several comma-separated values at once; they replace those that were given before.
 	CommaSeparated
 	// Pairs takes KEY=VALUE, and adds each that is given to those before.
 	Pairs
 )
 
 // typeOf says how a flag of `run` takes several values.
-func (r *runFlags) typeOf(f *pflag.Flag) FlagType {
+func (rf *runFlags) typeOf(f *pflag.Flag) FlagType {
 	switch wrapped := f.Value.(type) {
 	case *serverValue:
-		return r.hk.typeOf(wrapped.f.Value)
+		return rf.hk.typeOf(wrapped.f.Value)
 	case *processValue:
-		return r.hk.typeOf(wrapped.flag.model.Value)
+		return rf.hk.typeOf(wrapped.flag.model.Value)
 	case *memberValue:
-		return r.hk.typeOf((*wrapped)[0].f.Value)
+		return rf.hk.typeOf((*wrapped)[0].f.Value)
 	}
-	return r.hk.typeOf(f.Value)
+	return rf.hk.typeOf(f.Value)
 }
 
 // collects reports whether each value that is given to the flag counts, and not the last one alone.
-func (r *runFlags) collects(f *pflag.Flag) bool {
-	t := r.typeOf(f)
+func (rf *runFlags) collects(f *pflag.Flag) bool {
+	t := rf.typeOf(f)
 	return t == Repeated || t == Pairs
 }
 

@@ -20,7 +20,7 @@ import (
 	"github.com/seed-200a7251/km/supervisor/mounts"
 )
 
-// hold makes the data folder, and keeps other processes out of it until release is called. One that is there is taken
+// hold makes the data folder, and keeps other processes out of it until release is called. An existing folder is used
 // if it is the program's, or empty; its mode stays. An ephemeral folder is removed by release, or when this process is
 // killed.
 func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
@@ -39,7 +39,7 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 		return none, err
 	}
 	clean := none
-	if p.Ephemeral || p.run.job != nil {
+	if p.Ephemeral || p.run.foreground != nil {
 		if clean, err = hk.sweep(p); err != nil {
 			return clean, err
 		}
@@ -75,12 +75,11 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	}, nil
 }
 
-// lookLimit is more than a command takes that looks whether the data folder is held: meanwhile it has the lock itself,
+// lookLimit is longer than any command takes to see whether the data folder is held: while it looks, it has the lock,
 // shared.
 const lookLimit = 10 * time.Second
 
-// makeFolder makes the data folder, for its owner alone, or takes one that is there. note is to be called when it is
-// held.
+// makeFolder makes the data folder, for its owner alone, or uses an existing one. note is to be called when it is held.
 func (hk *HyperKube) makeFolder(p *Plan) (note func() error, err error) {
 	none := func() error { return nil }
 	if err := os.MkdirAll(filepath.Dir(p.DataDir), 0o700); err != nil {
@@ -96,8 +95,8 @@ func (hk *HyperKube) makeFolder(p *Plan) (note func() error, err error) {
 	}
 }
 
-// sweep starts the process that removes what this one would leave behind if it were killed, and returns what removes it
-// otherwise.
+// sweep starts the process that cleans up if this one is killed. If it is not, clean removes an ephemeral folder, and
+// ends that process.
 func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 	clean = func() error {
 		if p.Ephemeral {
@@ -134,7 +133,7 @@ func cannotUse(p *Plan, err error) error {
 	return fmt.Errorf("the data folder %s cannot be used: %w; %s", p.DataDir, withoutPath(err), helps)
 }
 
-// withSpace adds to an error, which may be nil, what helps where the disk is full.
+// withSpace adds to an error, which may be nil, what to do if the disk is full.
 func (p *Plan) withSpace(err error) error {
 	if !system.NoSpace(err) {
 		return err
@@ -142,7 +141,7 @@ func (p *Plan) withSpace(err error) error {
 	return fmt.Errorf("%w; free space on the disk of %s, and try again", err, p.DataDir)
 }
 
-// withoutPath is an error about a file without the file's name, which the message around it has.
+// withoutPath removes the file's name from an error about the file: the message around it has the name.
 func withoutPath(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
@@ -150,7 +149,7 @@ func withoutPath(err error) error {
 	return err
 }
 
-// sameFile reports whether the lock is on the file that is at the path now. It is not if `reset` has deleted that
+// sameFile reports whether the lock is on the file that is at the path now. It is not if `reset` has deleted that file
 // meanwhile.
 func sameFile(lock *flock.Flock, path string) bool {
 	locked, err := lock.Stat()
@@ -160,7 +159,7 @@ func sameFile(lock *flock.Flock, path string) bool {
 
 // held reports whether a process holds the data folder.
 func held(p *Plan, program string) bool {
-	// It is looked for in the way in which it is held, but shared and without making anything.
+	// This tries to take the lock as hold does, but shared, and without making a file.
 	lock := flock.New(p.Path(program+".lock"), flock.SetFlag(os.O_RDONLY))
 	locked, err := lock.TryRLock()
 	if locked {

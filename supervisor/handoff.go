@@ -9,7 +9,7 @@ type Handoff[T any] chan T
 // NewHandoff returns an empty Handoff.
 func NewHandoff[T any]() Handoff[T] { return make(Handoff[T], 1) }
 
-// Put is for Run. What it returns is to be called when Run returns: what Ready has not taken is not for the next start.
+// Put is for Run. Run calls clear when it returns: what Ready has not taken is not for the next start.
 func (h Handoff[T]) Put(v T) (clear func()) {
 	h <- v
 	return func() {

@@ -52,8 +52,7 @@ func (hk *HyperKube) flagsToComplete() (names []string) {
 	return names
 }
 
-// flagWords has those of the arguments of `help` that are flags, but none of its own, taken for words: the help is
-// about them.
+// flagWords returns the arguments of `help`, in which flags other than its own count as words: the help is about them.
 func flagWords(own *pflag.FlagSet, args []string) []string {
 	if slices.Contains(args, "--") {
 		return args
@@ -71,8 +70,8 @@ func flagWords(own *pflag.FlagSet, args []string) []string {
 	return append(rest, words...)
 }
 
-// help is the Run of `help`. A command or a server comes before what else a word may mean, the search for flags
-// included: the binary may have one of that name.
+// help is the Run of `help`. A word means a command or a server first, and anything else, such as the search for flags,
+// only if there is none of that name.
 func help(ctx context.Context, hk *HyperKube, _ *Plan, args []string) error {
 	if len(args) == 0 {
 		hk.Usage()
@@ -147,7 +146,7 @@ func (hk *HyperKube) searchFlags(patterns []string) error {
 	var all []*regexp.Regexp
 	for _, pattern := range patterns {
 		pattern = strings.TrimPrefix(pattern, "--")
-		if _, err := regexp.Compile(pattern); err != nil { // without what is added below, which nobody has typed
+		if _, err := regexp.Compile(pattern); err != nil { // as it was typed, without what is added below
 			return usageError(wrongPattern(pattern, err))
 		}
 		all = append(all, regexp.MustCompile("(?i)"+pattern))
@@ -161,7 +160,7 @@ func (hk *HyperKube) searchFlags(patterns []string) error {
 	columns, rows := system.TerminalSize(out)
 	var text strings.Builder
 	hk.printFound(&text, r, found, all, columns)
-	// A script would take it for a flag; and who sees all of it can count.
+	// Only on a terminal that it does not fit: a script would take it for a flag, and who sees all of it can count.
 	if system.IsTerminal(out) && strings.Count(text.String(), "\n") >= rows {
 		fmt.Fprintf(&text, "\nThese are %d flags. More words find fewer: `%s`.\n", len(found), hk.typed("help", "flag", "WORD", "WORD"))
 	}
@@ -180,10 +179,9 @@ func wrongPattern(pattern string, err error) error {
 	return fmt.Errorf(`%q is no regular expression: %w (a backslash before a character takes it as it is)`, pattern, err)
 }
 
-// matching are the flags that all patterns match, each in the flag's name, with or without the server's, or in its
-// description.
-func (r *runFlags) matching(patterns []*regexp.Regexp) (found []*pflag.Flag) {
-	r.VisitAll(func(f *pflag.Flag) {
+// matching are the flags that all patterns match: in the name, with or without the server's, or in the description.
+func (rf *runFlags) matching(patterns []*regexp.Regexp) (found []*pflag.Flag) {
+	rf.VisitAll(func(f *pflag.Flag) {
 		if v, ok := f.Value.(*processValue); ok && v.s != nil {
 			return // it is there without a server, too
 		}
@@ -191,7 +189,7 @@ func (r *runFlags) matching(patterns []*regexp.Regexp) (found []*pflag.Flag) {
 			return
 		}
 		name := f.Name
-		if r.server(f) != nil {
+		if rf.server(f) != nil {
 			_, name, _ = strings.Cut(f.Name, ".")
 		}
 		_, description := pflag.UnquoteUsage(f)
@@ -215,27 +213,27 @@ func (r *runFlags) matching(patterns []*regexp.Regexp) (found []*pflag.Flag) {
 }
 
 // nothingFound is the error for patterns that match nothing.
-func (r *runFlags) nothingFound(patterns []string, all []*regexp.Regexp) error {
+func (rf *runFlags) nothingFound(patterns []string, all []*regexp.Regexp) error {
 	for i, p := range all {
-		if len(r.matching([]*regexp.Regexp{p})) > 0 {
+		if len(rf.matching([]*regexp.Regexp{p})) > 0 {
 			continue
 		}
-		err := fmt.Errorf("no flag of `%s run` matches %q", r.hk.Name, patterns[i])
+		err := fmt.Errorf("no flag of `%s run` matches %q", rf.hk.Name, patterns[i])
 		name := strings.TrimPrefix(patterns[i], "--")
-		if meant, _ := r.meant(name); len(meant) > 0 {
+		if meant, _ := rf.meant(name); len(meant) > 0 {
 			return suggestFlags(err, name, meant)
 		}
 		if len(name) > 4 { // short ones are near to too many
-			err = text.Suggest(err, name, r.nameParts())
+			err = text.Suggest(err, name, rf.nameParts())
 		}
 		return err
 	}
-	return fmt.Errorf("no flag of `%s run` matches all of %q: leave one out", r.hk.Name, patterns)
+	return fmt.Errorf("no flag of `%s run` matches all of %q: leave one out", rf.hk.Name, patterns)
 }
 
 // nameParts are the words of which the names of flags are made.
-func (r *runFlags) nameParts() (parts []string) {
-	r.VisitAll(func(f *pflag.Flag) {
+func (rf *runFlags) nameParts() (parts []string) {
+	rf.VisitAll(func(f *pflag.Flag) {
 		parts = append(parts, strings.FieldsFunc(f.Name, func(c rune) bool { return c == '-' || c == '.' })...)
 	})
 	return parts
@@ -243,7 +241,7 @@ func (r *runFlags) nameParts() (parts []string) {
 
 // printFound prints flags of `run` under headings, which say whose they are. Flags whose names the patterns match come
 // first, and of long descriptions only what the patterns match is shown.
-func (hk *HyperKube) printFound(out io.Writer, r *runFlags, found []*pflag.Flag, patterns []*regexp.Regexp, columns int) {
+func (hk *HyperKube) printFound(out io.Writer, rf *runFlags, found []*pflag.Flag, patterns []*regexp.Regexp, columns int) {
 	framework, process := "Flags of `"+hk.Name+" run`", "Flags of the whole process"
 	headings := []string{framework, process}
 	for _, s := range hk.servers {
@@ -251,13 +249,13 @@ func (hk *HyperKube) printFound(out io.Writer, r *runFlags, found []*pflag.Flag,
 	}
 	var servers []*Server
 	for _, f := range found {
-		servers = append(servers, r.takers(f)...)
+		servers = append(servers, rf.takers(f)...)
 	}
 	marks := hk.runDefaults(servers...)
 	rows := map[string][][2]string{} // by heading
 	for _, f := range found {
 		heading, shown := framework, *f
-		if s := r.server(f); s != nil {
+		if s := rf.server(f); s != nil {
 			heading = "Flags of " + s.Name()
 		}
 		switch v := f.Value.(type) { // the wrapping would hide from pflag what kind of a value it is
@@ -284,12 +282,11 @@ func (hk *HyperKube) printFound(out io.Writer, r *runFlags, found []*pflag.Flag,
 	}
 }
 
-// longDescription is how many lines a description may have that is shown in full among others; some list on hundreds
-// what there is to choose from. shownAnyway is how many lines of a longer one are shown at least.
+// longDescription is how many lines of a description are shown in full among others; some list choices on hundreds of
+// lines. shownAnyway is how many lines of a longer one are shown at least.
 const longDescription, shownAnyway = 8, 2
 
-// excerpt is the description of a flag, without the lines of a long one that are not its beginning and match no
-// pattern.
+// excerpt is the description of a flag; of a long one, its beginning and the lines that match a pattern.
 func (hk *HyperKube) excerpt(f *pflag.Flag, patterns []*regexp.Regexp) string {
 	lines := strings.Split(f.Usage, "\n")
 	if len(patterns) == 0 || len(lines) <= longDescription {

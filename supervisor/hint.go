@@ -11,13 +11,12 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
-// Hints are commands that users are told to type. They work as shown, in any shell: with the name by which the binary
-// is called, with the flags by which it finds the servers that are meant, and with quotes where a shell needs them. All
-// of them are made here.
+// Hints are commands that users are told to type. They work as shown, in any shell: with the binary's name as it was
+// called, the flags by which it finds these servers, and quotes where a shell needs them. All of them are made here.
 
-// Command is what to type for a command of the binary, or for a server that it can be, with these words, so that it is
-// about the servers of this plan: "km logs -f --name=two". Flags of the binary stand behind those of a command, and
-// before a server, which has flags of its own.
+// Command is what to type for a command of the binary, or for a server that it can be, about the servers of this plan:
+// "km logs -f --name=two". Flags of the binary stand behind those of a command, and before a server, which has flags of
+// its own.
 func (p *Plan) Command(words ...string) string {
 	if p.hk == nil { // nobody has planned it
 		return shellWords(words)
@@ -59,7 +58,7 @@ func shellWords(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// callable is the word by which a shell finds this binary, which was called as arg0 and not under its own name: the
+// callable is the word by which a shell finds this binary, if that was called as arg0 and not under its own name: the
 // name of the file if that is enough, or else arg0. It is empty if neither leads here: arg0 may be anything.
 func callable(arg0 string) string {
 	self, err := os.Executable()

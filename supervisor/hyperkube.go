@@ -54,9 +54,9 @@ type HyperKube struct {
 	Environment func(p *Plan) []string
 
 	// Forget, if not nil, is called by `reset`, and at the end of a run with --ephemeral, before the data folder is
-	// deleted: it takes away what is of no use without that and lies elsewhere, such as entries in the user's files. It
-	// returns a line for each thing that is gone, for the user. The folder is deleted whatever the error, which is
-	// shown.
+	// deleted: it removes what lies elsewhere and is of no use without the folder, such as entries in the user's files.
+	// It returns a line for the user for each thing that is gone. An error is shown, and the folder is deleted all the
+	// same.
 	Forget func(ctx context.Context, p *Plan) (gone []string, err error)
 
 	servers   []*Server
@@ -69,7 +69,7 @@ type HyperKube struct {
 	version   bool
 	makeLinks bool
 	linkDir   string
-	calledAs  string // how a shell finds the binary, if that is not under its own name
+	calledAs  string // how a shell finds the binary, if not under its own name
 	exits     bool   // the process ends when Run has returned
 	started   bool   // Start has been called
 	out       io.Writer
@@ -103,7 +103,7 @@ func (hk *HyperKube) AddServer(s *Server) {
 		if slices.Contains(reserved, name) || name == hk.Name {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is reserved", name, s.Name()))
 		}
-		// The built-in ones are reserved. To make them for every name would take longer than all else here.
+		// Built-in names are reserved. Making those commands each time would take longer than all else here.
 		if slices.ContainsFunc(hk.commands, func(c *Command) bool { return c.Name == name }) {
 			panic(fmt.Sprintf("supervisor: AddServer: the name %q of server %q is that of a command", name, s.Name()))
 		}
@@ -169,7 +169,7 @@ func (hk *HyperKube) Out() io.Writer {
 	return hk.out
 }
 
-// SetOut sets where everything is printed that is not a log line: help, errors, and the state of the servers.
+// SetOut sets where everything but log lines is printed: help, errors, and the state of the servers.
 func (hk *HyperKube) SetOut(w io.Writer) { hk.out = w }
 
 // errOut is where errors are printed: standard error, unless SetOut was called.
@@ -180,8 +180,8 @@ func (hk *HyperKube) errOut() io.Writer {
 	return hk.out
 }
 
-// RunToExit calls Run and exits with the code that its error asks for: 0 for none, 2 for wrong usage and whatever else
-// was found before anything was started, 1 for all others.
+// RunToExit calls Run and exits with the code that its error asks for: 0 for none, 2 for wrong usage and other errors
+// found before anything was started, 1 for all others.
 func (hk *HyperKube) RunToExit(args []string) {
 	hk.exits = true
 	os.Exit(exitCode(hk.Run(args)))
@@ -193,7 +193,7 @@ func (hk *HyperKube) Run(args []string) error {
 	if len(args) == 0 {
 		args = []string{hk.Name}
 	}
-	arg0 := strings.TrimPrefix(args[0], "-") // which a login shell has there
+	arg0 := strings.TrimPrefix(args[0], "-") // which a login shell adds
 	name := strings.TrimSuffix(filepath.Base(arg0), ".exe")
 	if s := hk.linked(name); s != nil {
 		s.linked = true
@@ -260,7 +260,7 @@ func (hk *HyperKube) Run(args []string) error {
 // versionSuffix is what packagers append to the names of binaries: kube-apiserver-v1.37, etcd-3.7.2.
 var versionSuffix = regexp.MustCompile(`-v?[0-9]+(\.[0-9]+)*$`)
 
-// linked is the server for which an invocation under this name is, or nil.
+// linked is the server that an invocation under this name is for, or nil.
 func (hk *HyperKube) linked(name string) *Server {
 	for _, name := range []string{name, versionSuffix.ReplaceAllString(name, "")} {
 		if s, err := hk.FindServer(name); err == nil {
@@ -374,8 +374,8 @@ func (hk *HyperKube) printErrors(err error) {
 	}
 }
 
-// untilSignal returns a context that ends at the first signal that asks the process to stop. A second one, that is no
-// copy of it, ends the process at once.
+// untilSignal returns a context that ends at the first signal that asks the process to stop. A second one that is not a
+// copy of it ends the process at once.
 func untilSignal() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	caught := system.CatchStops()

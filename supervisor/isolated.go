@@ -55,7 +55,7 @@ func (hk *HyperKube) runFor(parent *child.Parent, plan *childPlan) error {
 	if err != nil {
 		return err
 	}
-	// What is of no server in this process is the server's, too.
+	// Lines of no server in this process are the server's, too.
 	logs := logging.New(logging.Config{Level: level, Files: true, Program: s.Name()})
 	defer logs.Close()
 	p.run.logs, there.log = logs, logs.Server(s.Name())
@@ -86,7 +86,7 @@ func (hk *HyperKube) runFor(parent *child.Parent, plan *childPlan) error {
 				}
 			},
 		})
-		if !g.Ended() { // the parent has died, and so does this process
+		if !g.Ended() { // the parent has died: this process ends, too
 			logs.Flush()
 			os.Exit(1)
 		}
@@ -125,8 +125,7 @@ func reportEvent(parent *child.Parent, e Event) {
 	}
 }
 
-// prepareIsolated does for one server what prepare does for all. The parent has done it, too; what it has made is
-// there.
+// prepareIsolated does for one server what prepare does for all. The parent has done so before; what it made is there.
 func (r *run) prepareIsolated(ctx context.Context, s *Server) (err error) {
 	p, log := r.plan, s.Log()
 	if r.hk.Setup != nil {
@@ -164,7 +163,7 @@ func (r *run) prepareIsolated(ctx context.Context, s *Server) (err error) {
 	return nil
 }
 
-// needsOf are the server and those that it needs, and that these need.
+// needsOf returns the server with its direct and indirect needs.
 func (p *Plan) needsOf(s *Server) []*Server {
 	all := []*Server{s}
 	for i := 0; i < len(all); i++ { // grows while it runs

@@ -118,20 +118,20 @@ func newRemote() *Server {
 	return s
 }
 
-func (r *remote) run(ctx context.Context, s *Server, _ []string) error {
+func (rem *remote) run(ctx context.Context, s *Server, _ []string) error {
 	l, err := s.Socket("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	web := &http.Server{Handler: r}
+	web := &http.Server{Handler: rem}
 	go web.Serve(l)
 	defer web.Close()
 	select {
-	case err = <-r.stop:
+	case err = <-rem.stop:
 	case <-ctx.Done():
 	}
 	select {
-	case <-r.stays:
+	case <-rem.stays:
 		select {}
 	default:
 		return err
@@ -139,36 +139,36 @@ func (r *remote) run(ctx context.Context, s *Server, _ []string) error {
 }
 
 // ServeHTTP does what the path says, with the query as its argument.
-func (r *remote) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+func (rem *remote) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	text := q.URL.Query().Get("text")
 	n, _ := strconv.Atoi(text)
 	switch q.URL.Path {
 	case "/flags":
-		json.NewEncoder(w).Encode(r.flags())
+		json.NewEncoder(w).Encode(rem.flags())
 	case "/say":
-		r.say(n)
+		rem.say(n)
 	case "/warn":
-		r.s.Logger().Warn(cmp.Or(text, "x"), zap.String("long", strings.Repeat("x", 1<<20)))
+		rem.s.Logger().Warn(cmp.Or(text, "x"), zap.String("long", strings.Repeat("x", 1<<20)))
 	case "/lack":
 		var lacks error
 		if text != "" {
 			lacks = errors.New(text)
 		}
-		r.s.Degraded(lacks)
+		rem.s.Degraded(lacks)
 	case "/v":
-		r.s.Logr().V(n).Info("verbose " + text)
+		rem.s.Logr().V(n).Info("verbose " + text)
 	case "/print":
 		fmt.Print(text)
 	case "/long":
 		fmt.Print(strings.Repeat("y", n), "\r\n \n")
 	case "/end":
 		if text == "" {
-			r.stop <- nil
+			rem.stop <- nil
 		} else {
-			r.stop <- errors.New(text)
+			rem.stop <- errors.New(text)
 		}
 	case "/stay":
-		close(r.stays)
+		close(rem.stays)
 	case "/exit":
 		os.Exit(n)
 	case "/panic":
@@ -185,13 +185,13 @@ func (r *remote) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 			fmt.Fprintln(w, f.Name(), name)
 		}
 	case "/lost":
-		fmt.Fprint(w, r.s.Lost())
+		fmt.Fprint(w, rem.s.Lost())
 	case "/grow":
 		outgrow()
 	case "/own": // it opens a port itself
-		address := placeOf(r.s, "localhost:0")
+		address := placeOf(rem.s, "localhost:0")
 		_, before := net.Listen("tcp", address)
-		r.s.CloseSockets()
+		rem.s.CloseSockets()
 		_, after := net.Listen("tcp", address)
 		fmt.Fprint(w, errors.Is(before, syscall.EADDRINUSE), after)
 	case "/beget": // a process that outlives this one, and holds what it inherits
@@ -212,20 +212,20 @@ type setFlag struct {
 	Changed, Given bool
 }
 
-func (r *remote) flags() map[string]setFlag {
+func (rem *remote) flags() map[string]setFlag {
 	all := map[string]setFlag{}
 	for _, name := range []string{"gates", "list", "text", "made", "v"} {
-		f := r.s.Flags().Lookup(name)
-		all[name] = setFlag{f.Value.String(), f.Changed, r.s.Given(name)}
+		f := rem.s.Flags().Lookup(name)
+		all[name] = setFlag{f.Value.String(), f.Changed, rem.s.Given(name)}
 	}
 	return all
 }
 
 // say logs in all ways that there are.
-func (r *remote) say(n int) {
-	r.s.Logger().Named("deep").Error("by zap", zap.Int("n", n), zap.Strings("list", []string{"a", "b"}))
-	r.s.Slog().Warn("by slog", "n", n)
-	r.s.Logr().V(n).Info("by logr", "n", n)
+func (rem *remote) say(n int) {
+	rem.s.Logger().Named("deep").Error("by zap", zap.Int("n", n), zap.Strings("list", []string{"a", "b"}))
+	rem.s.Slog().Warn("by slog", "n", n)
+	rem.s.Logr().V(n).Info("by logr", "n", n)
 	slog.Info("by slog's default")
 	stdlog.Print("by log")
 	zap.L().Info("by zap's default")

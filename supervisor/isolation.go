@@ -21,9 +21,9 @@ type Isolation string
 
 // The kinds of isolation.
 const (
-	// IsolationNone is in the process of the others. It is the default.
+	// IsolationNone runs the server in the process of the others. It is the default.
 	IsolationNone Isolation = "none"
-	// IsolationProcess is a process of its own.
+	// IsolationProcess runs it in a process of its own.
 	IsolationProcess Isolation = "process"
 )
 
@@ -79,13 +79,14 @@ type childServer struct {
 	Ports map[string][][2]string `json:"ports,omitempty"`
 }
 
-// isolate has those servers of the plan run in processes of their own for which the user wants it.
+// isolate gives a process of its own to each server of the plan for which the user wants it.
 func (r *run) isolate() {
 	for _, s := range r.plan.Servers {
+		there := s.at()
+		there.child = nil // one of an earlier run
 		if !s.Isolated() {
 			continue
 		}
-		there := s.at()
 		there.child = child.New(child.Config{
 			Args:         []string{r.hk.Name, isolatedCommand, s.Name()},
 			Variable:     isolatedVariable,

@@ -53,67 +53,67 @@ func isolateUnready(t *testing.T, args ...string) *isolated {
 }
 
 // tell has the server do something, and returns what it answers.
-func (r *isolated) tell(what, text string) string {
-	r.t.Helper()
-	answer, err := r.web.Get("http://" + placeOf(r.p.Server("remote"), "127.0.0.1:0") + "/" + what + "?text=" + url.QueryEscape(text))
+func (iso *isolated) tell(what, text string) string {
+	iso.t.Helper()
+	answer, err := iso.web.Get("http://" + placeOf(iso.p.Server("remote"), "127.0.0.1:0") + "/" + what + "?text=" + url.QueryEscape(text))
 	if err != nil {
 		if !slices.Contains([]string{"end", "exit", "panic", "flood"}, what) { // it may end before it answers
-			r.t.Errorf("%s: %v", what, err)
+			iso.t.Errorf("%s: %v", what, err)
 		}
 		return ""
 	}
 	defer answer.Body.Close()
 	got, err := io.ReadAll(answer.Body)
 	if err != nil {
-		r.t.Errorf("%s: %v", what, err)
+		iso.t.Errorf("%s: %v", what, err)
 	}
 	return string(got)
 }
 
-func (r *isolated) server(name string) (s ServerStatus) {
-	r.want(200, "GET", "/v1/servers/"+name, "", &s)
+func (iso *isolated) server(name string) (s ServerStatus) {
+	iso.want(200, "GET", "/v1/servers/"+name, "", &s)
 	return s
 }
 
-func (r *isolated) pid() int { return r.server("remote").PID }
+func (iso *isolated) pid() int { return iso.server("remote").PID }
 
 // renewed waits until remote is ready with another process than this one.
-func (r *isolated) renewed(old int) ServerStatus {
-	r.t.Helper()
+func (iso *isolated) renewed(old int) ServerStatus {
+	iso.t.Helper()
 	var s ServerStatus
-	eventually(r.t, "remote has a new process", func() bool {
-		s = r.server("remote")
+	eventually(iso.t, "remote has a new process", func() bool {
+		s = iso.server("remote")
 		return s.State == Ready && s.PID != old && s.PID != 0
 	})
 	return s
 }
 
 // ask asks for something, and waits until it has come to pass.
-func (r *isolated) ask(what life.Verb, name string) {
-	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+func (iso *isolated) ask(what life.Verb, name string) {
+	iso.t.Helper()
+	ctx, cancel := context.WithTimeout(iso.t.Context(), patience)
 	defer cancel()
-	err := r.steer(ctx, what, name)
+	err := iso.steer(ctx, what, name)
 	switch {
 	case ctx.Err() != nil:
-		hang(r.t, fmt.Sprintf("%v of %s", what, name))
+		hang(iso.t, fmt.Sprintf("%v of %s", what, name))
 	case err != nil:
-		r.t.Error(err)
+		iso.t.Error(err)
 	}
 }
 
 // lines are those of a server's log file, once the run has ended or they have been flushed.
-func (r *isolated) lines(server string) (all []*logging.Line) {
-	r.t.Helper()
-	r.p.run.logs.Flush()
-	text, err := os.ReadFile(logPath(logDir(r.p), server))
+func (iso *isolated) lines(server string) (all []*logging.Line) {
+	iso.t.Helper()
+	iso.p.run.logs.Flush()
+	text, err := os.ReadFile(logPath(logDir(iso.p), server))
 	if err != nil {
-		r.t.Fatal(err)
+		iso.t.Fatal(err)
 	}
 	for line := range strings.Lines(string(text)) {
 		l, err := logging.ParseLine([]byte(line))
 		if err != nil {
-			r.t.Errorf("%v: %.200q", err, line)
+			iso.t.Errorf("%v: %.200q", err, line)
 			continue
 		}
 		all = append(all, l)
@@ -122,11 +122,11 @@ func (r *isolated) lines(server string) (all []*logging.Line) {
 }
 
 // line waits for the line with this message in remote's log, and returns it.
-func (r *isolated) line(msg string) *logging.Line {
-	r.t.Helper()
+func (iso *isolated) line(msg string) *logging.Line {
+	iso.t.Helper()
 	var found *logging.Line
-	eventually(r.t, fmt.Sprintf("the log has a line %.100s", msg), func() bool {
-		for _, l := range r.lines("remote") {
+	eventually(iso.t, fmt.Sprintf("the log has a line %.100s", msg), func() bool {
+		for _, l := range iso.lines("remote") {
 			if l.Msg == msg {
 				found = l
 			}
@@ -387,7 +387,7 @@ func TestIsolatedInALongFolder(t *testing.T) {
 	}
 }
 
-// What a server lacks that is ready in a process of its own is told as that of any other.
+// What a ready server in a process of its own lacks is told as that of any other.
 func TestIsolatedDegraded(t *testing.T) {
 	r := isolate(t)
 	for _, text := range []string{"no paper", "", "no ink"} {

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// joining are two servers, and one that joins with a flag of the process's or one of its own, and needs the first of
-// them.
+// joining are two servers, and a third one that joins with a process-wide flag or one of its own, and needs the first
+// of them.
 func joining() []*Server {
 	loader := &Server{SimpleUsage: "loader", Run: idle, Needs: []Need{{Server: "db"}}, ProcessFlags: []string{"load"}, JoinsWith: []string{"load", "seed"}}
 	loader.Flags().StringArray("load", nil, "")

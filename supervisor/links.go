@@ -8,9 +8,8 @@ import (
 	"path/filepath"
 )
 
-// makeSymlinks creates a soft link to this binary for each server and alias. One that led to such a binary, and leads
-// nowhere any more, is replaced. What else is there already under such a name is left alone; if it does not lead to
-// this binary, that is an error.
+// makeSymlinks creates a symlink to this binary for each server and alias. A dead symlink to such a binary is replaced.
+// Anything else under such a name is left alone; if it does not lead to this binary, that is an error.
 func (hk *HyperKube) makeSymlinks() error {
 	binary, err := os.Executable()
 	if err != nil {
@@ -53,15 +52,15 @@ func (hk *HyperKube) makeSymlink(binary, link string) error {
 		link, binary)
 }
 
-// leads reports whether a link, of whatever kind, leads to the binary.
+// leads reports whether a link, symbolic or hard, leads to the binary.
 func leads(link, binary string) bool {
 	there, err := os.Stat(link)
 	own, errOwn := os.Stat(binary)
 	return err == nil && errOwn == nil && os.SameFile(there, own)
 }
 
-// isDeadLink reports whether it is a link that was made for a binary like this one, which is not there any more. A link
-// to a file that has a server's name is somebody else's: the real server may come back there.
+// isDeadLink reports whether it is a symlink to a binary like this one that is gone. A symlink to a file with a
+// server's name is somebody else's: the real server may come back there.
 func (hk *HyperKube) isDeadLink(link string) bool {
 	target, err := os.Readlink(link)
 	if err != nil || hk.linked(filepath.Base(target)) != nil {

@@ -21,8 +21,8 @@ import (
 // noLogFile is the value of --NAME.log-file for no file.
 const noLogFile = "none"
 
-// makeLogs makes the loggers of the plan's servers, whatever is wrong with the flags for them. Nothing is opened yet:
-// what is logged meanwhile is kept for the files.
+// makeLogs makes the loggers of the plan's servers, even if something is wrong with their flags. Nothing is opened yet:
+// what is logged until then is kept for the files.
 func (r *run) makeLogs(flags *runFlags) (wrong problems) {
 	hk := r.hk
 	level, err := logging.ParseLevel(hk.settings.logLevel)
@@ -59,8 +59,8 @@ func (r *run) makeLogs(flags *runFlags) (wrong problems) {
 }
 
 // setLevels sets the levels that the user gave for a server.
-func (r *runFlags) setLevels(s *Server) error {
-	text, flag := r.servers[s].level, "log-level"
+func (rf *runFlags) setLevels(s *Server) error {
+	text, flag := rf.servers[s].level, "log-level"
 	if text == "" && s.VerbosityFlag != "" && s.Given(s.VerbosityFlag) {
 		text, flag = "v="+s.Value(s.VerbosityFlag), s.VerbosityFlag
 	}
@@ -155,11 +155,11 @@ func (r *run) openLogs() error {
 			continue
 		}
 		err := log.Open(logging.File{Path: f.path, MaxSize: hk.settings.logMaxSize, MaxBackups: hk.settings.logMaxBackups,
-			// What has taken the place of the data folder is another run's.
+			// A folder in the place of the lost data folder is another run's.
 			Renew: func() bool { return r.folder.Lost() == nil }})
 		if err != nil {
 			err = fmt.Errorf("the log file of %s cannot be used: %w; %s names another place", f.log, err, f.flag)
-			if f.log != hk.Name { // it has one in any case
+			if f.log != hk.Name { // the program has a file in any case
 				err = fmt.Errorf("%w, and --%s.log-file=%s is for none", err, f.log, noLogFile)
 			}
 			return err
@@ -168,11 +168,11 @@ func (r *run) openLogs() error {
 	return r.noteLogFiles()
 }
 
-// logPlaces is a file in the data folder that tells where the log files are that are not there: name of the server, or
-// of the program, to path.
+// logPlaces is a file in the data folder with the places of log files that lie elsewhere: name of the server, or
+// program, to path.
 const logPlaces = "log-files.json"
 
-// noteLogFiles notes where the log files are, for `logs`. Those of servers that are not run now stay as they are noted.
+// noteLogFiles notes where the log files are, for `logs`. Notes about servers that are not run now stay.
 func (r *run) noteLogFiles() error {
 	p := r.plan
 	places, err := notedLogFiles(p)
@@ -194,7 +194,7 @@ func (r *run) noteLogFiles() error {
 	if err != nil {
 		return err
 	}
-	// At once, since `logs` may read it at any time. Package renameio, which does this, has it not for Windows.
+	// At once, since `logs` may read it at any time. Package renameio does this, but not on Windows.
 	temporary := p.Path(logPlaces + ".new")
 	if err := os.WriteFile(temporary, append(text, '\n'), 0o600); err != nil {
 		return err
@@ -246,8 +246,8 @@ func (r *run) recordEvent(e Event) {
 	record(r.logs.Server(e.Server), entry, fields...)
 }
 
-// tellHindrance shows what hinders a start, or what a server lacks that is ready, whatever else is shown: people are to
-// remove it. The table has no room for all of it.
+// tellHindrance shows what hinders a start, or what a ready server lacks, whatever else is shown: people are to remove
+// it. The table has no room for all of it.
 func (r *run) tellHindrance(e Event) {
 	if (e.IsHindrance() || e.IsDegradation()) && e.Err != nil {
 		r.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Warn(e.Server + " " + toldAs[e.To] + ": " + e.Err.Error())
@@ -260,16 +260,15 @@ func (r *run) recordEnd() {
 		zap.Int64("lines of no server", r.logs.Unplaced()))
 }
 
-// record writes to a log file. That it cannot be encoded, which is not possible for what is written here, is told like
-// any line.
+// record writes to a log file. An error of encoding, which nothing written here can cause, is told like any line.
 func record(log *logging.Log, e zapcore.Entry, fields ...zap.Field) {
 	if err := log.Record(e, fields...); err != nil {
 		log.Zap().Error(e.Message, zap.NamedError("not recorded", err))
 	}
 }
 
-// toldAs is how people are told in full what hinders a start, and what a server lacks that is ready, behind its name.
+// toldAs is what stands behind a server's name where people are told in full what hinders its start, or what it lacks.
 var toldAs = map[State]string{Starting: "cannot start yet", Ready: "is ready, but"}
 
-// baseName is the name of the server, or of the program, whose log file of the usual name this is.
+// baseName is the name of the server, or program, that a log file of the usual name belongs to.
 func baseName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".log") }

@@ -445,7 +445,7 @@ func write(t testing.TB, path, text string) string {
 	return path
 }
 
-// A run notes where the log files are that are elsewhere, and leaves the notes of servers alone that it does not run.
+// A run notes where log files lie elsewhere, and leaves the notes of servers that it does not run alone.
 func TestNoteOfLogFiles(t *testing.T) {
 	hk := newHyperKube(t, &Server{SimpleUsage: "db", Run: done}, &Server{SimpleUsage: "api", Run: done})
 	elsewhere := t.TempDir()

@@ -211,11 +211,11 @@ type follower struct {
 	f  func(text string)
 }
 
-func (w *follower) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n, err := w.lockedBuffer.Write(p)
-	w.f(w.String())
+func (fl *follower) Write(p []byte) (int, error) {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	n, err := fl.lockedBuffer.Write(p)
+	fl.f(fl.String())
 	return n, err
 }
 

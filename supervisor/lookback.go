@@ -9,8 +9,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/crash"
 )
 
-// lookBack tells how the run before has ended, if that was not by a stop, and sees to it that the same can be told of
-// this one.
+// lookBack tells how the run before has ended, if it was not stopped, and makes sure that the same can be told of this
+// one.
 func (r *run) lookBack() {
 	logger := r.logs.Program().Zap().WithOptions(zap.WithCaller(false))
 	found, err := r.keepCrash()
@@ -23,9 +23,9 @@ func (r *run) lookBack() {
 	}
 }
 
-// keepCrash has it kept how this run ends, and tells how the one before has, as crash.Keep does. forget of the run is
-// for the orderly end: it is not to be deferred, as deferred calls run before the runtime writes the traceback of a
-// panic, and would have it thrown away.
+// keepCrash keeps how this run ends, and tells how the one before has ended: see crash.Keep. The run's forget is for an
+// orderly end. It must not be deferred: deferred calls run before the runtime writes the traceback of a panic, which
+// would be lost.
 func (r *run) keepCrash() (*Crash, error) {
 	if r.plan.Ephemeral { // nobody will look into its folder
 		return nil, crash.LabelTracebacks()

@@ -10,9 +10,9 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/kept"
 )
 
-// A run whose data folder is deleted, or what one of its servers keeps, must not go on as if nothing had happened: what
-// is said to be done would be lost. It is looked for twice a second (adminSocket.keep), and by servers, which can say
-// so to their clients, before they answer (Server.Lost).
+// A run must not go on when its data folder is deleted, or files that a server keeps: what it reports as done would be
+// lost. The run looks for these twice a second (adminSocket.keep). Servers look before they answer (Server.Lost), and
+// can tell their clients.
 
 // look ends the run if what it needs to go on is gone.
 func (r *run) look() (gone bool) {
@@ -37,8 +37,8 @@ func (r *run) look() (gone bool) {
 	return false
 }
 
-// outcome is how the run has ended, with this error. It may have ended while the data folder was being deleted, because
-// of what went first.
+// outcome is how the run has ended, of which err is what the group says. If the data folder was being deleted, err may
+// come from what went first.
 func (r *run) outcome(err error) error {
 	gone := r.folder.Lost()
 	if !r.group.HasLost() || r.lost.Load() || gone == nil || gone.Path != r.plan.DataDir {
@@ -48,7 +48,7 @@ func (r *run) outcome(err error) error {
 	return r.plan.withoutFolder(gone)
 }
 
-// leaveFolder has nothing written any more at the path of the data folder, which is gone.
+// leaveFolder stops all writing to the path of the data folder, which is gone.
 func (r *run) leaveFolder(gone *kept.LostError) {
 	r.moved = gone.Moved
 	r.lost.Store(true)
@@ -65,7 +65,7 @@ func (r *run) lose(err error, kept bool) {
 	r.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Error("all servers are stopped: " + err.Error())
 }
 
-// withoutFolder says what is to be done when the data folder is gone, or its lock.
+// withoutFolder says what to do when the data folder or its lock is gone.
 func (p *Plan) withoutFolder(gone *kept.LostError) error {
 	switch {
 	case gone.Path != p.DataDir:
@@ -84,7 +84,7 @@ func (p *Plan) withoutFolder(gone *kept.LostError) error {
 		gone, p.hk.Name, p.Command("run"))
 }
 
-// without says what is to be done when something is gone that a server keeps.
+// without says what to do when something that a server keeps is gone.
 func (p *Plan) without(gone *kept.LostError, server string) error {
 	switch {
 	case gone.Moved != "":

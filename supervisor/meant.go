@@ -9,64 +9,64 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
-// meant returns the flags of `run` that may have been meant by a name that is none of them, the nearest first, and the
-// servers that it seems to be about.
-func (r *runFlags) meant(name string) (meant []*pflag.Flag, servers []*Server) {
+// meant returns the flags of `run` that an unknown name may mean, the nearest first, and the servers that it seems to
+// be about.
+func (rf *runFlags) meant(name string) (meant []*pflag.Flag, servers []*Server) {
 	server, flag, namespaced := strings.Cut(name, ".")
 	if !namespaced {
-		if owners, flags := r.owners(name, nil); len(flags) > 0 {
+		if owners, flags := rf.owners(name, nil); len(flags) > 0 {
 			return flags, owners
 		}
-		return r.near(name, nil), nil
+		return rf.near(name, nil), nil
 	}
-	s, err := r.hk.FindServer(server)
+	s, err := rf.hk.FindServer(server)
 	if err != nil || s.Run == nil {
-		if s, err = r.hk.FindServer(text.Nearest(server, r.hk.serverNames())); err != nil || s.Run == nil {
+		if s, err = rf.hk.FindServer(text.Nearest(server, rf.hk.serverNames())); err != nil || s.Run == nil {
 			return nil, nil
 		}
-		if f := r.Lookup(s.Name() + "." + flag); f != nil {
+		if f := rf.Lookup(s.Name() + "." + flag); f != nil {
 			return []*pflag.Flag{f}, []*Server{s}
 		}
 	}
-	if best := text.Nearest(flag, r.flagNames(s)); best != "" {
-		meant = append(meant, r.Lookup(s.Name()+"."+best))
+	if best := text.Nearest(flag, rf.flagNames(s)); best != "" {
+		meant = append(meant, rf.Lookup(s.Name()+"."+best))
 	}
-	_, others := r.owners(flag, s)
+	_, others := rf.owners(flag, s)
 	if meant = append(meant, others...); len(meant) == 0 {
-		meant = r.near(flag, s)
+		meant = rf.near(flag, s)
 	}
 	return meant, []*Server{s}
 }
 
 // owners are the servers, other than one, that have a flag of that name, and these flags.
-func (r *runFlags) owners(flag string, except *Server) (servers []*Server, flags []*pflag.Flag) {
-	for _, s := range r.hk.servers {
-		if f := r.Lookup(s.Name() + "." + flag); f != nil && s != except {
+func (rf *runFlags) owners(flag string, except *Server) (servers []*Server, flags []*pflag.Flag) {
+	for _, s := range rf.hk.servers {
+		if f := rf.Lookup(s.Name() + "." + flag); f != nil && s != except {
 			servers, flags = append(servers, s), append(flags, f)
 		}
 	}
 	return servers, flags
 }
 
-// near are the flags of `run` whose name, without the server's, is nearest to this one; those without a server before
-// others.
-func (r *runFlags) near(flag string, except *Server) []*pflag.Flag {
-	if best := text.Nearest(flag, r.flagNames(nil)); best != "" {
-		return []*pflag.Flag{r.Lookup(best)}
+// near are the flags of `run` whose name, without the server's, is nearest to this one; those without a server come
+// first.
+func (rf *runFlags) near(flag string, except *Server) []*pflag.Flag {
+	if best := text.Nearest(flag, rf.flagNames(nil)); best != "" {
+		return []*pflag.Flag{rf.Lookup(best)}
 	}
 	var names []string
-	for _, s := range r.hk.servers {
+	for _, s := range rf.hk.servers {
 		if s != except {
-			names = append(names, r.flagNames(s)...)
+			names = append(names, rf.flagNames(s)...)
 		}
 	}
-	_, flags := r.owners(text.Nearest(flag, names), except)
+	_, flags := rf.owners(text.Nearest(flag, names), except)
 	return flags
 }
 
-// flagNames are the names of a server's flags, without its own; or of those that have no server.
-func (r *runFlags) flagNames(s *Server) (names []string) {
-	r.VisitAll(func(f *pflag.Flag) {
+// flagNames are the names of a server's flags, without the server's name; or of flags without a server.
+func (rf *runFlags) flagNames(s *Server) (names []string) {
+	rf.VisitAll(func(f *pflag.Flag) {
 		server, flag, namespaced := strings.Cut(f.Name, ".")
 		switch {
 		case s == nil && !namespaced:

@@ -18,8 +18,8 @@ var freeMemory = func() {
 	system.DropBinary()
 }
 
-// giveBack returns memory to the system that the start has needed, and what comes after it does not: the runtime would
-// keep it for as much garbage as the start has made.
+// giveBack returns to the system the memory that only the start has needed: the runtime would keep it for as much
+// garbage as the start has made.
 func (r *run) giveBack(ctx context.Context) {
 	if !r.mayRest(ctx) {
 		return

@@ -44,7 +44,7 @@ func TestGiveBack(t *testing.T) {
 
 // What is not the run's own, or is busy, is left alone.
 func TestGiveBackNothing(t *testing.T) {
-	for name, r := range map[string]*run{"embedded": {plan: &Plan{Embedded: true}}, "with a command": {plan: &Plan{}, job: &job{}}} {
+	for name, r := range map[string]*run{"embedded": {plan: &Plan{Embedded: true}}, "with a command": {plan: &Plan{}, foreground: &foreground{}}} {
 		freed := countFree(t)
 		synctest.Test(t, func(t *testing.T) {
 			r.began = newBeginning()

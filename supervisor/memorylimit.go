@@ -13,10 +13,10 @@ import (
 // memoryVariable is how the user says how much memory the process may use. The runtime reads it at its start.
 const memoryVariable = "GOMEMLIMIT"
 
-// limitMemory has the runtime collect garbage so that the process stays below the memory limit of its cgroup, where it
-// has one and the user says nothing else: without, it lets the heap grow to twice of what is used, whatever the system
-// does to the process then. A server in a process of its own does the same by itself: how much of what is there for all
-// of them is its share, nobody knows, and one that is given too little would do nothing but collect garbage.
+// limitMemory has the runtime collect garbage so that the process stays below the memory limit of its cgroup, if there
+// is one and the user says nothing else. Otherwise the heap grows to twice of what is used, even if the system kills
+// the process for it. A server in a process of its own takes the whole limit, too: its share of it is unknown, and with
+// too small a share it would do nothing but collect garbage.
 func limitMemory(log *logging.Log) {
 	if os.Getenv(memoryVariable) != "" {
 		return

@@ -49,7 +49,7 @@ func newMemoryCgroup(t *testing.T, limit int) memoryCgroup {
 }
 
 // start starts a process in the cgroup: it inherits it from the thread that starts it.
-func (c memoryCgroup) start(t *testing.T, cmd *exec.Cmd) {
+func (cg memoryCgroup) start(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -58,8 +58,8 @@ func (c memoryCgroup) start(t *testing.T, cmd *exec.Cmd) {
 			t.Fatal(err)
 		}
 	}
-	move(c.dir)
-	defer move(c.own)
+	move(cg.dir)
+	defer move(cg.own)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -123,12 +123,12 @@ func TestMemoryLimitOfACgroup(t *testing.T) {
 }
 
 // outgrow has remote use more memory than there is.
-func (r *byItself) outgrow() {
-	r.t.Helper()
+func (alone *byItself) outgrow() {
+	alone.t.Helper()
 	of := func() ServerStatus {
-		s, err := r.http.Status(r.t.Context())
+		s, err := alone.http.Status(alone.t.Context())
 		if err != nil {
-			r.t.Fatal(err)
+			alone.t.Fatal(err)
 		}
 		return s.Servers[slices.IndexFunc(s.Servers, func(s ServerStatus) bool { return s.Name == "remote" })]
 	}
@@ -137,8 +137,8 @@ func (r *byItself) outgrow() {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	var s ServerStatus
-	eventually(r.t, "remote has failed", func() bool { s = of(); return s.State == Failed })
-	contains(r.t, s.LastFailure.Error, "its process has ended: signal: killed; it was probably killed because the memory limit of its cgroup (800 MiB) was reached; give it more, or less to do")
+	eventually(alone.t, "remote has failed", func() bool { s = of(); return s.State == Failed })
+	contains(alone.t, s.LastFailure.Error, "its process has ended: signal: killed; it was probably killed because the memory limit of its cgroup (800 MiB) was reached; give it more, or less to do")
 }
 
 // outgrowing tells TestOutgrowChild its data folder.

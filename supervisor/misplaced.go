@@ -10,8 +10,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
-// misplaced adds to an error about an unknown flag in front of the first word where such a flag belongs. args are those
-// of the call.
+// misplaced adds to an error about an unknown flag before the first word where that flag belongs. args are those of the
+// call.
 func (hk *HyperKube) misplaced(err error, args []string) error {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
@@ -62,7 +62,7 @@ func (hk *HyperKube) misplaced(err error, args []string) error {
 	return err
 }
 
-// swallowed adds to an error about a missing word which flag has taken one for its value.
+// swallowed adds to an error about a missing word which flag has taken a word for its value.
 func (hk *HyperKube) swallowed(err error, flags *pflag.FlagSet) error {
 	flags.Visit(func(f *pflag.Flag) {
 		if value := f.Value.String(); hk.isWord(value) {
@@ -102,7 +102,7 @@ func (hk *HyperKube) flagOf(word, name string, short bool) *pflag.Flag {
 	switch {
 	case !short:
 		return flags.Lookup(name)
-	case len(name) == 1: // and not half of a letter that is not ASCII
+	case len(name) == 1: // not half of a letter that is not ASCII
 		return flags.ShorthandLookup(name)
 	}
 	return nil

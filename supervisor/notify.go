@@ -17,7 +17,7 @@ import (
 
 // notifier tells a service manager such as systemd what the servers as a whole do, in the protocol of sd_notify(3):
 // that all are ready, that they are being stopped, a line for people, and that this process is alive. It reads events.
-// Without a service manager that asks for it, it does nothing.
+// It does nothing unless a service manager asks for it.
 type notifier struct {
 	socket string
 	beat   time.Duration // how often to say that the process is alive; 0 for never
@@ -27,8 +27,8 @@ type notifier struct {
 	ending bool // STOPPING=1 has been sent
 }
 
-// newNotifier takes what the service manager says out of the environment: servers that know the protocol find it there,
-// too, and each would say that all are ready, or well.
+// newNotifier takes the service manager's variables out of the environment: servers that know the protocol would find
+// them, too, and each would say that all are ready, or well.
 func newNotifier(r *run) *notifier {
 	n := &notifier{socket: os.Getenv("NOTIFY_SOCKET"), names: namesOf(r.plan.Servers), states: map[string]State{}}
 	// In half the time that the service manager allows, as sd_watchdog_enabled(3) recommends.
@@ -104,8 +104,8 @@ func (n *notifier) watch(ctx context.Context, g *life.Group) {
 	}
 }
 
-// send sends one datagram. That it cannot be sent is the service manager's loss, and it will say so by a time-out. (It
-// is not go-systemd's SdNotify, which looks for the socket in the environment.)
+// send sends one datagram. If that fails, the service manager finds out by a time-out. (This is not go-systemd's
+// SdNotify, which looks for the socket in the environment.)
 func (n *notifier) send(state string) {
 	name := n.socket
 	if strings.HasPrefix(name, "@") {

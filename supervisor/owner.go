@@ -13,12 +13,12 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
-// The machine may have other users. Who owns a folder may rename what is in it and put something else there, and so may
-// all who are allowed to write into it: keys of their own, or a link by which this process writes into files that they
-// may not touch. So the data folder, and what is in it under names of the program's, must belong to this user or root,
-// and be writable for nobody else.
+// The machine may have other users. The owner of a folder, and everybody who may write to it, can replace what is in
+// it: by keys of their own, or by a symlink through which this process writes to files that they may not touch. So the
+// data folder, and what has names of the program's in it, must belong to this user or root, and nobody else may write
+// to it.
 
-// orChown is what is to be done, or else the command that makes a file this user's, for one that is able to.
+// orChown is what to do: way, or the command that makes a file this user's, if the user is able to.
 func orChown(user int, file, way string) string {
 	if user != 0 {
 		return way
@@ -26,7 +26,7 @@ func orChown(user int, file, way string) string {
 	return fmt.Sprintf("call `chown -R 0 %s` if you trust what is in it, or %s", text.ShellQuote(file), way)
 }
 
-// safe refuses a data folder in which others may change something, keys for one, or have done so.
+// safe refuses a data folder in which others can change something, such as keys, or may have done so.
 func (hk *HyperKube) safe(p *Plan) error {
 	link, err := os.Lstat(p.DataDir)
 	if err != nil {
@@ -54,9 +54,9 @@ func (hk *HyperKube) safe(p *Plan) error {
 	return hk.safeInside(p, ".", system.IsEnterable(info))
 }
 
-// safeInside is safe for what is in a folder in the data folder. Modes count only where others may get to what has
-// them. What is in the program's own folders further below is not looked at: containers have volumes there, whose
-// owners are whoever they like, and nobody else gets past a folder that has been looked at.
+// safeInside is safe for what is in a folder in the data folder. Modes count only for what others can reach. Folders of
+// the program's further below are not looked at: containers have volumes there with any owner, and nobody else gets
+// past the folders that were looked at.
 func (hk *HyperKube) safeInside(p *Plan, dir string, reachable bool) error {
 	entries, err := os.ReadDir(p.Path(dir))
 	if err != nil {
@@ -89,7 +89,7 @@ func (hk *HyperKube) safeInside(p *Plan, dir string, reachable bool) error {
 func (hk *HyperKube) safeEntry(p *Plan, rel string, info fs.FileInfo, reachable bool) error {
 	file := p.Path(rel)
 	if system.IsTrusted(info) && info.Mode()&fs.ModeSymlink != 0 {
-		behind, err := os.Stat(file) // anywhere, so that no folder around it keeps others away
+		behind, err := os.Stat(file) // it may be anywhere: no folder around it keeps others away
 		if err != nil {
 			return err
 		}
@@ -106,9 +106,8 @@ func (hk *HyperKube) safeEntry(p *Plan, rel string, info fs.FileInfo, reachable 
 	return nil
 }
 
-// warnAbove warns of a folder above the data folder in which others may give that another name, and put their own in
-// its place. It is no error: folders in containers are often somebody else's, or for everybody, and nobody else is
-// there.
+// warnAbove warns of a folder above the data folder in which others can rename that, and put their own in its place. It
+// is no error: folders in containers are often somebody else's, or for everybody, and there are no other users.
 func (p *Plan) warnAbove() {
 	if p.Ephemeral { // a new folder among the temporary ones, as other programs have it
 		return

@@ -14,7 +14,7 @@ type ownFlags struct {
 	groups  []flagGroup
 	added   bool // AddFlags has been called
 	given   map[string]bool
-	history []assigned // in order: a flag that may be repeated has more of a history than its value tells
+	history []assigned // in order: the value of a repeatable flag does not tell all of it
 }
 
 // assigned is what a flag was set to.
@@ -43,12 +43,12 @@ func (f *ownFlags) note(flag string) {
 	f.given[flag] = true
 }
 
-// forget takes a flag out of the history, as it is about to be set anew.
+// forget removes a flag from the history, as it is about to be set anew.
 func (f *ownFlags) forget(flag string) {
 	f.history = slices.DeleteFunc(f.history, func(a assigned) bool { return a.flag == flag })
 }
 
-// restore sets on flags what another process has set, which has told of it as ownFlags of the same server.
+// restore sets flags as another process has set them, which has sent its ownFlags of the same server.
 func (s *Server) restore(given []string, history [][2]string) error {
 	for _, flag := range given {
 		s.flags.note(flag)

@@ -14,17 +14,16 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
-// A path becomes part of other things: of URLs, of lists apart by commas or colons, of files with a syntax of their
-// own. Not all of these can have every character in them, and the path of a socket is short. Where the path of the data
-// folder is not plain, there is a second one: through a link in a folder among the temporary files, which is there
-// while somebody needs it.
+// A path becomes part of other things: of URLs, of comma- or colon-separated lists, of files with a syntax of their
+// own. Some of these do not take every character, and the path of a socket must be short. If the path of the data
+// folder is not plain, there is a second one, through a symlink in a temporary folder, as long as somebody needs it.
 const (
-	plainLink   = "data"       // the link in that folder, to the data folder
-	plainRecord = "plain-path" // a link in the data folder, to that folder
+	plainLink   = "data"       // the symlink in that folder, to the data folder
+	plainRecord = "plain-path" // a symlink in the data folder, to that folder
 	socketDir   = "sockets"    // a folder in the data folder, if others may enter that
 )
 
-// plainPath has only characters that have no meaning in any of these.
+// plainPath has only characters without a meaning in any of these.
 var plainPath = regexp.MustCompile(`^/[A-Za-z0-9/._-]*$`)
 
 func isPlain(path string) bool {
@@ -42,7 +41,7 @@ func plainFolder(dataDir, program string) string {
 			return path
 		}
 	}
-	return filepath.Join(os.TempDir(), name) // it is told when it is to be made
+	return filepath.Join(os.TempDir(), name) // MakePaths tells why it is of no use
 }
 
 // PlainPath is Path for what becomes part of something else, such as a URL or a list: it has only letters, digits and
@@ -64,8 +63,7 @@ func (p *Plan) SocketPath(name string) string {
 	return p.PlainPath(name)
 }
 
-// RunningPath is PlainPath for others than the run itself. It returns false if the path that the run has, or had, is
-// not there.
+// RunningPath is PlainPath for others than the run itself. It returns false if there is no such path.
 func (p *Plan) RunningPath(elem ...string) (path string, ok bool) {
 	if path = p.Path(elem...); p.plain == "" || isPlain(path) {
 		return path, true
@@ -102,7 +100,7 @@ func (p *Plan) MakePaths() (remove func() error, err error) {
 	if !isPlain(filepath.Join(p.plain, plainLink)) {
 		return none, noOther(fmt.Errorf("the path of the temporary folder %s is such a one, too", os.TempDir()))
 	}
-	if err := os.Mkdir(p.plain, 0o700); err != nil { // one that is there is somebody else's
+	if err := os.Mkdir(p.plain, 0o700); err != nil { // an existing one is somebody else's
 		return none, noOther(err)
 	}
 	if p.run != nil && p.run.sweeper != nil {
@@ -149,7 +147,7 @@ func (p *Plan) recordPaths() error {
 	return nil
 }
 
-// forgetPaths removes what a run with the data folder, which is held, has left of a second path to it.
+// forgetPaths removes the second path that a run has left. The data folder is held.
 func (p *Plan) forgetPaths(program string) error {
 	record := p.Path(plainRecord)
 	folder, err := os.Readlink(record)
@@ -158,7 +156,7 @@ func (p *Plan) forgetPaths(program string) error {
 	}
 	// A temporary folder may have been emptied since, and others may have put something there.
 	if strings.HasPrefix(filepath.Base(folder), program+"-path-") && system.IsPrivate(folder) {
-		_ = removePlain(folder) // what somebody has put in it stays, and is in nobody's way
+		_ = removePlain(folder) // what somebody else has put in it stays
 	}
 	return os.Remove(record)
 }

@@ -22,7 +22,7 @@ type Plan struct {
 	Ephemeral bool
 	// FreePorts says that servers are to listen on ports that are free, unless the user named one.
 	FreePorts bool
-	// OnlyCheck says that nothing is to run, or not on this machine: Check looks at the flags, and at files that they
+	// OnlyCheck says that nothing is to run, at least not on this machine: Check looks at flags, and at files that they
 	// name, but not at what else the server needs.
 	OnlyCheck bool
 	// Embedded says that the process belongs to somebody else (Start): its standard error, its loggers and the like are
@@ -39,8 +39,7 @@ type Plan struct {
 	run      *run     // what happens
 }
 
-// joined is a server that nobody named: it is there because another one needs it, or because a flag of its own is
-// given.
+// joined is a server that nobody named: another one needs it, or a flag of its own is given.
 type joined struct {
 	server *Server
 	by     *Server // nil if it is the flag
@@ -67,7 +66,7 @@ func (p *Plan) Path(elem ...string) string {
 // Selected reports whether the server of that name is one of those that are run.
 func (p *Plan) Selected(name string) bool { return p.Server(name) != nil }
 
-// runs is Selected for a server that is known, and need not be looked for by its names.
+// runs is Selected for a Server instead of a name.
 func (p *Plan) runs(s *Server) bool { return slices.Contains(p.Servers, s) }
 
 // Server returns the selected server of that name, or nil.
@@ -80,8 +79,8 @@ func (p *Plan) Server(name string) *Server {
 	return nil
 }
 
-// AtEnd has f called when all servers have ended, or if none was started after all; the last one first. The logs are
-// still open.
+// AtEnd has f called when all servers have ended, also if none was started; what was added last is called first. The
+// logs are still open.
 func (p *Plan) AtEnd(f func()) { p.run.atEnd = append(p.run.atEnd, f) }
 
 // Logs is where the lines of all servers come together.
@@ -114,7 +113,7 @@ func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, err
 	p, err := hk.emptyPlan()
 	p.given = g
 	g.wrong.add(err)
-	g.wrong.add(p.run.prepareCommand(g.command))
+	g.wrong.add(p.run.prepareForeground(g.command))
 	errServers := hk.selectServers(p, composite)
 	if errServers == nil {
 		g.wrong.join(flags.unselected(p, g.assignments, g.named))
@@ -140,7 +139,7 @@ func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, err
 	return p, g.wrong.err()
 }
 
-// selectServers puts the servers that are meant into the plan.
+// selectServers puts the selected servers into the plan.
 func (hk *HyperKube) selectServers(p *Plan, composite *Server) (err error) {
 	if p.Servers, err = hk.choose(p.given.names); err != nil {
 		return err
@@ -151,11 +150,11 @@ func (hk *HyperKube) selectServers(p *Plan, composite *Server) (err error) {
 	return hk.join(p, composite)
 }
 
-// giveOwn gives the servers the values of the flags that this package adds to them. Those of servers that are not
-// selected are looked at, too.
-func (r *runFlags) giveOwn(p *Plan) (wrong problems) {
-	for _, s := range r.hk.servers {
-		own := r.servers[s]
+// giveOwn gives the servers the values of the flags that this package adds to them. It checks those of unselected
+// servers, too.
+func (rf *runFlags) giveOwn(p *Plan) (wrong problems) {
+	for _, s := range rf.hk.servers {
+		own := rf.servers[s]
 		if own == nil {
 			continue
 		}
@@ -175,8 +174,8 @@ func (r *runFlags) giveOwn(p *Plan) (wrong problems) {
 	return wrong
 }
 
-// giveDefaults gives the servers' flags the values that the user has not given. Servers whose flags are wrong already
-// are not asked what they think of them.
+// giveDefaults sets the servers' flags that the user has not given. It skips servers whose flags are already known to
+// be wrong.
 func giveDefaults(p *Plan, found problems) (wrong problems) {
 	for _, s := range p.Servers {
 		if s.Defaults == nil {

@@ -11,14 +11,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Port is where a server listens with TCP, as its flags say: one with HOST:PORT, or several of these if it may be
-// repeated; or two, one of which has the host and the other one the port. The names are without the server's.
+// Port is where a server listens with TCP, as its flags say: one flag with HOST:PORT, or several of these if it may be
+// repeated; or two flags, one with the host and one with the port. The names are without the server's.
 //
-// The framework opens the sockets, after the server's own Listen: that a port is taken, or none of this user's, is
-// found before anything is written, and said with the flag that names another one. With --free-ports a port that the
-// user has not given is any free one, and so is a port of 0; the flag then has the one that it is, unless the user has
-// given it. The sockets stay open while the server starts again. Server.Listener has listeners on them, and
-// Server.ListenAddress is where they are.
+// The framework opens the sockets, after the server's own Listen. A port that is taken, or not for this user, is found
+// before anything is written, and the error names the flag for another one. With --free-ports a port that the user has
+// not given is any free one, and so is a port of 0; the flag then has the real port, unless the user has given it. The
+// sockets stay open while the server starts again. Server.Listener has listeners on them, and Server.ListenAddress is
+// where they are.
 type Port struct {
 	// Address is the name of a flag with HOST:PORT.
 	Address string
@@ -32,12 +32,12 @@ type Port struct {
 }
 
 // name is the flag by which Listener knows it.
-func (x Port) name() string { return cmp.Or(x.Address, x.Port) }
+func (pt Port) name() string { return cmp.Or(pt.Address, pt.Port) }
 
 // flags are those that say where the port is, for people.
-func (x Port) flags(s *Server) (host, port string) {
-	of := func(flag string) string { return "--" + s.Name() + "." + cmp.Or(x.Address, flag) }
-	return of(x.Host), of(x.Port)
+func (pt Port) flags(s *Server) (host, port string) {
+	of := func(flag string) string { return "--" + s.Name() + "." + cmp.Or(pt.Address, flag) }
+	return of(pt.Host), of(pt.Port)
 }
 
 // hostPort is an address of which the port may be a name.
@@ -45,20 +45,20 @@ type hostPort struct{ host, port string }
 
 func (a hostPort) String() string { return net.JoinHostPort(a.host, a.port) }
 
-// where is what the flags say.
-func (x Port) where(s *Server) (all []hostPort, err error) {
-	if x.Address == "" {
-		return []hostPort{{s.Value(x.Host), s.Value(x.Port)}}, nil
+// where returns the addresses that the flags say.
+func (pt Port) where(s *Server) (all []hostPort, err error) {
+	if pt.Address == "" {
+		return []hostPort{{s.Value(pt.Host), s.Value(pt.Port)}}, nil
 	}
-	texts := []string{s.Value(x.Address)}
-	if list, ok := s.Flags().Lookup(x.Address).Value.(pflag.SliceValue); ok {
+	texts := []string{s.Value(pt.Address)}
+	if list, ok := s.Flags().Lookup(pt.Address).Value.(pflag.SliceValue); ok {
 		texts = list.GetSlice()
 	}
 	for _, text := range texts {
 		host, port, err := net.SplitHostPort(text)
 		if err != nil {
 			return nil, fmt.Errorf("--%s.%s=%s: write HOST:PORT, such as 127.0.0.1:8080, or :8080 for all of this machine's addresses",
-				s.Name(), x.Address, text)
+				s.Name(), pt.Address, text)
 		}
 		all = append(all, hostPort{host, port})
 	}
@@ -97,8 +97,8 @@ func (s *Server) openPorts(p *Plan) error {
 	return nil
 }
 
-func (s *Server) openPort(p *Plan, x Port) error {
-	where, err := x.where(s)
+func (s *Server) openPort(p *Plan, pt Port) error {
+	where, err := pt.where(s)
 	if err != nil {
 		return err
 	}
@@ -106,59 +106,59 @@ func (s *Server) openPort(p *Plan, x Port) error {
 	changed := false
 	for _, asked := range where {
 		switch {
-		case p.FreePorts && !s.Given(x.name()):
+		case p.FreePorts && !s.Given(pt.name()):
 			asked.port = "0"
-		case asked.port == "0" && x.ZeroIsNone:
+		case asked.port == "0" && pt.ZeroIsNone:
 			continue
 		}
 		l, err := s.Socket("tcp", asked.String())
 		if err != nil {
-			return x.explain(s, asked.host, asked.port, err)
+			return pt.explain(s, asked.host, asked.port, err)
 		}
 		_, actual, err := net.SplitHostPort(l.Addr().String())
 		if err := errors.Join(err, l.Close()); err != nil { // the socket stays open
 			return err
 		}
-		opened = append(opened, openPort{x, asked, hostPort{asked.host, actual}})
+		opened = append(opened, openPort{pt, asked, hostPort{asked.host, actual}})
 		changed = changed || actual != asked.port
 	}
-	s.at().ports.set(x.name(), opened)
+	s.at().ports.set(pt.name(), opened)
 	if !changed {
 		return nil
 	}
-	if x.Address == "" {
-		return s.Default(x.Port, opened[0].actual.port)
+	if pt.Address == "" {
+		return s.Default(pt.Port, opened[0].actual.port)
 	}
-	if s.Given(x.Address) {
+	if s.Given(pt.Address) {
 		return nil
 	}
-	if list, ok := s.Flags().Lookup(x.Address).Value.(pflag.SliceValue); ok {
+	if list, ok := s.Flags().Lookup(pt.Address).Value.(pflag.SliceValue); ok {
 		if err := list.Replace(nil); err != nil { // what is set next is added
 			return err
 		}
 	}
-	s.flags.forget(x.Address)
+	s.flags.forget(pt.Address)
 	for _, one := range opened {
-		if err := s.Default(x.Address, one.actual.String()); err != nil {
+		if err := s.Default(pt.Address, one.actual.String()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (k *ports) set(name string, opened []openPort) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.opened == nil {
-		k.opened = map[string][]openPort{}
+func (ps *ports) set(name string, opened []openPort) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.opened == nil {
+		ps.opened = map[string][]openPort{}
 	}
-	k.opened[name] = opened
+	ps.opened[name] = opened
 }
 
-func (k *ports) get(name string) []openPort {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.opened[name]
+func (ps *ports) get(name string) []openPort {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.opened[name]
 }
 
 // ListenAddress is where the server is reached on this machine at one of Ports, as HOST:PORT, with the real port; the
@@ -204,14 +204,14 @@ func (s *Server) Listeners(flag string) (all []net.Listener, err error) {
 	return all, nil
 }
 
-// explain says what is to be done about a port at which the server cannot listen.
-func (x Port) explain(s *Server, host, port string, err error) error {
-	hostFlag, portFlag := x.flags(s)
+// explain says what to do about a port at which the server cannot listen.
+func (pt Port) explain(s *Server, host, port string, err error) error {
+	hostFlag, portFlag := pt.flags(s)
 	return explainListen(s.Name(), host, port, err, hostFlag, portFlag, ", or let "+s.program()+" choose with --free-ports")
 }
 
-// explainListen says what is to be done about an address at which somebody cannot listen. free is a further way out if
-// the port is taken.
+// explainListen says what to do about an address at which somebody cannot listen. free is a further way out if the port
+// is taken.
 func explainListen(who, host, port string, err error, hostFlag, portFlag, free string) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -239,13 +239,16 @@ func (s *Server) address() string {
 	return ""
 }
 
-// describe is what another process is to know of the ports: by flag, what was asked for and what it has become.
-func (k *ports) describe() map[string][][2]string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	described := map[string][][2]string{}
-	for name, opened := range k.opened {
+// describe is what another process is to know of the ports: by flag, the address asked for and the real one.
+func (ps *ports) describe() map[string][][2]string {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	var described map[string][][2]string
+	for name, opened := range ps.opened {
 		for _, one := range opened {
+			if described == nil {
+				described = map[string][][2]string{}
+			}
 			described[name] = append(described[name], [2]string{one.asked.String(), one.actual.String()})
 		}
 	}
@@ -263,7 +266,7 @@ func (s *Server) adoptPorts(described map[string][][2]string) {
 	}
 }
 
-// parseHostPort is the address that hostPort.String has made a text of.
+// parseHostPort is the inverse of hostPort.String.
 func parseHostPort(text string) (a hostPort) {
 	a.host, a.port, _ = net.SplitHostPort(text)
 	return a

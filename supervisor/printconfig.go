@@ -12,7 +12,7 @@ import (
 )
 
 // AnnotationSecret is the key of a flag's annotation (pflag.FlagSet.SetAnnotation) that says whether its value is a
-// secret, which --print-config leaves out: "true" or "false". Without it, flags are taken for secret whose name ends in
+// secret, left out by --print-config: "true" or "false". Without it, flags are taken for secret whose name ends in
 // password, token or the like, and values that are URLs with a password.
 const AnnotationSecret = "supervisor.secret"
 
@@ -153,9 +153,9 @@ func (w *configWriter) flag(indent string, s *Server, name string) {
 		if last != nil {
 			from = []string{last.String()}
 		}
-	case len(values) > 1 && f.Value.Type() == "stringSlice": // each may be several, as CSV, which a list does not take
+	case len(values) > 1 && f.Value.Type() == "stringSlice": // each may be several, as CSV, which is no item of a list
 		if values = slices.DeleteFunc(values, func(v string) bool { return v == "" }); len(values) < 2 {
-			break // the others were none; a single value is read as CSV in a file, too
+			break // all others were empty; a single value is CSV in a file, too
 		}
 		if slice, ok := f.Value.(pflag.SliceValue); ok {
 			values = slices.Clone(slice.GetSlice()) // it is the flag's own
@@ -166,8 +166,8 @@ func (w *configWriter) flag(indent string, s *Server, name string) {
 	w.line(indent, f, name, values, strings.Join(from, ", "))
 }
 
-// canonical is a flag's only value. Numbers and truths are written as YAML writes them, too: 0x10 is a text there, and
-// 1 no truth.
+// canonical is a flag's only value. Numbers and booleans are written as YAML has them: there 0x10 is a text, and 1 no
+// boolean.
 func canonical(f *pflag.Flag, value string) string {
 	switch scalar(f)["type"] {
 	case "boolean", "integer", "number":
@@ -176,8 +176,8 @@ func canonical(f *pflag.Flag, value string) string {
 	return value
 }
 
-// line writes one flag. Without a source it is a default, and commented out: given, it would not mean the same, since
-// servers ask what the user has given.
+// line writes one flag. Without a source it is a default, and commented out: if it were given, it would mean something
+// else to servers, which ask what the user has given.
 func (w *configWriter) line(indent string, f *pflag.Flag, name string, values []string, from string) {
 	if isSecret(f, values) {
 		fmt.Fprintf(w, "%s# %s is a secret, and left out: give it again # %s\n", indent, name, from)

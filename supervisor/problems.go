@@ -10,12 +10,12 @@ import (
 // problems are all that is wrong with what the user gave, each a sentence of its own.
 type problems struct {
 	errs []error
-	// of are the servers that have some: what these would say to their flags may only follow from it.
+	// of are the servers that have some: what their own checks find then may only follow from these.
 	of map[*Server]bool
 }
 
-// add adds an error, unless it is nil, which is one of the given servers, if any is known.
-func (p *problems) add(err error, servers ...*Server) {
+// add adds an error, unless it is nil. servers are those that have it, if they are known.
+func (pr *problems) add(err error, servers ...*Server) {
 	if err == nil {
 		return
 	}
@@ -23,25 +23,25 @@ func (p *problems) add(err error, servers ...*Server) {
 	for _, s := range servers {
 		of.of[s] = true
 	}
-	p.join(of)
+	pr.join(of)
 }
 
 // join adds those that others has.
-func (p *problems) join(others problems) {
-	p.errs = append(p.errs, others.errs...)
-	if p.of == nil {
-		p.of = map[*Server]bool{}
+func (pr *problems) join(others problems) {
+	pr.errs = append(pr.errs, others.errs...)
+	if pr.of == nil {
+		pr.of = map[*Server]bool{}
 	}
-	maps.Copy(p.of, others.of)
+	maps.Copy(pr.of, others.of)
 }
 
 // err is nil if there are none.
-func (p problems) err() error {
-	switch len(p.errs) {
+func (pr problems) err() error {
+	switch len(pr.errs) {
 	case 0:
 		return nil
 	case 1:
-		return p.errs[0]
+		return pr.errs[0]
 	}
-	return errors.Join(p.errs...)
+	return errors.Join(pr.errs...)
 }

@@ -59,7 +59,7 @@ func (hk *HyperKube) profile(ctx context.Context, p *Plan, server string, second
 	}
 	out := hk.Out()
 	if file != "-" {
-		// Before half a minute has gone by: the file may not be to be had.
+		// Before the half minute that a profile takes: making the file may fail.
 		f, createErr := createProfile(file)
 		if createErr != nil {
 			return createErr

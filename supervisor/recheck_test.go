@@ -30,10 +30,10 @@ func newStrict(name string, needs ...string) *strict {
 	return st
 }
 
-func (st *strict) says(err error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.wrong = err
+func (sr *strict) says(err error) {
+	sr.mu.Lock()
+	defer sr.mu.Unlock()
+	sr.wrong = err
 }
 
 // What a server's Check says comes before a start or restart that somebody wants: it refuses that, and all stay as they

@@ -24,14 +24,14 @@ func (hk *HyperKube) Status(ctx context.Context, p *Plan) (*Status, error) {
 }
 
 // StartServers starts servers of the run with the plan's data folder, and those that they need, and waits until they
-// are ready. What hinders them meanwhile is told. That the context ends does not take back what was asked for.
+// are ready. What hinders them meanwhile is told. The request stands even if the context ends.
 func (hk *HyperKube) StartServers(ctx context.Context, p *Plan, names ...string) error {
 	_, err := hk.steered(ctx, hk.connect(p), life.Start, names, true)
 	return err
 }
 
 // StopServers stops servers of the run with the plan's data folder, and first those that need them, and waits until
-// they have ended. That the context ends does not take back what was asked for.
+// they have ended. The request stands even if the context ends.
 func (hk *HyperKube) StopServers(ctx context.Context, p *Plan, names ...string) error {
 	_, err := hk.steered(ctx, hk.connect(p), life.Stop, names, true)
 	return err
@@ -41,8 +41,7 @@ func (hk *HyperKube) StopServers(ctx context.Context, p *Plan, names ...string) 
 // release is called. If it is held already, the error says by which process. release is to be called in any case.
 func (hk *HyperKube) Hold(p *Plan) (release func() error, err error) { return hk.hold(p) }
 
-// connect returns a client of the run with the plan's data folder. Whether there is one shows when it is asked
-// something.
+// connect returns a client of the run with the plan's data folder. Its first request shows whether there is one.
 func (hk *HyperKube) connect(p *Plan) *admin.Client {
 	return &admin.Client{
 		HTTP:     http.Client{Transport: system.UnixTransport(p.socketFile(hk.Name))},
@@ -75,8 +74,8 @@ func (p *Plan) unanswered(program string, err error) error {
 	return fmt.Errorf("%s cannot be asked: %w", program, err)
 }
 
-// steered asks a run for what is done with servers. The answer may come late, or never: meanwhile it tells what hinders
-// a start.
+// steered asks a run to start, stop or restart servers. The answer may come late, or never: meanwhile it tells what
+// hinders a start.
 func (hk *HyperKube) steered(ctx context.Context, c *admin.Client, what life.Verb, names []string, wait bool) ([]ServerStatus, error) {
 	waiting, answered := context.WithCancel(ctx)
 	told := make(chan struct{})
@@ -90,8 +89,8 @@ func (hk *HyperKube) steered(ctx context.Context, c *admin.Client, what life.Ver
 	return all, err
 }
 
-// tellHindrances tells until the context ends what hinders the start of servers, or of those that they need: each text
-// once.
+// tellHindrances tells what hinders the start of servers, or of those that they need, each text once, until the context
+// ends.
 func (hk *HyperKube) tellHindrances(ctx context.Context, c *admin.Client, names []string) {
 	told := map[string]bool{}
 	for {
@@ -115,10 +114,10 @@ func (hk *HyperKube) tellHindrances(ctx context.Context, c *admin.Client, names 
 	}
 }
 
-// hindrancePoll is how often it is looked what hinders a start that somebody waits for.
+// hindrancePoll is the time between two looks for what hinders a start that somebody waits for.
 const hindrancePoll = 500 * time.Millisecond
 
-// withNeeds are these servers, those that they need, and those that these need.
+// withNeeds are these servers and all their direct and indirect needs.
 func withNeeds(names []string, status *Status) []string {
 	all := slices.Clone(names)
 	for more := true; more; {

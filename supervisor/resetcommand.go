@@ -119,7 +119,7 @@ func (hk *HyperKube) deletable(p *Plan) (*belongings, error) {
 	if err != nil {
 		return nil, cannotDelete(p, err)
 	}
-	// Somebody may have run servers there by mistake, and has a lock there since.
+	// Somebody may have run servers there by mistake: then it has a lock.
 	if home, err := os.UserHomeDir(); err == nil && within(home, real) {
 		return nil, fmt.Errorf("your home folder, %s, is in %s: delete there by hand what is of %s", home, p.DataDir, hk.Name)
 	}
@@ -131,15 +131,14 @@ func (hk *HyperKube) deletable(p *Plan) (*belongings, error) {
 		}
 		return nil, fmt.Errorf("the data folder %s is in use by %s: %s", p.DataDir, who, stop)
 	}
-	if err := hk.safe(p); err != nil { // others could have this delete something elsewhere
+	if err := hk.safe(p); err != nil { // others could make this delete something elsewhere
 		return nil, err
 	}
 	b, err := hk.survey(p)
 	if err != nil {
 		return nil, cannotDelete(p, err)
 	}
-	// mounts.RemoveAll would refuse it, too, but not before other things have been deleted by which the servers could
-	// have unmounted it.
+	// mounts.RemoveAll would refuse it, too, but only after deleting things that the servers may need to unmount it.
 	return b, mounts.Check(p.DataDir)
 }
 
@@ -147,7 +146,7 @@ func cannotDelete(p *Plan, err error) error {
 	return fmt.Errorf("the data folder %s cannot be deleted: %w; name another one with --name or --data-dir", p.DataDir, withoutPath(err))
 }
 
-// within reports whether path is folder, or below it. folder has no links in it.
+// within reports whether path is folder, or below it. folder has no symlinks in it.
 func within(path, folder string) bool {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -157,16 +156,16 @@ func within(path, folder string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// empty deletes what is the program's in the data folder, which is held, and the folder, if that is. The lock goes
-// last: as long as it is there, nobody else begins anything in the folder, and who is killed here can do it again.
+// empty deletes what is the program's in the data folder, which is held, and the folder itself, if that is the
+// program's. The lock goes last: until then nobody else uses the folder, and if this is killed, it can be called again.
 func (hk *HyperKube) empty(p *Plan) error {
-	b, err := hk.survey(p) // it has been asked about for a while
+	b, err := hk.survey(p) // again: the answer to the question may have taken a while
 	if err != nil {
 		return cannotDelete(p, err)
 	}
 	lock := p.Path(hk.Name + ".lock")
 	_, foundErr := os.Lstat(p.Path(foundList))
-	system.RemoveUnix(p.socketFile(hk.Name)) // it may lead to a temporary folder
+	system.RemoveUnix(p.socketFile(hk.Name)) // it may be a symlink to one in a temporary folder
 	if err := b.remove(p, lock); err != nil {
 		return err
 	}

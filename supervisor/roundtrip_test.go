@@ -29,83 +29,83 @@ var nasty = []string{
 // random makes values for flags.
 type random struct{ *rand.Rand }
 
-func (r random) of(values ...string) string { return values[r.IntN(len(values))] }
+func (rnd random) of(values ...string) string { return values[rnd.IntN(len(values))] }
 
-func (r random) nasty() string {
-	if r.IntN(4) == 0 {
-		return r.of(nasty...) + r.of(nasty...)
+func (rnd random) nasty() string {
+	if rnd.IntN(4) == 0 {
+		return rnd.of(nasty...) + rnd.of(nasty...)
 	}
-	return r.of(nasty...)
+	return rnd.of(nasty...)
 }
 
 // item makes an item for a flag of that type which takes several, or its value if it takes one.
-func (r random) item(kind string) string {
-	number := strconv.Itoa(r.IntN(100))
+func (rnd random) item(kind string) string {
+	number := strconv.Itoa(rnd.IntN(100))
 	if kind == "intSlice" || kind == "int32Slice" || kind == "uintSlice" { // these take no others
 		return number
 	}
 	switch strings.TrimSuffix(kind, "Slice") {
 	case "bool":
-		return r.of("true", "false", "1", "0", "T", "False")
+		return rnd.of("true", "false", "1", "0", "T", "False")
 	case "int", "int8", "int16", "int32", "int64":
-		return r.of("-", "", "+") + r.of(number, "0x1f", "0b11", "0o17", "1_0", "007")
+		return rnd.of("-", "", "+") + rnd.of(number, "0x1f", "0b11", "0o17", "1_0", "007")
 	case "uint", "uint8", "uint16", "uint32", "uint64":
-		return r.of(number, "0x1f", "1_0", "007")
+		return rnd.of(number, "0x1f", "1_0", "007")
 	case "count":
-		return r.of("+1", "3")
+		return rnd.of("+1", "3")
 	case "float32", "float64":
-		return r.of("-", "") + r.of(number, "1e10", "0.1", ".5", "1e-9", "0x1p-2")
+		return rnd.of("-", "") + rnd.of(number, "1e10", "0.1", ".5", "1e-9", "0x1p-2")
 	case "duration":
-		return r.of("1h30m", "90s", "0", "-1ms", "1.5h")
+		return rnd.of("1h30m", "90s", "0", "-1ms", "1.5h")
 	case "ip":
-		return r.of("10.0.0.1", "::1", "fe80::1")
+		return rnd.of("10.0.0.1", "::1", "fe80::1")
 	case "ipMask":
-		return r.of("255.255.0.0", "ffff0000")
+		return rnd.of("255.255.0.0", "ffff0000")
 	case "ipNet":
-		return r.of("10.0.0.0/8", "fd00::/64")
+		return rnd.of("10.0.0.0/8", "fd00::/64")
 	case "bytesHex":
-		return r.of("", "00ff", "ABCDEF")
+		return rnd.of("", "00ff", "ABCDEF")
 	case "bytesBase64":
-		return r.of("", "AP8=")
+		return rnd.of("", "AP8=")
 	case "stringToString":
-		return strings.ReplaceAll(r.nasty(), "=", "") + "=" + r.nasty()
+		return strings.ReplaceAll(rnd.nasty(), "=", "") + "=" + rnd.nasty()
 	case "stringToInt", "stringToInt64":
-		return r.of("a", "b", " c ") + "=" + number
+		return rnd.of("a", "b", " c ") + "=" + number
 	case "switches":
-		return r.of("a", "b: c", "#") + "=" + r.of("true", "", "x y")
+		return rnd.of("a", "b: c", "#") + "=" + rnd.of("true", "", "x y")
 	case "urls":
-		return r.of("a", "https://host/?a=b#c", "a: b", " ", "[::1]:80")
+		return rnd.of("a", "https://host/?a=b#c", "a: b", " ", "[::1]:80")
 	}
-	return r.nasty()
+	return rnd.nasty()
 }
 
 // value makes a value as it may stand in an argument.
-func (r random) value(kind string) string {
-	n := 1 + r.IntN(3)
+func (rnd random) value(kind string) string {
+	n := 1 + rnd.IntN(3)
 	switch {
 	case kind == "string", kind == "stringArray":
-		return r.item(kind)
+		return rnd.item(kind)
 	case kind == "stringToString":
-		if item := r.item(kind); n == 1 && strings.Count(item, "=") == 1 {
+		if item := rnd.item(kind); n == 1 && strings.Count(item, "=") == 1 {
 			return item
 		}
-		return r.csv(kind, n+1)
+		return rnd.csv(kind, n+1)
 	case kind == "stringSlice":
-		return r.csv(kind, n)
+		return rnd.csv(kind, n)
 	case strings.HasSuffix(kind, "Slice"), kind == "urls", kind == "switches", kind == "stringToInt", kind == "stringToInt64":
 		var items []string
 		for range n {
-			items = append(items, r.item(kind))
+			items = append(items, rnd.item(kind))
 		}
 		return strings.Join(items, ",")
 	}
-	return r.item(kind)
+	return rnd.item(kind)
 }
 
-func (r random) csv(kind string, n int) string {
+func (rnd random) csv(kind string, n int) string {
 	var items []string
 	for range n {
-		items = append(items, r.item(kind))
+		items = append(items, rnd.item(kind))
 	}
 	var b strings.Builder
 	w := csv.NewWriter(&b)
@@ -115,15 +115,15 @@ func (r random) csv(kind string, n int) string {
 }
 
 // entry makes a value as it may stand in a file.
-func (r random) entry(t *testing.T, kind string, of FlagType) string {
-	n := 1 + r.IntN(3)
+func (rnd random) entry(t *testing.T, kind string, of FlagType) string {
+	n := 1 + rnd.IntN(3)
 	switch {
-	case of == SingleValue || r.IntN(2) == 0:
-		return scalarText(t, r.value(kind))
-	case of == Pairs && r.IntN(2) == 0:
+	case of == SingleValue || rnd.IntN(2) == 0:
+		return scalarText(t, rnd.value(kind))
+	case of == Pairs && rnd.IntN(2) == 0:
 		pairs := map[string]string{}
 		for range n {
-			key, value, _ := strings.Cut(r.item(kind), "=")
+			key, value, _ := strings.Cut(rnd.item(kind), "=")
 			pairs[scalarText(t, key)] = scalarText(t, value)
 		}
 		var text []string
@@ -134,7 +134,7 @@ func (r random) entry(t *testing.T, kind string, of FlagType) string {
 	}
 	var text strings.Builder
 	for range n {
-		item := r.item(kind)
+		item := rnd.item(kind)
 		if kind == "stringToString" && strings.Count(item, "=") > 1 {
 			item = "k=v" // what has more is CSV there
 		}

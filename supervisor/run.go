@@ -25,13 +25,13 @@ type run struct {
 	plan  *Plan
 	begin time.Time
 
-	logs     *logging.Logs
-	logFiles []logFile
-	group    *life.Group
-	socket   *adminSocket
-	began    *beginning
-	job      *job // nil if no command is to be run
-	notifier *notifier
+	logs       *logging.Logs
+	logFiles   []logFile
+	group      *life.Group
+	socket     *adminSocket
+	began      *beginning
+	foreground *foreground // nil if no command is to be run
+	notifier   *notifier
 
 	sweeper *sweep.Sweeper // nil if a killed process would leave nothing behind that has to be removed
 	folder  *kept.Files    // the data folder and its lock, while they are held
@@ -50,7 +50,7 @@ func (hk *HyperKube) newRun(p *Plan) *run {
 }
 
 // runServers is `run`: from the arguments to the end of the last server. If composite is not nil, it was called by its
-// name, and its members are what is run.
+// name, and its members are run.
 func (hk *HyperKube) runServers(composite *Server, args []string) error {
 	begin := now()
 	word, usage := "run", hk.runUsage
@@ -80,31 +80,31 @@ func (hk *HyperKube) runServers(composite *Server, args []string) error {
 	return err
 }
 
-// prepareCommand makes the job of a command that is to be run with the servers; nil is none.
-func (r *run) prepareCommand(command []string) (err error) {
+// prepareForeground makes the foreground of a command that is to be run with the servers; nil is none.
+func (r *run) prepareForeground(command []string) (err error) {
 	if command == nil {
 		return nil
 	}
 	r.hk.screen().out = r.hk.errOut() // standard output is for what the command prints
-	r.job, err = newJob(r, command)
+	r.foreground, err = newForeground(r, command)
 	return err
 }
 
-// carryOut runs the planned servers until they have ended, or a command has that is run with them.
+// carryOut runs the planned servers until they have ended, or the command that is run with them has.
 func (r *run) carryOut() (err error) {
 	caught := system.CatchStops()
 	var signals <-chan os.Signal
-	if r.job == nil {
+	if r.foreground == nil {
 		signals = withoutCopies(caught)
 	} else {
-		signals = r.job.signals(caught)
+		signals = r.foreground.signals(caught)
 	}
 	restore := system.Outlive(func() {
-		if r.job == nil { // otherwise it is told
+		if r.foreground == nil { // otherwise it is told
 			r.logs.Program().Zap().Warn("the terminal was closed; the servers go on until SIGTERM", zap.Int("pid", os.Getpid()))
 		}
 	})
-	if !r.hk.exits { // otherwise one more signal on the way to the exit would be what the process dies of
+	if !r.hk.exits { // otherwise the process would die of one more signal on its way to the exit
 		defer system.StopSignals(caught)
 		defer restore()
 	}
@@ -120,22 +120,22 @@ func (r *run) carryOut() (err error) {
 		if err != nil {
 			return r.hk.wrongUsage(r.abandon(err), nil)
 		}
-	case <-signals: // nothing has been written, and what a server reads, such as a pipe, may never end
+	case <-signals: // not waited for: nothing has been written, and a server may read a pipe without end
 		_ = r.abandon(nil)
-		return r.hk.report(r.jobResult())
+		return r.hk.report(r.foregroundResult())
 	}
 	if err = r.serve(ctx, signals); err == nil {
-		err = r.hk.report(r.jobResult())
+		err = r.hk.report(r.foregroundResult())
 	}
 	return err
 }
 
-// jobResult is how the command has ended, if there is one.
-func (r *run) jobResult() error {
-	if r.job == nil {
+// foregroundResult is how the command has ended, if there is one.
+func (r *run) foregroundResult() error {
+	if r.foreground == nil {
 		return nil
 	}
-	return r.job.result()
+	return r.foreground.result()
 }
 
 // abandon is the end of a run that is not carried out because of the error.
@@ -156,7 +156,7 @@ func (r *run) end() {
 }
 
 // serve runs the servers, which have been checked, until they have ended. The first signal stops them in order, a
-// second one ends the wait at once. With the context only what comes before their start ends, and what reads their
+// second one ends the wait at once. The end of ctx ends only what comes before their start, and what reads their
 // events.
 func (r *run) serve(ctx context.Context, signals <-chan os.Signal) (err error) {
 	defer r.end()
@@ -180,8 +180,8 @@ func (r *run) serve(ctx context.Context, signals <-chan os.Signal) (err error) {
 	go r.relax(ctx)
 	go r.giveBack(ctx)
 	err = r.outcome(r.group.Run(signals))
-	if r.job != nil {
-		r.job.kill()
+	if r.foreground != nil {
+		r.foreground.kill()
 	}
 	forced, ok := errors.AsType[*life.ForcedError](err)
 	if ok {
@@ -208,8 +208,7 @@ func (r *run) serve(ctx context.Context, signals <-chan os.Signal) (err error) {
 	return err
 }
 
-// makeGroup makes the group of the servers, with what runs beside them. Those that users want to have so get processes
-// of their own.
+// makeGroup makes the group of the servers, with what runs beside them. Isolated servers get processes of their own.
 func (r *run) makeGroup() {
 	r.isolate()
 	r.group = newGroup(r.plan.Servers)
@@ -218,8 +217,8 @@ func (r *run) makeGroup() {
 		r.group.Look = r.look
 		r.group.Add(r.socket.serve(r), func(error) {})
 	}
-	if r.job != nil {
-		r.group.Add(r.job.execute, r.job.interrupt)
+	if r.foreground != nil {
+		r.group.Add(r.foreground.execute, r.foreground.interrupt)
 	}
 }
 
@@ -236,8 +235,7 @@ func newGroup(servers []*Server) *life.Group {
 	return g
 }
 
-// tell has all readers of the group's events read them, in this order. What it returns is closed when they have read
-// all.
+// tell has all readers read the group's events, in this order. shown is closed when they have read all.
 func (r *run) tell(ctx context.Context) (shown <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {
@@ -256,37 +254,37 @@ func (r *run) tell(ctx context.Context) (shown <-chan struct{}) {
 	return done
 }
 
-// showLimit is how long the end waits for a screen that takes no more, such as a terminal on which Ctrl-S was typed.
+// showLimit is how long the end waits for a blocked screen, such as a terminal on which Ctrl-S was typed.
 const showLimit = 2 * time.Second
 
-// beginning is how the start of all servers together has gone, as far as all others have read of it.
+// beginning is how the start of all servers together has gone. It is known when all other readers have read of it.
 type beginning struct {
 	over chan struct{} // closed when it is known
-	err  error         // why not all will have been ready; to be read when over is closed
+	err  error         // why not all servers became ready; to be read when over is closed
 }
 
 func newBeginning() *beginning { return &beginning{over: make(chan struct{})} }
 
-// show is called with each event, in order, when all others have read it, and with what the group knows.
-func (b *beginning) show(e Event, known *life.Beginning) {
+// show is called with each event, in order, after all other readers, and with what the group knows.
+func (bg *beginning) show(e Event, known *life.Beginning) {
 	if known != nil && e.Seq == known.Seq {
-		b.settle(known.Err)
+		bg.settle(known.Err)
 	}
 }
 
 // end is called when there are no more events.
-func (b *beginning) end() { b.settle(errors.New("the servers ended before all were ready")) }
+func (bg *beginning) end() { bg.settle(errors.New("the servers ended before all were ready")) }
 
-func (b *beginning) settle(err error) {
+func (bg *beginning) settle(err error) {
 	select {
-	case <-b.over:
+	case <-bg.over:
 	default:
-		b.err = err
-		close(b.over)
+		bg.err = err
+		close(bg.over)
 	}
 }
 
-// check has the process set up and the servers look at their flags, and returns all that is wrong, with what was found
+// check sets up the process, has the servers check their flags, and returns all that is wrong, including what was found
 // before. Nothing is written.
 func (r *run) check(ctx context.Context) error {
 	wrong := r.plan.given.wrong
@@ -294,7 +292,7 @@ func (r *run) check(ctx context.Context) error {
 		return wrong.err() // what is set up in the process would stay
 	}
 	if r.hk.Setup != nil {
-		// What is logged there is the program's own.
+		// Lines that Setup logs are the program's own.
 		var err error
 		r.logs.Program().Do(func() { err = r.hk.Setup(r.plan) })
 		if err != nil { // what servers say to their flags depends on it
@@ -311,8 +309,8 @@ func (r *run) check(ctx context.Context) error {
 	return wrong.err()
 }
 
-// checkAgain has a server that runs, or has run, look at its flags once more, and at files that they name, since
-// somebody wants it to start anew.
+// checkAgain has a server that runs, or has run, check its flags and the files that they name once more, before it
+// starts anew.
 func (r *run) checkAgain(ctx context.Context, server string) (err error) {
 	s := r.plan.Server(server)
 	if s.Check == nil {
@@ -324,8 +322,8 @@ func (r *run) checkAgain(ctx context.Context, server string) (err error) {
 	return r.plan.locate(err, s)
 }
 
-// prepare does all else that comes before the start of the first server: an error here means that nothing was started.
-// What it returns is to be called at the end, whatever happened.
+// prepare does all else that comes before the start of the first server: an error means that nothing was started.
+// release is to be called at the end in any case.
 func (r *run) prepare(ctx context.Context) (release func() error, err error) {
 	p := r.plan
 	release = func() error { return nil }

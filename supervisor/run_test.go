@@ -185,11 +185,11 @@ func TestExitCodeOfARun(t *testing.T) {
 // lazyWriter lets all others go first.
 type lazyWriter struct{ lockedBuffer }
 
-func (w *lazyWriter) Write(p []byte) (int, error) {
+func (lw *lazyWriter) Write(p []byte) (int, error) {
 	for range 100 {
 		runtime.Gosched()
 	}
-	return w.lockedBuffer.Write(p)
+	return lw.lockedBuffer.Write(p)
 }
 
 // Each server's goroutines are its own, from Check on: what is logged there is placed by them.

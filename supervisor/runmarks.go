@@ -19,13 +19,12 @@ const AnnotationDefault = "supervisor.default"
 // dataDirName stands for the data folder in the help.
 const dataDirName = "DATA-DIR"
 
-// marks say, for the help, what `run` sets flags to by itself (Server.Defaults), where that is not the flag's own
+// marks say, for the help, what `run` sets flags to by itself (Server.Defaults), if that differs from the flag's own
 // default.
 type marks map[*pflag.Flag]string
 
-// runDefaults finds what `run` sets the flags of these servers to, where they run beside the default ones. Neither the
-// environment nor the machine has a say in it. It sets the flags: the process can do nothing else with the servers any
-// more.
+// runDefaults finds what `run` sets the flags of these servers to, when they run beside the default ones, whatever the
+// environment and the machine. It sets the flags: the process can do nothing else with the servers afterwards.
 func (hk *HyperKube) runDefaults(servers ...*Server) marks {
 	root := filepath.Join(string(filepath.Separator), dataDirName)
 	p := &Plan{hk: hk, Name: hk.Name, DataDir: root, OnlyCheck: true, given: &given{}}
@@ -62,8 +61,8 @@ func (hk *HyperKube) runDefaults(servers ...*Server) marks {
 	return found
 }
 
-// runDefault is what to say of a flag that `run` has set to these values, one after the other. It is empty if they come
-// to its own default.
+// runDefault is what to say of a flag that `run` has set to these values, one after the other. It is empty if the
+// result is the flag's own default.
 func (hk *HyperKube) runDefault(f *pflag.Flag, values []string) string {
 	words := f.Annotations[AnnotationDefault]
 	switch {
@@ -104,8 +103,8 @@ func (m marks) of(flags *pflag.FlagSet) marks {
 	return of
 }
 
-// usages is pflag's FlagUsagesWrapped with the marks, each behind its flag's default. Besides, it wraps what follows a
-// word that is too long for a line, which pflag does not.
+// usages is pflag's FlagUsagesWrapped with the marks, each behind its flag's default. Unlike pflag, it wraps what
+// follows a word that is too long for a line.
 func (m marks) usages(flags *pflag.FlagSet, columns int) string {
 	var rows [][2]string
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -118,7 +117,7 @@ func (m marks) usages(flags *pflag.FlagSet, columns int) string {
 
 // row is what is shown of a flag: its name with its type, and all the rest.
 func (m marks) row(f *pflag.Flag) [2]string {
-	// pflag alone knows of which types which defaults are worth showing. So it is asked, and its answer is taken apart.
+	// Only pflag knows which defaults of which types are worth showing. So its text is made, and taken apart.
 	const mark = "\x01"
 	c := *f
 	c.Usage, c.Deprecated, c.Hidden = mark+f.Usage+mark, "", false

@@ -58,13 +58,13 @@ func (hk *HyperKube) schema() object {
 }
 
 // property is the schema of one flag's value.
-func (r *runFlags) property(f *pflag.Flag) object {
+func (rf *runFlags) property(f *pflag.Flag) object {
 	one := scalar(f)
-	if values := r.enum(f); values != nil {
+	if values := rf.enum(f); values != nil {
 		one = object{"enum": values}
 	}
 	p := one
-	switch r.typeOf(f) {
+	switch rf.typeOf(f) {
 	case Repeated, CommaSeparated:
 		p = object{"anyOf": []object{one, {"type": "array", "minItems": 1, "items": one}}}
 	case Pairs:
@@ -81,17 +81,17 @@ func (r *runFlags) property(f *pflag.Flag) object {
 	return p
 }
 
-// enum is what values a flag may have that takes one, if they can be counted.
-func (r *runFlags) enum(f *pflag.Flag) (enum []any) {
+// enum are the values that a flag for one value may have, if they can be counted.
+func (rf *runFlags) enum(f *pflag.Flag) (enum []any) {
 	name := f.Name
-	if r.server(f) != nil {
+	if rf.server(f) != nil {
 		_, name, _ = strings.Cut(name, ".")
 	}
 	kind := scalar(f)["type"]
-	if name == "log-level" || r.typeOf(f) != SingleValue || kind == "boolean" {
-		return nil // of levels there are more than have names
+	if name == "log-level" || rf.typeOf(f) != SingleValue || kind == "boolean" {
+		return nil // not all levels have names
 	}
-	values := r.valuesOf(f.Name)
+	values := rf.valuesOf(f.Name)
 	if len(values) == 0 {
 		return nil
 	}
@@ -122,8 +122,8 @@ var (
 	integerType  = regexp.MustCompile(`^(int(8|16|32|64)?|count)$`)
 )
 
-// scalar is the schema of one value of a flag. A file's scalars are taken as they are written, so that texts may look
-// like anything.
+// scalar is the schema of one value of a flag. A file's scalars are taken as they are written: a text may look like a
+// number.
 func scalar(f *pflag.Flag) object {
 	switch t := f.Value.Type(); {
 	case t == "bool":

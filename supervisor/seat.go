@@ -15,8 +15,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor/life"
 )
 
-// seat is a server's place in a run: what belongs to the server as long as that goes on. What its author has written is
-// the Server.
+// seat is a server's place in a run: what belongs to the server during that run. The Server has what its author has
+// written.
 type seat struct {
 	server  *Server
 	log     *logging.Log
@@ -27,11 +27,11 @@ type seat struct {
 	marks   chan struct{}          // has something when Run has called MarkReady
 	prefix  atomic.Pointer[string] // what stands before the address, for people
 	cleanup cleanup
-	child   *child.Child  // where it runs in a process of its own, seen from the others' one
-	parent  *child.Parent // the same, seen from its own
+	child   *child.Child  // where it runs in a process of its own, seen from the main process
+	parent  *child.Parent // the same, seen from its own process
 }
 
-// policy is how a run treats a server: what its author has said, and its flags override.
+// policy is how a run treats a server: what its author has said, overridden by its flags.
 type policy struct {
 	grace     time.Duration
 	restart   RestartPolicy
@@ -58,11 +58,11 @@ func (s *Server) at() *seat {
 }
 
 // member is the server as the group has it.
-func (p *seat) member() life.Server {
-	s := p.server
+func (st *seat) member() life.Server {
+	s := st.server
 	m := life.Server{
-		Name: s.Name(), Aliases: s.Aliases, Log: p.log, Release: p.release, Rest: p.sockets.Close,
-		GracePeriod: p.policy.grace, Restart: p.policy.restart, Limits: p.policy.limits, FailsAlone: s.FailsAlone, Advice: s.advice(),
+		Name: s.Name(), Aliases: s.Aliases, Log: st.log, Release: st.release, Rest: st.sockets.Close,
+		GracePeriod: st.policy.grace, Restart: st.policy.restart, Limits: st.policy.limits, FailsAlone: s.FailsAlone, Advice: s.advice(),
 	}
 	for _, need := range s.Needs {
 		m.Needs = append(m.Needs, need.Server)
@@ -70,8 +70,8 @@ func (p *seat) member() life.Server {
 	if s.Keeps != nil {
 		m.Keeps = func() []string { return s.Keeps(s) }
 	}
-	if p.child != nil {
-		m.Run, m.Ready, m.Address = p.child.Run, p.child.Ready, p.child.Address
+	if st.child != nil {
+		m.Run, m.Ready, m.Address = st.child.Run, st.child.Ready, st.child.Address
 		return m
 	}
 	m.Run = func(ctx context.Context) error { return s.Run(ctx, s, nil) }
@@ -82,7 +82,7 @@ func (p *seat) member() life.Server {
 	case s.Ready != nil:
 		m.Ready = func(ctx context.Context) error { return s.Ready(ctx, s) }
 	case s.MarksReady || len(s.Ports) > 0:
-		m.Run, m.Ready = p.marked(m.Run), p.awaitMark
+		m.Run, m.Ready = st.marked(m.Run), st.awaitMark
 	}
 	switch {
 	case s.Address != nil:
@@ -97,14 +97,14 @@ func (p *seat) member() life.Server {
 }
 
 // scheme is what stands before the address, for people.
-func (p *seat) scheme() string {
-	if scheme := p.prefix.Load(); scheme != nil {
+func (st *seat) scheme() string {
+	if scheme := st.prefix.Load(); scheme != nil {
 		return *scheme
 	}
 	return ""
 }
 
-func (p *seat) setScheme(scheme string) { p.prefix.Store(&scheme) }
+func (st *seat) setScheme(scheme string) { st.prefix.Store(&scheme) }
 
 // program is the name of the binary.
 func (s *Server) program() string {
@@ -114,7 +114,7 @@ func (s *Server) program() string {
 	return s.hk.Name
 }
 
-// advice is what people can do where the server cannot be stopped or started.
+// advice is what people can do if the server cannot be stopped or started.
 func (s *Server) advice() life.Advice {
 	program := s.program()
 	return life.Advice{
@@ -124,24 +124,24 @@ func (s *Server) advice() life.Advice {
 	}
 }
 
-// Isolated reports whether the server runs in a process of its own: what Isolation says, or its flag, once a run is
-// planned.
+// Isolated reports whether the server runs in a process of its own: as Isolation says or, once a run is planned, its
+// flag.
 func (s *Server) Isolated() bool { return s.at().policy.isolation == IsolationProcess }
 
 // Fail makes the server fail, from any goroutine, as if Run had returned err: its context ends, and what follows is the
-// same. It is for what a server's code does to the whole process instead of returning an error, such as a call that
-// would end the process, where that can be caught. It does nothing if the server is not running, or is being stopped
-// already.
+// same. It is for code that does something to the whole process instead of returning an error, such as a call that
+// would end the process, if that can be caught. It does nothing if the server is not running, or is already being
+// stopped.
 func (s *Server) Fail(err error) {
 	if a := s.at().actor.Load(); a != nil {
 		a.Fail(err)
 	}
 }
 
-// Hindered tells people what keeps a start of the server from going on, where that is something that they can remove
-// while it waits: err is shown beside the server's state, on the screen, with --quiet too, and in `status`, until the
-// server is ready or has failed. Nil takes it back. The same text is told once. It is for Run and Ready: before, and
-// when the server is ready, it does nothing.
+// Hindered tells people what blocks a start of the server, if they can remove that while it waits: err is shown beside
+// the server's state, on the screen, with --quiet too, and in `status`, until the server is ready or has failed. Nil
+// takes it back. The same text is told once. It is for Run and Ready: before, and when the server is ready, it does
+// nothing.
 func (s *Server) Hindered(err error) {
 	if a := s.at().actor.Load(); a != nil {
 		a.Hindered(err)
@@ -151,16 +151,16 @@ func (s *Server) Hindered(err error) {
 // Degraded tells people that the server is ready but lacks something, and what they can do: err is shown beside the
 // server's state, on the screen, with --quiet too, in `status` and by /readyz, as long as the server is ready. It stays
 // ready all the same: those that need it start, and /readyz says ok. Nil takes it back, and so does the end of Run. The
-// same text is told once. It is for Run, Ready and what they have started; before the server is ready it is kept until
-// then.
+// same text is told once. It is for Run, Ready and what they have started; what comes before the server is ready is
+// kept until then.
 func (s *Server) Degraded(err error) {
 	if a := s.at().actor.Load(); a != nil {
 		a.Degraded(err)
 	}
 }
 
-// Lost is an error if something of what the server Keeps is gone, and it must not say of anything that it is done. It
-// costs one stat for each path. It is nil before the server is ready.
+// Lost is an error if something that the server Keeps is gone: then it must not report anything as done. It costs one
+// stat for each path. It is nil before the server is ready.
 func (s *Server) Lost() error {
 	a := s.at().actor.Load()
 	if a == nil {
@@ -169,9 +169,9 @@ func (s *Server) Lost() error {
 	return a.Lost()
 }
 
-// Ending returns what is closed when the server is to end, and before its context ends. Where somebody wants it to end,
-// those that need it end in between, and what it does then can make that easier; when it fails, and in a process of its
-// own, the context ends at once. It is for Build, Run and Ready, and another one with each start; nil outside of a run.
+// Ending returns a channel that is closed when the server is to end, before its context ends. If somebody wants the
+// server to end, those that need it end in between, and it can help them to. When it fails, and in a process of its
+// own, the context ends at once. It is for Build, Run and Ready. Each start has its own channel; nil outside of a run.
 func (s *Server) Ending() <-chan struct{} {
 	a := s.at().actor.Load()
 	if a == nil {
@@ -180,8 +180,8 @@ func (s *Server) Ending() <-chan struct{} {
 	return a.Ending()
 }
 
-// Guard calls f, and turns a panic in it into an error, whose stack is in the server's log. Run and Ready are called
-// so; it is for goroutines that the server starts.
+// Guard calls f, and turns a panic in it into an error; the stack is in the server's log. Run and Ready are called so.
+// It is for goroutines that the server starts.
 func (s *Server) Guard(f func() error) (err error) { return life.Guard(s.Logger(), f) }
 
 // Log is the server's place in the logs. It is there when Prepare, Run and Ready are called.

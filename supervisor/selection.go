@@ -9,7 +9,7 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
-// choose returns the servers that a list of names means: names apart by commas or spaces, in any order and number.
+// choose returns the servers that a list means: comma- or space-separated names, in any order and number.
 func (hk *HyperKube) choose(list []string) ([]*Server, error) {
 	names := splitNames(list)
 	if len(names) == 0 {
@@ -58,7 +58,8 @@ func (hk *HyperKube) choose(list []string) ([]*Server, error) {
 	return chosen, wrong.err()
 }
 
-// fewest are those of the names that mean the same servers as all of them: none whose servers another one has, too.
+// fewest are those of the names that together mean the same servers as all of them: a name whose servers another one
+// has, too, is left out.
 func (hk *HyperKube) fewest(names []string) (kept []string) {
 	chosen := make([][]*Server, len(names))
 	for i, name := range names {
@@ -78,7 +79,7 @@ func (hk *HyperKube) fewest(names []string) (kept []string) {
 	return kept
 }
 
-// splitNames are the names in arguments, each of which may be a list: names apart by commas or spaces.
+// splitNames returns the names in arguments, each of which may be a comma- or space-separated list.
 func splitNames(args []string) []string {
 	return strings.FieldsFunc(strings.Join(args, ","), func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 }
@@ -116,8 +117,8 @@ func (hk *HyperKube) serverNames() []string {
 	return names
 }
 
-// joinByFlags adds to p the servers that a given flag has join. Where the command line has named servers, only its
-// flags count: what is said elsewhere of others is left aside, as in unselected.
+// joinByFlags adds to p the servers that join because a flag is given (JoinsWith). If the command line names servers,
+// only its flags count, as in unselected.
 func (hk *HyperKube) joinByFlags(p *Plan, named bool) {
 	for _, s := range hk.servers {
 		if s.Run == nil || len(s.JoinsWith) == 0 || p.runs(s) {
@@ -133,7 +134,7 @@ func (hk *HyperKube) joinByFlags(p *Plan, named bool) {
 	}
 }
 
-// joinsWith returns the name under which `run` shows the flag of that name, if the server joins where it is given.
+// joinsWith returns the name that the flag has in `run`, if the server joins when the flag is given.
 func (s *Server) joinsWith(flag string) string {
 	for _, own := range s.JoinsWith {
 		namespaced := s.Name() + "." + own
@@ -147,8 +148,8 @@ func (s *Server) joinsWith(flag string) string {
 	return ""
 }
 
-// join adds to p what its servers need, and puts all in an order in which each comes after those that it needs. To a
-// composite that is called by its name nothing is added: it is that, and nothing else.
+// join adds to p what its servers need, and sorts them: each comes after those that it needs. Nothing is added to a
+// composite that is called by its name.
 func (hk *HyperKube) join(p *Plan, composite *Server) error {
 	for i := 0; i < len(p.Servers); i++ { // grows while it runs: what joins has needs, too
 		s := p.Servers[i]
@@ -179,7 +180,7 @@ func (hk *HyperKube) join(p *Plan, composite *Server) error {
 	return nil
 }
 
-// wayOut says by which flag a needed server is one elsewhere.
+// wayOut says with which flag a needed server is elsewhere.
 func wayOut(need Need) string {
 	if len(need.Unless) == 0 {
 		return ""

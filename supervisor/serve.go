@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// drainTime is how much of its grace period a server may take for what it is at. A test has less.
+// drainTime is how much of its grace period a server may take to finish its work. A test has less.
 var drainTime = func(grace time.Duration) time.Duration { return grace - min(grace/5, 2*time.Second) }
 
 // MarkReady says, from inside Run, that the server can be used. It is for a server with Ports or MarksReady, and
@@ -23,21 +23,21 @@ func (s *Server) MarkReady() {
 }
 
 // awaitMark is the Ready of a server that calls MarkReady.
-func (p *seat) awaitMark(ctx context.Context) error {
+func (st *seat) awaitMark(ctx context.Context) error {
 	select {
-	case <-p.marks:
+	case <-st.marks:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// marked calls a Run that calls MarkReady. What it has said is not for the next start.
-func (p *seat) marked(run func(ctx context.Context) error) func(ctx context.Context) error {
+// marked calls a Run that calls MarkReady. A mark is not for the next start.
+func (st *seat) marked(run func(ctx context.Context) error) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		defer func() {
 			select {
-			case <-p.marks:
+			case <-st.marks:
 			default:
 			}
 		}()
@@ -45,11 +45,11 @@ func (p *seat) marked(run func(ctx context.Context) error) func(ctx context.Cont
 	}
 }
 
-// Serve is the Run, or the end of it, of whatever serves on a listener: it calls serve with a listener on the server's
-// port that this flag says (Ports), beside each other where there are several, and marks the server as ready. When ctx
-// ends it calls stop, which is to have serve return when it has finished what it is at; its ctx ends two seconds before
-// the grace period is over, or when four fifths of it are, and it is to let go then. What serve returns after that is
-// no failure. Without a port to listen on it waits for the end of ctx.
+// Serve is the Run, or the end of it, of whatever serves on a listener. It calls serve with a listener on the server's
+// port that this flag names (Ports), once for each if there are several, and marks the server as ready. When ctx ends
+// it calls stop, which has serve finish its work and return. The ctx of stop ends two seconds before the grace period
+// does, or after four fifths of it, and stop gives up then. What serve returns after that is no failure. Without a port
+// to listen on it waits for the end of ctx.
 //
 // For a *grpc.Server, say, stop is a call of GracefulStop, and of Stop when ctx ends.
 func (s *Server) Serve(ctx context.Context, flag string, serve func(net.Listener) error, stop func(ctx context.Context) error) error {
@@ -85,8 +85,8 @@ func (s *Server) Serve(ctx context.Context, flag string, serve func(net.Listener
 }
 
 // ServeHTTP is the Run, or the end of it, of a server of HTTP: it serves the handler on the server's port that this
-// flag says (Ports), and marks the server as ready. When ctx ends, requests that are being answered are waited for, as
-// Serve says. What a client has sent too slowly for ten seconds, as far as its header goes, is dropped.
+// flag names (Ports), and marks the server as ready. When ctx ends, it waits for requests that are being answered, as
+// Serve does. A client that takes more than ten seconds to send a header is dropped.
 func (s *Server) ServeHTTP(ctx context.Context, flag string, handler http.Handler) error {
 	s.at().setScheme("http://")
 	server := &http.Server{

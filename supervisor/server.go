@@ -97,14 +97,15 @@ type Server struct {
 	// maybe beside Run, and only one at a time: an error refuses that, and the server stays as it is.
 	Check func(ctx context.Context, p *Plan, s *Server) error
 
-	// Listen opens the sockets that the server will serve on. That one is taken is found before anything is written.
+	// Listen opens the sockets that the server will serve on, so that a port that is taken is found before anything is
+	// written.
 	Listen func(p *Plan, s *Server) error
 
 	// Prepare makes what must be there before any server starts, such as files.
 	Prepare func(ctx context.Context, p *Plan, s *Server) error
 
-	// Build, if not nil, makes what Run is going to use and what takes none of the servers that this one needs: it is
-	// called as soon as the server is to start, while those may still be starting, and Run when it has returned and
+	// Build, if not nil, makes what Run is going to use, as far as that takes none of the needed servers. It is called
+	// as soon as the server is to start, while those may still be starting; Run follows when Build has returned and
 	// they are ready. An error is a failure of the server. Both get the same ctx, which may end before Run is called;
 	// then it is not. Build is to return soon after that. What it opens has to be released then, too: it follows ctx,
 	// or Cleanup closes it. Listeners that Socket has returned are closed anyway.
@@ -120,7 +121,7 @@ type Server struct {
 	State []string
 
 	// Keeps, if not nil, returns the paths of files and folders without which the server must not go on, such as those
-	// of a database: what it said to be done would be lost. It is asked when the server has become ready, and again
+	// of a database: what it reports as done would be lost. It is asked when the server has become ready, and again
 	// when something is missing; it may be called beside Run. If one of them goes before the server has ended, or
 	// another folder takes the place of one of these, the run has failed, and all servers are stopped, this one first.
 	// That is seen within a second; the server itself sees it at once by Lost. A file may be replaced in one step.
@@ -156,18 +157,18 @@ type Server struct {
 	Aliases []string
 
 	// JoinsWith names flags of the server: if the user gives one of them, it joins the selection by itself, although
-	// nobody names or needs it. Where the command line names servers, only its flags count, and what a file or the
-	// environment says of this one is left aside.
+	// nobody names or needs it. If the command line names servers, only its flags count, and those of files and the
+	// environment are ignored.
 	JoinsWith []string
 
 	// Members makes this server a composite: selecting it selects its members, and calling it runs them. It has no Run
-	// of its own. Called, it takes the flags of `run`, and those of its members without a namespace, too: such a flag
-	// is given to each member that has it; and no server joins.
+	// of its own. When it is called, it takes the flags of `run`, and those of its members also without a namespace:
+	// each member that has such a flag gets it. No server joins then.
 	Members []string
 
 	// ProcessFlags names those of the server's flags that take effect in the whole process, whichever server they are
 	// given to, such as feature gates. Beside others each exists once and without a namespace; all servers that have it
-	// get its value. One that a single server has is as good as a flag of `run` itself; JoinsWith goes with it.
+	// get its value. One that a single server has is like a flag of `run` itself, and may be in JoinsWith.
 	ProcessFlags []string
 
 	// VerbosityFlag names the server's own flag, if there is one, for how much it logs, in klog's sense: its value N
@@ -257,7 +258,7 @@ func (s *Server) Default(pairs ...string) error {
 
 // Replay calls set for each flag that was set, by the user or by Default, in the same order, so that Run can start each
 // time from options that no earlier start has touched. Those of ProcessFlags are among them: set has to leave out what
-// is kept in variables of the process, where it has been set already.
+// is kept in variables of the process and has already been set.
 func (s *Server) Replay(set func(flag, value string) error) error {
 	for _, h := range s.flags.history {
 		if err := set(h.flag, h.value); err != nil {
@@ -278,7 +279,7 @@ func (s *Server) Value(flag string) string {
 	return ""
 }
 
-// Linked reports whether the binary was called through a soft link with the server's name, as if it were that server's
+// Linked reports whether the binary was called through a symlink with the server's name, as if it were that server's
 // own binary.
 func (s *Server) Linked() bool { return s.linked }
 

@@ -19,7 +19,7 @@ import (
 //	HK_DB_PORT_6379_TCP_PORT=6379
 //	HK_DB_PORT_6379_TCP_ADDR=10.0.0.11
 //
-// Nobody has typed these, so none of them is an error, nor the value of a flag.
+// No user has set these: none of them is an error, or the value of a flag.
 var (
 	linkURLName  = regexp.MustCompile(`_PORT(_[0-9]+_(TCP|UDP|SCTP))?$`)
 	linkURL      = regexp.MustCompile(`^(tcp|udp|sctp)://`)
@@ -29,7 +29,7 @@ var (
 	linkKind     = regexp.MustCompile(`^(tcp|udp|sctp)$`)
 )
 
-// isServiceLink reports whether it is one of these variables. known says that there is a flag for it: that takes a
+// isServiceLink reports whether it is one of these variables. known says that there is a flag for it: that may take a
 // port, but no URL.
 func isServiceLink(name, value string, known bool) bool {
 	if linkURLName.MatchString(name) && linkURL.MatchString(value) {

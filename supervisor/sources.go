@@ -16,9 +16,10 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
-// Flags of `run` get their values from files, from the environment and from the arguments. Each of these is read into
-// assignments, and these are carried out one after another, as if all of them stood on one command line, the strongest
-// source last: the last value of a flag counts, and what a flag collects, such as labels, it collects from all of them.
+// Flags of `run` get their values from files, from the environment and from the arguments. Each source is read into
+// assignments, which are carried out one after another, as if all of them stood on one command line, the strongest
+// source last. The last value of a flag counts; a flag that collects values, such as labels, collects those of all
+// sources.
 //
 //	files, in the order in which they are named  →  environment  →  arguments  →  assign  →  Defaults
 //
@@ -38,22 +39,22 @@ type source struct {
 	line     int // in the file
 }
 
-// arguments reports whether it is the arguments.
-func (s source) arguments() bool { return s == source{} }
+// arguments reports whether the source is the arguments.
+func (src source) arguments() bool { return src == source{} }
 
-func (s source) String() string {
+func (src source) String() string {
 	switch {
-	case s.variable != "":
-		return s.variable
-	case s.file != "":
-		return fmt.Sprintf("%s:%d", s.file, s.line)
+	case src.variable != "":
+		return src.variable
+	case src.file != "":
+		return fmt.Sprintf("%s:%d", src.file, src.line)
 	}
 	return "command line"
 }
 
-// isIn reports whether a text names it.
-func (s source) isIn(text string) bool {
-	for name := s.String(); ; {
+// isIn reports whether a text names the source.
+func (src source) isIn(text string) bool {
+	for name := src.String(); ; {
 		_, rest, found := strings.Cut(text, name)
 		if !found || rest == "" || rest[0] < '0' || rest[0] > '9' { // otherwise it is a later line
 			return found
@@ -63,11 +64,11 @@ func (s source) isIn(text string) bool {
 }
 
 // wrong is an error about what stands there.
-func (s source) wrong(err error) error {
-	if s.arguments() {
+func (src source) wrong(err error) error {
+	if src.arguments() {
 		return err
 	}
-	return fmt.Errorf("%s: %w", s, err)
+	return fmt.Errorf("%s: %w", src, err)
 }
 
 // String is the flag as it would be given in the arguments, and where it stands if that is elsewhere.
@@ -78,18 +79,18 @@ func (a assignment) String() string {
 	return fmt.Sprintf("--%s (%s)", a.flag.Name, a.source)
 }
 
-// isLast reports whether no later one of the assignments is to the same flag as that one.
+// isLast reports whether assignment i is the last one to its flag.
 func isLast(given []assignment, i int) bool {
 	return !slices.ContainsFunc(given[i+1:], func(b assignment) bool { return b.flag == given[i].flag })
 }
 
 // server is the server whose flag it is, or nil.
-func (r *runFlags) server(f *pflag.Flag) *Server {
+func (rf *runFlags) server(f *pflag.Flag) *Server {
 	name, _, namespaced := strings.Cut(f.Name, ".")
 	if !namespaced {
 		return nil
 	}
-	s, err := r.hk.FindServer(name)
+	s, err := rf.hk.FindServer(name)
 	if err != nil {
 		return nil
 	}
@@ -97,27 +98,27 @@ func (r *runFlags) server(f *pflag.Flag) *Server {
 }
 
 // assign carries the assignments out.
-func (r *runFlags) assign(given []assignment) (wrong problems) {
+func (rf *runFlags) assign(given []assignment) (wrong problems) {
 	for _, a := range given {
 		var err error
 		if v, ok := a.flag.Value.(taker); ok {
 			err = v.take(a)
-		} else if before := a.flag.Value.String(); r.Set(a.flag.Name, a.value) != nil {
+		} else if before := a.flag.Value.String(); rf.Set(a.flag.Name, a.value) != nil {
 			err = a.flag.Value.Set(a.value)
-			_ = a.flag.Value.Set(before) // numbers are 0 now, which would be found to be wrong once more
+			_ = a.flag.Value.Set(before) // numbers are 0 now, which would be one more error
 		}
 		if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 			err = invalid.Unwrap()
 		}
 		if err != nil {
-			wrong.add(a.invalid(err), r.takers(a.flag)...)
+			wrong.add(a.invalid(err), rf.takers(a.flag)...)
 		}
 	}
 	return wrong
 }
 
 // takers are the servers that get a flag's value.
-func (r *runFlags) takers(f *pflag.Flag) []*Server {
+func (rf *runFlags) takers(f *pflag.Flag) []*Server {
 	switch v := f.Value.(type) {
 	case *processValue:
 		return v.flag.servers
@@ -128,7 +129,7 @@ func (r *runFlags) takers(f *pflag.Flag) []*Server {
 		}
 		return servers
 	}
-	if s := r.server(f); s != nil {
+	if s := rf.server(f); s != nil {
 		return []*Server{s}
 	}
 	return nil
@@ -161,24 +162,24 @@ func variableName(text string) string {
 	}, strings.ToUpper(text))
 }
 
-// onlyArguments are the flags that are not taken from elsewhere: they say what to do, and not how.
+// onlyArguments are flags for the arguments alone: they say what to do, and not how.
 var onlyArguments = []string{"help", "print-config"}
 
-// environment reads the environment, of which variables without a value are no part, nor those that no user has set.
-// What it cannot make sense of, but looks as if it were meant, is worth a warning.
-func (r *runFlags) environment(environ []string) (given []assignment, warnings []string, wrong problems) {
+// environment reads the environment. It skips empty variables, and those that no user has set. It warns of a variable
+// that looks as if it were meant for a flag, but is for none.
+func (rf *runFlags) environment(environ []string) (given []assignment, warnings []string, wrong problems) {
 	environ = slices.DeleteFunc(slices.Clone(environ), func(pair string) bool {
 		name, value, _ := strings.Cut(pair, "=")
-		return value == "" || !strings.HasPrefix(name, r.hk.variablePrefix())
+		return value == "" || !strings.HasPrefix(name, rf.hk.variablePrefix())
 	})
 	if len(environ) == 0 {
 		return nil, nil, wrong
 	}
 	slices.Sort(environ)
 	flags := map[string][]*pflag.Flag{}
-	r.VisitAll(func(f *pflag.Flag) {
+	rf.VisitAll(func(f *pflag.Flag) {
 		if !isMember(f) && !slices.Contains(onlyArguments, f.Name) {
-			name := r.hk.variableOf(f.Name)
+			name := rf.hk.variableOf(f.Name)
 			flags[name] = append(flags[name], f)
 		}
 	})
@@ -190,8 +191,8 @@ func (r *runFlags) environment(environ []string) (given []assignment, warnings [
 		}
 		switch len(found) {
 		case 0:
-			s := r.variableServer(name)
-			warning, err := r.unknownVariable(name, s, flags)
+			s := rf.variableServer(name)
+			warning, err := rf.unknownVariable(name, s, flags)
 			wrong.add(err, s)
 			if warning != "" {
 				warnings = append(warnings, warning)
@@ -199,7 +200,7 @@ func (r *runFlags) environment(environ []string) (given []assignment, warnings [
 		case 1:
 			given = append(given, assignment{found[0], value, source{variable: name}})
 		default:
-			wrong.add(fmt.Errorf("%s may mean %s: use the command line or a file", name, flagList(found, " and ")), r.takers(found[0])...)
+			wrong.add(fmt.Errorf("%s may mean %s: use the command line or a file", name, flagList(found, " and ")), rf.takers(found[0])...)
 		}
 	}
 	name := ""
@@ -208,12 +209,12 @@ func (r *runFlags) environment(environ []string) (given []assignment, warnings [
 			name = a.value
 		}
 	}
-	given = slices.DeleteFunc(given, func(a assignment) bool { return a.flag.Name == "data-dir" && r.hk.isFolderOf(name, a.value) })
+	given = slices.DeleteFunc(given, func(a assignment) bool { return a.flag.Name == "data-dir" && rf.hk.isFolderOf(name, a.value) })
 	return given, warnings, wrong
 }
 
-// isFolderOf reports whether a folder is the one that servers of this name have anyway. Where the environment has both,
-// as for a command of `run -- COMMAND`, the folder says no more than the name: another --name on the command line means
+// isFolderOf reports whether a folder is the default one for servers of this name. If the environment has both, as for
+// a command of `run -- COMMAND`, the folder only follows from the name: another --name on the command line means
 // another folder, too.
 func (hk *HyperKube) isFolderOf(name, folder string) bool {
 	own, err := stateFolder(hk.Name, cmp.Or(name, hk.Name))
@@ -221,24 +222,24 @@ func (hk *HyperKube) isFolderOf(name, folder string) bool {
 }
 
 // variableServer is the server after which the variable is named, or nil.
-func (r *runFlags) variableServer(name string) *Server {
+func (rf *runFlags) variableServer(name string) *Server {
 	var found *Server
-	for _, s := range r.hk.servers {
+	for _, s := range rf.hk.servers {
 		// The longest one counts, if one's name begins with another's.
-		if s.Run != nil && strings.HasPrefix(name, r.hk.variableOf(s.Name())+"_") && (found == nil || len(s.Name()) > len(found.Name())) {
+		if s.Run != nil && strings.HasPrefix(name, rf.hk.variableOf(s.Name())+"_") && (found == nil || len(s.Name()) > len(found.Name())) {
 			found = s
 		}
 	}
 	return found
 }
 
-// unknownVariable says what to think of a variable that is named as if it were for a flag. Named after a server, it is
-// an error; otherwise it may be anybody's.
-func (r *runFlags) unknownVariable(name string, s *Server, flags map[string][]*pflag.Flag) (warning string, err error) {
-	prefix := r.hk.variablePrefix()
+// unknownVariable returns a warning or an error about a variable that is for no flag. Named after a server, it is an
+// error; otherwise it may be for another program.
+func (rf *runFlags) unknownVariable(name string, s *Server, flags map[string][]*pflag.Flag) (warning string, err error) {
+	prefix := rf.hk.variablePrefix()
 	var known []string
 	for variable, of := range flags {
-		if s != nil || r.server(of[0]) == nil {
+		if s != nil || rf.server(of[0]) == nil {
 			known = append(known, strings.TrimPrefix(variable, prefix))
 		}
 	}
@@ -251,11 +252,11 @@ func (r *runFlags) unknownVariable(name string, s *Server, flags map[string][]*p
 	case s != nil && best != "":
 		return "", fmt.Errorf("%s: %s has no such flag (did you mean %s?)", name, s.Name(), best)
 	case s != nil:
-		return "", fmt.Errorf("%s: %s has no such flag: see `%s`", name, s.Name(), r.hk.typed("help", s.Name()))
+		return "", fmt.Errorf("%s: %s has no such flag: see `%s`", name, s.Name(), rf.hk.typed("help", s.Name()))
 	case name == prefix+variableName(serversKey):
 		return fmt.Sprintf("the environment's variable %s means nothing: name servers on the command line, or in a file", name), nil
 	case best == "":
-		best = r.byAlias(name, flags)
+		best = rf.byAlias(name, flags)
 	}
 	if best == "" {
 		return "", nil
@@ -263,12 +264,12 @@ func (r *runFlags) unknownVariable(name string, s *Server, flags map[string][]*p
 	return fmt.Sprintf("the environment's variable %s means nothing (did you mean %s?)", name, best), nil
 }
 
-// byAlias is the variable that is meant by one with another name of its server, or "".
-func (r *runFlags) byAlias(name string, flags map[string][]*pflag.Flag) string {
-	for _, s := range r.hk.servers {
+// byAlias is the variable that one with an alias of its server stands for, or "".
+func (rf *runFlags) byAlias(name string, flags map[string][]*pflag.Flag) string {
+	for _, s := range rf.hk.servers {
 		for _, alias := range s.Aliases {
-			if flag, ok := strings.CutPrefix(name, r.hk.variableOf(alias)+"_"); ok {
-				if meant := r.hk.variableOf(s.Name()) + "_" + flag; flags[meant] != nil {
+			if flag, ok := strings.CutPrefix(name, rf.hk.variableOf(alias)+"_"); ok {
+				if meant := rf.hk.variableOf(s.Name()) + "_" + flag; flags[meant] != nil {
 					return meant
 				}
 			}
@@ -278,15 +279,15 @@ func (r *runFlags) byAlias(name string, flags map[string][]*pflag.Flag) string {
 }
 
 // environment takes from the environment what commands have flags for, too: name and data-dir.
-func (c *settings) environment(hk *HyperKube) {
-	c.name = cmp.Or(os.Getenv(hk.variableOf("name")), c.name)
-	if folder := os.Getenv(hk.variableOf("data-dir")); folder != "" && !hk.isFolderOf(c.name, folder) {
-		c.dataDir = folder
+func (set *settings) environment(hk *HyperKube) {
+	set.name = cmp.Or(os.Getenv(hk.variableOf("name")), set.name)
+	if folder := os.Getenv(hk.variableOf("data-dir")); folder != "" && !hk.isFolderOf(set.name, folder) {
+		set.dataDir = folder
 	}
 }
 
-// locateVariables adds to an error where the flags that it names were given, if that is the environment: commands take
-// name and data-dir from there.
+// locateVariables adds to an error which flags that it names are from the environment: commands take name and data-dir
+// from there.
 func (hk *HyperKube) locateVariables(err error, flags *pflag.FlagSet) error {
 	for _, name := range []string{"name", "data-dir"} {
 		variable := hk.variableOf(name)
@@ -297,10 +298,10 @@ func (hk *HyperKube) locateVariables(err error, flags *pflag.FlagSet) error {
 	return err
 }
 
-// before are the flags of `run` that stood in front of the word.
-func (r *runFlags) before() (given []assignment) {
-	r.hk.Flags().Visit(func(f *pflag.Flag) {
-		if own := r.Lookup(f.Name); own != nil {
+// before are the flags of `run` that stood before the word.
+func (rf *runFlags) before() (given []assignment) {
+	rf.hk.Flags().Visit(func(f *pflag.Flag) {
+		if own := rf.Lookup(f.Name); own != nil {
 			given = append(given, assignment{flag: own, value: f.Value.String()})
 		}
 	})
@@ -322,9 +323,9 @@ type given struct {
 }
 
 // gather brings all sources together.
-func (r *runFlags) gather(args, environ []string) *given {
-	names, arguments, command, wrong := r.read(args)
-	g := &given{flags: r, command: command, wrong: wrong}
+func (rf *runFlags) gather(args, environ []string) *given {
+	names, arguments, command, wrong := rf.read(args)
+	g := &given{flags: rf, command: command, wrong: wrong}
 	for _, a := range arguments {
 		yes, _ := strconv.ParseBool(a.value)
 		g.help = g.help || a.flag.Name == "help" && yes
@@ -332,7 +333,7 @@ func (r *runFlags) gather(args, environ []string) *given {
 	if g.help {
 		return g
 	}
-	variables, warnings, wrongVariables := r.environment(environ)
+	variables, warnings, wrongVariables := rf.environment(environ)
 	g.warnings = warnings
 	paths, fromVariable := []string(nil), []string(nil)
 	for _, a := range variables {
@@ -348,8 +349,8 @@ func (r *runFlags) gather(args, environ []string) *given {
 	if len(paths) == 0 { // who names files means these and no others
 		paths = fromVariable
 	}
-	c, wrongFiles := r.files(paths)
-	g.assignments = slices.Concat(c.given, variables, r.before(), arguments)
+	c, wrongFiles := rf.files(paths)
+	g.assignments = slices.Concat(c.given, variables, rf.before(), arguments)
 	if g.names, g.named = names, len(splitNames(names)) > 0; !g.named {
 		g.names, g.at = c.names, c.servers
 	}
@@ -363,8 +364,8 @@ func splitPaths(list string) []string {
 	return slices.DeleteFunc(filepath.SplitList(list), func(path string) bool { return path == "" })
 }
 
-// locate adds to each of the errors that are joined in one where the flags that it names were given, where that is not
-// the command line. Errors of a server may name its flags as it does.
+// locate adds to each error that is joined in err where the flags that it names were given, unless on the command line.
+// Errors of a server may name its flags without a namespace.
 func (p *Plan) locate(err error, s *Server) error {
 	if err == nil {
 		return nil
@@ -407,7 +408,7 @@ func (p *Plan) located(wrong problems) problems {
 	return wrong
 }
 
-// mentions reports whether a text has the flag of that name in it.
+// mentions reports whether a text names the flag.
 func mentions(text, flag string) bool {
 	for {
 		_, rest, found := strings.Cut(text, "--"+flag)
@@ -418,5 +419,5 @@ func mentions(text, flag string) bool {
 	}
 }
 
-// flagGoesOn is what follows the beginning of a flag's name, if it is longer than that.
+// flagGoesOn matches what follows in a text if the flag's name is longer than what was found.
 var flagGoesOn = regexp.MustCompile(`^[.-]?[A-Za-z0-9_]`)

@@ -33,24 +33,24 @@ func (u *urls) Set(text string) error {
 // switches are a flag's value of its own kind: each Set adds pairs.
 type switches map[string]string
 
-func (s *switches) String() string {
+func (sw *switches) String() string {
 	var pairs []string
-	for _, key := range slices.Sorted(maps.Keys(*s)) {
-		pairs = append(pairs, key+"="+(*s)[key])
+	for _, key := range slices.Sorted(maps.Keys(*sw)) {
+		pairs = append(pairs, key+"="+(*sw)[key])
 	}
 	return strings.Join(pairs, ",")
 }
-func (s *switches) Type() string { return "switches" }
-func (s *switches) Set(text string) error {
+func (sw *switches) Type() string { return "switches" }
+func (sw *switches) Set(text string) error {
 	for pair := range strings.SplitSeq(text, ",") {
 		key, value, found := strings.Cut(pair, "=")
 		if !found {
 			return fmt.Errorf("%q is no KEY=VALUE", pair)
 		}
-		if *s == nil {
-			*s = switches{}
+		if *sw == nil {
+			*sw = switches{}
 		}
-		(*s)[key] = value
+		(*sw)[key] = value
 	}
 	return nil
 }

@@ -20,18 +20,18 @@ type Running struct {
 	err  error
 }
 
-// starting has what is kept in variables of the process be set by one Start after another.
+// starting keeps two Starts from setting variables of the process at the same time.
 var starting sync.Mutex
 
 // Start runs servers as `run` with these arguments does, in a process that is somebody else's, such as that of a test,
 // and returns when all of them are ready. They run until ctx ends or Stop is called, and are then stopped in order.
 //
 // What belongs to the process is left alone: signals, its standard error, the loggers that Go programs share, what is
-// written at a crash, the environment (no flag is taken from it). A HyperKube can be started once. With an error no
-// server runs any more; it has been printed, as those of Run are. (SetOut says where.)
+// written at a crash, the environment (no flag is taken from it). A HyperKube can be started once. If it returns an
+// error, no server runs any more, and the error has been printed, as Run does. (SetOut says where.)
 //
-// A server with IsolationProcess is a process of the same binary, whose main function has to call Run with os.Args if
-// its name, the first of them, is the HyperKube's.
+// A server with IsolationProcess runs in a process of the same binary: its main function has to call Run with os.Args
+// if the first of these is the HyperKube's Name.
 func (hk *HyperKube) Start(ctx context.Context, args ...string) (*Running, error) {
 	r := &Running{done: make(chan struct{})}
 	var within context.Context
@@ -45,7 +45,7 @@ func (hk *HyperKube) Start(ctx context.Context, args ...string) (*Running, error
 		defer r.stop()
 		signals, sent := make(chan os.Signal, 1), make(chan struct{})
 		unused := context.AfterFunc(within, func() { signals <- os.Interrupt; close(sent) })
-		// Its readers of events have something to read as long as servers run.
+		// Without cancel: its readers of events have something to read as long as servers run.
 		r.err = r.plan.run.serve(context.WithoutCancel(within), signals)
 		if !unused() {
 			<-sent
@@ -86,7 +86,7 @@ func (hk *HyperKube) planStart(ctx context.Context, r *Running, args []string) e
 		return errors.New("help is there for people only: leave --help out")
 	case p == nil:
 		return err
-	case hk.settings.printConfig || p.run.job != nil:
+	case hk.settings.printConfig || p.run.foreground != nil:
 		return p.run.abandon(errors.New("--print-config, and a command behind `--`, are for people: leave them out"))
 	}
 	p.Embedded = true
@@ -97,27 +97,27 @@ func (hk *HyperKube) planStart(ctx context.Context, r *Running, args []string) e
 	return nil
 }
 
-// Events calls f with each event behind the one of that number, 0 for all, in order: those that were and those that
-// come, until the last server has ended or ctx ends. A slow f holds nothing up.
-func (r *Running) Events(ctx context.Context, after int64, f func(Event)) {
-	r.plan.run.group.Read(ctx, after, f)
+// Events calls f with each event whose number is above after (0 for all), in order: past ones, and those to come, until
+// the last server has ended or ctx ends. A slow f holds nothing up.
+func (running *Running) Events(ctx context.Context, after int64, f func(Event)) {
+	running.plan.run.group.Read(ctx, after, f)
 }
 
 // EventsSoFar are the events that there are, in order.
-func (r *Running) EventsSoFar() []Event { return r.plan.run.group.Events(0) }
+func (running *Running) EventsSoFar() []Event { return running.plan.run.group.Events(0) }
 
-// Await waits until a server is in a state. An error says that it is not: ctx has ended, all servers have, or none of
-// that name is run.
-func (r *Running) Await(ctx context.Context, server string, state State) error {
-	actor := r.plan.run.group.Find(server)
+// Await waits until a server is in a state. An error says why it is not: ctx has ended, all servers have, or no server
+// of that name is run.
+func (running *Running) Await(ctx context.Context, server string, state State) error {
+	actor := running.plan.run.group.Find(server)
 	if actor == nil {
-		return fmt.Errorf("%s is not run: %s are", server, nameList(r.plan.Servers))
+		return fmt.Errorf("%s is not run: %s are", server, nameList(running.plan.Servers))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		select {
-		case <-r.done:
+		case <-running.done:
 			cancel()
 		case <-ctx.Done():
 		}
@@ -129,9 +129,9 @@ func (r *Running) Await(ctx context.Context, server string, state State) error {
 }
 
 // steer asks for something, as the command of that name does, and returns when it has come to pass.
-func (r *Running) steer(ctx context.Context, what life.Verb, servers []string) error {
-	check := func(server string) error { return r.plan.run.checkAgain(ctx, server) }
-	request, err := r.plan.run.group.Ask(what, check, servers...)
+func (running *Running) steer(ctx context.Context, what life.Verb, servers []string) error {
+	check := func(server string) error { return running.plan.run.checkAgain(ctx, server) }
+	request, err := running.plan.run.group.Ask(what, check, servers...)
 	if err != nil {
 		return err
 	}
@@ -139,30 +139,30 @@ func (r *Running) steer(ctx context.Context, what life.Verb, servers []string) e
 }
 
 // StartServers starts servers, and those that they need, and waits until they are ready.
-func (r *Running) StartServers(ctx context.Context, servers ...string) error {
-	return r.steer(ctx, life.Start, servers)
+func (running *Running) StartServers(ctx context.Context, servers ...string) error {
+	return running.steer(ctx, life.Start, servers)
 }
 
 // StopServers stops servers, and first those that need them, and waits until they have ended. The others go on.
-func (r *Running) StopServers(ctx context.Context, servers ...string) error {
-	return r.steer(ctx, life.Stop, servers)
+func (running *Running) StopServers(ctx context.Context, servers ...string) error {
+	return running.steer(ctx, life.Stop, servers)
 }
 
 // RestartServers stops servers, starts them again, and waits until they are ready. Those that need them go on.
-func (r *Running) RestartServers(ctx context.Context, servers ...string) error {
-	return r.steer(ctx, life.Restart, servers)
+func (running *Running) RestartServers(ctx context.Context, servers ...string) error {
+	return running.steer(ctx, life.Restart, servers)
 }
 
 // Plan is what was planned.
-func (r *Running) Plan() *Plan { return r.plan }
+func (running *Running) Plan() *Plan { return running.plan }
 
 // Done is closed when all servers have ended.
-func (r *Running) Done() <-chan struct{} { return r.done }
+func (running *Running) Done() <-chan struct{} { return running.done }
 
-// Stop stops the servers in order, and returns when they have ended. The error is that of the server that failed for
-// good, if one has. It may be called several times, from several goroutines.
-func (r *Running) Stop() error {
-	r.stop()
-	<-r.done
-	return r.err
+// Stop stops the servers in order, and returns when they have ended. The error is that of a server that has failed for
+// good, if there is one. It may be called several times, from several goroutines.
+func (running *Running) Stop() error {
+	running.stop()
+	<-running.done
+	return running.err
 }

@@ -66,7 +66,7 @@ func (f *statusFlags) run(ctx context.Context, hk *HyperKube, p *Plan, args []st
 	}
 	s, err := c.Status(ctx)
 	if errors.Is(err, admin.ErrNotRunning) && !held(p, hk.Name) { // or it is just beginning
-		// What hinders a look is no news here; the next run tells of it.
+		// An error of lastCrash is no news here; the next run tells of it.
 		if crash, _ := lastCrash(p); crash != nil {
 			err = fmt.Errorf("%w\n%v", err, crash)
 		}
@@ -77,7 +77,7 @@ func (f *statusFlags) run(ctx context.Context, hk *HyperKube, p *Plan, args []st
 	return write(hk.Out(), s)
 }
 
-// statusPoll is how often it is looked whether a run has begun, or ended.
+// statusPoll is the time between two looks whether a run has begun, or ended.
 const statusPoll = 50 * time.Millisecond
 
 // await waits as --wait says.
@@ -123,7 +123,7 @@ func (f *statusFlags) await(ctx context.Context, c *admin.Client) error {
 	}
 }
 
-// there reports whether there is nothing to wait for any more. The error says what is lacking, then or so far.
+// there reports whether the wait is over. lacking says what is missing, so far or for good.
 func (f *statusFlags) there(s *Status) (over bool, lacking error) {
 	if f.wait == "stopped" {
 		return false, errors.New("it still runs")
@@ -198,7 +198,7 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	// Not before: a row without its last cell would end the column of those above it.
+	// Trimmed only now: for tabwriter, a row without its last cell would end the column above it.
 	for line := range strings.Lines(rows.String()) {
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
 			return err
@@ -209,7 +209,7 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 		if lead == "" || server.Error == "" {
 			continue
 		}
-		// All of it: there is something to be done.
+		// The whole text: people have to do something about it.
 		if _, err := fmt.Fprintf(w, "\n%s %s: %s\n", server.Name, lead, server.Error); err != nil {
 			return err
 		}
@@ -217,7 +217,7 @@ func writeServers(w io.Writer, s *Status, wide bool) error {
 	return nil
 }
 
-// tries says of a server that is starting again after a failure which start it is, and why the one before failed.
+// tries says which start it is of a server that starts again after a failure, and why the one before failed.
 func tries(s ServerStatus) string {
 	if s.State != Starting || s.LastFailure == nil {
 		return ""

@@ -80,11 +80,11 @@ func (hk *HyperKube) steer(ctx context.Context, p *Plan, what life.Verb, args []
 	return nil
 }
 
-// serversOf are the names of the servers that args mean: names apart by commas or spaces; a composite means its
+// serversOf are the names of the servers that args mean: comma- or space-separated names; a composite means its
 // members.
 func (hk *HyperKube) serversOf(args []string) ([]string, error) {
 	words := splitNames(args)
-	if len(words) == 0 { // choose would take that for all
+	if len(words) == 0 { // choose would take none for all
 		return nil, nil
 	}
 	if slices.Contains(words, "all") {
@@ -94,7 +94,7 @@ func (hk *HyperKube) serversOf(args []string) ([]string, error) {
 	return namesOf(chosen), err
 }
 
-// confirmStop asks, if others need what is to be stopped, or it cannot be started again.
+// confirmStop asks for confirmation if others need what is to be stopped, or if it cannot be started again.
 func confirmStop(ctx context.Context, hk *HyperKube, c *admin.Client, names []string) error {
 	s, err := c.Status(ctx)
 	if err != nil {

@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// sameStop is for how long further signals that ask the process to stop are copies of the first one. One Ctrl-C comes
+// sameStop is how long further signals that ask the process to stop count as copies of the first one. One Ctrl-C comes
 // several times: from the terminal, from a shell or a package manager that passes it on, and as another signal from a
-// runner of processes that takes SIGINT and sends SIGTERM. Nobody has seen within that time what the first one did, and
+// runner of processes that takes SIGINT and sends SIGTERM. Within that time nobody has seen what the first one did, and
 // wants more.
 const sameStop = time.Second
 
-// stops tells the signals that ask the process to stop anew from copies of the one before.
+// stops distinguishes a new signal that asks the process to stop from copies of the one before.
 type stops struct {
-	since time.Time // when it was asked the last time
+	since time.Time // the time of the last new signal
 	seen  map[os.Signal]bool
 }
 
 // again reports whether a signal belongs to the one before, and whether it is the very same one.
-func (st *stops) again(s os.Signal) (again, copied bool) {
-	if at := now(); st.since.IsZero() || at.Sub(st.since) >= sameStop {
-		st.since, st.seen = at, map[os.Signal]bool{s: true}
+func (sp *stops) again(s os.Signal) (again, copied bool) {
+	if at := now(); sp.since.IsZero() || at.Sub(sp.since) >= sameStop {
+		sp.since, sp.seen = at, map[os.Signal]bool{s: true}
 		return false, false
 	}
-	copied = st.seen[s]
-	st.seen[s] = true
+	copied = sp.seen[s]
+	sp.seen[s] = true
 	return true, copied
 }
 

@@ -64,7 +64,7 @@ func TestCopiesOfASignal(t *testing.T) {
 				}
 				// Before a command is started the servers get them in the same way, and the second one ends all at
 				// once.
-				j := &job{waits: true}
+				j := &foreground{waits: true}
 				if got := passed(t, j.signals, test.sent); len(got) != len(test.want) || got[0] != test.want[0] {
 					t.Errorf("beside a command that waits: %v", got)
 				}
@@ -84,7 +84,7 @@ func TestCopiesOfASignalBesideJob(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			// No process has that number: what is sent to it is lost.
-			j := &job{group: 1 << 30}
+			j := &foreground{group: 1 << 30}
 			if got := passed(t, j.signals, test.sent); len(got) != test.want {
 				t.Errorf("%v: the servers got %v", test.sent, got)
 			}

@@ -52,7 +52,7 @@ func topCommand() *Command {
 	}
 }
 
-// minInterval is as often as samples of a profile tell anything.
+// minInterval is the shortest time in which samples of a profile tell anything.
 const minInterval = 200 * time.Millisecond
 
 // top compares two looks at a run.
@@ -139,8 +139,8 @@ func (t *top) live(ctx context.Context, hk *HyperKube) error {
 	}
 }
 
-// frame draws a text over what is on the screen. What does not fit is left out: the terminal would scroll. If it is
-// lines, the last one of those that are shown says how many.
+// frame draws a text over what is on the screen. What does not fit is left out: the terminal would scroll. If lines are
+// left out, the last line that is shown says how many.
 func frame(shown string, columns, rows int) string {
 	lines := strings.Split(strings.TrimRight(shown, "\n"), "\n")
 	if len(lines) > rows {
@@ -150,8 +150,8 @@ func frame(shown string, columns, rows int) string {
 	var b strings.Builder
 	b.WriteString("\x1b[H")
 	for _, line := range lines {
-		// The line is cleared before it is written: behind the last column, that one would be cleared. In raw mode a
-		// line ends with a return, too.
+		// The line is cleared before it is written: clearing after a full line would erase its last column. In raw mode
+		// a line ends with a return, too.
 		b.WriteString("\x1b[K" + text.Cut(line, columns) + "\r\n")
 	}
 	shown = b.String()
@@ -244,7 +244,7 @@ func usageOf(u *admin.Usage, server string) admin.ServerUsage {
 	return admin.ServerUsage{}
 }
 
-// percent is what a server has used of one CPU in so many seconds, if somebody has measured it.
+// percent is how much of one CPU a server has used in so many seconds, if that was measured.
 func percent(u *admin.Usage, server, before admin.ServerUsage, seconds float64) string {
 	used := max(0, server.CPUSeconds-before.CPUSeconds)
 	if used == 0 && u.Error != "" && server.TotalCPUSeconds == 0 {

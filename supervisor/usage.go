@@ -60,11 +60,11 @@ func (s *Server) Usage() {
 	if hk == nil {
 		hk = &HyperKube{}
 	}
-	// Without what `run` gives the flags by itself: to find that, the flags are set, and the server may be running.
+	// Without the values that `run` sets by itself: finding them sets the flags, and the server may be running.
 	hk.printServer(s, s.Flags(), nil)
 }
 
-// serverUsage prints the help of a server. It sets the server's flags: nothing but the end may come after it.
+// serverUsage prints the help of a server. It sets the server's flags: the process can only end after it.
 func (hk *HyperKube) serverUsage(s *Server, flags *pflag.FlagSet) {
 	hk.printServer(s, flags, hk.runDefaults(s))
 }
@@ -117,8 +117,7 @@ func (hk *HyperKube) called(s *Server) string {
 	return hk.typed() + " " + s.SimpleUsage + " [flags]"
 }
 
-// spellings prints how a server is called, and, once for all of its flags, how they are spelled and what stands behind
-// them.
+// spellings prints how a server is called, how its flags are spelled and what stands behind them.
 func (hk *HyperKube) spellings(s *Server, m marks, columns int) {
 	out, name, program := hk.Out(), s.Name(), hk.typed()
 	text.Table(out, "  ", [][2]string{
@@ -150,8 +149,8 @@ func (hk *HyperKube) compositeUsage(s *Server) {
 		hk.typed(), s.Name(), members), "  ", system.HelpWidth(out)))
 }
 
-// runUsage prints the help of `run`: its own flags, and where to find those of the servers. It is to fit on one screen,
-// so that there is no blank line below a heading.
+// runUsage prints the help of `run`: its own flags, and where to find those of the servers. It has to fit on one
+// screen, so there is no blank line below a heading.
 func (hk *HyperKube) runUsage() {
 	out, program := hk.Out(), hk.typed()
 	columns := system.HelpWidth(out)
@@ -163,6 +162,7 @@ func (hk *HyperKube) runUsage() {
 	fmt.Fprintf(out, "\nServers\n%s", text.Wrap(fmt.Sprintf("%s. None named means %s.",
 		strings.Join(hk.runnable(), ", "), strings.Join(hk.defaultNames(), ",")), "  ", columns))
 	own, process := frameworkFlags(hk.Name), hk.processFlagNames()
+	own.Lookup("admin-listen").Hidden = true // few need it, and the screen is full; `help flag` has it
 	process = slices.DeleteFunc(process, func(name string) bool {
 		f := hk.prominent(name)
 		if f != nil {
@@ -188,8 +188,7 @@ func (hk *HyperKube) runUsage() {
 	fmt.Fprint(out, text.Wrap(fmt.Sprintf("More: %[1]s help SERVER, %[1]s help flag WORD, %[1]s config schema, %[1]s completion SHELL", program), "", columns))
 }
 
-// prominent is a flag of the whole process that one would want to find in the help of `run`, with what it is for, or
-// nil.
+// prominent is the process-wide flag of that name, if the help of `run` shows its description, or nil.
 func (hk *HyperKube) prominent(name string) *pflag.Flag {
 	for _, s := range hk.servers {
 		f := s.Flags().Lookup(name)

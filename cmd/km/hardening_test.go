@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
@@ -336,14 +337,37 @@ var controls = []control{
 }
 
 const hardeningHead = "# Hardening\n\n" +
-	"`km run --hardened` is for a cluster that others may reach; the README says what it does. This is how km stands in the controls of\n" +
-	"the CIS Kubernetes benchmark for the control plane and the node, numbered as kube-bench has them in `cis-1.12` and in words of our\n" +
-	"own: plain is `km run --executor.runtime=cri`, hardened is that with `--hardened`.\n\n" +
+	"`km run --hardened` is for a cluster that others may reach; the README says what it does. This is how km stands in the\n" +
+	"controls of the CIS Kubernetes benchmark for the control plane and the node, numbered as kube-bench has them in\n" +
+	"`cis-1.12` and in words of our own: plain is `km run --executor.runtime=cri`, hardened is that with `--hardened`.\n\n" +
 	"- pass, fail: as a flag, the kubelet's configuration, or a test shows that is named\n" +
 	"- n/a: there is no such thing here\n" +
 	"- manual: for whoever runs the cluster to judge\n\n" +
-	"This page is made from the effective flags by a test, `go test ./cmd/km -run TestHardening -update`. What you give yourself comes before\n" +
-	"each of these defaults.\n\n"
+	"This page is made from the effective flags by a test, `go test ./cmd/km -run TestHardening -update`. What you give\n" +
+	"yourself comes before each of these defaults.\n\n"
+
+// columns is where the lines of prose end.
+const columns = 120
+
+// wrapped is an item of a list, with lines of so many columns.
+func wrapped(item string) string {
+	var b strings.Builder
+	used := 0
+	for i, word := range strings.Fields(item) {
+		switch n := utf8.RuneCountInString(word); {
+		case i == 0:
+			used = n
+		case used+1+n > columns:
+			b.WriteString("\n  ")
+			used = 2 + n
+		default:
+			b.WriteString(" ")
+			used += 1 + n
+		}
+		b.WriteString(word)
+	}
+	return b.String() + "\n"
+}
 
 // hardening is the page.
 func hardening(plain, hardened *planned) string {
@@ -364,7 +388,7 @@ func hardening(plain, hardened *planned) string {
 		count["hardened"][after]++
 		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s |\n", c.id, c.title, before, after, shown)
 		if after == fail {
-			fmt.Fprintf(&failures, "- **%s**, %s: %s\n", c.id, c.title, c.why)
+			failures.WriteString(wrapped(fmt.Sprintf("- **%s**, %s: %s", c.id, c.title, c.why)))
 		}
 	}
 	var b strings.Builder

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// Where klog would end the process, the goroutine is ended, and whose it was is told.
+// Where klog would end the process, the goroutine ends, and exit gets its Log.
 func TestExit(t *testing.T) {
 	const unsaid = "it ended itself with exit code 3; its last lines in the log say why"
 	for _, test := range []struct {

@@ -11,16 +11,16 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// The marks with which texts begin that are encoded so.
+// The byte order marks with which texts in these encodings begin.
 var (
 	utf8Mark  = []byte("\xef\xbb\xbf")
 	utf32Mark = [][]byte{[]byte("\xff\xfe\x00\x00"), []byte("\x00\x00\xfe\xff")}
 	utf16Mark = map[string]unicode.Endianness{"\xff\xfe": unicode.LittleEndian, "\xfe\xff": unicode.BigEndian}
 )
 
-// Decode returns a text in UTF-8, as kubectl does: it may be in UTF-8, with a mark at its beginning or without, or in
-// UTF-16 with one. The mark is left out; so the lines are those of the editor. What seems to be in another encoding is
-// an error, but for bytes that are not UTF-8: see Invalid.
+// Decode returns a text in UTF-8, as kubectl does. data may be in UTF-8, with or without a byte order mark, or in
+// UTF-16 with one. The mark is left out; so the lines are those of the editor. Another encoding is an error, but bytes
+// that are not UTF-8 are not found here: see Invalid.
 func Decode(data []byte) ([]byte, error) {
 	for _, mark := range utf32Mark {
 		if bytes.HasPrefix(data, mark) {
@@ -36,7 +36,7 @@ func Decode(data []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		// What is no character becomes one that says so, and is not what it was when it is written again.
+		// Invalid input becomes a replacement character, which is encoded to something else than the input.
 		if again, err := encoding.NewEncoder().Bytes(text); err != nil || !bytes.Equal(again, data) {
 			return nil, errors.New("it is encoded as UTF-16, and damaged; save it as UTF-8")
 		}
@@ -68,7 +68,7 @@ func Invalid(text []byte) (line int, err error) {
 	return line, err
 }
 
-// InvalidAt is Invalid with the offset of the byte, for who counts lines otherwise.
+// InvalidAt is Invalid with the offset of the byte, for callers that count lines in another way.
 func InvalidAt(text []byte) (offset int, err error) {
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])

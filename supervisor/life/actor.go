@@ -16,12 +16,12 @@ type Actor struct {
 	group    *Group
 	needs    []*Actor
 	neededBy []*Actor
-	fails    chan error                 // what Fail was called with
-	next     *attempt                   // that has begun while the server waits; nil if none has
+	fails    chan error                 // the error that Fail was called with
+	next     *attempt                   // the attempt that has begun while the server waits; nil if none has
 	kept     atomic.Pointer[kept.Files] // nil as long as it is not ready
 
 	// Guarded by the group's lock.
-	change    notice // of what this server waits for
+	change    notice // tells of changes that this server waits for
 	toEnd     ending // what Ending returns
 	state     State  // set by to alone
 	since     time.Time
@@ -30,7 +30,7 @@ type Actor struct {
 	ask       Verb
 	failures  failures
 	pause     time.Duration   // until the next start, if it is in Backoff
-	left      <-chan struct{} // of a call that was left behind: closed when it has ended after all
+	left      <-chan struct{} // of an attempt that was left behind: closed when it has ended after all
 	asked     bool            // it FailsAlone: somebody has asked for a start, and it has not been ready since
 	byRequest bool            // it is Failed because of a stop or start that somebody has asked for
 	done      bool            // it is Stopped because Run has returned nil by itself
@@ -67,7 +67,7 @@ func (a *Actor) to(state State, err error, wait time.Duration) {
 	}
 	e := Event{Time: time.Now(), Server: a.s.Name, From: a.state, To: state, Err: err, Wait: wait, Closing: a.group.closing}
 	a.state, a.since, a.err = state, e.Time, err
-	if state != Ready && state != Stopping { // from now on others may move what it kept
+	if state != Ready && state != Stopping { // from now on others may move what the server kept
 		a.kept.Swap(nil).Close()
 	}
 	if err != nil {
@@ -105,9 +105,8 @@ func (a *Actor) to(state State, err error, wait time.Duration) {
 	a.changed()
 }
 
-// changed tells those who wait for anything in the group, and the servers whose next step may depend on this one:
-// itself, those that it needs, which end after it, and those that need it. In a large group most wait for others. The
-// lock is held.
+// changed wakes those who wait for the whole group, and the servers whose next step may depend on this one: itself,
+// those that it needs, which end after it, and those that need it. In a large group most do not. The lock is held.
 func (a *Actor) changed() {
 	a.group.change.give()
 	a.change.give()
@@ -119,13 +118,13 @@ func (a *Actor) changed() {
 	}
 }
 
-// until is the group's, for what depends on this server and those next to it.
+// until is Group.until for conditions that depend only on this server and those that it needs or that need it.
 func (a *Actor) until(ctx context.Context, f func() bool) bool {
 	return a.group.untilNotice(ctx, &a.change, f)
 }
 
-// execute is the server's life. It returns when the group is to stop and the server has ended. The first return stops
-// the group.
+// execute is the server's life. It returns when the group is to stop and the server has ended. The first actor that
+// returns stops the group.
 func (a *Actor) execute() error {
 	for {
 		// Each function leads to the next state, and returns there. The state is changed by this goroutine alone.
@@ -155,18 +154,18 @@ func (a *Actor) ending() bool {
 	return a.group.closing || a.ask == Stop || a.ask == Restart
 }
 
-// isEnding is ending, for who does not hold the lock.
+// isEnding is ending for callers without the lock.
 func (a *Actor) isEnding() bool {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
 	return a.ending()
 }
 
-// startAsked reports whether somebody wants it to start, once it has ended. The lock is held.
+// startAsked reports whether somebody wants the server to start once it has ended. The lock is held.
 func (a *Actor) startAsked() bool { return a.ask == Start || a.ask == Restart }
 
-// wait is Waiting: until the servers that this one needs are ready, and stay so. Meanwhile Build makes what needs none
-// of them.
+// wait is the state Waiting. It ends when the needed servers are ready, and stay so. Meanwhile Build makes what takes
+// none of them.
 func (a *Actor) wait() {
 	if a.s.Build != nil {
 		a.next = a.attempt()
@@ -207,7 +206,7 @@ func (a *Actor) wait() {
 	a.to(Stopped, overstays, 0)
 }
 
-// backOff is Backoff: until it is time for the next start, or somebody wants it at once.
+// backOff is the state Backoff. It ends when it is time for the next start, or somebody wants that at once.
 func (a *Actor) backOff() {
 	a.group.mu.Lock()
 	ctx, cancel := context.WithTimeout(context.Background(), a.pause)
@@ -238,8 +237,8 @@ func (a *Actor) backOff() {
 	}
 }
 
-// rest is Stopped and Failed: until somebody wants a start, or the group is to end, because of this server or not; then
-// it returns true.
+// rest is the states Stopped and Failed. It ends when somebody wants a start, or when the group is to end: then it
+// returns true, and err if that is because of this server.
 func (a *Actor) rest() (end bool, err error) {
 	if a.s.Rest != nil && !a.again() {
 		a.s.Rest()
@@ -261,7 +260,7 @@ func (a *Actor) rest() (end bool, err error) {
 	return end, err
 }
 
-// again reports whether the server has ended in order to start again at once.
+// again reports whether the server has ended only to start again at once.
 func (a *Actor) again() bool {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()

@@ -22,7 +22,7 @@ type attempt struct {
 	ran    chan error // what Run returned
 	// ready has what Ready returned; nil when built, if there is no Ready. It is nil if there is no Build either.
 	ready chan error
-	calls atomic.Int32  // those of the three that have not returned, and one more until the end, as more may follow
+	calls atomic.Int32  // calls that have not returned, and one more until the end, as calls may follow
 	ended chan struct{} // closed when all have returned, and what they have made is released
 }
 
@@ -32,7 +32,7 @@ func (a *Actor) attempt() *attempt {
 	case <-a.fails: // from before there was anything to fail
 	default:
 	}
-	if a.s.Ready != nil { // without it, there is no start that could fail
+	if a.s.Ready != nil { // without Ready, no start can fail
 		a.s.Log.SetPhase(logging.Starting)
 	}
 	c := &attempt{a: a, built: make(chan error, 1), ran: make(chan error, 1), ended: make(chan struct{})}
@@ -79,7 +79,7 @@ func (c *attempt) begin(returned chan<- error, what string, f func(context.Conte
 	c.calls.Add(1)
 	go log.Do(func() {
 		defer c.returned()
-		// The goroutine may be ended under it, by runtime.Goexit.
+		// f may end the goroutine, by runtime.Goexit.
 		err := fmt.Errorf("the goroutine of its %s was ended", what)
 		defer func() { returned <- err }()
 		err = Guard(log.Zap(), func() error { return f(ctx) })
@@ -103,7 +103,7 @@ func (c *attempt) returned() {
 }
 
 // end ends the server's context and waits for what was called to return, for the grace period at most. The error says
-// that it has not: it is left behind.
+// that they have not: the attempt is left behind.
 func (a *Actor) end(c *attempt) error {
 	log := a.s.Log
 	log.SetPhase(logging.Ending)
@@ -125,16 +125,16 @@ func (a *Actor) end(c *attempt) error {
 		return nil
 	case <-timer.C:
 	}
-	log.Release() // these lines are to be seen
+	log.Release() // people are to see these lines
 	log.Zap().Error("did not stop in its grace period, and is left behind; its log has the stacks of its goroutines",
 		zap.Duration("grace period", period))
 	log.Zap().Info("its goroutines", zap.String("stacks", logging.Stacks(a.s.Name)))
 	return errors.New(with(fmt.Sprintf("it did not stop within %v and is left behind", period), "; ", a.s.Advice.Overstays))
 }
 
-// Ending returns what is closed when the server is to end, and before its context ends. Where somebody wants it to end,
-// those that need it end in between, and what it does then can make that easier; when it fails, the context ends at
-// once. It is for Build, Run and Ready, and another one with each start.
+// Ending returns a channel that is closed when the server is to end, before its context ends. If somebody wants the
+// server to end, those that need it end in between, and it can help them to. When it fails, the context ends at once.
+// It is for Build, Run and Ready. Each start has its own channel.
 func (a *Actor) Ending() <-chan struct{} {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
@@ -147,21 +147,21 @@ type ending struct {
 	closed bool
 }
 
-func (e *ending) tell() {
-	if e.told != nil && !e.closed {
-		close(e.told)
-		e.closed = true
+func (en *ending) tell() {
+	if en.told != nil && !en.closed {
+		close(en.told)
+		en.closed = true
 	}
 }
 
-// tellEnding tells, before the context ends, that this is about to happen, if nobody has.
+// tellEnding tells that the context is about to end, unless that was told before.
 func (a *Actor) tellEnding() {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
 	a.toEnd.tell()
 }
 
-// renewEnding begins an attempt whose end nobody has told of yet.
+// renewEnding makes the channel of a new attempt, whose end nobody has told of yet.
 func (a *Actor) renewEnding() {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()

@@ -6,14 +6,14 @@ import "fmt"
 type Beginning struct {
 	// Seq is the number of the event with which it was known.
 	Seq int64
-	// Err is nil if all servers have been ready, and says else why not all will be.
+	// Err is nil if all servers have been ready; otherwise it says why not all will be.
 	Err error
 }
 
 // Beginning is how the start of all servers together has gone; nil as long as that is not known.
 func (g *Group) Beginning() *Beginning { return g.began.Load() }
 
-// noteBeginning looks whether that is known now, after an event. The lock is held.
+// noteBeginning notes after an event whether that is known now. The lock is held.
 func (g *Group) noteBeginning(seq int64, to State) {
 	if g.began.Load() != nil {
 		return

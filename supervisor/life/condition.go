@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Hindered tells people what keeps a start of the server from going on, where that is something that they can remove
-// while it waits: err is shown beside the server's state until the server is ready or has failed. Nil takes it back.
-// The same text is told once. It is for Run and Ready: before, and when the server is ready, it does nothing.
+// Hindered tells people what blocks a start of the server, if they can remove that while it waits: err is shown beside
+// the server's state until the server is ready or has failed. Nil takes it back. The same text is told once. It is for
+// Run and Ready: before, and when the server is ready, it does nothing.
 func (a *Actor) Hindered(err error) {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
@@ -20,8 +20,8 @@ func (a *Actor) Hindered(err error) {
 
 // Degraded tells people that the server is ready but lacks something, and what they can do: err is shown beside the
 // server's state as long as the server is ready. It stays ready all the same: those that need it start. Nil takes it
-// back, and so does the end of Run. The same text is told once. It is for Run, Ready and what they have started; before
-// the server is ready it is kept until then.
+// back, and so does the end of Run. The same text is told once. It is for Run, Ready and what they have started; what
+// comes before the server is ready is kept until then.
 func (a *Actor) Degraded(err error) {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
@@ -34,7 +34,7 @@ func (a *Actor) Degraded(err error) {
 	}
 }
 
-// tellDegraded tells what a server lacks that is ready. The lock is held.
+// tellDegraded tells what a ready server lacks. The lock is held.
 func (a *Actor) tellDegraded() {
 	a.err = a.lacks
 	a.tellCondition(a.lacks)

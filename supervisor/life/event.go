@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Event is one change of a server's state, or what hinders one, or what a server lacks that is ready. Log, table, admin
-// API and tests all read events; nothing else tells of changes.
+// Event is a change of a server's state, or what hinders a start, or what a ready server lacks. Log, table, admin API
+// and tests all read events; nothing else tells of changes.
 type Event struct {
 	// Seq numbers the events of a group, from 1 on.
 	Seq    int64
@@ -16,9 +16,9 @@ type Event struct {
 	From   State
 	To     State
 	// Err says why, if To is Backoff or Failed, or Stopped instead of a further start. A server of RestartAlways that
-	// was done is in Backoff without one. Where From and To are both Starting, nothing has changed, and it is what
-	// hinders the start (Hindered); where both are Ready, it is what the server lacks (Degraded). There nil says that
-	// it is over.
+	// was done is in Backoff without an error. If From and To are both Starting, no state has changed, and Err is what
+	// hinders the start (Hindered); if both are Ready, it is what the server lacks (Degraded). Nil then says that this
+	// is over.
 	Err error
 	// Wait is how long it is until the next start, if To is Backoff.
 	Wait time.Duration
@@ -28,17 +28,17 @@ type Event struct {
 	Closing bool
 }
 
-// IsHindrance reports whether the event tells what hinders a start, and not of a change.
+// IsHindrance reports whether the event tells what hinders a start, instead of a change.
 func (e Event) IsHindrance() bool { return e.From == Starting && e.To == Starting }
 
-// IsDegradation reports whether the event tells what a server lacks that is ready, and not of a change.
+// IsDegradation reports whether the event tells what a ready server lacks, instead of a change.
 func (e Event) IsDegradation() bool { return e.From == Ready && e.To == Ready }
 
 // keptEvents is how many events are kept for readers that come late or are slow.
 const keptEvents = 10_000
 
-// events keeps what happened, in order, for any number of readers. A slow reader holds nothing up: it finds what it has
-// not read yet when it comes, but for what is more than keptEvents old.
+// events keeps what happened, in order, for any number of readers. A slow reader holds nothing up: it finds later what
+// it has not read yet, except what is more than keptEvents old.
 type events struct {
 	mu     sync.Mutex
 	kept   []Event
@@ -70,7 +70,7 @@ func (es *events) close() {
 	es.change.give()
 }
 
-// after returns the events behind the one of that number, and what is closed when there is something new.
+// after returns the events with numbers above seq, and a channel that is closed when there is something new.
 func (es *events) after(seq int64) (fresh []Event, closed bool, change <-chan struct{}) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
@@ -78,7 +78,7 @@ func (es *events) after(seq int64) (fresh []Event, closed bool, change <-chan st
 	return es.kept[len(es.kept)-n:], es.closed, es.change.wait()
 }
 
-// read calls f with each event behind the one of that number, until there are no more or ctx ends.
+// read calls f with each event whose number is above seq, until there are no more or ctx ends.
 func (es *events) read(ctx context.Context, seq int64, f func(Event)) {
 	for {
 		fresh, closed, change := es.after(seq)
@@ -103,10 +103,10 @@ func (es *events) read(ctx context.Context, seq int64, f func(Event)) {
 	}
 }
 
-// notice tells those who wait that there is something new. What guards that guards the notice, too.
+// notice tells those who wait that there is something new. The lock of what is new guards the notice, too.
 type notice struct{ next chan struct{} } // nil as long as nobody waits
 
-// wait returns what is closed when there is something new.
+// wait returns a channel that is closed when there is something new.
 func (n *notice) wait() <-chan struct{} {
 	if n.next == nil {
 		n.next = make(chan struct{})
@@ -114,7 +114,7 @@ func (n *notice) wait() <-chan struct{} {
 	return n.next
 }
 
-// give has what wait has returned closed.
+// give closes what wait has returned.
 func (n *notice) give() {
 	if n.next != nil {
 		close(n.next)

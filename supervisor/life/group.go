@@ -14,37 +14,37 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// Group runs servers as the actors of one oklog/run group, with one more for signals. run.Group starts all actors at
-// once, and interrupts all when the first one returns; which server waits for which is decided inside each actor.
+// Group runs servers as the actors of one oklog/run group, with one more actor for signals. run.Group starts all actors
+// at once, and interrupts all when the first one returns; which server waits for which is decided inside each actor.
 // NewGroup makes one. It can run once; its exported fields are to be set before.
 type Group struct {
 	// KeepGoing says that a server that has failed for good is no reason for the others to stop.
 	KeepGoing bool
-	// Look, if not nil, looks whether something is gone without which the group must not go on, and calls Lose then. It
-	// is called before a server starts again that keeps something.
+	// Look, if not nil, checks that nothing is gone without which the group must not go on, and calls Lose otherwise.
+	// It is called before a server that keeps something starts again.
 	Look func() (gone bool)
-	// Nested says that the group is a server of another one, which tells of what takes long to start.
+	// Nested says that the group is a server of another group, which tells that a server takes long to start.
 	Nested bool
 
 	events events
 	actors []*Actor
 	byName map[string]*Actor // names and aliases
-	beside run.Group         // what Add has added
+	beside []beside          // what Add has added
 	began  atomic.Pointer[Beginning]
 
-	checking sync.Mutex // is held while a server is checked once more
+	checking sync.Mutex // held while a server is checked once more
 
 	mu       sync.Mutex // guards what follows, and the fields of each actor that say so
-	change   notice     // of what mu guards
+	change   notice     // tells of changes of what mu guards
 	unready  int        // how many servers have not been ready yet
-	readyAt  time.Time  // when the last one was for the first time; zero as long as there are some
+	readyAt  time.Time  // when unready became 0; zero before
 	closing  bool       // all are asked to stop, for good
-	lost     error      // why that is, if it is because something is gone
-	lostKept bool       // which servers may keep
+	lost     error      // why closing is set, if something is gone
+	lostKept bool       // what is gone may be what servers keep
 }
 
-// NewGroup returns a group of these servers. Which others a server needs is told by their names; the order does not
-// matter. It panics if two have the same name, or need each other in a circle.
+// NewGroup returns a group of these servers. A server's Needs are names of others; the order does not matter. It panics
+// if two have the same name, or need each other in a circle.
 func NewGroup(servers ...Server) *Group {
 	g := &Group{byName: map[string]*Actor{}, unready: len(servers)}
 	for _, s := range servers {
@@ -76,7 +76,7 @@ func NewGroup(servers ...Server) *Group {
 	return g
 }
 
-// mustNotNeedItself panics if the server needs itself, or another one on the way from it.
+// mustNotNeedItself panics if the server's direct and indirect needs form a circle.
 func (a *Actor) mustNotNeedItself(visited map[*Actor]bool, way []*Actor) {
 	for i, before := range way {
 		if before == a {
@@ -99,12 +99,20 @@ func (a *Actor) mustNotNeedItself(visited map[*Actor]bool, way []*Actor) {
 
 // Add adds an actor beside the servers, as run.Group.Add does: when execute returns, all servers are asked to stop, and
 // interrupt is called when they are. Run waits for execute to return.
-func (g *Group) Add(execute func() error, interrupt func(error)) { g.beside.Add(execute, interrupt) }
+func (g *Group) Add(execute func() error, interrupt func(error)) {
+	g.beside = append(g.beside, beside{execute, interrupt})
+}
 
-// ErrStop ends a group without being an error of it: it is for what Add adds.
+// beside is an actor beside those of the servers.
+type beside struct {
+	execute   func() error
+	interrupt func(error)
+}
+
+// ErrStop ends a group without making that an error: it is for actors that Add adds.
 var ErrStop = errors.New("stop")
 
-// ForcedError is that of a group which a second signal has ended: the servers were not waited for.
+// ForcedError is the error of a group that a second signal has ended, without waiting for the servers.
 type ForcedError struct{ Signal os.Signal }
 
 func (e *ForcedError) Error() string {
@@ -114,7 +122,7 @@ func (e *ForcedError) Error() string {
 // Run runs the servers until all have ended. The first signal stops them in order, a second one ends the wait at once
 // with a ForcedError. The error is that of the server that failed first, or why Lose was called.
 func (g *Group) Run(signals <-chan os.Signal) error {
-	actors := &g.beside
+	var actors run.Group
 	quit := make(chan struct{})
 	forced := make(chan os.Signal, 1)
 	first := make(chan struct{})
@@ -146,6 +154,9 @@ func (g *Group) Run(signals <-chan os.Signal) error {
 		g.until(context.Background(), func() bool { return g.closing || g.idle() })
 		return nil
 	}, func(error) {})
+	for _, b := range g.beside {
+		actors.Add(b.execute, b.interrupt)
+	}
 	done := make(chan error, 1)
 	go func() { done <- actors.Run() }()
 
@@ -161,11 +172,11 @@ func (g *Group) Run(signals <-chan os.Signal) error {
 	}
 }
 
-// firstFailure is err, or else the failure of a server that is Failed at the end, the one that failed first.
+// firstFailure is err or, if that is nil, the first failure of a server that is Failed at the end.
 func (g *Group) firstFailure(err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.lost != nil { // what else has failed comes of that
+	if g.lost != nil { // other failures come of that
 		return g.lost
 	}
 	if err != nil {
@@ -192,7 +203,7 @@ func (g *Group) Close() {
 	}
 }
 
-// close is Close, for who holds the lock.
+// close is Close for callers with the lock.
 func (g *Group) close() {
 	g.closing = true
 	g.change.give()
@@ -208,18 +219,18 @@ func (g *Group) Actors() []*Actor { return g.actors }
 // Find returns the actor of the server of that name or alias, or nil.
 func (g *Group) Find(name string) *Actor { return g.byName[name] }
 
-// Read calls f with each event behind the one of that number, 0 for all, in order, until there are no more or ctx ends.
-// A reader that is slow holds nothing up; it misses events only that are more than 10,000 old.
+// Read calls f with each event whose number is above after (0 for all), in order, until there are no more or ctx ends.
+// A slow reader holds nothing up; it misses only events that are more than 10,000 old.
 func (g *Group) Read(ctx context.Context, after int64, f func(Event)) { g.events.read(ctx, after, f) }
 
-// Events are the events behind the one of that number, 0 for all, as far as there are any and they are kept.
+// Events are the events so far whose numbers are above after (0 for all), as far as they are kept.
 func (g *Group) Events(after int64) []Event {
 	fresh, _, _ := g.events.after(after)
 	return fresh
 }
 
-// EndEvents says that no event follows: all who read them end. Run calls it at its end. What Add has added, and is to
-// end before that, calls it when all servers have ended (AwaitEnd).
+// EndEvents says that no event follows: all readers end. Run calls it at its end. An actor of Add that has to end
+// before that calls it when all servers have ended (AwaitEnd).
 func (g *Group) EndEvents() { g.events.close() }
 
 // until calls f, under the lock, until it returns true: now, and after each change. It returns false if ctx ends
@@ -228,7 +239,7 @@ func (g *Group) until(ctx context.Context, f func() bool) bool {
 	return g.untilNotice(ctx, &g.change, f)
 }
 
-// untilNotice is until, where only the changes matter of which n gives notice.
+// untilNotice is until for a condition that depends only on changes that n tells of.
 func (g *Group) untilNotice(ctx context.Context, n *notice, f func() bool) bool {
 	for {
 		g.mu.Lock()
@@ -246,7 +257,7 @@ func (g *Group) untilNotice(ctx context.Context, n *notice, f func() bool) bool 
 	}
 }
 
-// idle reports whether no server runs, none will, and that is not because somebody has stopped one, and may start it
+// idle reports whether no server runs or will run by itself. It is false if somebody has stopped one, and may start it
 // again. The lock is held.
 func (g *Group) idle() bool {
 	for _, a := range g.actors {

@@ -8,7 +8,7 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/kept"
 )
 
-// live is Starting, Ready and Stopping: one call of Run, until it has ended.
+// live is the states Starting, Ready and Stopping: one call of Run, until that has ended.
 func (a *Actor) live() {
 	c := a.next
 	if a.next = nil; c == nil {
@@ -40,7 +40,7 @@ func (a *Actor) live() {
 				return
 			}
 		case err := <-a.fails:
-			// What it runs into now that its context ends is no news.
+			// Errors that follow from the end of its context are no news.
 			before := a.isEnding()
 			a.failed(c, err, a.end(c), before)
 			return
@@ -79,7 +79,7 @@ func (a *Actor) becomeReady() {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
 	a.address = address
-	a.showReady() // before the event: who reads that may expect it
+	a.showReady() // before the event: its readers may expect it
 	a.to(Ready, nil, 0)
 }
 
@@ -93,8 +93,8 @@ func ready(becameReady <-chan error) bool {
 	}
 }
 
-// stopNow reports whether it is time to stop, and begins to: the server is to end, and those that need it and are to
-// end, too, have ended. Otherwise it returns what is closed when that may have changed.
+// stopNow begins to stop the server, and returns true, if the server is to end and those that need it and are to end,
+// too, have ended. Otherwise it returns a channel that is closed when that may have changed.
 func (a *Actor) stopNow() (bool, <-chan struct{}) {
 	a.group.mu.Lock()
 	defer a.group.mu.Unlock()
@@ -151,9 +151,9 @@ func (a *Actor) returned(c *attempt) {
 	a.to(Backoff, nil, wait)
 }
 
-// failed is what follows when the server has failed, for the reason err, or because it overstays after it has. before
-// says that it was to end before it failed: then it is Failed. One that was not, would start again, and is to end now,
-// is Stopped, as it would be a moment later in Backoff.
+// failed is what follows when the server has failed with err; overstays is set if it does not end then. before says
+// that it was to end before it failed: then it is Failed. If it is to end since then, and would start again, it is
+// Stopped, as it would be a moment later in Backoff.
 func (a *Actor) failed(c *attempt, err, overstays error, before bool) {
 	a.s.Log.Release()
 	a.look()
@@ -190,7 +190,7 @@ func (a *Actor) failed(c *attempt, err, overstays error, before bool) {
 	a.to(Backoff, err, wait)
 }
 
-// leave gives up a call that does not end. As long as that lasts, the server cannot start again. The lock is held.
+// leave gives up an attempt that does not end. Until it ends, the server cannot start again. The lock is held.
 func (a *Actor) leave(c *attempt, err error) {
 	a.left = c.ended
 	a.byRequest = a.asked || a.ask != nothing

@@ -1,7 +1,7 @@
 package life
 
-// Lost is an error if something of what the server keeps is gone, and it must not say of anything that it is done. It
-// costs one stat for each path. It is nil before the server is ready.
+// Lost is an error if something that the server keeps is gone: then it must not report anything as done. It costs one
+// stat for each path. It is nil before the server is ready.
 func (a *Actor) Lost() error {
 	if lost := a.kept.Load().Lost(); lost != nil {
 		return lost
@@ -27,14 +27,14 @@ func (g *Group) HasLost() bool {
 	return g.lost != nil
 }
 
-// look looks whether all is there that the server keeps, before it may start again: it would begin anew.
+// look checks that all that the server keeps is there, before it may start again: otherwise it would begin anew.
 func (a *Actor) look() {
 	if a.kept.Load() != nil && a.group.Look != nil {
 		a.group.Look()
 	}
 }
 
-// lost looks, and is why the group ends, if that is because of what servers keep, and this is one of them.
+// lost looks, and returns why the group ends, if that is because of what servers keep and this one keeps something.
 func (a *Actor) lost() error {
 	a.look()
 	a.group.mu.Lock()

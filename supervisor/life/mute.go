@@ -2,8 +2,8 @@ package life
 
 import "github.com/seed-200a7251/km/logging"
 
-// A server's lines are left out of the screen while a server that it needs is away, and while all are being stopped: it
-// complains again and again of what everybody is told once. The files have them. All of what follows is called under
+// The screen leaves out a server's lines while a server that it needs is away, and while all are being stopped: it
+// complains again and again of what everybody is told once. The files have them. All functions below are called under
 // the group's lock.
 
 // setAway notes whether a direct or indirect need of the server is not ready, and passes that on to those that need it.
@@ -20,14 +20,14 @@ func (a *Actor) setAway() {
 	a.tellAway()
 }
 
-// tellAway has those look that need the server, since it has become ready, or is not ready any more.
+// tellAway calls setAway of those that need the server, which has become ready, or is not ready any more.
 func (a *Actor) tellAway() {
 	for _, needing := range a.neededBy {
 		needing.setAway()
 	}
 }
 
-// mute sets the phase of a server that is ready, if it is to be another one. In all other states these decide.
+// mute sets the phase of a ready server, if that has to change. In other states the phase follows from the state.
 func (a *Actor) mute() {
 	muted := a.away || a.group.closing
 	if a.state != Ready || muted == a.muted {
@@ -40,9 +40,8 @@ func (a *Actor) mute() {
 	}
 }
 
-// showReady has the lines of a server shown that becomes ready. The first time they wait until all servers have been
-// ready: what heals by itself while the others start is no news. Without Ready there is no start that could fail, and
-// all is shown.
+// showReady has the lines of a server that becomes ready shown. The first time they wait until all servers have been
+// ready: what heals by itself while the others start is no news. Without Ready no start can fail, and all is shown.
 func (a *Actor) showReady() {
 	again := !a.first.ready.IsZero()
 	all := again || a.group.unready == 1 // this one
@@ -56,6 +55,6 @@ func (a *Actor) showReady() {
 		return
 	}
 	for _, other := range a.group.actors {
-		other.s.Log.Advance(logging.Started, logging.Running) // one that is muted stays so
+		other.s.Log.Advance(logging.Started, logging.Running) // muted ones stay so
 	}
 }

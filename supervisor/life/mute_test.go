@@ -40,7 +40,7 @@ func TestShownWhileOthersStartSlowly(t *testing.T) {
 	}, db, api)
 }
 
-// That all are ready shows nothing of one that complains of what it lacks.
+// When all are ready, lines of one that complains of what it lacks stay hidden.
 func TestAllReadyLeavesQuiet(t *testing.T) {
 	api, last := newPart("api"), newPart("last")
 	brief := func(*Group) {

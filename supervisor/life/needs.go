@@ -10,8 +10,8 @@ func (a *Actor) needsReady() bool {
 	return true
 }
 
-// meets reports whether those that need this server may start: it is ready, and stays so, or it is done. Otherwise it
-// would depend on who is faster whether they start at all beside one that is done at once. The lock is held.
+// meets reports whether those that need this server may start: it is ready, and stays so, or it is done. If done did
+// not count, a race would decide whether they start beside a server that is done at once. The lock is held.
 func (a *Actor) meets() bool {
 	switch a.state {
 	case Ready:

@@ -2,10 +2,10 @@ package life
 
 import "errors"
 
-// Permanent says of the failure err that another try is pointless, such as one over data that is damaged: a server
-// whose Build, Run or Ready returns it, or on which Fail is called with it, has failed for good at once, whatever its
-// restart policy. Somebody can ask for a start all the same, when the cause has been removed. It returns nil if err is
-// nil; errors.Is and errors.As see through it.
+// Permanent marks err as a failure after which another try is pointless, such as damaged data: a server whose Build,
+// Run or Ready returns it, or on which Fail is called with it, has failed for good at once, whatever its restart
+// policy. People can still ask for a start, when the cause has been removed. It returns nil if err is nil; errors.Is
+// and errors.As see through it.
 func Permanent(err error) error {
 	if err == nil {
 		return nil

@@ -15,7 +15,7 @@ type Verb string
 
 // What may be asked of servers.
 const (
-	Start   Verb = "start"   // to start, if it has ended; to start now, if it is waiting to
+	Start   Verb = "start"   // to start, if it has ended; at once, if it is in Backoff
 	Stop    Verb = "stop"    // to end, and to stay so
 	Restart Verb = "restart" // to end, and to start again
 
@@ -30,13 +30,13 @@ type Request struct {
 	group  *Group
 	ask    Verb
 	actors []*Actor
-	starts []int  // of each, before
-	ended  []bool // likewise
+	starts []int  // starts of each actor before the request
+	ended  []bool // whether each had ended before
 
 	refused error
 }
 
-// Servers are the names of the servers that are in it: those that were named, and those that come with them.
+// Servers are the names of the servers in the request: those that were named, and those that come with them.
 func (r *Request) Servers() (names []string) {
 	for _, a := range r.actors {
 		names = append(names, a.s.Name)
@@ -44,16 +44,16 @@ func (r *Request) Servers() (names []string) {
 	return names
 }
 
-// Refused is why some of the servers that were named were not asked; nil if all were.
+// Refused is why some of the named servers were not asked; nil if all were.
 func (r *Request) Refused() error { return r.refused }
 
-// Ask asks for something of the named servers, and of those that are in it with them: a stop stops what needs a server
-// first, a start starts what it needs first, a restart leaves the others alone. It is noted, and Ask returns; Wait of
-// the request waits until it has come to pass.
+// Ask asks for something of the named servers, and of those that come with them: a stop first stops what needs a
+// server, a start first starts what it needs, a restart leaves others alone. Ask notes the request and returns; the
+// request's Wait waits until it is done.
 //
-// If check is not nil, it is called before anything is touched, with the name of each server that is to start anew, one
-// at a time, whoever asks. If it returns an error for one, none is restarted; and of those that are to start, the
-// others do, unless they need that one.
+// If check is not nil, it is called before anything is touched, with the name of each server that is to start anew; of
+// all requests, one check runs at a time. If it returns an error for one server, a Restart restarts none, and a Start
+// starts the others, except those that need that one.
 //
 // An error says that nothing is asked for: there is no such server, a server cannot be started again, all are being
 // stopped, or check has refused.
@@ -90,7 +90,7 @@ func (g *Group) askFor(what Verb, named ...*Actor) (*Request, error) {
 		case what == Start && (a.state == Starting || a.state == Ready || a.state == Stopping):
 			a.ask = Restart // it ends before it can start
 		default:
-			// Also a stop of what has ended: it stays so, and the group, too.
+			// Also a stop of what has ended: it stays so, and keeps the group from ending.
 			a.ask = what
 		}
 		a.changed()
@@ -98,7 +98,7 @@ func (g *Group) askFor(what Verb, named ...*Actor) (*Request, error) {
 	return r, nil
 }
 
-// draft is what would be asked for, or why it cannot be. The lock is held.
+// draft returns the request, without asking, or why it is impossible. The lock is held.
 func (g *Group) draft(what Verb, named []*Actor) (*Request, error) {
 	if g.closing {
 		return nil, ErrClosing
@@ -117,7 +117,7 @@ func (g *Group) draft(what Verb, named []*Actor) (*Request, error) {
 	return r, nil
 }
 
-// startsAnew reports whether the server will start if that is asked of it. The lock is held.
+// startsAnew reports whether the server would start because of that request. The lock is held.
 func (a *Actor) startsAnew(what Verb) bool {
 	switch what {
 	case Restart:
@@ -170,7 +170,7 @@ func (g *Group) request(what Verb, check func(name string) error, named ...*Acto
 	return r, err
 }
 
-// checkOne checks one server at a time, whoever wants it.
+// checkOne checks one server; of all requests, one check runs at a time.
 func checkOne(checking *sync.Mutex, check func(name string) error, name string) error {
 	checking.Lock()
 	defer checking.Unlock()
@@ -208,8 +208,8 @@ func (r *Request) add(a *Actor) {
 	}
 }
 
-// Wait waits until the request has come to pass for all servers, or cannot any more: then the error says why. That ctx
-// ends takes nothing back.
+// Wait waits until the request is done for all servers, or has become impossible: then the error says why. The request
+// stands even if ctx ends.
 func (r *Request) Wait(ctx context.Context) error {
 	errs := []error{r.refused}
 	for i, a := range r.actors {
@@ -222,28 +222,28 @@ func (r *Request) Wait(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if errors.Is(err, ErrClosing) && errors.Join(errs...) != nil {
-			continue // that is said once, and not if it is because of the error before
+			continue // say that once, and not if the error before is its cause
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// over reports whether the request has come to pass for one server, or cannot any more. The lock is held.
+// over reports whether the request is done for one server, or has become impossible. The lock is held.
 func (r *Request) over(i int, a *Actor) (bool, error) {
 	if r.ask == Stop {
 		switch {
 		case a.stillRuns() || a.state == Failed && a.byRequest && !r.ended[i]:
 			return true, a.failure()
 		case a.startAsked() || !a.state.Ended() && !a.ending():
-			// Also while it ends, or has just ended, to start again: who looks a moment later finds it starting.
+			// Also if it ends, or has just ended, only to start again: a moment later it would be starting.
 			return true, fmt.Errorf("%s: somebody else has asked it to start", a.s.Name)
 		}
 		return a.state.Ended(), nil
 	}
 	switch {
 	case a.startAsked():
-		return a.group.closing, a.closingError() // it has not been noticed yet
+		return a.group.closing, a.closingError() // the actor has not noticed the request yet
 	case a.state == Failed:
 		return true, a.failure()
 	case a.group.closing:

@@ -48,27 +48,27 @@ func (l *lifeTest) wantRefused(want string, what Verb, parts ...*part) {
 }
 
 // pending checks that there is no answer yet.
-func (r *request) pending() {
-	r.t.Helper()
+func (rq *request) pending() {
+	rq.t.Helper()
 	synctest.Wait()
 	select {
-	case err := <-r.answer:
-		r.t.Fatalf("there is an answer already: %v", err)
+	case err := <-rq.answer:
+		rq.t.Fatalf("there is an answer already: %v", err)
 	default:
 	}
 }
 
 // want checks the answer, "" for no error. It is there already.
-func (r *request) want(want string) {
-	r.t.Helper()
+func (rq *request) want(want string) {
+	rq.t.Helper()
 	synctest.Wait()
 	select {
-	case err := <-r.answer:
+	case err := <-rq.answer:
 		if err == nil && want != "" || err != nil && err.Error() != want {
-			r.t.Errorf("the answer is %v, want %q", err, want)
+			rq.t.Errorf("the answer is %v, want %q", err, want)
 		}
 	default:
-		r.t.Errorf("there is no answer, want %q", want)
+		rq.t.Errorf("there is no answer, want %q", want)
 	}
 }
 
@@ -166,7 +166,7 @@ func TestRestartByRequest(t *testing.T) {
 	}, db, api, ui, other)
 }
 
-// Of two servers that are restarted together, the one that needs the other ends first, and starts last.
+// If two servers are restarted together, the one that needs the other ends first, and starts last.
 func TestRestartOfTwo(t *testing.T) {
 	for _, swapped := range []bool{false, true} {
 		db, api, ui, other := fourParts()
@@ -374,7 +374,7 @@ func TestRestartWhileWaiting(t *testing.T) {
 	}
 }
 
-// One that is to stop and one that is to start come to pass after each other.
+// A stop and a start are done one after the other.
 func TestStartWhileStopping(t *testing.T) {
 	db, api, ui, _ := fourParts()
 	ui.slow = time.Second

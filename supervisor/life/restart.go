@@ -23,34 +23,34 @@ const (
 )
 
 // Type is that of a pflag.Value.
-func (r *RestartPolicy) Type() string { return "policy" }
+func (rp *RestartPolicy) Type() string { return "policy" }
 
-func (r *RestartPolicy) String() string { return string(r.policy()) }
+func (rp *RestartPolicy) String() string { return string(rp.policy()) }
 
 // Set is that of a pflag.Value.
-func (r *RestartPolicy) Set(text string) error {
+func (rp *RestartPolicy) Set(text string) error {
 	switch p := RestartPolicy(text); p {
 	case RestartOnFailure, RestartAlways, RestartNever:
-		*r = p
+		*rp = p
 		return nil
 	}
 	return fmt.Errorf("unknown restart policy: use %s, %s or %s", RestartNever, RestartOnFailure, RestartAlways)
 }
 
-func (r *RestartPolicy) policy() RestartPolicy { return cmp.Or(*r, RestartOnFailure) }
+func (rp *RestartPolicy) policy() RestartPolicy { return cmp.Or(*rp, RestartOnFailure) }
 
 // Limits say how soon a server that has failed is started again, and when it has failed for good: what fails so often
-// does not heal by itself, and its reason is to be seen. Each zero value means the default.
+// does not heal by itself, and people are to see why. Each zero value means the default.
 type Limits struct {
-	// Failures is with how many failures within Window a server has failed for good. The default is 5. As long as it
-	// has never been ready since the group began, or since somebody has asked for a start, all its failures count,
-	// however long each start takes: what has never worked is not waited for.
+	// Failures is how many failures within Window make a server fail for good. The default is 5. Until it has been
+	// ready once, since the group began or somebody asked for a start, all its failures count, however long each start
+	// takes: what has never worked is not waited for.
 	Failures int
 	// Window is for how long a failure counts. The default is a minute.
 	Window time.Duration
-	// Pause is how long it is from the first failure to the next start. The default is 200 ms. With each further
-	// failure that counts it is twice as long, and by chance it is up to a fifth shorter or longer, so that servers
-	// that failed together do not start together, again and again.
+	// Pause is the time from the first failure to the next start. The default is 200 ms. It doubles with each further
+	// failure that counts, and is up to a fifth shorter or longer at random, so that servers that failed together do
+	// not start together, again and again.
 	Pause time.Duration
 }
 
@@ -64,10 +64,10 @@ const (
 	pauseJitter = 0.2
 )
 
-// failures are those of a server that count.
+// failures are the failures of a server that count.
 type failures struct {
 	times  []time.Time
-	worked bool // it has been ready: those that are older than the window do not count
+	worked bool // it has been ready: failures older than the window do not count
 }
 
 // add notes a failure, and returns how long to wait before the next start. ok is false if there have been too many.

@@ -410,7 +410,7 @@ func TestSignalWithKeepGoing(t *testing.T) {
 	}, db, other)
 }
 
-// Servers that wait for one that has failed for good, and for one another, do not run: the group ends.
+// Servers that wait for a server that has failed for good, or for one that waits so, do not run: the group ends.
 func TestKeepGoingWithWaitingServers(t *testing.T) {
 	db, api, ui, other := newPart("db"), newPart("api", "db"), newPart("ui", "api"), newPart("other")
 	inBubbleWith(t, keepGoing, func(l *lifeTest) {

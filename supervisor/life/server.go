@@ -26,9 +26,9 @@ type Server struct {
 	// elsewhere, and is not waited for.
 	Needs []string
 
-	// Build, if not nil, makes what Run is going to use and what takes none of the needed servers: it is called as soon
-	// as the server is to start, while those may still be starting. An error is a failure of the server. It gets the
-	// same ctx as Run, which may end before Run is called; then it is not.
+	// Build, if not nil, makes what Run is going to use, as far as that takes none of the needed servers. It is called
+	// as soon as the server is to start, while those may still be starting. An error is a failure of the server. It
+	// gets the same ctx as Run, which may end before Run is called; then it is not.
 	Build func(ctx context.Context) error
 
 	// Run is the server. It blocks until ctx ends, and then returns nil or any error: what it returns after ctx ended
@@ -78,7 +78,7 @@ type Server struct {
 	Advice Advice
 }
 
-// Advice are ways out that only the program around a group knows, each to stand behind what is wrong with a server.
+// Advice are ways out that only the program around a group knows. Each stands behind what is wrong with a server.
 type Advice struct {
 	Overstays  string // it did not stop within its grace period: how to give it more
 	StartsOnce string // it cannot be started again, as StartsOnce says

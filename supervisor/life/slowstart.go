@@ -7,19 +7,19 @@ import (
 	"go.uber.org/zap"
 )
 
-// quietStart is how long a server may take to start before it is told that it is still at it, with the lines that are
-// held meanwhile; and slowStart is how long it is then from one time to the next. There is no limit: how slow the
-// machine is, and what the server waits for, only users know.
+// quietStart is how long a server may take to start before people are told that it is still starting, and shown the
+// lines that were held; slowStart is the time until each further time. There is no limit: only users know how slow the
+// machine is, and what the server waits for.
 const (
 	quietStart = 15 * time.Second
 	slowStart  = time.Minute
 )
 
-// watchStart settles what the server has said in its start, when that has had its time, and tells of one that takes
-// long, until over is called.
+// watchStart settles the server's log after quietStart, and then tells again and again that the start takes long, until
+// over is called.
 func (a *Actor) watchStart() (over func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	var look func() // a timer's, as a goroutine for each server would be much where there are many
+	var look func() // called by a timer: a goroutine for each server would be much where there are many
 	look = func() {
 		if ctx.Err() != nil {
 			return

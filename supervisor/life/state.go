@@ -21,28 +21,28 @@ const (
 
 var stateNames = [...]string{"waiting", "starting", "ready", "stopping", "stopped", "backoff", "failed"}
 
-func (s State) String() string {
-	if s < 0 || int(s) >= len(stateNames) {
-		return fmt.Sprintf("State(%d)", int(s))
+func (st State) String() string {
+	if st < 0 || int(st) >= len(stateNames) {
+		return fmt.Sprintf("State(%d)", int(st))
 	}
-	return stateNames[s]
+	return stateNames[st]
 }
 
 // MarshalText writes the state's name.
-func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (st State) MarshalText() ([]byte, error) { return []byte(st.String()), nil }
 
 // UnmarshalText reads a state's name.
-func (s *State) UnmarshalText(text []byte) error {
+func (st *State) UnmarshalText(text []byte) error {
 	i := slices.Index(stateNames[:], string(text))
 	if i < 0 {
 		return fmt.Errorf("unknown state %q", text)
 	}
-	*s = State(i)
+	*st = State(i)
 	return nil
 }
 
-// Ended reports whether the server does no more, unless it is asked to start.
-func (s State) Ended() bool { return s == Stopped || s == Failed }
+// Ended reports whether the server does nothing any more, unless it is asked to start.
+func (st State) Ended() bool { return st == Stopped || st == Failed }
 
 // next are the states that may follow a state.
 var next = map[State][]State{

@@ -1,4 +1,4 @@
-// Package mounts removes folders, but not through what is mounted below them.
+// Package mounts removes folders, but not what is mounted below them.
 //
 // It is for whoever removes a folder in which others may have mounted something, as container runtimes do for volumes:
 // the framework with its data folder, and servers with folders of their own.
@@ -34,7 +34,7 @@ func RemoveAll(folder string) error {
 	return os.RemoveAll(folder)
 }
 
-// Check returns a *MountedError if something is mounted below the folder, or below the one that it is a link to. What
+// Check returns a *MountedError if something is mounted below the folder, or below the target if it is a symlink. What
 // is mounted at the folder itself does not count.
 func Check(folder string) error {
 	real, err := filepath.EvalSymlinks(folder)

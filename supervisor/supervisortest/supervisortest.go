@@ -29,15 +29,15 @@ type Run struct {
 }
 
 // Start runs servers as `run` with these arguments does (HyperKube.Start), in a data folder of the test's, and returns
-// when all of them are ready. They are stopped at the end of the test, which fails if one has failed for good. What has
-// been shown is in the test's log if it fails.
+// when all of them are ready. They are stopped at the end of the test, which fails if one has failed for good. If the
+// test fails, its log has what was shown.
 func Start(t testing.TB, hk *supervisor.HyperKube, args ...string) *Run {
 	t.Helper()
 	return start(t, t.Context(), hk, args, patience)
 }
 
-// Bubble calls test in a bubble of testing/synctest, with a run as that of Start, and ends it. There is no data folder
-// but an empty one, no log file and no admin API, as these would keep the bubble awake; so do servers that wait for the
+// Bubble calls test in a bubble of testing/synctest, with a run as that of Start, and ends it. There is only an empty
+// data folder, no log file and no admin API, as these would keep the bubble awake; so do servers that wait for the
 // network. Channels that servers and test share are to be made in the bubble: build makes the servers there.
 func Bubble(t *testing.T, build func() *supervisor.HyperKube, test func(t *testing.T, r *Run), args ...string) {
 	t.Helper()
@@ -95,8 +95,8 @@ func (r *Run) States(server string) (states []supervisor.State) {
 	return states
 }
 
-// Fail makes the server fail, as if its Run had returned err, and waits until that has come to pass: it is in Backoff,
-// or in Failed if it is not started again.
+// Fail makes the server fail, as if its Run had returned err, and waits until it is in Backoff, or in Failed if it is
+// not started again.
 func (r *Run) Fail(server string, err error) {
 	r.t.Helper()
 	s := r.Plan().Server(server)

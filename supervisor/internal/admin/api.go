@@ -20,8 +20,10 @@ import (
 
 // Run is what the API shows, and steers.
 type Run struct {
-	// Program is the name of the binary, which is also that of what belongs to no server; Version is its version.
-	Program, Version string
+	// Program is the name of the binary, which is also that of what belongs to no server, and Version, if not nil,
+	// returns its version.
+	Program string
+	Version func() string
 	// Name is that of this set of servers, and DataDir their folder.
 	Name, DataDir string
 	// Began is when the run began.
@@ -33,8 +35,7 @@ type Run struct {
 	Logs  *logging.Logs
 	// Processes are the processes of servers that have one of their own, by the server's name.
 	Processes map[string]Process
-	// Check, if not nil, looks for what is wrong with a server that somebody wants to start anew: an error refuses
-	// that.
+	// Check, if not nil, checks a server that somebody wants to start anew: an error refuses that.
 	Check func(ctx context.Context, server string) error
 	// Warning, if not nil, returns what people are to know about a level at which a server is to log, or "".
 	Warning func(server string, level zapcore.Level) string
@@ -44,7 +45,7 @@ type Run struct {
 type Process interface {
 	// PID is 0 if there is none at the moment.
 	PID() int
-	// Usage adds to what the server uses up in this process what its own one does.
+	// Usage adds to here, what the server uses up in this process, what its own process does.
 	Usage(ctx context.Context, here ServerUsage) ServerUsage
 	// Profile takes a CPU profile.
 	Profile(ctx context.Context, d time.Duration) ([]byte, error)
@@ -59,7 +60,7 @@ type API struct {
 // New returns the API of a run, which may already go on.
 func New(run Run) *API { return &API{run: run} }
 
-// Close ends what the API goes on with beside its answers: profiles get what there is so far.
+// Close ends what the API does beside its answers: profiles get what there is so far.
 func (a *API) Close() { a.meter.Close() }
 
 // Handler answers all requests.
@@ -100,7 +101,7 @@ func (a *API) addHealth(mux *http.ServeMux) {
 // withOthers adds the answers to requests that the mux has no handler for. begin is the path where to begin.
 func withOthers(mux *http.ServeMux, begin string) http.Handler {
 	mux.HandleFunc(otherPaths, func(w http.ResponseWriter, r *http.Request) {
-		// The mux would answer a wrong method by itself if it were not for this handler, but not in JSON.
+		// Without this handler the mux would answer a wrong method by itself, but not in JSON.
 		if methods := methodsOf(mux, r); len(methods) > 0 {
 			w.Header().Set("Allow", strings.Join(methods, ", "))
 			refuse(w, http.StatusMethodNotAllowed, fmt.Errorf("%s takes no %s: use %s", r.URL.Path, r.Method, strings.Join(methods, " or ")))
@@ -111,7 +112,7 @@ func withOthers(mux *http.ServeMux, begin string) http.Handler {
 	return mux
 }
 
-// otherPaths is the pattern of what is no path of the API.
+// otherPaths is the pattern for all that is no path of the API.
 const otherPaths = "/"
 
 // methodsOf are the methods that the path of a request takes.
@@ -159,8 +160,11 @@ func (a *API) find(name string) (*life.Actor, error) {
 
 // status is what the run tells of itself now.
 func (a *API) status() *Status {
-	s := &Status{Program: a.run.Program, Version: a.run.Version, Name: a.run.Name, PID: os.Getpid(), DataDir: a.run.DataDir,
+	s := &Status{Program: a.run.Program, Name: a.run.Name, PID: os.Getpid(), DataDir: a.run.DataDir,
 		Began: a.run.Began, Crash: a.run.Crash, Ready: a.run.Group.ReadySince(), Stopping: a.run.Group.Closing()}
+	if a.run.Version != nil {
+		s.Version = a.run.Version()
+	}
 	for _, actor := range a.run.Group.Actors() {
 		s.Servers = append(s.Servers, a.serverStatus(actor))
 	}

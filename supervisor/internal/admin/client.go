@@ -17,7 +17,7 @@ import (
 	"github.com/seed-200a7251/km/supervisor/life"
 )
 
-// Client asks the API of a run. Whether there is one shows when it is asked something.
+// Client asks the API of a run. Its first request shows whether there is one.
 type Client struct {
 	// HTTP sends requests to the run's socket, whatever host they name.
 	HTTP http.Client
@@ -25,10 +25,10 @@ type Client struct {
 	Program string
 	// Held reports whether a process holds the run's data folder.
 	Held func() bool
-	// Patience is how long a run is waited for that holds its folder and has no socket there: it is just beginning, or
-	// ending, or opens one anew that somebody has removed.
+	// Patience is how long to wait for a run that holds its folder and has no socket there: it is just beginning, or
+	// ending, or opens anew a socket that somebody has removed.
 	Patience time.Duration
-	// Explain returns for people what is wrong, from one of the errors below or another one.
+	// Explain turns one of the errors below, or another one, into what people are told.
 	Explain func(error) error
 }
 
@@ -42,7 +42,7 @@ var (
 	ErrGone = errors.New("ended before it answered")
 )
 
-// socketPoll is how often it is looked whether a run has a socket that is about to have one.
+// socketPoll is the time between two looks for the socket of a run that is about to have one.
 const socketPoll = 50 * time.Millisecond
 
 // do sends a request and returns the answer, whose body the caller closes. An answer that refuses is an error.
@@ -94,7 +94,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 	return c.HTTP.Do(r)
 }
 
-// explain says what is wrong if an answer does not come, or not whole.
+// explain says what is wrong if an answer does not come, or comes in part.
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -151,8 +151,8 @@ func (c *Client) Usage(ctx context.Context) (*Usage, error) {
 	return &u, c.call(ctx, http.MethodGet, usagePath, nil, &u)
 }
 
-// Steer asks for something of servers, and returns when it has come to pass, or at once if wait is false: with what is
-// known of these servers then, and of those that are in it with them.
+// Steer asks for something of servers. It returns when that is done, or at once if wait is false, with what is then
+// known of these servers and of those that come with them.
 func (c *Client) Steer(ctx context.Context, what life.Verb, names []string, wait bool) ([]ServerStatus, error) {
 	path := steerPath(what, names)
 	if !wait {
@@ -174,7 +174,7 @@ func (c *Client) Profile(ctx context.Context, server string, seconds int) ([]byt
 	return c.read(ctx, http.MethodGet, profileQuery(strconv.Itoa(seconds), server), nil)
 }
 
-// Events calls f with each event behind the one of that number, 0 for all, until the run ends or ctx does.
+// Events calls f with each event whose number is above after (0 for all), until the run ends or ctx does.
 func (c *Client) Events(ctx context.Context, after int64, f func(EventLine)) error {
 	answer, err := c.do(ctx, http.MethodGet, eventsPath+"?after="+strconv.FormatInt(after, 10), nil)
 	if err != nil {

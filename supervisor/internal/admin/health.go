@@ -11,10 +11,10 @@ import (
 	"github.com/seed-200a7251/km/supervisor/life"
 )
 
-// getHealth answers as long as the supervisor is able to: that a server has failed, or all are being stopped, is no
-// matter of its health.
+// getHealth answers as long as the supervisor can: a server that has failed, or a stop of all, does not concern its
+// health.
 func (a *API) getHealth(w http.ResponseWriter, r *http.Request) {
-	_ = a.run.Group.Closing() // it is not stuck
+	_ = a.run.Group.Closing() // the group's lock is not stuck
 	checks(w, r, "healthz", []check{{"supervisor", true, ""}})
 }
 
@@ -43,7 +43,7 @@ func (a *API) getReadyOne(w http.ResponseWriter, r *http.Request) {
 type check struct {
 	name string
 	ok   bool
-	why  string // if not ok; or what it lacks all the same
+	why  string // why it is not ok, or what an ok one lacks
 }
 
 func readyCheck(s ServerStatus) check {
@@ -58,8 +58,8 @@ func readyCheck(s ServerStatus) check {
 }
 
 // checks answers as the health endpoints of Kubernetes do (k8s.io/apiserver/pkg/server/healthz): "ok" alone, or a line
-// for each check with ?verbose, where one of them fails, or where something is to be told of one that does not. A check
-// is left out with ?exclude=NAME.
+// for each check: with ?verbose, if one of them fails, or if one that does not has something to tell. ?exclude=NAME
+// leaves a check out.
 func checks(w http.ResponseWriter, r *http.Request, endpoint string, all []check) {
 	var text strings.Builder
 	ok, told := true, false

@@ -27,7 +27,7 @@ type collector struct {
 	state, restarts, start, lines, lost, goroutines, cpu *prometheus.Desc
 }
 
-// notInMetrics is what a binary's name may have, and the name of a metric may not.
+// notInMetrics matches what the name of a binary may have in it, but that of a metric may not.
 var notInMetrics = regexp.MustCompile(`^[0-9]|[^A-Za-z0-9_]`)
 
 func metricPrefix(program string) string { return notInMetrics.ReplaceAllString(program, "_") }
@@ -49,44 +49,44 @@ func newCollector(a *API) *collector {
 	}
 }
 
-func (c *collector) Describe(all chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.state, c.restarts, c.start, c.lines, c.lost, c.goroutines, c.cpu} {
+func (col *collector) Describe(all chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{col.state, col.restarts, col.start, col.lines, col.lost, col.goroutines, col.cpu} {
 		all <- d
 	}
 }
 
-func (c *collector) Collect(all chan<- prometheus.Metric) {
-	// It has what is known, also where there is an error.
-	usage, err := c.api.usage(context.Background())
+func (col *collector) Collect(all chan<- prometheus.Metric) {
+	// Even with an error, usage has what is known.
+	usage, err := col.api.usage(context.Background())
 	if err != nil {
-		c.api.run.Logs.Program().Zap().Debug("the metrics lack something", zap.Error(err))
+		col.api.run.Logs.Program().Zap().Debug("the metrics lack something", zap.Error(err))
 	}
 
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		all <- prometheus.MustNewConstMetric(d, kind, value, labels...)
 	}
-	for _, s := range c.api.status().Servers {
+	for _, s := range col.api.status().Servers {
 		for state := life.Waiting; state <= life.Failed; state++ {
 			value := 0.0
 			if state == s.State {
 				value = 1
 			}
-			send(c.state, prometheus.GaugeValue, value, s.Name, state.String())
+			send(col.state, prometheus.GaugeValue, value, s.Name, state.String())
 		}
-		send(c.restarts, prometheus.CounterValue, float64(s.Restarts), s.Name)
+		send(col.restarts, prometheus.CounterValue, float64(s.Restarts), s.Name)
 		if s.StartSeconds > 0 {
-			send(c.start, prometheus.GaugeValue, s.StartSeconds, s.Name)
+			send(col.start, prometheus.GaugeValue, s.StartSeconds, s.Name)
 		}
 	}
 	for _, u := range usage.Servers {
-		send(c.goroutines, prometheus.GaugeValue, float64(u.Goroutines), u.Name)
-		send(c.cpu, prometheus.CounterValue, u.CPUSeconds, u.Name)
+		send(col.goroutines, prometheus.GaugeValue, float64(u.Goroutines), u.Name)
+		send(col.cpu, prometheus.CounterValue, u.CPUSeconds, u.Name)
 	}
-	for _, l := range c.api.run.Logs.All() {
+	for _, l := range col.api.run.Logs.All() {
 		n := l.Counts()
 		for level, lines := range map[string]int64{"debug": n.Debug, "info": n.Info, "warn": n.Warn, "error": n.Error, "fatal": n.Fatal} {
-			send(c.lines, prometheus.CounterValue, float64(lines), l.Name(), level)
+			send(col.lines, prometheus.CounterValue, float64(lines), l.Name(), level)
 		}
-		send(c.lost, prometheus.CounterValue, float64(n.Lost), l.Name())
+		send(col.lost, prometheus.CounterValue, float64(n.Lost), l.Name())
 	}
 }

@@ -23,7 +23,7 @@ const (
 	noWaitQuery  = "?wait=false"
 )
 
-// serverPath is that of one server, or of what is done with several.
+// serverPath is the path of one server or, for a request about several, of these.
 func serverPath(names ...string) string { return serversPath + "/" + strings.Join(names, ",") }
 
 func steerPath(what life.Verb, names []string) string {

@@ -55,10 +55,10 @@ func (a *API) getProfile(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	// It is written when it has been taken, and only then it is known whether it is whole.
+	// Only when it has been taken, it is known whether it is whole.
 	var profile bytes.Buffer
 	err := a.meter.Profile(r.Context(), &profile, d, server)
-	answerProfile(w, profile.Bytes(), err) // an error is that somebody else takes one, or that the run ends
+	answerProfile(w, profile.Bytes(), err) // an error means that somebody else takes one, or that the run ends
 }
 
 func answerProfile(w http.ResponseWriter, profile []byte, err error) {

@@ -17,9 +17,9 @@ type Status struct {
 	Name    string `json:"name"`
 	PID     int    `json:"pid"`
 	DataDir string `json:"dataDir"`
-	// Began is when the process began, as far as a run is concerned: before the flags were read.
+	// Began is when the run began, before the flags were read.
 	Began time.Time `json:"began"`
-	// Ready is when all servers had been ready for the first time; zero as long as that has not come.
+	// Ready is when all servers had been ready for the first time; zero before.
 	Ready time.Time `json:"ready,omitzero"`
 	// Stopping says that all servers are being stopped, for good.
 	Stopping bool `json:"stopping,omitempty"`
@@ -33,8 +33,8 @@ type ServerStatus struct {
 	Name  string     `json:"name"`
 	State life.State `json:"state"`
 	Since time.Time  `json:"since"`
-	// Error says why it is in the state backoff or failed, or stopped instead of started again, what hinders its start
-	// in the state starting, or what it lacks in the state ready, and NextStart when it is started again.
+	// Error says why it is in backoff or failed, or stopped instead of started again; what hinders its start, in
+	// starting; or what it lacks, in ready. NextStart is when it is started again.
 	Error     string    `json:"error,omitempty"`
 	NextStart time.Time `json:"nextStart,omitzero"`
 	// Restarts is how often it was started after the first time.
@@ -56,7 +56,7 @@ type ServerStatus struct {
 	LogLevel string `json:"logLevel"`
 	// Restart is its restart policy.
 	Restart life.RestartPolicy `json:"restart"`
-	// Isolation is process if it is in a process of its own, PID then being that one's, and none otherwise.
+	// Isolation is process if it runs in a process of its own, whose number PID is then, and none otherwise.
 	Isolation string `json:"isolation"`
 	PID       int    `json:"pid,omitempty"`
 }
@@ -99,4 +99,4 @@ func (a *API) serverStatus(actor *life.Actor) ServerStatus {
 }
 
 // ProcessOf is the process that the server is in.
-func (s *Status) ProcessOf(server ServerStatus) int { return cmp.Or(server.PID, s.PID) }
+func (st *Status) ProcessOf(server ServerStatus) int { return cmp.Or(server.PID, st.PID) }

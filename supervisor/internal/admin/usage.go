@@ -15,10 +15,10 @@ import (
 // between.
 type Usage struct {
 	Time time.Time `json:"time"`
-	// CPUSeconds is all CPU time of the process in which the servers are that have none of their own, since it began; 0
-	// where the operating system does not tell. No server's share of it is known but while it is measured.
+	// CPUSeconds is all CPU time, since it began, of the main process, which runs the servers without one of their own;
+	// 0 if the operating system does not tell. A server's share of it is known only while it is measured.
 	CPUSeconds float64 `json:"cpuSeconds,omitempty"`
-	// Servers has an entry for each server, and at last one for the program itself: what is not a server's.
+	// Servers has an entry for each server, and a last one for the program itself: what is no server's.
 	Servers []ServerUsage `json:"servers"`
 	// Error says what is not known, such as CPU times while somebody else takes a CPU profile of the process.
 	Error string `json:"error,omitempty"`
@@ -27,10 +27,10 @@ type Usage struct {
 // ServerUsage is what one server uses up.
 type ServerUsage struct {
 	Name string `json:"name"`
-	// CPUSeconds is the CPU time since it began to be measured, which is when somebody asks for the first time; it goes
-	// on as long as somebody asks once a minute. Of what is used in a process that servers share, it is an estimate.
+	// CPUSeconds is the CPU time since measuring began, with the first request. Measuring goes on as long as there is a
+	// request each minute. For a process that servers share, it is an estimate.
 	CPUSeconds float64 `json:"cpuSeconds"`
-	// TotalCPUSeconds is all CPU time of the processes that the server has had of its own; 0 if it has none.
+	// TotalCPUSeconds is all CPU time of all processes of its own that the server has had; 0 if it has none.
 	TotalCPUSeconds float64 `json:"totalCPUSeconds,omitempty"`
 	Goroutines      int     `json:"goroutines"`
 	// LogLines is how many lines it has logged, LostLines how many of these were lost.
@@ -46,7 +46,7 @@ func (a *API) getUsage(w http.ResponseWriter, r *http.Request) {
 	Answer(w, u)
 }
 
-// usage is what all servers use up now, as far as it is known: also if there is an error.
+// usage is what all servers have used up so far. Even with an error, it has what is known.
 func (a *API) usage(ctx context.Context) (*Usage, error) {
 	cpu, cpuErr := a.meter.Seconds()
 	goroutines, err := meter.Goroutines()
@@ -76,13 +76,13 @@ func (a *API) usage(ctx context.Context) (*Usage, error) {
 }
 
 // withLog adds what has been logged.
-func (s ServerUsage) withLog(l *logging.Log) ServerUsage {
+func (u ServerUsage) withLog(l *logging.Log) ServerUsage {
 	c := l.Counts()
-	s.LogLines, s.LostLines = c.Lines(), c.Lost
-	return s
+	u.LogLines, u.LostLines = c.Lines(), c.Lost
+	return u
 }
 
-// OwnUsage is what this process uses up, for the one of which it is a server.
+// OwnUsage is what this process, which is one server, uses up. The parent process asks for it.
 func OwnUsage() ServerUsage {
 	return ServerUsage{CPUSeconds: meter.ProcessSeconds(), Goroutines: runtime.NumGoroutine()}
 }

@@ -6,7 +6,7 @@ import "context"
 
 type key struct{}
 
-// Context is ctx, in which runs are bare.
+// Context returns a ctx in which runs are bare.
 func Context(ctx context.Context) context.Context { return context.WithValue(ctx, key{}, true) }
 
 // Is reports whether runs are bare in ctx.

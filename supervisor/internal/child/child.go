@@ -36,16 +36,16 @@ type Config struct {
 	Socket string
 	// Plan returns what the process is to run, to be sent as JSON, and copies of the sockets that it gets.
 	Plan func() (plan any, sockets []*os.File, err error)
-	// CloseSockets closes the sockets that are held for the process.
+	// CloseSockets closes the sockets that the parent holds for the process.
 	CloseSockets func()
-	// Actor returns the server's.
+	// Actor returns the server's actor.
 	Actor func() *life.Actor
 	// Record writes to the server's log file.
 	Record func(zapcore.Entry, ...zap.Field)
 	// Exit is an error that asks for an exit code.
 	Exit func(code int, err error) error
-	// LastStacks and After are for tests, which keep more of the grace period for the stacks of a process that
-	// overstays, and do not wait for the rest. Without them they are two seconds at most, and time.After.
+	// LastStacks and After are for tests: they keep more of the grace period for the stacks of a process that
+	// overstays, and do not wait for the rest. The defaults are at most two seconds, and time.After.
 	LastStacks time.Duration
 	After      func(time.Duration) <-chan time.Time
 	// Gone reports whether the folder of the socket is gone: what is there now is somebody else's.
@@ -93,7 +93,7 @@ func (c *Child) Run(ctx context.Context) error {
 	c.used += p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 	c.mu.Unlock()
 	if !c.Gone() {
-		system.RemoveUnix(c.Socket) // a killed one leaves it
+		system.RemoveUnix(c.Socket) // a killed process leaves it
 	}
 	return p.result(c.Exit)
 }
@@ -114,7 +114,7 @@ func (c *Child) stop(p *process) {
 		return
 	case <-after(c.GracePeriod - last):
 	}
-	c.Log.Release() // these lines are to be seen
+	c.Log.Release() // people are to see these lines
 	c.Log.Zap().Error("did not stop in its grace period, and its process is killed; its log has the stacks of its goroutines",
 		zap.Duration("grace period", c.GracePeriod))
 	c.Log.Zap().Info("its goroutines", zap.String("stacks", c.stacks(last*3/4)))
@@ -205,7 +205,7 @@ func (c *Child) TellLevel() {
 	}
 }
 
-// Usage adds to what the server uses up in this process what its own one does.
+// Usage adds to here, what the server uses up in this process, what its own process does.
 func (c *Child) Usage(ctx context.Context, here admin.ServerUsage) admin.ServerUsage {
 	c.mu.Lock()
 	here.TotalCPUSeconds = c.used.Seconds()
@@ -227,7 +227,7 @@ func (c *Child) Profile(ctx context.Context, d time.Duration) ([]byte, error) {
 	return c.get(ctx, "/debug/pprof/profile?seconds="+strconv.Itoa(int(max(d, time.Second).Seconds())))
 }
 
-// Disconnect closes the connection to the process, if there is one: it ends then, as it does when this one dies.
+// Disconnect closes the connection to the process, if there is one: it ends then, as it does when this process dies.
 func (c *Child) Disconnect() error {
 	c.mu.Lock()
 	p := c.process

@@ -30,17 +30,17 @@ func (c *Child) relay(lines io.Reader) {
 }
 
 const (
-	// keptCrash is how much is kept of what is said from then on.
+	// keptCrash is how much is kept of what is printed from then on.
 	keptCrash = 1 << 20
-	// unsureCrash is how much is said, and unsureTime how long it takes at most, until the traceback follows.
+	// The traceback follows after at most unsureCrash bytes, and unsureTime.
 	unsureCrash = 64 << 10
 	unsureTime  = 2 * time.Second
 	// longestPrint is how much of a line is logged as one.
 	longestPrint = 1 << 20
 )
 
-// hear logs what the process prints. What it says when it crashes is one line of the file: it is long, and the screen
-// has its reason.
+// hear logs what the process prints. What it prints when it crashes is one line of the file, as it is long; the screen
+// has the reason.
 func (c *Child) hear(p *process, text *os.File) {
 	crashes := false // p.crash is the beginning of a traceback, and not just of something that looks like one
 	for r := bufio.NewReaderSize(text, 64<<10); ; {
@@ -69,7 +69,7 @@ func (c *Child) hear(p *process, text *os.File) {
 			break
 		}
 	}
-	if !crashes { // it may be a reason all the same
+	if !crashes { // what looked like the beginning of one may still be a reason
 		c.logPrints(p.crash)
 		return
 	}
@@ -77,7 +77,7 @@ func (c *Child) hear(p *process, text *os.File) {
 		zap.ByteString("traceback", p.crash))
 }
 
-// readPrint reads a line, or as much of one as is logged as one.
+// readPrint reads a line, or as much of a long one as is logged as one line.
 func readPrint(r *bufio.Reader) (line []byte, err error) {
 	for len(line) < longestPrint {
 		var part []byte

@@ -29,9 +29,9 @@ type Parent struct {
 // planLimit is how long a child waits for its plan, which its parent sends at once.
 const planLimit = time.Minute
 
-// Connect connects this process to its parent, and reads its plan. An error says that it has none.
+// Connect connects this process to its parent, and reads its plan. An error says that it has no parent.
 func Connect(plan any) (*Parent, error) {
-	// Processes that the server starts get neither: this side would seem to live on in them.
+	// Processes that the server starts do not get these files: this process would seem to live on in them.
 	system.CloseOnExec(controlFD)
 	system.CloseOnExec(logFD)
 	f := os.NewFile(controlFD, "control")
@@ -46,7 +46,7 @@ func Connect(plan any) (*Parent, error) {
 		return nil, err
 	}
 	p := &Parent{conn: conn, orders: json.NewDecoder(conn), reports: json.NewEncoder(conn), closed: make(chan struct{}, 1)}
-	// Somebody else's connection may stay silent.
+	// A connection to somebody else may stay silent.
 	if err := conn.SetReadDeadline(time.Now().Add(planLimit)); err != nil {
 		return nil, err
 	}
@@ -60,10 +60,10 @@ func Connect(plan any) (*Parent, error) {
 func LogFile() *os.File { return os.NewFile(logFD, "log") }
 
 // Report tells the parent something.
-func (p *Parent) Report(r Report) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_ = p.reports.Encode(r) // the parent has died: Obey returns
+func (parent *Parent) Report(r Report) {
+	parent.mu.Lock()
+	defer parent.mu.Unlock()
+	_ = parent.reports.Encode(r) // the parent has died: Obey returns
 }
 
 // Orders are what a child does when its parent says so.
@@ -73,17 +73,17 @@ type Orders struct {
 }
 
 // Obey does what the parent says, and returns when the parent has died.
-func (p *Parent) Obey(orders Orders) {
+func (parent *Parent) Obey(orders Orders) {
 	for {
 		var o order
-		if err := p.orders.Decode(&o); err != nil {
+		if err := parent.orders.Decode(&o); err != nil {
 			return
 		}
 		switch {
 		case o.Stop:
 			orders.Stop()
 		case o.SocketsClosed:
-			p.closed <- struct{}{}
+			parent.closed <- struct{}{}
 		case o.Level != "":
 			if level, err := logging.ParseLevel(o.Level); err == nil {
 				orders.Level(level)
@@ -93,9 +93,9 @@ func (p *Parent) Obey(orders Orders) {
 }
 
 // CloseSockets has the parent close the sockets that it holds for this server, and waits until it has.
-func (p *Parent) CloseSockets() {
-	p.Report(Report{CloseSockets: true})
-	<-p.closed
+func (parent *Parent) CloseSockets() {
+	parent.Report(Report{CloseSockets: true})
+	<-parent.closed
 }
 
 // Handler is what a child serves to its parent.

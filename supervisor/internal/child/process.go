@@ -24,8 +24,8 @@ type process struct {
 	mu      sync.Mutex        // guards orders
 	ready   chan struct{}     // closed when it has become ready
 	address string            // to be read when ready is closed
-	failed  error             // what it has said; to be read when exited is closed
-	code    int               // the exit code that this asks for
+	failed  error             // the failure that it has reported; to be read when exited is closed
+	code    int               // the exit code that failed asks for
 	crash   []byte            // what the runtime said, or seems to have; to be read when exited is closed
 	exited  chan struct{}     // closed when it has ended, and all that it wrote has been read
 	err     error             // of cmd.Wait; to be read when exited is closed
@@ -61,7 +61,7 @@ func (c *Child) start() (*process, error) {
 		}
 	}()
 	cmd := exec.Command(self)
-	// Whoever looks at the list of processes sees which server it is.
+	// The list of processes then shows which server it is.
 	cmd.Args = c.Args
 	cmd.Env = append(os.Environ(), c.Variable+"="+c.Server)
 	cmd.ExtraFiles = append([]*os.File{theirs, theirLines}, sockets...)
@@ -83,7 +83,7 @@ func (c *Child) start() (*process, error) {
 	return p, nil
 }
 
-// lastWords is how long a process that has ended is read, if somebody else still holds its output open.
+// lastWords is how long the output of a process is read after its end, if another process still holds it open.
 const lastWords = 500 * time.Millisecond
 
 // launch begins the process, and reads what comes from it until it has ended.
@@ -94,7 +94,7 @@ func (c *Child) launch(p *process, lines, text *os.File) error {
 	read.Go(func() { defer text.Close(); c.hear(p, text) })
 	read.Go(func() { c.listen(p) })
 	go func() {
-		// On Linux the child dies with the thread that has started it: that has to be there as long as the child.
+		// On Linux the child dies with the thread that has started it: the thread has to last as long as the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := p.cmd.Start()
@@ -103,8 +103,8 @@ func (c *Child) launch(p *process, lines, text *os.File) error {
 			return
 		}
 		p.err = p.cmd.Wait()
-		// What it wrote is there by now. A process that it has started may hold its output open: that is not waited
-		// for.
+		// What it wrote is there by now. This does not wait for another process that it has started, and that holds its
+		// output open.
 		overdue := time.AfterFunc(min(lastWords, c.GracePeriod/10), func() { _, _ = lines.Close(), text.Close() })
 		defer overdue.Stop()
 		read.Wait()

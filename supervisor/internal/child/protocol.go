@@ -14,8 +14,8 @@ type order struct {
 	SocketsClosed bool   `json:"socketsClosed,omitempty"`
 }
 
-// Report is what a child tells its parent. One field is set, but for Address beside Ready, and Code and Permanent
-// beside Failed; none if nothing hinders the start any more. Degraded is empty if nothing is lacking any more.
+// Report is what a child tells its parent. One field is set; Address comes with Ready, Code and Permanent with Failed.
+// If none is set, nothing hinders the start any more. Degraded is empty if nothing is lacking any more.
 type Report struct {
 	Ready        bool    `json:"ready,omitempty"`
 	Address      string  `json:"address,omitempty"`

@@ -123,28 +123,28 @@ type problems struct {
 }
 
 // add adds an error. One that is known is not added again: what an alias repeats is told once.
-func (p *problems) add(line int, format string, args ...any) {
+func (pr *problems) add(line int, format string, args ...any) {
 	e := &Error{line, fmt.Sprintf(format, args...)}
 	switch {
-	case slices.ContainsFunc(p.errors, func(known *Error) bool { return *known == *e }):
-	case len(p.errors) == maxErrors:
-		p.more = true
+	case slices.ContainsFunc(pr.errors, func(known *Error) bool { return *known == *e }):
+	case len(pr.errors) == maxErrors:
+		pr.more = true
 	default:
-		p.errors = append(p.errors, e)
+		pr.errors = append(pr.errors, e)
 	}
 }
 
-func (p *problems) any() bool { return len(p.errors) > 0 }
+func (pr *problems) any() bool { return len(pr.errors) > 0 }
 
 // join makes one error of all, in the order of their lines.
-func (p *problems) join() error {
-	slices.SortStableFunc(p.errors, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
+func (pr *problems) join() error {
+	slices.SortStableFunc(pr.errors, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
 	var all []error
-	for _, e := range p.errors {
+	for _, e := range pr.errors {
 		all = append(all, e)
 	}
-	if p.more {
-		all = append(all, &Error{p.errors[len(p.errors)-1].Line, "there are more errors; correct these first"})
+	if pr.more {
+		all = append(all, &Error{pr.errors[len(pr.errors)-1].Line, "there are more errors; correct these first"})
 	}
 	return errors.Join(all...)
 }

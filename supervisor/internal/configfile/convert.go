@@ -10,7 +10,7 @@ import (
 
 const (
 	// maxDepth is how many maps and lists can be in each other. Flags have two or three; ten are a mistake, or an
-	// attempt to keep those busy who go through them.
+	// attempt to keep the reader busy.
 	maxDepth = 10
 	// maxValues is how many values there can be when all aliases are resolved. A file of MaxSize that is written by
 	// hand has fewer, and ten lines of aliases of aliases could have billions.
@@ -31,8 +31,8 @@ type converter struct {
 	values   int
 }
 
-// tooMuch adds an error about the size of what n is in. Its line is that of the alias, if there is one: what an alias
-// stands for can be small enough by itself.
+// tooMuch adds an error about the size of what n is in. Its line is that of the alias, if there is one: what the alias
+// stands for may be small by itself.
 func (c *converter) tooMuch(n *yaml.Node, text string) {
 	c.problems.add(cmp.Or(c.alias, n.Line), "%s", text)
 }
@@ -122,7 +122,7 @@ func (c *converter) entries(n *yaml.Node) []Entry {
 		key, ok := c.key(n.Content[i])
 		value := c.value(n.Content[i+1])
 		if blank(n.Content[i+1]) {
-			value.ValueLine = line // the library's may be behind the end of the text
+			value.ValueLine = line // the library's line may be behind the end of the text
 		}
 		if !ok {
 			continue
@@ -158,8 +158,8 @@ func (c *converter) key(n *yaml.Node) (string, bool) {
 	return n.Value, true
 }
 
-// checkTag adds an error if n has a tag that would make another value of it than its text is. Of those that would not,
-// nobody needs the ones for maps and lists.
+// checkTag adds an error if n has a tag that would make its value something else than its text. Tags for maps and lists
+// would not, but nobody needs them.
 func (c *converter) checkTag(n *yaml.Node) {
 	if n.Style&yaml.TaggedStyle == 0 {
 		return

@@ -73,15 +73,15 @@ var (
 // text.
 func halfPair(raw []byte) bool { return halfEscape.Match(wholeEscape.ReplaceAll(raw, []byte("."))) }
 
-// meantAsJSON finds what is wrong in a text that begins like JSON, and is not. What the YAML library says of it names a
-// bracket somewhere before, and YAML's rules. It returns nil if the text does not begin like JSON.
+// meantAsJSON finds what is wrong in a text that begins like JSON, and is not. The YAML library would name a bracket
+// somewhere before, and YAML's rules. It returns nil if the text does not begin like JSON.
 func meantAsJSON(text []byte, lines lineStarts) *Error {
 	inner, isMap := bytes.CutPrefix(bytes.TrimSpace(text), []byte("{"))
 	wrong, isSyntax := errors.AsType[*json.SyntaxError](json.Unmarshal(text, new(json.RawMessage)))
 	if !isMap || !bytes.HasPrefix(bytes.TrimSpace(inner), []byte(`"`)) || !isSyntax {
 		return nil
 	}
-	// The offset is that behind the character that is wrong.
+	// The offset is the one after the wrong character.
 	line := lines.at(max(int(wrong.Offset)-1, 0))
 	return &Error{line, "this is not JSON: " + wrong.Error() + "; correct it here, or at the end of the line before"}
 }

@@ -48,7 +48,7 @@ func checkUTF8(text []byte, lines lineStarts, found *problems) {
 }
 
 // checkCharacters adds an error for each line with a character that YAML does not take, or takes for the end of a line
-// when an editor does not: with those, lines would be counted wrong, and texts end where nobody sees it.
+// when an editor does not. With the latter, line numbers would be wrong, and texts end where nobody sees it.
 func checkCharacters(text []byte, lines lineStarts, found *problems) {
 	told := 0 // the last line that has an error: one is enough for each
 	for i, r := range string(text) {

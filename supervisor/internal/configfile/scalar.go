@@ -14,8 +14,8 @@ import (
 var plain = regexp.MustCompile(`^[-+.]*[\pL0-9/_][\pL0-9/_.+=@%~,;()*^$:-]*$`)
 
 // Scalar returns text as a YAML scalar on one line, for the value of a key or an item of a list. It has quotes where
-// they are necessary: [Parse] reads it back as the same text, never as null. In brackets, what has no quotes but a
-// comma needs them, too.
+// they are necessary: [Parse] reads it back as the same text, never as null. In brackets, a text with a comma needs
+// quotes, too.
 //
 // The error is for what YAML cannot hold: text that is not UTF-8.
 func Scalar(text string) (string, error) {

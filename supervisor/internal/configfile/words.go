@@ -8,7 +8,7 @@ import (
 
 const unstartable = "found character that cannot start any token"
 
-// words are what the library's words mean to somebody who knows his file, but not how YAML is read.
+// words are what the library's messages mean to people who know their file, but not how YAML is read.
 var words = map[string]string{
 	unstartable: "a text without quotes cannot begin with @, `, % and the like; put it in quotes",
 	"mapping values are not allowed in this context":               `a key stands here where none can be; put a text that has ": " in it in quotes, or correct the indentation`,

@@ -57,7 +57,7 @@ func decode(text []byte) ([]*yaml.Node, error) {
 	return documents, nil
 }
 
-// blank reports whether nothing is written where n is: what "---" alone is followed by.
+// blank reports whether nothing is written where n is, as after a lone "---".
 func blank(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 }
 
 // explain says what an error of the library means, and in which line it is.
@@ -69,12 +69,12 @@ func explain(err error, text []byte, lines lineStarts) *Error {
 
 // locate finds the line of a problem that the library has with a text.
 //
-// The library does name lines, but not to rely on: none if it is the first, that before in what its parser finds, and
-// that where a map begins which goes wrong much later. So the line is searched. It is the last of the fewest lines that
-// have the same error.
+// The lines that the library names are not reliable: none for the first line, the line before for errors of its parser,
+// and the beginning of a map for an error much further down. So the line is searched: the shortest beginning of the
+// text with the same error ends with it.
 func locate(problem string, text []byte, lines lineStarts) int {
-	// An empty line before all makes the library name the same line for any number of lines. Without it, for what
-	// begins in the first line, it names the one in which it gave up.
+	// An empty line before the text makes the library name the same line for any number of lines. Without it, if the
+	// error begins in the first line, the library names the line in which it gave up.
 	moved := append([]byte("\n"), text...)
 	failure := func(n int) string {
 		if _, err := decode(moved[:1+len(lines.first(n, text))]); err != nil {
@@ -85,12 +85,12 @@ func locate(problem string, text []byte, lines lineStarts) int {
 	whole := failure(len(lines))
 	named, _ := split(errors.New(whole))
 	if strings.HasPrefix(problem, "did not find expected ','") || problem == "did not find expected node content" {
-		// A text that ends inside of brackets has these errors, too, so there is nothing to search. But here the line
-		// that is named is right, behind the empty one, because it counts from 0: that of the bracket, or of what
+		// A text that ends inside of brackets has these errors, too, so searching finds nothing. But here the named
+		// line is right after the empty line was added, because it counts from 0: that of the bracket, or of what
 		// stands for a value.
 		return min(max(named, 1), len(lines))
 	}
-	// What is wrong is never before the line that is named, and often in it.
+	// The error is never before the named line, and often in it.
 	first := min(max(named-1, 1), len(lines))
 	if failure(first) == whole {
 		return first

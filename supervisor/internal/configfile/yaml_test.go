@@ -79,7 +79,7 @@ func TestUnknownAnchor(t *testing.T) {
 	mustFail(t, "# *log\nb: '*log'\n\na: *log\nc: *log\nd: &log 1\n", "line 4"+want)
 }
 
-// What there are no words for is told in the library's.
+// Errors without words of ours come in the library's.
 func TestOtherLibraryError(t *testing.T) {
 	mustFail(t, "x: 1\na: |0\n  b\n", "line 2: this cannot be read as YAML: found an indentation indicator equal to 0; put the text in quotes if it is one")
 }

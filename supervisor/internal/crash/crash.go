@@ -1,4 +1,4 @@
-// Package crash tells how a run has ended that was not stopped, and keeps what tells it: what the Go runtime writes
+// Package crash tells how a run that was not stopped has ended. It keeps what shows this: what the Go runtime writes
 // when it ends the process, a mark that a run goes on, and how many processes the system has killed for their memory.
 package crash
 
@@ -24,9 +24,9 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
-// Crash is how a run has ended that was not stopped.
+// Crash is how a run that was not stopped has ended.
 type Crash struct {
-	// Time is when it crashed. If nothing was said, it is when it began or last logged: it ended some time after that.
+	// Time is when it crashed or, if nothing was said, when it began or last logged: it ended some time after that.
 	Time time.Time `json:"time"`
 	// PID is which process it was, if that is known.
 	PID int `json:"pid,omitempty"`
@@ -83,10 +83,10 @@ func (c *Crash) String() string {
 
 // The files in the data folder.
 const (
-	// ReportFile is what the runtime writes when the process crashes. Behind a next start it is OldReportFile.
+	// ReportFile is what the runtime writes when the process crashes. After the next start it is OldReportFile.
 	ReportFile    = "crash.log"
 	OldReportFile = "crash.log.1"
-	// MarkFile is there while a run goes on, and after one that was not stopped.
+	// MarkFile exists during a run, and after one that was not stopped.
 	MarkFile = "running.json"
 )
 
@@ -101,18 +101,18 @@ const (
 type mark struct {
 	PID   int       `json:"pid"`
 	Began time.Time `json:"began"`
-	// Memory is how it was at the beginning.
+	// Memory has the kills up to the beginning.
 	Memory *MemoryKills `json:"memory,omitempty"`
 }
 
 // Logs returns the paths of the log files that there are, or were.
 type Logs func() (paths []string, err error)
 
-// Keep has the runtime keep the traceback of a crash of this process in the data folder dir, which is held, and notes
-// that a run goes on. It belongs before the logs are opened, whose ends it reads, and before the first server's start.
+// Keep has the runtime write the traceback of a crash of this process to the data folder dir, which is held, and notes
+// that a run goes on. Call it before the logs are opened, whose ends it reads, and before the first server starts.
 //
-// found tells how the run before has ended, if that was not by a stop. An error says what of all this was not possible.
-// That is no reason not to start: found is what is known in spite of it, and Forget is for the end all the same.
+// found tells how the run before has ended, if that was not by a stop. An error says what of this has failed. The run
+// can start all the same: found is what is known in spite of it, and Forget is to be called at the end.
 func Keep(dir string, logs Logs) (found *Crash, err error) {
 	labelErr := LabelTracebacks()
 	found, foundErr := Last(dir, logs)
@@ -120,7 +120,7 @@ func Keep(dir string, logs Logs) (found *Crash, err error) {
 }
 
 // Last tells how the last run with the data folder dir has ended, if that was not by a stop. It changes nothing. The
-// caller knows that no process holds the folder: a run that still goes on would be taken for one that was killed.
+// caller has to know that no process holds the folder: a run that goes on would be taken for a killed one.
 func Last(dir string, logs Logs) (*Crash, error) {
 	m, marked := readMark(dir)
 	path := filepath.Join(dir, ReportFile)
@@ -162,7 +162,7 @@ func openReport(dir string, found *Crash) error {
 	wrong := func(err error) error {
 		return fmt.Errorf("if this run crashes, its traceback is not kept: %w; remove what is in the way", err)
 	}
-	// An empty one is that of a process that was killed: it is used again, and does not replace an older report.
+	// An empty report is from a killed process: it is used again, and does not replace an older report.
 	if found != nil && found.File != "" {
 		old := filepath.Join(dir, OldReportFile)
 		if err := os.Rename(path, old); err != nil {
@@ -186,7 +186,7 @@ func markRun(dir string) error {
 	kills := CountKills()
 	content, err := json.Marshal(mark{PID: os.Getpid(), Began: time.Now(), Memory: &kills})
 	if err == nil {
-		// It need not be written at once: if it is damaged, it is there, which tells most.
+		// It need not be written in one step: even a damaged mark exists, which tells most.
 		err = os.WriteFile(filepath.Join(dir, MarkFile), append(content, '\n'), 0o600)
 	}
 	if err != nil {
@@ -214,8 +214,8 @@ func readMark(dir string) (m mark, marked bool) {
 }
 
 // Forget is the end of what Keep has begun: the run has ended as it should, which includes an end by force or with a
-// failed server. dir is where the data folder is by now; empty if it is gone. It is not to be deferred: deferred calls
-// run before the runtime writes the traceback of a panic, and would have it thrown away.
+// failed server. dir is where the data folder is by now; empty if it is gone. It must not be deferred: deferred calls
+// run before the runtime writes the traceback of a panic, which would be lost.
 func Forget(dir string) error {
 	if err := debug.SetCrashOutput(nil, debug.CrashOptions{}); err != nil {
 		return err
@@ -228,7 +228,7 @@ func Forget(dir string) error {
 		if info.Size() > 0 {
 			return nil // another goroutine is crashing at this moment
 		}
-		// That an empty one stays does no harm.
+		// An empty one that stays does no harm.
 		_ = os.Remove(path)
 	}
 	if err := os.Remove(filepath.Join(dir, MarkFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -238,10 +238,9 @@ func Forget(dir string) error {
 }
 
 // LabelTracebacks has the runtime show, in a traceback, the labels of the goroutines, one of which is the server's
-// name. Without it nothing in a traceback says which server it was. For a program whose go.mod says go 1.27 or later it
-// is the default; a package cannot ask for it at build time. The runtime looks at GODEBUG each time it is set.
-// Processes that this one starts inherit it, and their tracebacks are labelled, too. What the user says about it
-// counts.
+// name. Without it nothing in a traceback says which server it was. It is the default for programs whose go.mod says go
+// 1.27 or later; a package cannot ask for it at build time. The runtime looks at GODEBUG each time it is set. Processes
+// that this one starts inherit it, and their tracebacks are labelled, too. What the user says about it counts.
 func LabelTracebacks() error {
 	const setting = "tracebacklabels"
 	settings := os.Getenv("GODEBUG")
@@ -269,8 +268,8 @@ func readHead(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxReport))
 }
 
-// lastLogged returns the last error in the ends of the logs, and the time of the last line there, of those since then.
-// A logging.Reader would read all of them, to the beginning of the run.
+// lastLogged returns the last error in the ends of the logs, and the time of the last line there, of the lines since
+// then. A logging.Reader would read the logs back to the beginning of the run.
 func lastLogged(logs Logs, since time.Time) (last *LoggedError, at time.Time, err error) {
 	paths, err := logs()
 	if err != nil {
@@ -284,7 +283,7 @@ func lastLogged(logs Logs, since time.Time) (last *LoggedError, at time.Time, er
 		}
 		for _, text := range slices.Backward(bytes.Split(tail, []byte("\n"))) {
 			l, err := logging.ParseLine(text)
-			if err != nil { // the first one of the tail, say, which is cut off
+			if err != nil { // such as the first line of the tail, which is cut off
 				continue
 			}
 			if l.Time.Before(since) {

@@ -188,7 +188,7 @@ func TestCrashReportOutlivesAKill(t *testing.T) {
 	contains(t, fileText(t, filepath.Join(dir, "crash.log.1")), "panic: out of ink")
 }
 
-// What cannot be kept is told, and the rest is.
+// What cannot be kept is an error, and the rest is kept.
 func TestCrashThatCannotBeKept(t *testing.T) {
 	t.Setenv("GODEBUG", "")
 	dir := t.TempDir()

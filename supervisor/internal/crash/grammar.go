@@ -7,13 +7,13 @@ import (
 	"github.com/seed-200a7251/km/logging"
 )
 
-// What the runtime writes when it ends a process is put together of these.
+// The parts of what the runtime writes when it ends a process.
 const (
 	spoken        = `panic: |fatal error: ` // begins to say why
-	signalName    = `SIG[A-Z0-9]+: `        // likewise, of one that nobody handles
-	signalNote    = `\[signal `             // says more of one that has become a panic or a fatal error
+	signalName    = `SIG[A-Z0-9]+: `        // likewise, for a signal that nobody handles
+	signalNote    = `\[signal `             // says more of a signal that has become a panic or a fatal error
 	goroutineHead = `goroutine \d+ `        // begins the header of a stack
-	runtimeHead   = `runtime stack:`        // is that of the runtime's own
+	runtimeHead   = `runtime stack:`        // is the header of the runtime's own stack
 )
 
 var (
@@ -35,7 +35,7 @@ var (
 )
 
 // Begins reports whether the line is one with which the runtime begins to say why it ends a process. Anybody may print
-// such a line: it is the runtime's if one comes soon after for which HasStack is true.
+// such a line: it is the runtime's if a line for which HasStack is true comes soon after.
 func Begins(line []byte) bool { return opening.Match(line) }
 
 // HasStack reports whether one of the lines of the text is the first of a stack in a traceback.

@@ -13,18 +13,18 @@ import (
 
 // MemoryKills is how many processes the system has killed because memory was short, up to a certain time.
 type MemoryKills struct {
-	Boot     string `json:"boot,omitempty"` // of the system, which counts from there; empty if it does not tell
+	Boot     string `json:"boot,omitempty"` // of the system, which counts from its boot; empty if unknown
 	System   int    `json:"system"`         // all of them
 	InCgroup int    `json:"inCgroup"`       // those of the process's cgroup
-	File     string `json:"file,omitempty"` // that tells; empty if there is none
+	File     string `json:"file,omitempty"` // that has InCgroup; empty if there is none
 	Limit    uint64 `json:"limit,omitempty"`
 }
 
-// CountKills counts what there have been up to now on this machine.
+// CountKills counts the kills on this machine up to now.
 func CountKills() MemoryKills { return countKills(thisMachine()) }
 
-// Reason says why a process was probably killed that has been since the kills were counted; empty if it was not for its
-// memory, as far as is known.
+// Reason says why a process that was killed after this count was probably killed; empty if it was not for its memory,
+// as far as is known.
 func (before MemoryKills) Reason() string { return before.since(thisMachine()) }
 
 // countKills is CountKills for a machine with these files.
@@ -40,11 +40,11 @@ func countKills(machine fs.FS) MemoryKills {
 	return k
 }
 
-// thisMachine are its files.
+// thisMachine are the files of this machine.
 func thisMachine() fs.FS { return os.DirFS("/") }
 
-// killFiles are where it may stand how many processes of a cgroup were killed, in version 1 or 2 of cgroups. A
-// container may see its own as if it were the root.
+// killFiles are the files that may have the number of killed processes of a cgroup, in version 1 or 2 of cgroups. A
+// container may see its own cgroup as the root.
 func killFiles(cgroups string) (files []string) {
 	const mounted = "sys/fs/cgroup"
 	for line := range strings.Lines(cgroups) {

@@ -22,7 +22,7 @@ func Parse(output []byte) (reason, server string) {
 	}
 	begin, code := at[0], at[2:4]
 	if code[0] >= 0 {
-		// A program that sends a signal gives it the code 0, or a negative one: whose goroutine it has met is chance.
+		// A signal that a program sends has the code 0, or a negative one: which goroutine it hits is chance.
 		if n, err := strconv.Atoi(string(output[code[0]:code[1]])); err == nil && n > 0 {
 			server = crashedServer(output[begin:])
 		}
@@ -33,8 +33,8 @@ func Parse(output []byte) (reason, server string) {
 	return text.FirstLine(firstPanic(string(output))), crashedServer(output)
 }
 
-// firstPanic is the first of the panics with which the text begins that was not recovered, in the end or to panic
-// again: those behind it are of functions deferred there. In what a panic says, each line but the first is indented.
+// firstPanic is the first of the panics at the beginning of the text that was not recovered, for good or to panic
+// again. Those that follow are from functions deferred there. A panic's lines are indented, except the first.
 func firstPanic(text string) string {
 	text, _, _ = strings.Cut(text, "\n\n")
 	var first, this string
@@ -47,7 +47,7 @@ func firstPanic(text string) string {
 			this = strings.TrimPrefix(line, "\t")
 		}
 		recovered = strings.HasSuffix(line, " [recovered]")
-		// Repanicked is the same panic, which went on.
+		// A repanicked one is the same panic, going on.
 		this = strings.TrimSuffix(strings.TrimSuffix(this, " [recovered, repanicked]"), " [recovered]")
 		if first == "" {
 			first = this
@@ -59,7 +59,7 @@ func firstPanic(text string) string {
 	return first
 }
 
-// fatalReasons tell a fatal error by the function that found it.
+// fatalReasons are fatal errors by the function that found them.
 var fatalReasons = map[string]string{
 	"internal/runtime/maps.fatal":  "concurrent use of a map",
 	"sync.fatal":                   "unlock of an unlocked mutex",
@@ -80,7 +80,7 @@ func fatalReason(signal string, text []byte) string {
 	}
 	stack, _, _ := bytes.Cut(bytes.TrimLeft(text, "\n"), []byte("\n\n"))
 	if m := header.FindSubmatch(stack); m != nil && len(m[1]) == 0 && bytes.HasPrefix(stack, m[0]) {
-		return fatal // no goroutine runs, and so none has found it: all are asleep
+		return fatal // no goroutine runs that could have found it: all are asleep
 	}
 	for _, m := range calling.FindAllSubmatch(stack, -1) {
 		switch name := string(m[1]); name {
@@ -98,7 +98,7 @@ func fatalReason(signal string, text []byte) string {
 // crashedServer is the server of the goroutine that crashed, which is the first one in a traceback.
 func crashedServer(text []byte) string {
 	m := header.FindSubmatch(text)
-	// Where the runtime was not at work for any goroutine, that of another thread may be the first.
+	// If the runtime was not at work for any goroutine, the first one may be that of another thread.
 	if m == nil || len(m[1]) == 0 || bytes.HasPrefix(m[2], []byte("\tgoroutine running on other thread")) {
 		return ""
 	}

@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// Files are files and folders that are to stay where they are. A nil one has none.
+// Files are files and folders that are to stay where they are. A nil *Files has none.
 type Files struct {
 	paths  func() []string
 	strict bool // a file must be the same one, too
@@ -27,11 +27,11 @@ type Files struct {
 type file struct {
 	path string
 	file *os.File    // nil if it could not be opened
-	info os.FileInfo // of what was there; nil likewise
+	info os.FileInfo // of what was there; nil if it could not be opened
 }
 
-// LookAfter begins to look after what paths returns. It is asked again where something is missing, which may have been
-// replaced as it should. Unless it is strict, a file may be replaced in one step, as those are that are written anew.
+// LookAfter begins to look after what paths returns. It calls paths again if something is missing: the server may have
+// replaced it. Unless strict is set, a file may be replaced in one step, by a rename.
 func LookAfter(strict bool, paths func() []string) *Files {
 	return &Files{paths: paths, strict: strict, all: take(paths())}
 }
@@ -44,7 +44,7 @@ func take(paths []string) (all []file) {
 		if f.file, err = os.Open(path); err == nil {
 			f.info, err = f.file.Stat()
 		}
-		if err != nil { // whether it is there is looked at all the same
+		if err != nil { // look checks all the same that it is there
 			f.info = nil
 		}
 		all = append(all, f)
@@ -106,7 +106,7 @@ func (k *Files) look(all []file) *LostError {
 		case err != nil && !missing: // nobody can say: it may come back
 		case !missing && (f.info == nil || os.SameFile(there, f.info)):
 		case !missing && !k.strict && !f.info.IsDir(): // it was replaced in one step
-			// What was there before would take its space for as long as it is open.
+			// The old file would take up space as long as it is open.
 			drop(all[i : i+1])
 			all[i] = take([]string{f.path})[0]
 		default:
@@ -118,7 +118,7 @@ func (k *Files) look(all []file) *LostError {
 	return nil
 }
 
-// fate tells what has become of what is not at its path any more, as far as the system says.
+// fate tells what has become of a file that is not at its path any more, as far as the system says.
 func (f *file) fate() (deleted bool, moved string) {
 	if f.info == nil || runtime.GOOS != "linux" {
 		return false, ""
@@ -133,7 +133,7 @@ func (f *file) fate() (deleted bool, moved string) {
 	return strings.HasSuffix(path, " (deleted)"), ""
 }
 
-// LostError is that a file or folder is gone which was in use.
+// LostError says that a file or folder that was in use is gone.
 type LostError struct {
 	Path     string
 	Deleted  bool

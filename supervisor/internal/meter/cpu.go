@@ -16,8 +16,7 @@ import (
 const (
 	// patience is how long it goes on measuring for nobody. It bounds the memory of a profile, too.
 	patience = time.Minute
-	// shortest is the shortest time of which a profile is taken: to end one and begin the next costs a millisecond or
-	// two.
+	// shortest is the shortest time of a profile: ending one and beginning the next costs a millisecond or two.
 	shortest = 250 * time.Millisecond
 )
 
@@ -36,8 +35,8 @@ var (
 type CPU struct {
 	mu     sync.Mutex // guards what follows; it is held for some milliseconds at most
 	totals map[string]float64
-	// unshared is CPU time, in seconds, that is no server's yet for want of samples. The next ones decide. (If it were
-	// the program's, most of what little a quiet server uses would be.)
+	// unshared is CPU time, in seconds, that is no server's yet for want of samples. The next samples decide.
+	// (Otherwise most of the little that a quiet server uses would be the program's.)
 	unshared float64
 	window   *window // nil while nothing is measured
 	asked    time.Time
@@ -58,13 +57,12 @@ type CPU struct {
 // Call it at regular intervals, then, and take differences. A call within 250 ms of another one may get the same
 // answer.
 //
-// All sums together are the CPU time of the process while it was measured; what is not yet in them, for want of
-// samples, is added later. On systems other than Unix the process's CPU time is not asked for, and the sums are what
-// the samples alone say.
+// All sums together are the CPU time of the process while it was measured; what lacks samples is added later. On
+// systems other than Unix the process's CPU time is not asked for, and the sums are what the samples alone say.
 //
-// The map is the caller's, and is valid even if there is an error. One that is ErrBusy says that somebody else takes a
-// CPU profile. What is used meanwhile is in no sum, as nobody knows whose it is; a later call goes on measuring. Other
-// errors say that the runtime's profile could not be read.
+// The map is the caller's, and is valid even if there is an error. ErrBusy says that somebody else takes a CPU profile.
+// What is used meanwhile is in no sum, as nobody knows whose it is; a later call goes on measuring. Other errors say
+// that the runtime's profile could not be read.
 func (c *CPU) Seconds() (map[string]float64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,13 +92,13 @@ func (c *CPU) Close() {
 	if c.idle != nil {
 		c.idle.Stop()
 	}
-	_ = c.end() // it is about the last window; a profile that is being taken knows of it, too
+	_ = c.end() // the error is about the last window; a profile that is being taken has it, too
 	if c.taking != nil {
 		close(c.taking.closed)
 	}
 }
 
-// await notes that somebody has asked, and has measuring end when nobody does any more. The lock is held, as in what
+// await notes that somebody has asked, and lets measuring end when nobody asks any more. The lock is held, as in what
 // follows.
 func (c *CPU) await() {
 	c.asked = time.Now()
@@ -120,7 +118,7 @@ func (c *CPU) isAwaited() bool {
 func (c *CPU) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// else whoever takes a profile ends it, or who has just asked has set the timer
+	// otherwise the one who takes a profile ends it, or a new request has set the timer again
 	if c.taking == nil && !c.isAwaited() {
 		_ = c.end() // there is nobody to tell
 	}
@@ -152,7 +150,7 @@ func (c *CPU) end() error {
 }
 
 // read adds a window, if there was one, to the sums, and to the profile that is being taken. mine is what stop has
-// said.
+// returned.
 func (c *CPU) read(w *window, mine bool) error {
 	if w == nil {
 		return nil
@@ -178,7 +176,7 @@ func (c *CPU) read(w *window, mine bool) error {
 	return err
 }
 
-// share divides used, in seconds, by the samples: the nanoseconds of each server.
+// share divides used, in seconds, among the servers in proportion to their samples, in nanoseconds.
 func (c *CPU) share(used float64, samples map[string]int64) {
 	all := int64(0)
 	for _, n := range samples {

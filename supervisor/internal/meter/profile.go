@@ -13,7 +13,7 @@ import (
 
 var errCut = errors.New("somebody else has ended this CPU profile, or begun another: what is written lacks the time since then; take it again")
 
-// taking is a profile that is being taken. Whenever Seconds is called meanwhile, a window ends, and so there are
+// taking is a profile that is being taken. Each call of Seconds meanwhile ends a window, so the profile comes in
 // pieces.
 type taking struct {
 	pieces []*profile.Profile
@@ -23,7 +23,7 @@ type taking struct {
 
 // Profile takes a CPU profile for the duration d, and writes it to w as `go tool pprof` reads it: a gzipped protocol
 // buffer. With a server it has the samples of that one alone, with "" those of the whole process. A server that did not
-// run, or that there is not, gives a profile without samples.
+// run, or does not exist, gives a profile without samples.
 //
 // It ends early when ctx does, or with Close, and writes what there is; that is no error. Memory is needed for each
 // different stack that is seen.
@@ -62,7 +62,7 @@ func (c *CPU) take() (*taking, error) {
 	case c.taking != nil:
 		return nil, errTaking
 	}
-	_ = c.turn() // an error is about the window before, or there is no new one
+	_ = c.turn() // an error is about the window before, or says that there is no new one
 	if c.window == nil {
 		return nil, errForeign
 	}
@@ -74,7 +74,7 @@ func (c *CPU) take() (*taking, error) {
 func (c *CPU) taken() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// What is wrong with the profile, t knows; and if the next window cannot begin, Seconds tells.
+	// t has the errors of the profile; and if the next window cannot begin, Seconds returns that.
 	if c.isAwaited() {
 		_ = c.turn()
 	} else {

@@ -58,9 +58,9 @@ func (w *window) isOver() bool {
 	return w.over
 }
 
-// stop ends it; data has the profile then. It returns false if it was over already: pprof.StopCPUProfile ends whosever
-// profile there is, and somebody has called it without having one. It is not called again here, as it may end one of
-// theirs.
+// stop ends the window; data has the profile then. It returns false if the window was over already:
+// pprof.StopCPUProfile ends anybody's profile, and somebody has called it without having one. Calling it again here
+// might end one of theirs.
 func (w *window) stop() bool {
 	if w == nil {
 		return false
@@ -80,10 +80,9 @@ func (w *window) stop() bool {
 // used is the CPU time in it, in seconds.
 func (w *window) used() float64 { return w.to - w.from }
 
-// bridge makes it last until next begins, as nothing is to be missing in the sums. There are no samples of the time
-// between. The servers are taken to have gone on as before, and what was used beyond that, to end one profile and begin
-// another, is returned: it is the program's own. (All of it would be too much: in a process that is busy, this may have
-// to wait for its turn.)
+// bridge extends the window until next begins, so that nothing is missing in the sums. There are no samples of the time
+// between: servers are assumed to go on as before. What was used beyond that, to end one profile and begin another, is
+// the program's own, and returned. (Not all is: in a busy process, this may have to wait for its turn.)
 func (w *window) bridge(next *window) (own float64) {
 	between := max(0, next.from-w.to)
 	asBefore := 0.0
@@ -97,7 +96,7 @@ func (w *window) bridge(next *window) (own float64) {
 
 // profile is what it has seen, after stop.
 func (w *window) profile() (*profile.Profile, error) {
-	w.mu.Lock() // if somebody else has ended it, it may still be being written: then it is cut off, and cannot be read
+	w.mu.Lock() // if somebody else has ended it, it may be half written: then it cannot be read
 	defer w.mu.Unlock()
 	return profile.ParseData(w.data.Bytes())
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
-// Shared is a socket of a Set, for another process. The open ones are, in the same order, files that it inherits.
+// Shared is a socket of a Set, for another process. The open ones are files that it inherits, in the same order.
 type Shared struct {
 	Network string         `json:"network"`
 	Asked   text.RawString `json:"asked"`
@@ -20,10 +20,10 @@ type Shared struct {
 
 // Share describes the sockets for another process, and returns copies of those that are open, to be closed by the
 // caller.
-func (k *Set) Share() (described []Shared, files []*os.File, err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for key, so := range k.byAddress {
+func (s *Set) Share() (described []Shared, files []*os.File, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, so := range s.byAddress {
 		d := Shared{Network: key[0], Asked: text.RawString(key[1]), Address: text.RawString(so.address)}
 		if so.listener != nil {
 			f, fileErr := system.SocketFile(so.listener)
@@ -38,14 +38,14 @@ func (k *Set) Share() (described []Shared, files []*os.File, err error) {
 	return described, files, err
 }
 
-// Adopt takes the sockets over that another process has shared. first is the number of the first file.
-func (k *Set) Adopt(described []Shared, first uintptr) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.byAddress = map[[2]string]*socket{}
+// Adopt takes over the sockets that another process has shared. first is the number of the first file.
+func (s *Set) Adopt(described []Shared, first uintptr) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byAddress = map[[2]string]*socket{}
 	for _, d := range described {
 		so := &socket{address: string(d.Address)}
-		k.byAddress[[2]string{d.Network, string(d.Asked)}] = so
+		s.byAddress[[2]string{d.Network, string(d.Asked)}] = so
 		if !d.Open {
 			continue
 		}

@@ -13,7 +13,7 @@ import (
 type Set struct {
 	mu        sync.Mutex
 	byAddress map[[2]string]*socket // by network and address, as they were asked for
-	given     []net.Listener        // to the start of the server that goes on, or is next
+	given     []net.Listener        // to the current or next start of the server
 }
 
 // socket is one of them.
@@ -24,17 +24,17 @@ type socket struct {
 
 // Listen returns a listener on an address, as net.Listen does, for TCP or a unix socket; the file of the latter is for
 // its owner alone. The first call opens the socket; further calls with the same address return further listeners on the
-// same socket, also when the ones before have been closed. A port of 0 is any free one, and stays that one.
-func (k *Set) Listen(network, address string) (l net.Listener, err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+// same socket, also after earlier ones were closed. A port of 0 is any free one, and stays that one.
+func (s *Set) Listen(network, address string) (l net.Listener, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	defer func() {
 		if err == nil {
-			k.given = append(k.given, l)
+			s.given = append(s.given, l)
 		}
 	}()
 	key := [2]string{network, address}
-	so := k.byAddress[key]
+	so := s.byAddress[key]
 	if so == nil {
 		so = &socket{address: address}
 	}
@@ -44,14 +44,14 @@ func (k *Set) Listen(network, address string) (l net.Listener, err error) {
 			return nil, err
 		}
 		so.listener, so.address = l, l.Addr().String()
-		if k.byAddress == nil {
-			k.byAddress = map[[2]string]*socket{}
+		if s.byAddress == nil {
+			s.byAddress = map[[2]string]*socket{}
 		}
-		k.byAddress[key] = so
+		s.byAddress[key] = so
 	}
 	f, err := system.SocketFile(so.listener)
 	if errors.Is(err, errors.ErrUnsupported) {
-		// Where a socket cannot be shared, it is handed over, and opened anew the next time.
+		// A socket that cannot be shared is handed over, and opened anew the next time.
 		l := so.listener
 		so.listener = nil
 		return l, nil
@@ -63,22 +63,21 @@ func (k *Set) Listen(network, address string) (l net.Listener, err error) {
 	return net.FileListener(f)
 }
 
-// Address is where the socket was opened that Listen was asked for, with the port that it was given; "" if it has not
-// been.
-func (k *Set) Address(network, address string) string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if so := k.byAddress[[2]string{network, address}]; so != nil {
+// Address is where the socket for this address was opened, with the real port; "" if it was not opened.
+func (s *Set) Address(network, address string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if so := s.byAddress[[2]string{network, address}]; so != nil {
 		return so.address
 	}
 	return ""
 }
 
 // IsOpen reports whether one of the sockets is open.
-func (k *Set) IsOpen() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, so := range k.byAddress {
+func (s *Set) IsOpen() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, so := range s.byAddress {
 		if so.listener != nil {
 			return true
 		}
@@ -87,27 +86,27 @@ func (k *Set) IsOpen() bool {
 }
 
 // CloseGiven closes the listeners that Listen has returned since the last call, as far as they are open.
-func (k *Set) CloseGiven() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, l := range k.given {
+func (s *Set) CloseGiven() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.given {
 		_ = l.Close() // it is closed already, if all went well
 	}
-	k.given = nil
+	s.given = nil
 }
 
 // Given are the listeners that CloseGiven would close.
-func (k *Set) Given() []net.Listener {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return append([]net.Listener(nil), k.given...)
+func (s *Set) Given() []net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]net.Listener(nil), s.given...)
 }
 
-// Close closes the sockets. What has a listener on one of them still can use it.
-func (k *Set) Close() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, so := range k.byAddress {
+// Close closes the sockets. Listeners that were returned can still be used.
+func (s *Set) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, so := range s.byAddress {
 		if so.listener != nil {
 			_ = so.listener.Close() // nothing is lost with it
 			so.listener = nil

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// detach keeps the signals of the terminal, and those for the group of the first process, from a sweeper.
+// detach protects a sweeper from signals of the terminal, and from those for the group of the first process.
 func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
 
 func killGroup(pgid int) { _ = syscall.Kill(-pgid, syscall.SIGKILL) } // fails if it has ended already

@@ -1,9 +1,8 @@
-// Package sweep removes what a process could not remove itself because it was killed: folders, and the processes of a
-// job.
+// Package sweep removes what a process could not remove itself because it was killed: folders, and groups of processes.
 //
 // Start starts a second process of the same binary, the sweeper. All that it does is wait until the first one has
 // ended. Nothing asks for its attention meanwhile, so it is there when the first one is killed for taking too much
-// memory, or by hand. What it is to remove it is told through a pipe, whose end tells it that the first one is gone.
+// memory, or by hand. A pipe tells it what to remove, and the end of the pipe tells it that the first one is gone.
 package sweep
 
 import (
@@ -30,7 +29,7 @@ const variable = "SUPERVISOR_SWEEPER"
 // that of import paths, for packages that need no others. With another order it works as well.)
 func init() {
 	if os.Getenv(variable) != "" {
-		// Who ends the first process may do so to all that belong to it. A sweeper goes on, for it ends by itself.
+		// Signals that end the first process may go to all that belong to it. A sweeper goes on: it ends by itself.
 		signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 		serve(os.Stdin)
 		os.Exit(0)
@@ -58,7 +57,7 @@ func Start(self, name string) (*Sweeper, error) {
 	cmd := exec.Command(self)
 	cmd.Args = []string{name}
 	cmd.Env = append(os.Environ(), variable+"=1")
-	cmd.Dir = "/" // or it would keep its folder from being unmounted
+	cmd.Dir = "/" // otherwise its working folder could not be unmounted
 	if runtime.GOOS == "windows" {
 		cmd.Dir = ""
 	}
@@ -108,7 +107,7 @@ func serve(orders io.Reader) {
 	for decoder := json.NewDecoder(orders); ; {
 		var o order
 		if err := decoder.Decode(&o); err != nil {
-			break // the end; or half an order, of a process that was killed while it gave it
+			break // the end, or half an order of a process that was killed while it wrote that
 		}
 		switch {
 		case o.Done:
@@ -135,7 +134,7 @@ const (
 	pause    = 100 * time.Millisecond
 )
 
-// removeSoon removes a folder, as often as that is needed. Nobody is left who could be told that it cannot be done.
+// removeSoon removes a folder, as often as that is needed. Nobody is left to tell of an error.
 func removeSoon(folder string) {
 	for range attempts {
 		err := mounts.RemoveAll(folder)

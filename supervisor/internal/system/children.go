@@ -6,7 +6,7 @@ import (
 	"runtime"
 )
 
-// Executable is the path of this process's own binary. On Linux it is that file even if another one has taken its place
+// Executable is the path of this process's own binary. On Linux it is the same file even if another one has replaced it
 // since.
 func Executable() (string, error) {
 	if runtime.GOOS == "linux" {

@@ -7,6 +7,6 @@ import (
 	"syscall"
 )
 
-// DieWithParent puts the child into a process group of its own: signals of the terminal are the parent's business. That
-// the parent has died it learns by the end of their connection.
+// DieWithParent puts the child into a process group of its own: signals of the terminal are the parent's business. The
+// end of their connection tells the child that the parent has died.
 func DieWithParent(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

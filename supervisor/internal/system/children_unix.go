@@ -13,7 +13,7 @@ const CanIsolate = true
 
 // SocketPair returns the two ends of a connection, the second one for a child.
 func SocketPair() (net.Conn, *os.File, error) {
-	// The lock keeps children from being started in between: each gets what it is given, and no more.
+	// The lock keeps children from being started in between, which would inherit both ends.
 	syscall.ForkLock.RLock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err == nil {

@@ -11,14 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// followsStops reports whether Follow sees that a job has been stopped.
+// followsStops reports whether Follow sees that the command has been stopped.
 const followsStops = true
 
-// stopTime is how long it takes at most until a process that has stopped itself stands still.
+// stopTime is how long a process that has sent itself a stop signal may still run.
 const stopTime = 100 * time.Millisecond
 
-// Follow does what the shell does for its jobs, which knows this process alone: a job that wants the keys gets them,
-// and when it has been stopped by Ctrl-Z, this process stops, too, until the shell has it go on. It returns at once.
+// Follow does for the command what a shell does for its jobs; the user's shell knows only this process. If the command
+// reads from the terminal, it gets the foreground. If Ctrl-Z stops it, this process stops, too, until the shell
+// continues it. It returns at once.
 func (t *Terminal) Follow(pgid int) {
 	if t == nil {
 		return
@@ -33,7 +34,7 @@ func (t *Terminal) Follow(pgid int) {
 			case errors.Is(err, unix.EINTR):
 				continue
 			case err != nil:
-				return // the job has ended
+				return // the command has ended
 			}
 			wants := signalOf(&info) == syscall.SIGTTIN || signalOf(&info) == syscall.SIGTTOU
 			has := t.foreground()
@@ -43,7 +44,7 @@ func (t *Terminal) Follow(pgid int) {
 			case wants || has == pgid:
 				t.suspend(pgid, goesOn)
 			default:
-				continue // somebody wants it to stand still, who will have it go on
+				continue // somebody else has stopped it, and will continue it
 			}
 			SignalGroup(pgid, syscall.SIGCONT)
 		}
@@ -54,16 +55,16 @@ func (t *Terminal) Follow(pgid int) {
 func (t *Terminal) suspend(pgid int, goesOn <-chan os.Signal) {
 	t.TakeBack(pgid)
 	select {
-	case <-goesOn: // one from before
+	case <-goesOn: // a signal from before
 	default:
 	}
 	_ = syscall.Kill(0, syscall.SIGTSTP) // cannot fail: it is sent to this process, too
-	// It comes back here when the shell says so. Without a shell that could, the signal does nothing.
+	// This goes on when the shell continues it. If no shell could do that, the stop signal does nothing.
 	select {
 	case <-goesOn:
 	case <-time.After(stopTime):
 	}
-	if t.foreground() == unix.Getpgrp() { // and not after bg
+	if t.foreground() == unix.Getpgrp() { // not after the shell's bg
 		t.give(pgid)
 	}
 }
@@ -75,7 +76,7 @@ func signalOf(info *unix.Siginfo) syscall.Signal {
 	return syscall.Signal(*(*int32)(unsafe.Add(unsafe.Pointer(info), union+2*unsafe.Sizeof(int32(0)))))
 }
 
-// AwaitEnd waits until a process has ended, and leaves it to others to find that out: its number stays its own.
+// AwaitEnd waits until a process has ended, without reaping it: its number stays its own.
 func AwaitEnd(pid int) {
 	for {
 		if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); !errors.Is(err, unix.EINTR) {

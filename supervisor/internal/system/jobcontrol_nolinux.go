@@ -2,8 +2,8 @@
 
 package system
 
-// followsStops reports whether Follow sees that a job has been stopped. Here that would take its end from those who
-// wait for it.
+// followsStops reports whether Follow sees that the command has been stopped. Here looking for that would reap the
+// command, for which others wait.
 const followsStops = false
 
 // Follow does nothing.

@@ -14,7 +14,7 @@ import (
 // EndSignal asks a process to end.
 const EndSignal = syscall.SIGTERM
 
-// CatchForwarded sends the signals that are passed on to a job, beside those that ask the process to stop.
+// CatchForwarded sends the signals that are passed on to the command, beside those that ask this process to stop.
 func CatchForwarded() chan os.Signal {
 	c := make(chan os.Signal, 8)
 	signal.Notify(c, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
@@ -28,7 +28,7 @@ func SignalGroup(pgid int, s os.Signal) bool {
 	if syscall.Kill(-pgid, n) != nil {
 		return false
 	}
-	if n == syscall.SIGTERM || n == syscall.SIGINT || n == syscall.SIGHUP { // one that is stopped would not see it
+	if n == syscall.SIGTERM || n == syscall.SIGINT || n == syscall.SIGHUP { // a stopped process would not see it
 		_ = syscall.Kill(-pgid, syscall.SIGCONT)
 	}
 	return true
@@ -45,7 +45,7 @@ func ProcessCode(p *os.ProcessState) int {
 	return p.ExitCode()
 }
 
-// Terminal is the one that this process has. A nil one is none.
+// Terminal is the controlling terminal of this process. A nil *Terminal is none.
 type Terminal struct{ fd int }
 
 // OwnTerminal returns that terminal, or nil.
@@ -57,7 +57,7 @@ func OwnTerminal() *Terminal {
 	return &Terminal{fd}
 }
 
-// foreground is the process group that has the keys, or -1.
+// foreground is the foreground process group of the terminal, or -1.
 func (t *Terminal) foreground() int {
 	pgid, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP)
 	if err != nil {
@@ -66,15 +66,16 @@ func (t *Terminal) foreground() int {
 	return pgid
 }
 
-// HandTo has a command that is yet to be started have the keys: Ctrl-C and Ctrl-Z are for it alone then. It does not if
-// this process has not got them, or if it is one of a pipe, since others of that may want them.
+// HandTo has a command start in the foreground of the terminal: Ctrl-C and Ctrl-Z are then for it alone. It does
+// nothing if this process is not in the foreground, or is part of a pipe, since the pipe's others may want the
+// terminal.
 func (t *Terminal) HandTo(cmd *exec.Cmd) {
 	if t != nil && followsStops && IsTerminal(os.Stdin) && IsTerminal(os.Stdout) && t.foreground() == unix.Getpgrp() {
 		cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, t.fd
 	}
 }
 
-// TakeBack gives the keys to this process's group again, if the job's has them, or one that has ended.
+// TakeBack puts this process's group into the foreground again, if the command's group is there, or one that has ended.
 func (t *Terminal) TakeBack(pgid int) {
 	if t == nil {
 		return
@@ -84,8 +85,7 @@ func (t *Terminal) TakeBack(pgid int) {
 	}
 }
 
-// give gives a group the keys. A process of another group that does so is stopped, unless it ignores the signal for
-// that.
+// give puts a group into the foreground. The system stops a background process that does so, unless it ignores SIGTTOU.
 func (t *Terminal) give(pgid int) {
 	signal.Ignore(syscall.SIGTTOU)
 	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, pgid) // the terminal may be gone

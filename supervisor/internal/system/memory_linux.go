@@ -9,7 +9,7 @@ import (
 )
 
 // DropBinary takes the binary's code and constants out of the process's memory. What is used again comes back at once,
-// in pieces of 64 kB, from the system's cache, where all stays that nobody else needs the memory for. A start goes
+// in pieces of 64 kB, from the system's cache, where it stays unless somebody else needs the memory. A start goes
 // through nearly all of a binary, and what comes after it through a quarter: without this, all of it counts as the
 // process's, and as recently used. A mapping in which something has been written, as debuggers do, is left alone. If
 // the system does not tell or refuses, nothing changes.
@@ -22,7 +22,7 @@ func DropBinary() {
 	if err != nil {
 		return
 	}
-	var begin, end uintptr // of the mapping that the lines are about; both are 0 if it is to stay
+	var begin, end uintptr // of the current mapping; both are 0 if that is to stay
 	for line := range strings.Lines(string(text)) {
 		switch fields := strings.Fields(line); {
 		case fields[0] == "Anonymous:" && fields[1] == "0" && end > begin:

@@ -13,8 +13,8 @@ import (
 // IsOpen reports whether others than the owner may read, write or enter a folder, by its mode.
 func IsOpen(info fs.FileInfo) bool { return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 }
 
-// OthersWrite reports whether others than the owner may write to a file or folder, by its mode. Nobody writes through a
-// link's own mode, and sockets and devices are nobody's data.
+// OthersWrite reports whether others than the owner may write to a file or folder, by its mode. The mode of a symlink
+// lets nobody write, and sockets and devices have no data.
 func OthersWrite(info fs.FileInfo) bool {
 	return runtime.GOOS != "windows" && (info.IsDir() || info.Mode().IsRegular()) && info.Mode().Perm()&0o022 != 0
 }
@@ -25,7 +25,7 @@ func IsTrusted(info fs.FileInfo) bool {
 	return !known || uid == 0 || uid == os.Geteuid()
 }
 
-// IsPrivate reports whether the path is a folder of this user's, and not a link to one, that nobody else may enter.
+// IsPrivate reports whether the path is a folder of this user's that nobody else may enter, and not a symlink to one.
 func IsPrivate(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || !info.IsDir() || IsOpen(info) {
@@ -50,8 +50,7 @@ func IsEnterable(info fs.FileInfo) bool {
 	return runtime.GOOS != "windows" && info.Mode().Perm()&0o011 != 0
 }
 
-// Replaceable is the topmost of the folders above a path in which others may replace what leads to it; empty if there
-// is none.
+// Replaceable is the topmost folder above a path in which others may replace the way to it; empty if there is none.
 func Replaceable(path string) string {
 	paths := []string{path}
 	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// isUnmapped reports whether a number stands for all users who have none in the user namespace of this process, such as
-// root of the machine for a container without its rights: whom, cannot be told.
+// isUnmapped reports whether a number stands for any user without one in the user namespace of this process, such as
+// the machine's root in an unprivileged container.
 func isUnmapped(uid int) bool {
 	users, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil || strings.Join(strings.Fields(string(users)), " ") == "0 0 4294967295" { // all have
@@ -17,8 +17,8 @@ func isUnmapped(uid int) bool {
 	return err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(uid)
 }
 
-// Umask is the mode that is taken from what this process makes. It is read, and not set for a moment, as that would
-// count for all goroutines.
+// Umask is the mode that is removed from files of this process. It is read, not set for a moment, which would count for
+// all goroutines.
 func Umask() (mask os.FileMode, known bool) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

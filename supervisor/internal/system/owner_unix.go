@@ -18,9 +18,8 @@ func ownerOf(info fs.FileInfo) (uid int, known bool) {
 	return int(stat.Uid), true
 }
 
-// IsSafeAbove reports whether nobody else replaces a folder of this user's in a folder above it. A group that is its
-// owner's alone, with the same number, as most Linux systems make one for each user, is nobody else, and neither is
-// root's.
+// IsSafeAbove reports whether nobody else can replace a folder of this user's inside the folder info. The owner's
+// private group, which has the owner's number on most Linux systems, does not count as somebody else, nor does root's.
 func IsSafeAbove(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -34,8 +33,8 @@ func IsSafeAbove(info fs.FileInfo) bool {
 	return mode&os.ModeSticky != 0 || mode.Perm()&0o002 == 0 && (mode.Perm()&0o020 == 0 || stat.Gid == stat.Uid || stat.Gid == 0)
 }
 
-// bindPrivately has a unix socket made for its owner alone from the beginning, where the system can: a client that gets
-// through before its mode is changed stays.
+// bindPrivately makes a unix socket for its owner alone from the beginning, if the system can: a client that connects
+// before its mode is changed would stay.
 func bindPrivately(network, _ string, c syscall.RawConn) error {
 	if network != "unix" {
 		return nil

@@ -11,12 +11,12 @@ import (
 
 // CatchStops sends the signals that ask the process to stop: Ctrl-C and kill. StopSignals ends that.
 func CatchStops() chan os.Signal {
-	c := make(chan os.Signal, 8) // copies come, too
+	c := make(chan os.Signal, 8) // there may be copies
 	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
 	return c
 }
 
-// CatchHangup sends the end of the terminal, too, unless it is to be ignored, as under nohup.
+// CatchHangup sends the signal for the end of the terminal, too, unless it is ignored, as under nohup.
 func CatchHangup(c chan<- os.Signal) {
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(c, syscall.SIGHUP)
@@ -24,8 +24,8 @@ func CatchHangup(c chan<- os.Signal) {
 }
 
 // Outlive has the process go on when nobody reads its standard output or standard error any more, or the terminal is
-// closed, until restore is called; otherwise the signals that come with it end the process. (To ignore them would have
-// child processes ignore them.) told is called once, when the terminal is closed.
+// closed, until restore is called; otherwise the signals that come with it end the process. (If they were ignored,
+// child processes would ignore them, too.) told is called once, when the terminal is closed.
 func Outlive(told func()) (restore func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGPIPE)

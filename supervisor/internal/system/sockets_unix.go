@@ -14,10 +14,9 @@ import (
 // CanShareSockets reports whether several listeners can be made of one socket.
 const CanShareSockets = true
 
-// SocketFile is the socket of a listener, to be closed apart from it. It is not what the listener's method File
-// returns: when net.FileListener asks that one for its descriptor, the socket blocks for a moment. A goroutine that
-// accepts from another listener on it just then would not end before the next client comes, whoever closes the
-// listener.
+// SocketFile is a copy of a listener's socket, to be closed separately. It is not what the listener's method File
+// returns: when net.FileListener asks that for its descriptor, the socket blocks for a moment. A goroutine that accepts
+// from another listener on it just then would not end before the next client comes, even if the listener is closed.
 func SocketFile(l net.Listener) (*os.File, error) {
 	c, ok := l.(syscall.Conn)
 	if !ok {

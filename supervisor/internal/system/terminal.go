@@ -8,8 +8,8 @@ import (
 	"golang.org/x/term"
 )
 
-// What an output can show is answered here and nowhere else: whether it is a terminal, takes escape codes and colours,
-// and how wide it is.
+// Only this file knows what an output can show: whether it is a terminal, takes escape codes and colours, and how wide
+// it is.
 
 // IsTerminal reports whether w is a terminal.
 func IsTerminal(w io.Writer) bool {
@@ -17,8 +17,8 @@ func IsTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Drawable reports whether w is a terminal on which the cursor can be moved. One that says it is dumb, or does not say
-// what it is, takes escape codes for text.
+// Drawable reports whether w is a terminal on which the cursor can be moved. A terminal that says that it is dumb, or
+// says nothing, takes escape codes for text.
 func Drawable(w io.Writer) bool {
 	return IsTerminal(w) && takesEscapes(os.Getenv("TERM"), runtime.GOOS)
 }
@@ -31,7 +31,7 @@ func takesEscapes(term, system string) bool {
 // Colored reports whether w wants colour: it takes escape codes, and NO_COLOR (https://no-color.org) is not set.
 func Colored(w io.Writer) bool { return os.Getenv("NO_COLOR") == "" && Drawable(w) }
 
-// TerminalSize is the size of a terminal; of one that does not tell, or of anything else, the usual one.
+// TerminalSize is the size of a terminal; the usual size if it does not tell, or w is no terminal.
 func TerminalSize(w io.Writer) (columns, rows int) {
 	columns, rows = 80, 24
 	if f, ok := w.(*os.File); ok {
@@ -47,7 +47,7 @@ func TerminalSize(w io.Writer) (columns, rows int) {
 	return columns, rows
 }
 
-// narrowestHelp is the width for which help is wrapped on terminals that are narrower: in less there is a word a line.
+// narrowestHelp is the least width for which help is wrapped: on narrower terminals there would be a word a line.
 const narrowestHelp = 20
 
 // HelpWidth is the number of columns that help for w may use.

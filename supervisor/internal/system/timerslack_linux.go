@@ -7,9 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RaiseTimerSlack says for all threads, and for those that they start, how much later than asked for they may be woken
-// by a timer; restore says what was said before. Where the process has C code, which has threads of its own, nothing
-// changes.
+// RaiseTimerSlack sets for all threads, and those that they start, how late a timer may wake them; restore sets what
+// was set before. If the process has C code, which has threads of its own, nothing changes.
 func RaiseTimerSlack(slack time.Duration) (restore func()) {
 	usual, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	if err != nil {

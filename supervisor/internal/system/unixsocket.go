@@ -21,8 +21,8 @@ const (
 	linkedDirPrefix = "socket-"
 )
 
-// ListenUnix opens a unix socket for its owner alone. What is at the path is replaced, but for a file; RemoveUnix
-// removes it. If the path is too long for a socket, it is a symlink to one in a temporary folder.
+// ListenUnix opens a unix socket for its owner alone. It replaces what is at the path, unless that is a regular file;
+// RemoveUnix removes it. If the path is too long for a socket, it is a symlink to one in a temporary folder.
 func ListenUnix(path string) (l net.Listener, err error) {
 	RemoveUnix(path)
 	defer func() {
@@ -45,17 +45,17 @@ func ListenUnix(path string) (l net.Listener, err error) {
 		return nil, err
 	}
 	if u, ok := l.(*net.UnixListener); ok && real == path {
-		u.SetUnlinkOnClose(false) // by then another run's may be there
+		u.SetUnlinkOnClose(false) // by then, another run's socket may be there
 	}
 	return l, nil
 }
 
-// ListenPrivately is net.Listen. The file of a unix socket is for its owner alone, whatever the umask, and not only
-// after a moment.
+// ListenPrivately is net.Listen. The file of a unix socket is for its owner alone from the beginning, whatever the
+// umask.
 func ListenPrivately(network, address string) (net.Listener, error) {
 	config := net.ListenConfig{Control: bindPrivately}
 	l, err := config.Listen(context.Background(), network, address)
-	if err != nil || network != "unix" || strings.HasPrefix(l.Addr().String(), "@") { // which has no file
+	if err != nil || network != "unix" || strings.HasPrefix(l.Addr().String(), "@") { // an abstract one has no file
 		return l, err
 	}
 	if err := os.Chmod(address, 0o600); err != nil {
@@ -75,17 +75,17 @@ func linkedDir() (string, error) {
 	return "", fmt.Errorf("a path is too long for a socket, and so is that of each temporary folder: %s", strings.Join(folders, ", "))
 }
 
-// RemoveUnix removes what ListenUnix has made, as far as it is there.
+// RemoveUnix removes what is left of what ListenUnix has made.
 func RemoveUnix(path string) {
-	// What cannot be removed is in the way of the next ListenUnix, which says so. A link that somebody else has put
-	// there may lead anywhere: only what ListenUnix makes is removed behind it.
+	// What cannot be removed is in the way of the next ListenUnix, which says so. A symlink of somebody else's may lead
+	// anywhere: only what ListenUnix makes is removed behind it.
 	if real, err := os.Readlink(path); err == nil && filepath.Base(real) == linkedSocket {
 		if dir := filepath.Dir(real); strings.HasPrefix(filepath.Base(dir), linkedDirPrefix) {
 			_ = os.Remove(real)
 			_ = os.Remove(dir)
 		}
 	}
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() { // a file is nobody's socket
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() { // a regular file is no socket
 		_ = os.Remove(path)
 	}
 }
@@ -101,7 +101,7 @@ func UnixTransport(path string) *http.Transport {
 	}}
 }
 
-// UnixAddress is the path at which a socket is reached that ListenUnix has made.
+// UnixAddress is the real path of a socket that ListenUnix has made.
 func UnixAddress(path string) (string, error) {
 	real, err := os.Readlink(path)
 	switch {
@@ -112,13 +112,13 @@ func UnixAddress(path string) (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}
-	return path, nil // a socket, not a link
+	return path, nil // a socket, not a symlink
 }
 
-// SocketRoom is how long the rest of a path may be behind a folder in which there are to be sockets.
+// SocketRoom is how long the rest of a socket's path may be behind its folder.
 const SocketRoom = 32
 
-// TemporaryFolders are those that there are, the user's first. Its path may be as useless as that of the data folder.
+// TemporaryFolders are those that exist, the user's first, whose path may be as useless as that of the data folder.
 func TemporaryFolders() (folders []string) {
 	for _, folder := range []string{os.TempDir(), "/tmp", "/var/tmp", "/dev/shm"} {
 		if info, err := os.Stat(folder); err == nil && info.IsDir() {

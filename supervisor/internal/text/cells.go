@@ -17,7 +17,7 @@ func Cells(text string) (n int) {
 func cell(c rune) int {
 	switch {
 	case unicode.In(c, unicode.Mn, unicode.Me, unicode.Cf):
-		return 0 // it is written over the one before, or not at all
+		return 0 // it is drawn over the letter before, or not at all
 	case c >= 0x1100: // Hangul: the first wide one
 		if k := width.LookupRune(c).Kind(); k == width.EastAsianWide || k == width.EastAsianFullwidth {
 			return 2

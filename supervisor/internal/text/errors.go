@@ -2,13 +2,13 @@ package text
 
 import "errors"
 
-// Errors returns the errors that were joined to this one, or itself.
+// Errors returns the errors that were joined in err, or err itself.
 func Errors(err error) []error {
 	several, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}
-	// A text of its own, such as that of fmt.Errorf, has more to say than the errors in it.
+	// An error with a text of its own, such as that of fmt.Errorf, says more than the errors in it.
 	if joined := errors.Join(several.Unwrap()...); joined == nil || err.Error() != joined.Error() {
 		return []error{err}
 	}

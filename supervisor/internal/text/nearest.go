@@ -14,10 +14,10 @@ func Suggest(err error, word string, known []string) error {
 	return err
 }
 
-// Nearest returns the known word that may have been meant, or "". Of several that are as near, one that begins with the
-// word is better. If none is near, it is the only one that begins with the word.
+// Nearest returns the known word that may have been meant, or "". Of several equally near words, it prefers one that
+// begins with the word. If none is near, it is the only one that begins with the word.
 func Nearest(word string, known []string) string {
-	best, bestDistance := "", min(3, len(word)) // as many other letters make any word of it
+	best, bestDistance := "", min(3, len(word)) // with as many changed letters it could be any word
 	for _, k := range known {
 		if d := distance(word, k, bestDistance); d < bestDistance || d == bestDistance && len(k) > len(best) && strings.HasPrefix(k, word) {
 			best, bestDistance = k, d
@@ -33,8 +33,7 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
-// distance is the Levenshtein distance of a and b, or anything above the limit if it is above that, which is found
-// fast.
+// distance is the Levenshtein distance of a and b, or any number above limit if it is above that: so it is fast.
 func distance(a, b string, limit int) int {
 	if n := max(len(a)-len(b), len(b)-len(a)); n > limit {
 		return n
@@ -56,7 +55,7 @@ func distance(a, b string, limit int) int {
 			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
 			least = min(least, row[j+1])
 		}
-		if least > limit { // it does not become less
+		if least > limit { // it cannot decrease any more
 			return least
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// RawString is a string in JSON that need not be text, such as a path: where it is none, it is an object there, with
-// the bytes.
+// RawString is a string in JSON that need not be text, such as a path. If it is not text, JSON has an object with the
+// bytes.
 type RawString string
 
 type rawBytes struct {
@@ -14,22 +14,22 @@ type rawBytes struct {
 }
 
 // MarshalJSON is that of a json.Marshaler.
-func (p RawString) MarshalJSON() ([]byte, error) {
-	if utf8.ValidString(string(p)) {
-		return json.Marshal(string(p))
+func (s RawString) MarshalJSON() ([]byte, error) {
+	if utf8.ValidString(string(s)) {
+		return json.Marshal(string(s))
 	}
-	return json.Marshal(rawBytes{[]byte(p)})
+	return json.Marshal(rawBytes{[]byte(s)})
 }
 
 // UnmarshalJSON is that of a json.Unmarshaler.
-func (p *RawString) UnmarshalJSON(text []byte) error {
+func (s *RawString) UnmarshalJSON(text []byte) error {
 	var raw rawBytes
 	if len(text) > 0 && text[0] == '{' {
 		err := json.Unmarshal(text, &raw)
-		*p = RawString(raw.Bytes)
+		*s = RawString(raw.Bytes)
 		return err
 	}
-	return json.Unmarshal(text, (*string)(p))
+	return json.Unmarshal(text, (*string)(s))
 }
 
 // RawStrings are the texts, each as a RawString.
@@ -40,7 +40,7 @@ func RawStrings(texts []string) (raw []RawString) {
 	return raw
 }
 
-// Strings are what RawStrings has made the raw ones of.
+// Strings is the inverse of RawStrings.
 func Strings(raw []RawString) (texts []string) {
 	for _, r := range raw {
 		texts = append(texts, string(r))

@@ -14,9 +14,9 @@ var bareWord = regexp.MustCompile(`^[\w./-][\w./:=@%+,-]*$`)
 // flagWithValue is a flag as it may stand before the quotes around its value.
 var flagWithValue = regexp.MustCompile(`^--[\w.-]+=`)
 
-// ShellQuote returns the word so that a shell takes it for one, and as it is: in quotes, where it needs them. Of a flag
-// with a value, that is the value. What cannot be printed comes in the form $'…' of bash, zsh and others, so that one
-// line stays one.
+// ShellQuote returns the word as a shell takes it for one word, unchanged: in quotes, where it needs them. Of a flag
+// with a value, only the value is quoted. What cannot be printed comes in the form $'…' of bash, zsh and others, so
+// that one line stays one.
 func ShellQuote(word string) string {
 	flag := flagWithValue.FindString(word)
 	if value := word[len(flag):]; flag != "" && value != "" {
@@ -50,7 +50,7 @@ func ansiQuote(text string) string {
 			b.WriteRune(r)
 		case unicode.IsPrint(r) && (r != utf8.RuneError || size > 1):
 			b.WriteRune(r)
-		default: // byte by byte, three digits each: a digit behind them is none of theirs
+		default: // byte by byte, three digits each: a digit that follows is not part of them
 			for _, c := range []byte(text[:size]) {
 				fmt.Fprintf(&b, `\%03o`, c)
 			}

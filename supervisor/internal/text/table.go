@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Table prints rows of two columns behind the indentation, the second of which is wrapped so that the whole has at most
-// the given number of columns.
+// Table prints rows of two columns behind the indentation. The second is wrapped so that all fits into the given number
+// of columns.
 func Table(out io.Writer, indent string, rows [][2]string, columns int) {
 	first := 0
 	for _, row := range rows {

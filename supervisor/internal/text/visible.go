@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Visible is a text in which nothing moves the cursor, changes the terminal's state or the order of letters: what
-// others say, such as the errors of servers and the names of files, may have anything in it. Lines stay, and tabs.
+// Visible is a text in which nothing moves the cursor, or changes the terminal's state or the order of letters: foreign
+// text, such as errors of servers and names of files, may have anything in it. Line breaks and tabs stay.
 func Visible(text string) string {
 	var b strings.Builder
 	for _, c := range text {
@@ -27,8 +27,7 @@ func VisibleWord(text string) string {
 	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(Visible(text))
 }
 
-// Legible is text that somebody wrote as part of an error: as it is, or in quotes if it could not be told apart from
-// what is around it.
+// Legible is a user's text for an error: as it is, or in quotes if its limits would not be clear.
 func Legible(text string) string {
 	if text == "" || strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsGraphic(c) || unicode.IsSpace(c) }) {
 		return strconv.Quote(text)
@@ -50,7 +49,7 @@ func FirstLine(text string) string {
 	text, _, more := strings.Cut(strings.TrimSpace(text), "\n")
 	if len(text) > MaxFirstLine {
 		text, more = text[:MaxFirstLine], true
-		for range utf8.UTFMax - 1 { // not within a character
+		for range utf8.UTFMax - 1 { // not inside a character
 			if r, size := utf8.DecodeLastRuneInString(text); r != utf8.RuneError || size != 1 {
 				break
 			}

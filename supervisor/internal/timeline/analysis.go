@@ -52,12 +52,12 @@ type analysis struct {
 // firstStart is a server's first start.
 type firstStart struct {
 	*Server
-	// started and ready say whether that has come; start and end are when. Without ready, end is how far the start has
-	// come.
+	// started and ready say whether the server has been; start and end are when. Without ready, end is how far the
+	// start has come.
 	started, ready bool
 	start, end     time.Duration
-	// later says that it was started long after it could have been, or needs one that was: somebody has asked for it.
-	// The timeline leaves it out, as it would leave little room for the others.
+	// later says that it, or one that it needs, was started long after it could have been: somebody has asked for it.
+	// The timeline leaves it out: there would be little room for the others.
 	later bool
 	// critical says that it is in the critical chain.
 	critical bool
@@ -66,8 +66,8 @@ type firstStart struct {
 // took is how long the start has taken, so far.
 func (f *firstStart) took() time.Duration { return f.end - f.start }
 
-// laterAfter is for how long a server that could start has not to be started, to count as started later. By itself a
-// server is started at once.
+// laterAfter is how long a server must have been able to start, to count as started later. By itself a server is
+// started at once.
 const laterAfter = time.Second
 
 func newAnalysis(run *Run) *analysis {
@@ -82,7 +82,7 @@ func newAnalysis(run *Run) *analysis {
 	if began.IsZero() {
 		began = first // the preparation is not known
 	}
-	// Nothing is before the beginning, even if somebody has set the clock meanwhile.
+	// Nothing comes before the beginning, even if somebody has set the clock meanwhile.
 	since := func(t time.Time) time.Duration {
 		if t.IsZero() || began.IsZero() {
 			return 0
@@ -250,7 +250,7 @@ func (a *analysis) lacks(f *firstStart) string {
 // longestName is the number of characters of a name that leaves enough room for the rest of a line.
 const longestName = 30
 
-// hasPreparation reports whether there is a critical chain, and it is known what came before it.
+// hasPreparation reports whether there is a critical chain, and the time before it is known.
 func (a *analysis) hasPreparation() bool { return len(a.chain) > 0 && !a.run.Began.IsZero() }
 
 // preparation is what comes before the first start.

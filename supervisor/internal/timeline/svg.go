@@ -46,7 +46,7 @@ text { font-family: sans-serif; font-size: 13px; fill: #24292f; }
 .link { fill: none; stroke: #e36209; stroke-width: 1.5px; stroke-dasharray: 3 3; }
 `
 
-// element is an element of the picture. That package xml writes it is what makes names harmless.
+// element is an element of the picture. Package xml writes it, which makes names harmless.
 type element struct {
 	XMLName  xml.Name
 	Attrs    []xml.Attr `xml:",any,attr"`
@@ -311,7 +311,7 @@ func (d *drawing) line(i int, l svgEntry) *element {
 	y, f := d.y(i), l.firstStart
 	g := newElement("g")
 	bar := func(class string, from, to time.Duration) {
-		// The shortest start is seen, too, and within the timeline.
+		// Even the shortest start is visible, and inside the timeline.
 		x := min(d.x(from), d.right-2)
 		g.add(svgRect(class, x, y-svgBar/2, max(d.x(to)-x, 2), svgBar))
 	}

@@ -75,14 +75,14 @@ func (a *analysis) bar(f *firstStart, columns int) string {
 	case !f.started:
 		return wait(columns)
 	}
-	start := min(column(f.start), columns-1) // the shortest start is seen, too
+	start := min(column(f.start), columns-1) // even the shortest start is visible
 	end := max(column(f.end), start+1)
 	return wait(start) + strings.Repeat("█", end-start)
 }
 
 // writeChain prints the critical chain as a tree, as systemd-analyze does.
 func (a *analysis) writeChain(b *strings.Builder) {
-	// A deeper chain goes on below each other.
+	// Deeper servers stand straight below each other.
 	const deepest = 10
 	line := func(depth int, name string, at, took time.Duration) {
 		if depth > 0 {
