@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
 
@@ -42,9 +47,8 @@ current-context: slow
 `, slow.URL))
 }
 
-// The pods of a node run, also if the watch tells late that the node's lease is held: kwok leaves alone what it finds
-// until then, and does not look again.
-func TestPodsBeforeTheLeaseIsSeen(t *testing.T) {
+// The pods of a node run, also if the node's lease is late: nobody looks at them again when it is there.
+func TestPodsBeforeTheLease(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
 	p := h.run(t, "apiserver")
@@ -55,41 +59,26 @@ kind: Pod
 metadata: {name: early}
 spec: {nodeName: node-1, containers: [{name: main, image: example.invalid/main}]}
 `)
-	const late = 3 * time.Second
-	listed, made := make(chan struct{}), make(chan struct{}) // that there are none; and one
-	var onceListed, onceMade sync.Once
+	running := make(chan struct{})
 	kubeconfig := h.slowAPI(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		leases := strings.HasSuffix(r.URL.Path, "/leases")
-		if leases && r.URL.Query().Get("watch") != "" {
+		if strings.Contains(r.URL.Path, "/leases") {
 			select {
-			case <-made:
-			case <-r.Context().Done():
-				return
-			}
-			select {
-			case <-time.After(late):
-			case <-r.Context().Done():
-				return
-			}
-		}
-		if leases && r.Method == http.MethodPost {
-			select {
-			case <-listed:
+			case <-running:
 			case <-r.Context().Done():
 				return
 			}
 		}
 		next.ServeHTTP(w, r)
-		switch {
-		case leases && r.Method == http.MethodPost:
-			onceMade.Do(func() { close(made) })
-		case leases && r.Method == http.MethodGet:
-			onceListed.Do(func() { close(listed) })
-		}
 	})
 	other := newHome(t)
 	beside := other.run(t, "executor", "--executor.kubeconfig="+kubeconfig)
 	h.until(t, "pod/early", "{.status.phase}", "Running")
+	close(running)
+	client := kubernetes.NewForConfigOrDie(h.config(t, "km"))
+	poll(t, "the lease", func(ctx context.Context) (bool, error) {
+		_, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, "node-1", metav1.GetOptions{})
+		return err == nil, ignore(err, apierrors.IsNotFound)
+	})
 	for _, p := range []*process{beside, p} {
 		if code := p.stop(syscall.SIGTERM); code != 0 {
 			t.Errorf("exit code %d, want 0", code)

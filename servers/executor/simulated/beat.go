@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// tryBeat does for the first node what kwok does for all of them again and again, and says no more than in a line of
-// its log if it is refused: it tells that the node is alive. A node that is not there yet is refused when it is made.
+// tryBeat tells of the first node that it is alive, as is done for all of them again and again. There, a refusal is no
+// more than a line in the log for a while. A node that is not there yet is refused when it is made.
 func (ns *Nodes) tryBeat(ctx context.Context, client kubernetes.Interface) error {
 	name := ns.nodeName(1)
 	// Nothing is changed by it, but those who may refuse a change are asked.

@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/kwok/pkg/apis/v1alpha1"
@@ -104,24 +101,4 @@ func makeStages(ctx context.Context, config *rest.Config) error {
 			return err
 		}
 	}
-}
-
-// release gives up the leases of the nodes that are played, for the next kwok to take up. It makes a lease before it
-// has seen which there are, and complains of one that is there.
-func release(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node) error {
-	var g errgroup.Group
-	g.SetLimit(16)
-	for _, node := range nodes {
-		if node.Annotations[fakeAnnotation] == "" {
-			continue
-		}
-		g.Go(func() error {
-			err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Delete(ctx, node.Name, metav1.DeleteOptions{})
-			if apierrors.IsNotFound(err) {
-				return nil
-			}
-			return err
-		})
-	}
-	return g.Wait()
 }

@@ -1,9 +1,7 @@
 package simulated
 
 import (
-	"net/http"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,32 +40,6 @@ func TestWasReady(t *testing.T) {
 		test.change(pod)
 		if got := wasReady(pod); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
-		}
-	}
-}
-
-// The executor fails when its leases are refused for longer than one lasts, and not before.
-func TestRenewalsRefused(t *testing.T) {
-	var failures []error
-	r := &renewals{failed: func(err error) { failures = append(failures, err) }}
-	now := time.Now()
-	for _, step := range []struct {
-		after  time.Duration
-		status int
-		want   int
-	}{
-		{0, http.StatusOK, 0},
-		{10 * time.Second, http.StatusForbidden, 0},
-		{30 * time.Second, http.StatusForbidden, 0},
-		{35 * time.Second, http.StatusOK, 0},
-		{45 * time.Second, http.StatusForbidden, 0},
-		{84 * time.Second, http.StatusForbidden, 0},
-		{85 * time.Second, http.StatusForbidden, 1},
-		{86 * time.Second, http.StatusForbidden, 1},
-	} {
-		r.seen(step.status, now.Add(step.after))
-		if len(failures) != step.want {
-			t.Errorf("after %v: failures %v, want %d", step.after, failures, step.want)
 		}
 	}
 }

@@ -170,9 +170,12 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 		s.Slog().Info("the nodes are brought up to date when etcd is not full any more")
 		beside(func(ctx context.Context) error { return cluster.WhileFull(ctx, nodesFor) })
 	}
-	recovery := newRecovery(s, client)
-	nodes := follow(ctx, client.CoreV1().Nodes(), recovery.changed, recovery.deleted)
+	recovery, leases := newRecovery(s, client), newLeases(client, s.Slog(), s.Fail)
+	nodes := follow(ctx, client.CoreV1().Nodes(),
+		func(n *corev1.Node) { leases.changed(n); recovery.changed(n) },
+		func(n *corev1.Node) { leases.deleted(n); recovery.deleted(n) })
 	beside(recovery.run)
+	beside(func(ctx context.Context) error { leases.run(ctx, int(ns.workers())); return nil })
 	addresses := newAddresses(client, nodes, ns.PodCIDR)
 	play := func() (end context.CancelFunc, err error) {
 		ctx, end := context.WithCancel(ctx)
@@ -191,7 +194,7 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 				return err
 			}
 			s.Slog().Info("they are made anew", "reason", err)
-			if err := again(ctx, config, client, nodes.all()); err != nil {
+			if err := again(ctx, config); err != nil {
 				return err
 			}
 			if end, err = play(); err != nil {
@@ -215,7 +218,7 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 }
 
 // again has Stages where they have been deleted, for another kwok to play.
-func again(ctx context.Context, config *rest.Config, client kubernetes.Interface, nodes []*corev1.Node) error {
+func again(ctx context.Context, config *rest.Config) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -224,7 +227,7 @@ func again(ctx context.Context, config *rest.Config, client kubernetes.Interface
 	if err := makeStages(ctx, config); err != nil {
 		return fmt.Errorf("%w, and cannot be made anew: %w", errLost, err)
 	}
-	return release(ctx, client, nodes)
+	return nil
 }
 
 // Ready waits until all nodes are Ready.

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -174,7 +173,6 @@ func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl
 	}
 	typed := rest.CopyConfig(config)
 	typed.UserAgent = userAgent()
-	typed.Wrap(func(next http.RoundTripper) http.RoundTripper { return &renewals{next: next, failed: s.Fail} })
 	core, err := kubernetes.NewForConfig(typed)
 	if err != nil {
 		return err
@@ -191,8 +189,8 @@ func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl
 		RESTMapper:                        mapper,
 		ImpersonatingDynamicClient:        clients.ToImpersonatingDynamicClient(),
 		ImpersonatingTypedClient:          clients.ToImpersonatingTypedClient(),
-		TypedClient:                       newHeld(core),
-		TypedKwokClient:                   kwok,
+		TypedClient:                       kwokClient{core},
+		TypedKwokClient:                   kwokStages{kwok},
 		ManageNodesWithAnnotationSelector: fakeAnnotation + "=fake",
 		CIDR:                              ns.PodCIDR,
 		NodeIP:                            nodeIP,
@@ -201,11 +199,8 @@ func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl
 		FuncMap:                           functions,
 		PodPlayStageParallelism:           ns.workers(),
 		NodePlayStageParallelism:          ns.workers(),
-		NodeLeaseDurationSeconds:          leaseSeconds,
-		NodeLeaseParallelism:              ns.workers(),
+		NodeLeaseDurationSeconds:          0, // it plays whatever it sees; leases says why
 		PodsOnNodeSyncParallelism:         4, // as kwok's own default: each lists all pods of a node, once
-		// The same in each life: a lease that an earlier one held is taken up at once.
-		ID: manager,
 	})
 	if err != nil {
 		return err
