@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-200a7251/km/supervisor/internal/admin"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
-	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // eventLines are the lines of an event stream.

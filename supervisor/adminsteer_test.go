@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/seed-200a7251/km/supervisor/life"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 )
 
 func TestSteeringOverTheAPI(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/seed-200a7251/km/supervisor/internal/admin"
-	"github.com/seed-200a7251/km/supervisor/life"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 )
 
 // byItself is a run of ui, remote and base, all in a process of its own, which has a group of its own.

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-200a7251/km/logging"
-	"github.com/seed-200a7251/km/supervisor/life"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 )
 
 // bubble is a group of servers in a bubble of testing/synctest.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-200a7251/km/supervisor/life"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 )
 
 // What a ready server lacks is told once, in full, on the screen, with --quiet too, and in the status, also if it is

@@ -15,7 +15,6 @@
 // # Rooms
 //
 //	supervisor             what users of the package name, and the command line: from arguments to a plan and a run
-//	  life                 a group of servers with needs, readiness and restarts, without flags: of use by itself
 //	  supervisortest       for tests of servers: start a selection, wait for states, make one fail; with a fake clock
 //	  charset, mounts      small ones that servers use, too
 //	  internal/admin       the API by which a run is looked at and steered: its handlers, its client, its types
@@ -23,6 +22,7 @@
 //	  internal/crash       how the run before has ended, and what tells it
 //	  internal/configfile  config files in YAML and JSON
 //	  internal/kept        files and folders that are to stay where they are
+//	  internal/life        a group of servers with needs, readiness and restarts, without flags
 //	  internal/meter       what servers use up
 //	  internal/sockets     the listening sockets of a server, which outlast its starts
 //	  internal/sweep       the process that removes what a killed one leaves behind
@@ -45,18 +45,17 @@
 //   - The run checks and prepares (run.go): it holds the data folder (folder.go, owner.go, belongings.go), opens
 //     sockets (port.go, socket.go), log files (logs.go) and the admin socket (adminsocket.go).
 //   - Each server has a seat in the run (seat.go): its log, its actor, its sockets, and what its flags say. From that
-//     the group of package life is made. A server with [IsolationProcess] is a process there (isolation.go,
+//     the group of package internal/life is made. A server with [IsolationProcess] is a process there (isolation.go,
 //     isolated.go).
 //   - The group tells of each change with an [Event]. The readers show it on the screen (console.go), write it to the
 //     log (logs.go), tell it to systemd (notify.go) and to whoever asks the admin API.
 //   - When all have been ready, the process uses less (idle.go, memory.go), and the command of `run -- COMMAND` starts
-//     (foreground.go).
-//     When the last one has ended, the folder is let go.
+//     (foreground.go). When the last one has ended, the folder is let go.
 //
 // Commands such as status and restart ask a run over its socket (remote.go). What users are told to type is made in
 // hint.go. Programs that are no command line, such as tests, have the same run by [HyperKube.Start].
 //
-// How a server lives, from waiting for its needs to its end, is drawn in package life.
+// How a server lives, from waiting for its needs to its end, is drawn in package internal/life.
 //
 // # What a run is proof against
 //

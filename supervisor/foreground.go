@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
-	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // foreground is the COMMAND of `run -- COMMAND`. It is started when all servers are ready, and all is stopped when it

@@ -74,7 +74,7 @@ func flagWords(own *pflag.FlagSet, args []string) []string {
 // only if there is none of that name.
 func help(ctx context.Context, hk *HyperKube, _ *Plan, args []string) error {
 	if len(args) == 0 {
-		hk.Usage()
+		hk.usage()
 		return nil
 	}
 	word := args[0]

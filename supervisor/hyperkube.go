@@ -209,7 +209,7 @@ func (hk *HyperKube) Run(args []string) error {
 			err = fmt.Errorf("%w; called as %s, it is %s, and not a server (did you mean %s?)",
 				err, text.Legible(name), hk.Name, best)
 		}
-		return hk.wrongUsage(err, hk.Usage)
+		return hk.wrongUsage(err, hk.usage)
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		return wrong(hk.misplaced(err, args[1:]))
@@ -219,7 +219,7 @@ func (hk *HyperKube) Run(args []string) error {
 	case hk.help && word != "":
 		return hk.report(help(context.Background(), hk, nil, rest))
 	case hk.help:
-		hk.Usage()
+		hk.usage()
 		return nil
 	case hk.version:
 		hk.printVersion()

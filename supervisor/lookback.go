@@ -26,7 +26,7 @@ func (r *run) lookBack() {
 // keepCrash keeps how this run ends, and tells how the one before has ended: see crash.Keep. The run's forget is for an
 // orderly end. It must not be deferred: deferred calls run before the runtime writes the traceback of a panic, which
 // would be lost.
-func (r *run) keepCrash() (*Crash, error) {
+func (r *run) keepCrash() (*crash.Crash, error) {
 	if r.plan.Ephemeral { // nobody will look into its folder
 		return nil, crash.LabelTracebacks()
 	}
@@ -41,7 +41,7 @@ func (r *run) keepCrash() (*Crash, error) {
 }
 
 // lastCrash tells how the last run with the data folder has ended, as crash.Last does.
-func lastCrash(p *Plan) (*Crash, error) { return crash.Last(p.DataDir, p.logPaths) }
+func lastCrash(p *Plan) (*crash.Crash, error) { return crash.Last(p.DataDir, p.logPaths) }
 
 // logPaths are the log files that there are, or were.
 func (p *Plan) logPaths() ([]string, error) {

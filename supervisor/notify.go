@@ -11,8 +11,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
-	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // notifier tells a service manager such as systemd what the servers as a whole do, in the protocol of sd_notify(3):

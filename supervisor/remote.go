@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/seed-200a7251/km/supervisor/internal/admin"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
-	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // What commands need in order to work with the state of servers, whether these run or not.

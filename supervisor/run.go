@@ -14,9 +14,9 @@ import (
 	"github.com/seed-200a7251/km/logging"
 	"github.com/seed-200a7251/km/supervisor/internal/crash"
 	"github.com/seed-200a7251/km/supervisor/internal/kept"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/sweep"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
-	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // run is what happens to a plan, from its beginning to the end of the last server.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/seed-200a7251/km/logging"
 	"github.com/seed-200a7251/km/supervisor/internal/child"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/sockets"
-	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // seat is a server's place in a run: what belongs to the server during that run. The Server has what its author has

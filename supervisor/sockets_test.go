@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
-	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // open opens a socket of the server, or fails the test.

@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"github.com/seed-200a7251/km/supervisor/internal/bare"
-	"github.com/seed-200a7251/km/supervisor/life"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 )
 
 // Running are servers that Start has started.

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/seed-200a7251/km/supervisor/internal/admin"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
-	"github.com/seed-200a7251/km/supervisor/life"
 	"github.com/spf13/pflag"
 )
 

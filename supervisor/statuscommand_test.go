@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-200a7251/km/supervisor/internal/admin"
+	"github.com/seed-200a7251/km/supervisor/internal/crash"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
@@ -52,7 +53,7 @@ api      backoff   2h      3 (failed 10s ago)   -       db,queue   always   none
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}
 	}
-	s.Crash = &Crash{Time: at.Add(-time.Hour), PID: 6, Server: "db"}
+	s.Crash = &crash.Crash{Time: at.Add(-time.Hour), PID: 6, Server: "db"}
 	var out bytes.Buffer
 	if err := writeTable(&out, s); err != nil || !strings.HasPrefix(out.String(), "hk: "+s.Crash.String()+"\n\nSERVER ") {
 		t.Errorf("%v\n%s", err, &out)

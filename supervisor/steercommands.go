@@ -11,7 +11,7 @@ import (
 
 	"github.com/seed-200a7251/km/logging"
 	"github.com/seed-200a7251/km/supervisor/internal/admin"
-	"github.com/seed-200a7251/km/supervisor/life"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 )
 
 // steerCommands are `start`, `stop` and `restart`.

@@ -22,8 +22,8 @@ type flagGroup struct {
 	flags   *pflag.FlagSet
 }
 
-// Usage prints what the binary is and which servers and commands it has.
-func (hk *HyperKube) Usage() {
+// usage prints what the binary is and which servers and commands it has.
+func (hk *HyperKube) usage() {
 	out := hk.Out()
 	columns := system.HelpWidth(out)
 	if hk.Long != "" {
@@ -53,9 +53,9 @@ func (hk *HyperKube) Usage() {
 		"'%[1]s help flag WORD' to search the flags of all.", program), "", columns))
 }
 
-// Usage prints what the server is and which flags it has, to the HyperKube's Out, or to standard output if the server
+// usage prints what the server is and which flags it has, to the HyperKube's Out, or to standard output if the server
 // was added to none.
-func (s *Server) Usage() {
+func (s *Server) usage() {
 	hk := s.hk
 	if hk == nil {
 		hk = &HyperKube{}

@@ -112,7 +112,7 @@ func TestUsageOfServerSetsNothing(t *testing.T) {
 	var out strings.Builder
 	hk.SetOut(&out)
 	db := hk.Servers()[0]
-	db.Usage()
+	db.usage()
 	contains(t, out.String(), "where to listen", "shop run db")
 	lacks(t, out.String(), "(shop run:")
 	if db.Value("address") != "0.0.0.0" || db.Flags().Changed("address") {
@@ -126,7 +126,7 @@ func TestUsageOfServerAlone(t *testing.T) {
 	hk := newHyperKube(t, s)
 	var out strings.Builder
 	hk.SetOut(&out)
-	s.Usage()
+	s.usage()
 	if want := "Usage\n\n  hk lone [FILE] [flags]\n\nFlags\n\n      --quick   hurry\n"; out.String() != want {
 		t.Errorf("it is\n%s\nwant\n%s", out.String(), want)
 	}

@@ -20,7 +20,7 @@ import (
 var update = flag.Bool("update", false, "write what the API is now to testdata")
 
 // public are the packages of the framework that other programs import.
-var public = []string{"supervisor", "supervisor/life", "supervisor/supervisortest", "supervisor/charset", "supervisor/mounts", "logging", "logging/klogs"}
+var public = []string{"supervisor", "supervisor/supervisortest", "supervisor/charset", "supervisor/mounts", "logging", "logging/klogs"}
 
 // What the framework exports is promised to whoever imports it: a change of it is seen here, and is to be meant.
 // `go test ./test/source -update` writes the list anew.

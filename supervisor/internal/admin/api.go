@@ -13,9 +13,9 @@ import (
 
 	"github.com/seed-200a7251/km/logging"
 	"github.com/seed-200a7251/km/supervisor/internal/crash"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/meter"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
-	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // Run is what the API shows, and steers.

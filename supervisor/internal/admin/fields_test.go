@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/seed-200a7251/km/supervisor/life"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 )
 
 // The API is versioned: within v1 fields are added, and none is renamed or taken away.

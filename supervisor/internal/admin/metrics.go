@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
-	"github.com/seed-200a7251/km/supervisor/life"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 )
 
 // metrics answers with what Prometheus reads. The names begin with the binary's.

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/seed-200a7251/km/supervisor/internal/crash"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
-	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // process is one process of a child.

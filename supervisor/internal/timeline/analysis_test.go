@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/seed-200a7251/km/supervisor/life"
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 )
 
 var updateAnalyses = flag.Bool("update-analyses", false, "write what is printed now to testdata, as what is wanted")

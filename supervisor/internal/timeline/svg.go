@@ -11,8 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
-	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // Measures of the picture, in pixels.

@@ -8,8 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/seed-200a7251/km/supervisor/internal/life"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
-	"github.com/seed-200a7251/km/supervisor/life"
 )
 
 // timelineColumns is the width of the text: that of the narrowest terminal that people use.
