@@ -39,21 +39,30 @@ var contextSites = &sites{}
 
 func (s *sink) Init(info logr.RuntimeInfo) { s.depth = info.CallDepth }
 
-func (s *sink) peek() *Log {
+// find returns the Log that lines go to here. placed is false if that is the program's because none is found. It is
+// asked once for a line: where the goroutine has no label, it walks the stack.
+func (s *sink) find() (log *Log, placed bool) {
 	if s.log != nil {
-		return s.log
+		return s.log, true
 	}
-	return s.logs.peek()
+	if log = s.logs.Find(); log != nil {
+		return log, true
+	}
+	return s.logs.program, false
 }
 
 // Enabled lets through lines that may turn out to be more severe, or may come from a file with a verbosity of its own.
 // Info decides.
 func (s *sink) Enabled(v int) bool {
-	return v == 0 && s.sites.severity != nil || s.peek().maybeEnabled(Verbosity(v))
+	if v == 0 && s.sites.severity != nil {
+		return true
+	}
+	log, _ := s.find()
+	return log.maybeEnabled(Verbosity(v))
 }
 
 func (s *sink) Info(v int, msg string, keysAndValues ...any) {
-	log := s.peek()
+	log, placed := s.find()
 	level := Verbosity(v)
 	unusual := v == 0 && s.sites.severity != nil
 	if !unusual && !log.maybeEnabled(level) {
@@ -65,24 +74,23 @@ func (s *sink) Info(v int, msg string, keysAndValues ...any) {
 		e.Level, level = at.level, at.level
 	}
 	if log.enabledIn(level, at.caller.File) {
-		s.write(&e, v, nil, keysAndValues)
+		s.write(log, placed, &e, v, nil, keysAndValues)
 	}
 }
 
 func (s *sink) Error(err error, msg string, keysAndValues ...any) {
 	e := zapcore.Entry{LoggerName: s.name, Message: msg, Caller: s.sites.find(s.depth).caller, Level: zapcore.ErrorLevel}
-	if s.peek().enabled(e.Level) {
-		s.write(&e, 0, err, keysAndValues)
+	if log, placed := s.find(); log.enabled(e.Level) {
+		s.write(log, placed, &e, 0, err, keysAndValues)
 	}
 }
 
 // fieldsPool has memory for the fields of a line.
 var fieldsPool = sync.Pool{New: func() any { return new([]zapcore.Field) }}
 
-func (s *sink) write(e *zapcore.Entry, v int, err error, keysAndValues []any) {
-	log := s.log
-	if log == nil {
-		log = s.logs.Place()
+func (s *sink) write(log *Log, placed bool, e *zapcore.Entry, v int, err error, keysAndValues []any) {
+	if !placed {
+		s.logs.unplaced.Add(1)
 	}
 	pooled := fieldsPool.Get().(*[]zapcore.Field)
 	fs := (*pooled)[:0]
