@@ -75,6 +75,20 @@ func serveArgs(t *testing.T, hk *HyperKube, set func(*life.Group), args ...strin
 	return s
 }
 
+// ended waits until the run has ended by itself, and returns how.
+func (sv *served) ended() error {
+	sv.t.Helper()
+	sv.stopped = true
+	err := receive(sv.t, "the end of the run", sv.result)
+	close(sv.signals)
+	sv.p.run.logs.Close()
+	sv.p.run.socket.close()
+	if err := errors.Join(sv.p.run.forget(), sv.release()); err != nil {
+		sv.t.Error(err)
+	}
+	return err
+}
+
 // stop ends the run, once. It may be called from any goroutine.
 func (sv *served) stop() error {
 	if sv.stopped {

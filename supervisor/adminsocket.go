@@ -25,8 +25,7 @@ type adminSocket struct {
 	isGone   func() bool // the data folder is gone, or another run's
 	server   *http.Server
 	logger   *zap.Logger
-	tcp      net.Listener // read-only, for whoever can reach it; nil for none
-	public   *http.Server // what answers there
+	public   *http.Server // what answers at --admin-listen
 }
 
 // socketFile is the path of the socket in the data folder.
@@ -42,24 +41,27 @@ func openSocket(p *Plan) (*adminSocket, error) {
 	}
 	s := &adminSocket{path: path, listener: l, isGone: func() bool { return p.run.folder.Lost() != nil || p.run.lost.Load() }}
 	s.own, _ = os.Stat(path) // if it has gone already, no later file is the same
-	return s, s.listenPublicly(p)
+	return s, nil
+}
+
+// checkAdminListen looks for what is wrong with --admin-listen.
+func (set *settings) checkAdminListen() error {
+	if _, _, err := net.SplitHostPort(set.adminListen); set.adminListen != "" && err != nil {
+		return fmt.Errorf("--admin-listen=%s: write HOST:PORT, such as 127.0.0.1:9000", set.adminListen)
+	}
+	return nil
 }
 
 // listenPublicly opens the port of --admin-listen, if that is given.
-func (sock *adminSocket) listenPublicly(p *Plan) (err error) {
-	address := p.hk.settings.adminListen
+func (r *run) listenPublicly() (err error) {
+	address := r.hk.settings.adminListen
 	if address == "" {
 		return nil
 	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("--admin-listen=%s: write HOST:PORT, such as 127.0.0.1:9000", address)
+	if r.public, err = net.Listen("tcp", address); err != nil {
+		at := parseHostPort(address)
+		return explainListen(r.hk.Name, at.host, at.port, err, "--admin-listen", "--admin-listen", "")
 	}
-	if sock.tcp, err = net.Listen("tcp", address); err != nil {
-		return explainListen(p.hk.Name, host, port, err, "--admin-listen", "--admin-listen", "")
-	}
-	p.run.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Info("health and metrics are answered on TCP",
-		zap.String("address", sock.tcp.Addr().String()))
 	return nil
 }
 
@@ -80,7 +82,14 @@ func (r *run) api() *admin.API {
 // is to be told how it went.
 func (sock *adminSocket) serve(r *run) (execute func() error) {
 	api := r.api()
-	sock.public = &http.Server{Handler: api.HealthHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(r.logs.Program().Zap())}
+	// Anybody may connect there.
+	sock.public = &http.Server{
+		Handler:           api.HealthHandler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          zap.NewStdLog(r.logs.Program().Zap()),
+	}
 	sock.logger = r.logs.Program().Zap().WithOptions(zap.WithCaller(false))
 	sock.server = &http.Server{
 		Handler: api.Handler(),
@@ -91,8 +100,8 @@ func (sock *adminSocket) serve(r *run) (execute func() error) {
 	return func() error {
 		served := make(chan struct{})
 		go func() { defer close(served); sock.answer(sock.server, sock.listener) }()
-		if sock.tcp != nil {
-			go sock.answer(sock.public, sock.tcp)
+		if r.public != nil {
+			go sock.answer(sock.public, r.public)
 		}
 		stopKeeping := sock.keep(r.look)
 		r.group.AwaitEnd()
@@ -128,9 +137,6 @@ func (sock *adminSocket) close() {
 		return
 	}
 	_ = sock.listener.Close() // it is closed already, if anything was served
-	if sock.tcp != nil {
-		_ = sock.tcp.Close() // likewise
-	}
 	if !sock.isGone() {
 		system.RemoveUnix(sock.path)
 	}

@@ -32,4 +32,8 @@ func (st *seat) release() {
 		_ = st.server.Guard(func() error { f(); return nil }) // the log has it
 	}
 	st.sockets.CloseGiven()
+	select {
+	case <-st.marks: // it is not for the next start
+	default:
+	}
 }

@@ -27,6 +27,9 @@ func mustNotClash(s *Server) {
 // mustHavePorts panics if one of the server's Ports names a flag that the server does not have.
 func mustHavePorts(s *Server) {
 	for _, x := range s.Ports {
+		if x.name() == "" {
+			panic(fmt.Sprintf("supervisor: server %q has a Port without a flag", s.Name()))
+		}
 		for _, name := range []string{x.Address, x.Host, x.Port} {
 			if name != "" && s.flags.set.Lookup(name) == nil {
 				panic(fmt.Sprintf("supervisor: server %q is to listen where --%s says, and has no such flag", s.Name(), name))

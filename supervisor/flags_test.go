@@ -140,6 +140,16 @@ func TestProcessFlagClashPanics(t *testing.T) {
 		"the process-wide flag --quiet of server \"db\" has the name of a flag of `run`")
 }
 
+// A flag whose value is missing is a mistake of the author.
+func TestDefaultWithoutValue(t *testing.T) {
+	db, _ := flagged()
+	for _, pairs := range [][]string{{"port"}, {"sync", "false", "port"}} {
+		if err := db.Default(pairs...); err == nil || !strings.Contains(err.Error(), `"port" has none`) || db.Flags().Changed("sync") {
+			t.Errorf("%q: %v", pairs, err)
+		}
+	}
+}
+
 func TestDefault(t *testing.T) {
 	db, api := flagged()
 	db.Defaults = func(p *Plan, s *Server) error {

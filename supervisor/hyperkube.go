@@ -299,6 +299,7 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 	defer stop()
 	flags := newFlagSet(s.Name())
 	flags.AddFlagSet(s.Flags())
+	mustHavePorts(s)
 	var help bool
 	if flags.Lookup("help") == nil {
 		flags.BoolVarP(&help, "help", "h", false, "help for "+s.Name())

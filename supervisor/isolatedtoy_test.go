@@ -25,7 +25,7 @@ import (
 // isolatedToy is the binary of the tests of servers in processes of their own. remote needs base and is needed by ui.
 // Each of their functions logs that it is called, and in which process.
 func isolatedToy() *HyperKube {
-	hk := &HyperKube{Name: "iso", Setup: func(p *Plan) error {
+	hk := &HyperKube{Name: "iso", Default: []string{"base", "remote", "ui"}, Setup: func(p *Plan) error {
 		p.Logs().Program().Zap().Info("called", zap.String("what", "Setup"), zap.Int("pid", os.Getpid()))
 		return nil
 	}}
@@ -35,7 +35,25 @@ func isolatedToy() *HyperKube {
 	hk.AddServer(hooked(newRemote()))
 	ui := hooked(&Server{SimpleUsage: "ui", Run: idle, Needs: []Need{{Server: "remote"}}})
 	hk.AddServer(ui)
+	hk.AddServer(newPage())
 	return hk
+}
+
+// newPage is a server of HTTP with two ports. What is asked of the first is answered, except for /hang.
+func newPage() *Server {
+	s := &Server{SimpleUsage: "page", Ports: []Port{{Address: "listen"}, {Address: "other"}},
+		Run: func(ctx context.Context, s *Server, _ []string) error {
+			return s.ServeHTTP(ctx, "listen", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, os.Getpid())
+				if r.URL.Path == "/hang" {
+					_ = http.NewResponseController(w).Flush()
+					<-r.Context().Done()
+				}
+			}))
+		}}
+	s.Flags().String("listen", "127.0.0.1:0", "")
+	s.Flags().String("other", "127.0.0.1:0", "")
+	return s
 }
 
 // hooked has each function of the server log that it is called, and fail in a child, for good, if --fail-in names it.
@@ -203,7 +221,7 @@ func (rem *remote) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 
 // placeOf is where the server's socket is that was asked for with this address.
 func placeOf(s *Server, address string) string {
-	return s.at().sockets.Address("tcp", address)
+	return s.at().sockets.Address("", "tcp", address)
 }
 
 // setFlag is what a server sees of its flag.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -62,6 +63,7 @@ type childPlan struct {
 	Location  []text.RawString `json:"location"`
 	Plain     text.RawString   `json:"plain"`
 	Open      bool             `json:"open"`
+	Grace     time.Duration    `json:"grace"`
 	LogLevel  string           `json:"logLevel"`
 	VModule   string           `json:"vmodule"`
 	Servers   []childServer    `json:"servers"`
@@ -75,15 +77,14 @@ type childServer struct {
 	Isolation Isolation           `json:"isolation"`
 	Flags     [][2]text.RawString `json:"flags"`
 	Given     []string            `json:"given"`
-	// Ports are where it listens, by flag: asked for, and with the real port.
-	Ports map[string][][2]string `json:"ports,omitempty"`
+	// Ports are where it listens, by flag.
+	Ports map[string][]childPort `json:"ports,omitempty"`
 }
 
 // isolate gives a process of its own to each server of the plan for which the user wants it.
 func (r *run) isolate() {
 	for _, s := range r.plan.Servers {
 		there := s.at()
-		there.child = nil // one of an earlier run
 		if !s.Isolated() {
 			continue
 		}
@@ -117,7 +118,7 @@ func (p *Plan) describe(s *Server) (*childPlan, []*os.File, error) {
 	plan := &childPlan{
 		Server: s.Name(), Name: p.Name, DataDir: text.RawString(p.DataDir), Ephemeral: p.Ephemeral, FreePorts: p.FreePorts,
 		CalledAs: text.RawString(p.hk.calledAs), Location: text.RawStrings(p.location), Plain: text.RawString(p.plain), Open: p.open,
-		LogLevel: logging.FormatLevel(s.Log().Level()), VModule: vmodule,
+		Grace: s.at().policy.grace, LogLevel: logging.FormatLevel(s.Log().Level()), VModule: vmodule,
 	}
 	for _, s := range p.Servers {
 		server := childServer{Name: s.Name(), Isolation: s.at().policy.isolation}

@@ -5,7 +5,6 @@ package supervisor
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,9 +41,14 @@ func isolate(t *testing.T, args ...string) *isolated {
 // isolateUnready does not wait.
 func isolateUnready(t *testing.T, args ...string) *isolated {
 	t.Helper()
+	return isolateOthers(t, append([]string{"--remote.isolation=process"}, args...)...)
+}
+
+// isolateOthers runs what the arguments name.
+func isolateOthers(t *testing.T, args ...string) *isolated {
+	t.Helper()
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	hk := isolatedToy()
-	args = append([]string{"--remote.isolation=process"}, args...)
 	r := &isolated{served: serveArgs(t, hk, func(*life.Group) {}, args...)}
 	r.screen = hk.out.(*lockedBuffer)
 	r.web.Transport = &http.Transport{DisableKeepAlives: true}
@@ -212,16 +216,9 @@ func TestIsolatedFailures(t *testing.T) {
 		t.Run(test.flag, func(t *testing.T) {
 			// base's Prepare fails in remote's process.
 			r := isolateUnready(t, test.flag, "--remote.restart=always")
-			err := receive(t, "the end of the run", r.result)
-			r.stopped = true
+			err := r.ended()
 			if err == nil || err.Error() != "remote failed: "+test.want || exitCode(err) != 7 {
 				t.Errorf("exit code %d, error %v", exitCode(err), err)
-			}
-			close(r.signals)
-			r.p.run.logs.Close()
-			r.p.run.socket.close()
-			if err := errors.Join(r.p.run.forget(), r.release()); err != nil {
-				t.Error(err)
 			}
 		})
 	}
@@ -273,6 +270,48 @@ func TestIsolatedRestarts(t *testing.T) {
 	step("its process has ended: signal: killed", func() { r.ask(life.Restart, "remote") })
 	if s := r.server("base"); s.Restarts != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// It listens at the ports that its parent has opened, also where these may be any free ones, and keeps them.
+func TestIsolatedPorts(t *testing.T) {
+	for _, args := range [][]string{nil, {"--free-ports"}} {
+		r := isolateOthers(t, append(args, "page", "--page.isolation=process")...)
+		r.await("page", Ready)
+		page := r.p.Server("page")
+		first, second := page.ListenAddress("listen"), page.ListenAddress("other")
+		if first == second {
+			t.Errorf("%v: both ports are %s", args, first)
+		}
+		for range 2 {
+			s := r.server("page")
+			if _, text := get(t, s.Address); s.Address != "http://"+first || text != fmt.Sprint(s.PID) {
+				t.Errorf("%v: process %d is at %s, want %s; there answers %s", args, s.PID, s.Address, first, text)
+			}
+			r.ask(life.Restart, "page")
+		}
+	}
+}
+
+// There, too, a request that does not end is dropped before the process would be killed.
+func TestIsolatedDrain(t *testing.T) {
+	r := isolateOthers(t, "page", "--page.isolation=process", "--page.grace-period=5s")
+	r.await("page", Ready)
+	answer, err := http.Get(r.server("page").Address + "/hang")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	ended := make(chan time.Time) // it is not killed
+	r.p.Server("page").at().child.After = func(time.Duration) <-chan time.Time { return ended }
+	r.ask(life.Stop, "page")
+	if _, err := io.ReadAll(answer.Body); err == nil {
+		t.Error("the answer has ended as if it were whole")
+	}
+	for _, l := range r.lines("page") {
+		if strings.Contains(l.Msg, "its process is killed") {
+			t.Errorf("%+v", l)
+		}
 	}
 }
 

@@ -123,6 +123,7 @@ func (hk *HyperKube) plan(composite *Server, args, environ []string) (*Plan, err
 		}
 	}
 	g.wrong.join(flags.giveOwn(p))
+	g.wrong.add(hk.settings.checkAdminListen())
 	g.wrong.join(p.run.makeLogs(flags))
 	if errServers == nil {
 		g.wrong.join(flags.apply(p, g.named))

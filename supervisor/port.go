@@ -74,8 +74,14 @@ type ports struct {
 // openPort is one of them.
 type openPort struct {
 	port   Port
+	n      int      // of several addresses, from 0 on
 	asked  hostPort // as it was asked for
 	actual hostPort // with the port that it was given
+}
+
+// listen returns a listener. The socket is known by the port's name, too: two ports that may be any free one are two.
+func (one openPort) listen(s *Server) (net.Listener, error) {
+	return s.at().sockets.Listen(fmt.Sprint(one.port.name(), " ", one.n), "tcp", one.asked.String())
 }
 
 // listen opens the sockets on which the server is going to serve.
@@ -85,7 +91,20 @@ func (s *Server) listen(p *Plan) error {
 			return err
 		}
 	}
+	if s.at().parent != nil { // it has opened the ports, and has said so
+		return nil
+	}
 	return s.openPorts(p)
+}
+
+// checkPorts looks for what is wrong with the flags that say where the server listens.
+func (s *Server) checkPorts() error {
+	for _, x := range s.Ports {
+		if _, err := x.where(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Server) openPorts(p *Plan) error {
@@ -104,22 +123,24 @@ func (s *Server) openPort(p *Plan, pt Port) error {
 	}
 	var opened []openPort
 	changed := false
-	for _, asked := range where {
+	for i, asked := range where {
 		switch {
-		case p.FreePorts && !s.Given(pt.name()):
-			asked.port = "0"
 		case asked.port == "0" && pt.ZeroIsNone:
 			continue
+		case p.FreePorts && !s.Given(pt.name()):
+			asked.port = "0"
 		}
-		l, err := s.Socket("tcp", asked.String())
+		one := openPort{port: pt, n: i, asked: asked}
+		l, err := one.listen(s)
 		if err != nil {
-			return pt.explain(s, asked.host, asked.port, err)
+			return pt.explain(s, asked, p.FreePorts, err)
 		}
 		_, actual, err := net.SplitHostPort(l.Addr().String())
 		if err := errors.Join(err, l.Close()); err != nil { // the socket stays open
 			return err
 		}
-		opened = append(opened, openPort{pt, asked, hostPort{asked.host, actual}})
+		one.actual = hostPort{asked.host, actual}
+		opened = append(opened, one)
 		changed = changed || actual != asked.port
 	}
 	s.at().ports.set(pt.name(), opened)
@@ -192,22 +213,26 @@ func (s *Server) Listener(flag string) (net.Listener, error) {
 // Listeners is Listener for a flag that may be repeated: one listener for each address.
 func (s *Server) Listeners(flag string) (all []net.Listener, err error) {
 	for _, one := range s.at().ports.get(flag) {
-		l, err := s.Socket("tcp", one.asked.String())
+		l, err := one.listen(s)
 		if err != nil {
 			for _, l := range all {
 				_ = l.Close() // likewise
 			}
-			return nil, one.port.explain(s, one.asked.host, one.asked.port, err)
+			return nil, one.port.explain(s, one.actual, one.asked.port == "0", err)
 		}
 		all = append(all, l)
 	}
 	return all, nil
 }
 
-// explain says what to do about a port at which the server cannot listen.
-func (pt Port) explain(s *Server, host, port string, err error) error {
+// explain says what to do about a port at which the server cannot listen. free says that it may be any free one.
+func (pt Port) explain(s *Server, at hostPort, free bool, err error) error {
 	hostFlag, portFlag := pt.flags(s)
-	return explainListen(s.Name(), host, port, err, hostFlag, portFlag, ", or let "+s.program()+" choose with --free-ports")
+	further := ", or let " + s.program() + " choose with --free-ports"
+	if free {
+		further = ""
+	}
+	return explainListen(s.Name(), at.host, at.port, err, hostFlag, portFlag, further)
 }
 
 // explainListen says what to do about an address at which somebody cannot listen. free is a further way out if the port
@@ -239,28 +264,35 @@ func (s *Server) address() string {
 	return ""
 }
 
-// describe is what another process is to know of the ports: by flag, the address asked for and the real one.
-func (ps *ports) describe() map[string][][2]string {
+// childPort is what another process is to know of a port.
+type childPort struct {
+	N      int    `json:"n"`
+	Asked  string `json:"asked"`
+	Actual string `json:"actual"`
+}
+
+// describe is what another process is to know of the ports, by flag.
+func (ps *ports) describe() map[string][]childPort {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	var described map[string][][2]string
+	var described map[string][]childPort
 	for name, opened := range ps.opened {
 		for _, one := range opened {
 			if described == nil {
-				described = map[string][][2]string{}
+				described = map[string][]childPort{}
 			}
-			described[name] = append(described[name], [2]string{one.asked.String(), one.actual.String()})
+			described[name] = append(described[name], childPort{one.n, one.asked.String(), one.actual.String()})
 		}
 	}
 	return described
 }
 
 // adoptPorts takes over what another process knows of the server's ports.
-func (s *Server) adoptPorts(described map[string][][2]string) {
+func (s *Server) adoptPorts(described map[string][]childPort) {
 	for _, x := range s.Ports {
 		var opened []openPort
-		for _, pair := range described[x.name()] {
-			opened = append(opened, openPort{x, parseHostPort(pair[0]), parseHostPort(pair[1])})
+		for _, one := range described[x.name()] {
+			opened = append(opened, openPort{x, one.N, parseHostPort(one.Asked), parseHostPort(one.Actual)})
 		}
 		s.at().ports.set(x.name(), opened)
 	}

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,6 +164,90 @@ func TestPortsThatCannotBe(t *testing.T) {
 	}
 }
 
+// twoPorts is a server whose two flags, the first of which may be repeated, have these defaults.
+func twoPorts(first []string, second string) *Server {
+	s := &Server{SimpleUsage: "two", Ports: []Port{{Address: "first"}, {Address: "second"}}, MarksReady: true,
+		Run: func(ctx context.Context, s *Server, _ []string) error {
+			s.MarkReady()
+			return idle(ctx, s, nil)
+		}}
+	s.Flags().StringSlice("first", first, "")
+	s.Flags().String("second", second, "")
+	return s
+}
+
+// Each port of a server is one of its own, also if all of them may be any free one.
+func TestSeveralPorts(t *testing.T) {
+	for _, args := range [][]string{
+		{"--free-ports"},
+		{"--two.first=127.0.0.1:0,127.0.0.1:0", "--two.second=127.0.0.1:0"},
+	} {
+		two := twoPorts([]string{"127.0.0.1:1001", "127.0.0.1:1002"}, "127.0.0.1:1003")
+		s := serveArgs(t, newHyperKube(t, two), func(*life.Group) {}, args...)
+		for range 2 {
+			s.await("two", Ready)
+			first, err := two.Listeners("first")
+			if err != nil {
+				t.Fatal(err)
+			}
+			second, err := two.Listener("second")
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen := map[string]bool{}
+			for _, l := range append(first, second) {
+				seen[l.Addr().String()] = true
+			}
+			if len(seen) != 3 || !seen[two.ListenAddress("first")] || !seen[two.ListenAddress("second")] {
+				t.Errorf("%v: it listens at %v, and says %s and %s", args, seen, two.ListenAddress("first"), two.ListenAddress("second"))
+			}
+			if err := s.steer(t.Context(), life.Restart, "two"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	address := freeAddress(t)
+	out, err := call(newHyperKube(t, twoPorts([]string{address}, address)), "hk", "run")
+	wantCode(t, err, 2)
+	contains(t, out, "is taken; choose another with --two.second")
+}
+
+// freeAddress is where nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// A port that somebody else has taken while the server was stopped is named as it is.
+func TestPortTakenMeanwhile(t *testing.T) {
+	s := serveArgs(t, newHyperKube(t, web("web", "127.0.0.1:0", hello)), func(*life.Group) {})
+	s.await("web", Ready)
+	address := strings.TrimPrefix(s.g.Find("web").Status().Address, "http://")
+	if err := s.steer(t.Context(), life.Stop, "web"); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Skipf("somebody else is there: %v", err)
+	}
+	defer l.Close()
+	err = s.steer(t.Context(), life.Start, "web")
+	_, port, _ := net.SplitHostPort(address)
+	if err == nil || !strings.Contains(err.Error(), "port "+port+" of 127.0.0.1 is taken; choose another with --web.listen") ||
+		strings.Contains(err.Error(), "--free-ports") {
+		t.Errorf("the start fails with %v", err)
+	}
+	s.signals <- os.Interrupt
+	if err := s.ended(); err != nil && !strings.Contains(err.Error(), "is taken") {
+		t.Error(err)
+	}
+}
+
 // With --free-ports a default port is not looked at, and one that the user has given is.
 func TestFreePorts(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -178,15 +265,21 @@ func TestFreePorts(t *testing.T) {
 	contains(t, out, "is taken")
 }
 
-// With a port of 0 some servers do not listen.
+// With a port of 0 some servers do not listen, with --free-ports neither.
 func TestPortOfNone(t *testing.T) {
+	for _, args := range [][]string{nil, {"--free-ports"}} {
+		testPortOfNone(t, args...)
+	}
+}
+
+func testPortOfNone(t *testing.T, args ...string) {
 	db := &Server{SimpleUsage: "db", Ports: []Port{{Host: "host", Port: "port", ZeroIsNone: true}},
 		Run: func(ctx context.Context, s *Server, _ []string) error {
 			return s.ServeHTTP(ctx, "port", http.NotFoundHandler())
 		}}
 	db.Flags().String("host", "127.0.0.1", "")
 	db.Flags().String("port", "0", "")
-	s := serve(t, db)
+	s := serveArgs(t, newHyperKube(t, db), func(*life.Group) {}, args...)
 	s.await("db", Ready)
 	if l, err := db.Listener("port"); l != nil || err != nil {
 		t.Errorf("it listens at %v, %v", l, err)
@@ -222,6 +315,41 @@ func TestMarkReady(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "the next start", func() bool { return s.g.Find("db").Status().State == Starting })
+	}
+}
+
+// A server that has marked itself as ready, and is done, is done, and has not failed.
+func TestMarkReadyAndDone(t *testing.T) {
+	for range 20 {
+		db := &Server{SimpleUsage: "db", MarksReady: true, Run: func(_ context.Context, s *Server, _ []string) error {
+			s.MarkReady()
+			return nil
+		}}
+		out, err := call(newHyperKube(t, db), "hk", "run", "--data-dir="+t.TempDir())
+		if err != nil || strings.Contains(out, "before it was ready") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+}
+
+// A mark that comes too late is not for the next start.
+func TestMarkReadyTooLate(t *testing.T) {
+	starts := 0
+	db := &Server{SimpleUsage: "db", MarksReady: true, Limits: Limits{Pause: time.Millisecond, Failures: 3}, Run: func(ctx context.Context, s *Server, _ []string) error {
+		if starts++; starts == 1 {
+			s.Cleanup(s.MarkReady)
+			return errors.New("out of ink")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(10 * time.Millisecond): // for a mark that is there
+		}
+		return errors.New("out of paper")
+	}}
+	out, err := call(newHyperKube(t, db), "hk", "run", "--data-dir="+t.TempDir())
+	wantCode(t, err, 1)
+	if contains(t, out, "out of paper"); strings.Contains(out, "ready") {
+		t.Errorf("it has been ready:\n%s", out)
 	}
 }
 
@@ -279,6 +407,55 @@ func TestServeThatEnds(t *testing.T) {
 	}
 }
 
+// When one of several ends, the others are ended, too, and what is being answered is told.
+func TestServeEndsAll(t *testing.T) {
+	fail, ended, told := make(chan error), make(chan struct{}, 2), make(chan error, 1)
+	s := twoPorts([]string{"127.0.0.1:0", "127.0.0.1:0"}, "127.0.0.1:0")
+	s.Restart = RestartNever
+	s.Run = func(ctx context.Context, s *Server, _ []string) error {
+		var all atomic.Int32
+		return s.Serve(ctx, "first", func(l net.Listener) error {
+			defer func() { ended <- struct{}{} }()
+			if all.Add(1) == 1 {
+				return <-fail
+			}
+			_, err := l.Accept()
+			return err
+		}, func(ctx context.Context) error {
+			told <- ctx.Err()
+			return nil
+		})
+	}
+	r := serve(t, s)
+	r.await("two", Ready)
+	fail <- errors.New("out of ink")
+	for range 2 {
+		receive(t, "an end", ended)
+	}
+	if err := receive(t, "the stop", told); err == nil {
+		t.Error("stop is given time")
+	}
+	if err := r.ended(); err == nil || !strings.Contains(err.Error(), "out of ink") {
+		t.Errorf("the run has ended with %v", err)
+	}
+}
+
+// A stop that does not end what serves is helped: the listener is closed.
+func TestServeStopDoesNothing(t *testing.T) {
+	db := &Server{SimpleUsage: "db", Ports: []Port{{Address: "listen"}}, Run: func(ctx context.Context, s *Server, _ []string) error {
+		return s.Serve(ctx, "listen", func(l net.Listener) error {
+			_, err := l.Accept()
+			return err
+		}, func(context.Context) error { return nil })
+	}}
+	db.Flags().String("listen", "127.0.0.1:0", "")
+	s := serve(t, db)
+	s.await("db", Ready)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A server that is called alone listens, too.
 func TestPortsAlone(t *testing.T) {
 	guard(t)
@@ -307,7 +484,7 @@ func TestPortsAlone(t *testing.T) {
 func TestAdminListen(t *testing.T) {
 	s := serveArgs(t, newHyperKube(t, steady("db")), func(*life.Group) {}, "--admin-listen=127.0.0.1:0")
 	s.await("db", Ready)
-	address := "http://" + s.p.run.socket.tcp.Addr().String()
+	address := "http://" + s.p.run.public.Addr().String()
 	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ok", "/readyz/db": "ok", "/metrics": "hk_server_state{"} {
 		if code, text := get(t, address+path); code != 200 || !strings.Contains(text, want) {
 			t.Errorf("%s: %d %.100q", path, code, text)
@@ -324,6 +501,49 @@ func TestAdminListen(t *testing.T) {
 	if c, err := net.Dial("tcp", strings.TrimPrefix(address, "http://")); err == nil {
 		_ = c.Close()
 		t.Error("it is open after the end")
+	}
+}
+
+// A wrong --admin-listen is found with all else that is wrong, and a port that is taken before anything is written.
+func TestAdminListenWrong(t *testing.T) {
+	out, err := call(newHyperKube(t, web("web", "127.0.0.1:0", hello)), "hk", "run", "--admin-listen=9000", "--web.listen=8080", "--log-level=loud")
+	wantCode(t, err, 2)
+	contains(t, out, "--admin-listen=9000: write HOST:PORT", "--log-level: ", "--web.listen=8080: write HOST:PORT")
+	file := filepath.Join(t.TempDir(), "hk.yaml")
+	if err := os.WriteFile(file, []byte("admin-listen: '9000'\nweb:\n  listen: '8080'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err = call(newHyperKube(t, web("web", "127.0.0.1:0", hello)), "hk", "config", "check", file)
+	wantCode(t, err, 2)
+	contains(t, out, "write HOST:PORT, such as 127.0.0.1:9000", "write HOST:PORT, such as 127.0.0.1:8080")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := t.TempDir()
+	_, err = call(newHyperKube(t, steady("db")), "hk", "run", "--admin-listen="+taken.Addr().String(), "--data-dir="+dir)
+	wantCode(t, err, 2)
+	if _, err := os.Stat(filepath.Join(dir, "logs")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("logs have been written: %v", err)
+	}
+}
+
+// The author is told of a Port without a flag, however the server is called.
+func TestPortWithoutFlag(t *testing.T) {
+	for _, port := range []Port{{Address: "lsiten"}, {}} {
+		for _, args := range []string{"hk web", "hk run web"} {
+			s := web("web", "127.0.0.1:0", hello)
+			s.Ports = []Port{port}
+			func() {
+				defer func() {
+					if v := fmt.Sprint(recover()); !strings.Contains(v, `supervisor: server "web"`) {
+						t.Errorf("%v: %s panics with %s", port, args, v)
+					}
+				}()
+				_, _ = call(newHyperKube(t, s), strings.Fields(args)...)
+			}()
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type run struct {
 	logFiles   []logFile
 	group      *life.Group
 	socket     *adminSocket
+	public     net.Listener // where the admin API answers read-only, for whoever can reach it; nil for none
 	began      *beginning
 	foreground *foreground // nil if no command is to be run
 	notifier   *notifier
@@ -168,7 +170,12 @@ func (r *run) serve(ctx context.Context, signals <-chan os.Signal) (err error) {
 		}
 	}()
 	defer r.logs.Close()
-	defer func() { r.socket.close() }()
+	defer func() {
+		r.socket.close()
+		if r.public != nil {
+			_ = r.public.Close() // it is closed already, if anything was served
+		}
+	}()
 	if err != nil {
 		r.logs.Close()
 		return r.hk.wrongUsage(errors.Join(err, r.forget()), nil)
@@ -301,7 +308,14 @@ func (r *run) check(ctx context.Context) error {
 		}
 	}
 	for _, s := range r.plan.Servers {
-		if s.Check == nil || r.plan.given.wrong.of[s] {
+		if r.plan.given.wrong.of[s] {
+			continue
+		}
+		if err := s.checkPorts(); err != nil {
+			wrong.add(r.plan.locate(err, s))
+			continue
+		}
+		if s.Check == nil {
 			continue
 		}
 		s.Log().Do(func() { wrong.add(r.plan.locate(s.Check(s.context(ctx), r.plan, s), s)) })
@@ -339,6 +353,9 @@ func (r *run) prepare(ctx context.Context) (release func() error, err error) {
 		}
 	}
 	if !r.hk.settings.bare {
+		if err := r.listenPublicly(); err != nil {
+			return release, err
+		}
 		if err := r.openFiles(); err != nil {
 			return release, err
 		}
@@ -363,6 +380,10 @@ func (r *run) openFiles() (err error) {
 		return err
 	}
 	r.warnOfLevels()
+	if r.public != nil {
+		r.logs.Program().Zap().WithOptions(zap.WithCaller(false)).Info("health and metrics are answered on TCP",
+			zap.String("address", r.public.Addr().String()))
+	}
 	r.socket, err = openSocket(r.plan)
 	return err
 }

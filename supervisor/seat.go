@@ -15,8 +15,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor/internal/sockets"
 )
 
-// seat is a server's place in a run: what belongs to the server during that run. The Server has what its author has
-// written.
+// seat is what a server has while it is run, besides what its author has written. A server is run once, and has one
+// seat.
 type seat struct {
 	server  *Server
 	log     *logging.Log
@@ -29,6 +29,7 @@ type seat struct {
 	cleanup cleanup
 	child   *child.Child  // where it runs in a process of its own, seen from the main process
 	parent  *child.Parent // the same, seen from its own process
+	killed  time.Duration // in its own process: after what time the parent kills it that has asked it to end
 }
 
 // policy is how a run treats a server: what its author has said, overridden by its flags.
@@ -48,7 +49,7 @@ func (s *Server) policy() policy {
 	return p
 }
 
-// at is the server's place in the run. Outside of one, as in a test, it has one of its own.
+// at is the server's seat.
 func (s *Server) at() *seat {
 	if there := s.seat.Load(); there != nil {
 		return there
@@ -82,7 +83,7 @@ func (st *seat) member() life.Server {
 	case s.Ready != nil:
 		m.Ready = func(ctx context.Context) error { return s.Ready(ctx, s) }
 	case s.MarksReady || len(s.Ports) > 0:
-		m.Run, m.Ready = st.marked(m.Run), st.awaitMark
+		m.Ready = st.awaitMark
 	}
 	switch {
 	case s.Address != nil:

@@ -22,34 +22,36 @@ func (s *Server) MarkReady() {
 	}
 }
 
-// awaitMark is the Ready of a server that calls MarkReady.
+// awaitMark is the Ready of a server that calls MarkReady. One that has, and is done, was ready.
 func (st *seat) awaitMark(ctx context.Context) error {
 	select {
 	case <-st.marks:
 		return nil
 	case <-ctx.Done():
+	}
+	select {
+	case <-st.marks:
+		return nil
+	default:
 		return ctx.Err()
 	}
 }
 
-// marked calls a Run that calls MarkReady. A mark is not for the next start.
-func (st *seat) marked(run func(ctx context.Context) error) func(ctx context.Context) error {
-	return func(ctx context.Context) error {
-		defer func() {
-			select {
-			case <-st.marks:
-			default:
-			}
-		}()
-		return run(ctx)
+// drain is how long the server may take to finish its work: less than the time after which it is left behind or, in a
+// process of its own, killed.
+func (st *seat) drain() time.Duration {
+	if st.killed > 0 {
+		return drainTime(st.killed)
 	}
+	return drainTime(st.policy.grace)
 }
 
 // Serve is the Run, or the end of it, of whatever serves on a listener. It calls serve with a listener on the server's
-// port that this flag names (Ports), once for each if there are several, and marks the server as ready. When ctx ends
-// it calls stop, which has serve finish its work and return. The ctx of stop ends two seconds before the grace period
-// does, or after four fifths of it, and stop gives up then. What serve returns after that is no failure. Without a port
-// to listen on it waits for the end of ctx.
+// port that this flag names (Ports), once for each if there are several, and marks the server as ready: what else may
+// fail belongs before. When ctx ends it calls stop, which has serve finish its work and return. The ctx of stop ends
+// two seconds before the grace period does, or after four fifths of it, and stop gives up then; in a process of its
+// own, the server is given less. What serve returns after that is no failure. If serve returns before, that is one, and
+// stop is called with a ctx that has ended. Without a port to listen on, Serve waits for the end of ctx.
 //
 // For a *grpc.Server, say, stop is a call of GracefulStop, and of Stop when ctx ends.
 func (s *Server) Serve(ctx context.Context, flag string, serve func(net.Listener) error, stop func(ctx context.Context) error) error {
@@ -62,38 +64,54 @@ func (s *Server) Serve(ctx context.Context, flag string, serve func(net.Listener
 		go s.Log().Do(func() { served <- s.Guard(func() error { return serve(l) }) })
 	}
 	s.MarkReady()
+	var failed error
+	serving := len(all)
 	select {
-	case err := <-served:
-		if err == nil {
-			err = errors.New("it does not serve any more")
+	case failed = <-served:
+		if failed == nil {
+			failed = errors.New("it does not serve any more")
 		}
-		return err
+		serving--
 	case <-ctx.Done():
+		if serving == 0 {
+			return nil
+		}
 	}
-	if len(all) == 0 {
-		return nil
-	}
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime(s.at().policy.grace))
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.at().drain())
 	defer cancel()
-	if err := stop(within); err != nil {
+	stopping := within
+	if failed != nil {
+		stopping, cancel = context.WithCancel(within)
+		cancel()
+	}
+	if err := stop(stopping); err != nil && failed == nil {
 		s.Logger().Warn("it has not finished all that it was at", zap.Error(err))
 	}
-	for range all {
-		<-served
+	for _, l := range all {
+		_ = l.Close() // stop has closed it, if it has stopped all
 	}
-	return nil
+	for range serving {
+		select {
+		case <-served:
+		case <-within.Done():
+		}
+	}
+	return failed
 }
 
 // ServeHTTP is the Run, or the end of it, of a server of HTTP: it serves the handler on the server's port that this
 // flag names (Ports), and marks the server as ready. When ctx ends, it waits for requests that are being answered, as
-// Serve does. A client that takes more than ten seconds to send a header is dropped.
+// Serve does. The context of requests ends when this returns. A client that takes more than ten seconds to send a
+// header is dropped.
 func (s *Server) ServeHTTP(ctx context.Context, flag string, handler http.Handler) error {
 	s.at().setScheme("http://")
+	base, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end() // of connections that handlers have taken over, too
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          zap.NewStdLog(s.Logger()),
-		BaseContext:       func(net.Listener) context.Context { return s.context(context.WithoutCancel(ctx)) },
+		BaseContext:       func(net.Listener) context.Context { return s.context(base) },
 	}
 	return s.Serve(ctx, flag, server.Serve, func(ctx context.Context) error {
 		err := server.Shutdown(ctx)

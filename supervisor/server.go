@@ -200,7 +200,7 @@ type Server struct {
 	hk     *HyperKube
 	flags  ownFlags
 	linked bool
-	seat   atomic.Pointer[seat] // in the run; at makes one where there is none
+	seat   atomic.Pointer[seat] // made when at is called first
 }
 
 // Need is one server that another one needs.
@@ -244,7 +244,10 @@ func (s *Server) AddFlagGroup(heading string, fs *pflag.FlagSet) {
 // (Changed), as if the user had given them. An error is a mistake of the caller: there is no such flag, or it does not
 // take the value.
 func (s *Server) Default(pairs ...string) error {
-	for i := 0; i+1 < len(pairs); i += 2 {
+	if len(pairs)%2 != 0 {
+		return fmt.Errorf("%s: defaults are pairs of a flag and its value, and %q has none", s.Name(), pairs[len(pairs)-1])
+	}
+	for i := 0; i < len(pairs); i += 2 {
 		flag, value := pairs[i], pairs[i+1]
 		if s.Given(flag) {
 			continue

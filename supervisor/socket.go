@@ -12,7 +12,7 @@ import "net"
 // to serve on. If Run does not close it, it is closed when this start of the server has ended, whether Run was called
 // or not. The socket is closed when the server has been stopped, or has failed.
 func (s *Server) Socket(network, address string) (net.Listener, error) {
-	return s.at().sockets.Listen(network, address)
+	return s.at().sockets.Listen("", network, address)
 }
 
 // CloseSockets closes the sockets that Socket has opened. It is for a server whose code opens its port itself, right

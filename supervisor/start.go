@@ -107,23 +107,23 @@ func (running *Running) Events(ctx context.Context, after int64, f func(Event)) 
 func (running *Running) EventsSoFar() []Event { return running.plan.run.group.Events(0) }
 
 // Await waits until a server is in a state. An error says why it is not: ctx has ended, all servers have, or no server
-// of that name is run.
+// of that name is run. A state that the server leaves at once may be missed; Events has each.
 func (running *Running) Await(ctx context.Context, server string, state State) error {
 	actor := running.plan.run.group.Find(server)
 	if actor == nil {
 		return fmt.Errorf("%s is not run: %s are", server, nameList(running.plan.Servers))
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	within, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	go func() {
 		select {
 		case <-running.done:
-			cancel()
-		case <-ctx.Done():
+			cancel(errors.New("all servers have ended"))
+		case <-within.Done():
 		}
 	}()
-	if !actor.Await(ctx, state) {
-		return fmt.Errorf("%s is %v, and not %v", server, actor.Status().State, state)
+	if !actor.Await(within, state) {
+		return fmt.Errorf("%s is %v, and not %v: %w", server, actor.Status().State, state, context.Cause(within))
 	}
 	return nil
 }

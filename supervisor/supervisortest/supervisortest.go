@@ -26,11 +26,12 @@ type Run struct {
 	*supervisor.Running
 	t        testing.TB
 	patience time.Duration
+	stopped  bool // the test has seen how it ends
 }
 
 // Start runs servers as `run` with these arguments does (HyperKube.Start), in a data folder of the test's, and returns
-// when all of them are ready. They are stopped at the end of the test, which fails if one has failed for good. If the
-// test fails, its log has what was shown.
+// when all of them are ready. They are stopped at the end of the test, which fails if one has failed for good and the
+// test has not called Stop. If the test fails, its log has what was shown.
 func Start(t testing.TB, hk *supervisor.HyperKube, args ...string) *Run {
 	t.Helper()
 	return start(t, t.Context(), hk, args, patience)
@@ -44,9 +45,7 @@ func Bubble(t *testing.T, build func() *supervisor.HyperKube, test func(t *testi
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, bare.Context(t.Context()), build(), args, bubblePatience)
 		test(t, r)
-		if err := r.Stop(); err != nil && !t.Failed() {
-			t.Errorf("the run has ended with: %v", err)
-		}
+		r.end()
 		time.Sleep(24 * time.Hour) // until what was left behind has ended, as the bubble is to be empty
 	})
 }
@@ -66,12 +65,23 @@ func start(t testing.TB, ctx context.Context, hk *supervisor.HyperKube, args []s
 		t.Fatalf("%s has not started: %v", hk.Name, err)
 	}
 	r := &Run{Running: running, t: t, patience: patience}
-	t.Cleanup(func() {
-		if err := r.Stop(); err != nil && !t.Failed() {
-			t.Errorf("the run has ended with: %v", err)
-		}
-	})
+	t.Cleanup(r.end)
 	return r
+}
+
+// end ends the run with the test.
+func (r *Run) end() {
+	r.t.Helper()
+	if err := r.Running.Stop(); err != nil && !r.stopped && !r.t.Failed() {
+		r.t.Errorf("the run has ended with: %v", err)
+	}
+}
+
+// Stop stops the servers in order, and returns when they have ended. The error is that of a server that has failed for
+// good, if there is one; the end of the test does not mind it then.
+func (r *Run) Stop() error {
+	r.stopped = true
+	return r.Running.Stop()
 }
 
 // Await waits until the server is in the state.
@@ -95,15 +105,19 @@ func (r *Run) States(server string) (states []supervisor.State) {
 	return states
 }
 
-// Fail makes the server fail, as if its Run had returned err, and waits until it is in Backoff, or in Failed if it is
-// not started again.
+// Fail makes the server, which runs, fail, as if its Run had returned err, and waits until it is in Backoff, or in
+// Failed if it is not started again.
 func (r *Run) Fail(server string, err error) {
 	r.t.Helper()
 	s := r.Plan().Server(server)
 	if s == nil {
 		r.t.Fatalf("%s is not run", server)
 	}
-	before := len(r.States(server))
+	states := r.States(server)
+	before := len(states)
+	if last := states[max(0, before-1):]; len(last) == 0 || last[0] != supervisor.Starting && last[0] != supervisor.Ready {
+		r.t.Fatalf("%s does not run, and cannot fail; its states so far: %v", server, states)
+	}
 	s.Fail(err)
 	ctx, cancel := context.WithTimeout(context.Background(), r.patience)
 	defer cancel()

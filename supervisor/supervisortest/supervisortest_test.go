@@ -57,6 +57,20 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// A failure for good is what a test can be about.
+func TestFailsForGood(t *testing.T) {
+	t.Parallel()
+	for range 10 {
+		r := supervisortest.Start(t, shop())
+		r.Fail("db", supervisor.Permanent(errors.New("out of ink")))
+		r.Await("web", supervisor.Stopped)
+		if err := r.Stop(); err == nil || err.Error() != "db failed: out of ink" {
+			t.Errorf("the run has ended with %v", err)
+		}
+		r.Await("db", supervisor.Failed)
+	}
+}
+
 // In a bubble the pauses between failures cost no time, and are as long as they are said to be.
 func TestBubble(t *testing.T) {
 	var failing chan error

@@ -161,7 +161,7 @@ var ownCode = map[string][]string{
 	},
 	"controller-manager": {"k8s.io/kubernetes/cmd/kube-controller-manager", "k8s.io/kubernetes/pkg/controller", "k8s.io/controller-manager"},
 	"scheduler":          {"k8s.io/kubernetes/cmd/kube-scheduler", "k8s.io/kubernetes/pkg/scheduler"},
-	"executor":           {"sigs.k8s.io/kwok"},
+	"executor":           {"sigs.k8s.io/kwok", "github.com/seed-200a7251/km/servers/executor"},
 	"proxy":              {"k8s.io/kubernetes/pkg/proxy"},
 }
 

@@ -9,6 +9,7 @@ import (
 	"text/template"
 
 	"github.com/google/renameio/v2"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -23,16 +24,24 @@ var (
 	alertmanagerConfig string
 )
 
-// checkGiven is the Check of a server whose configuration is looked at if the user has named one.
-func checkGiven(check func() error) func(context.Context, *supervisor.Plan, *supervisor.Server) error {
+// webConfigFlag is upstream's: its file says who may connect, and how.
+const webConfigFlag = "web.config.file"
+
+// checkFiles is the Check of a server: it looks at the files that the user has named. check, if not nil, looks at that
+// of --config.file.
+func checkFiles(check func() error) func(context.Context, *supervisor.Plan, *supervisor.Server) error {
 	return func(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
-		if !s.Given("config.file") {
-			return nil
+		wrong := func(flag string, err error) error {
+			if err == nil {
+				return nil
+			}
+			return fmt.Errorf("%s: --%[1]s.%s=%s: %w", s.Name(), flag, s.Value(flag), err)
 		}
-		if err := check(); err != nil {
-			return fmt.Errorf("%s: --%[1]s.config.file=%s: %w", s.Name(), s.Value("config.file"), err)
+		err := wrong(webConfigFlag, toolkit.Validate(s.Value(webConfigFlag)))
+		if check != nil && s.Given("config.file") {
+			err = errors.Join(err, wrong("config.file", check()))
 		}
-		return nil
+		return err
 	}
 }
 

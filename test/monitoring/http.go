@@ -21,7 +21,7 @@ var ports = []supervisor.Port{{Address: listenFlag, Scheme: "http://"}}
 // serveHTTP serves until ctx ends, with TLS and passwords if the server's --web.config.file says so, as upstream does.
 func serveHTTP(ctx context.Context, s *supervisor.Server, handler http.Handler) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	config := s.Value("web.config.file")
+	config := s.Value(webConfigFlag)
 	serve := func(l net.Listener) error {
 		return toolkit.Serve(l, server, &toolkit.FlagConfig{WebConfigFile: &config}, s.Slog())
 	}

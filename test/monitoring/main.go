@@ -37,6 +37,7 @@ func newNodeExporter() *supervisor.Server {
 		Defaults: func(_ *supervisor.Plan, s *supervisor.Server) error {
 			return s.Default(listenFlag, "127.0.0.1:9100")
 		},
+		Check: checkFiles(nil),
 		Run: func(ctx context.Context, s *supervisor.Server, _ []string) error {
 			handler, err := nodeexporter.New(o, s.Slog())
 			if err != nil {
@@ -61,7 +62,7 @@ func newAlertmanager() *supervisor.Server {
 			return s.Default(listenFlag, "127.0.0.1:9093",
 				"config.file", p.Path("alertmanager.yml"), "storage.path", p.Path("alertmanager"))
 		},
-		Check:   checkGiven(o.Check),
+		Check:   checkFiles(o.Check),
 		Prepare: writeAlertmanagerConfig,
 		Run: func(ctx context.Context, s *supervisor.Server, _ []string) error {
 			serve := func(handler http.Handler) error { return serveHTTP(ctx, s, handler) }
@@ -85,7 +86,7 @@ func newPrometheus() *supervisor.Server {
 			return s.Default(listenFlag, "127.0.0.1:9090",
 				"config.file", p.Path("prometheus.yml"), "storage.tsdb.path", p.Path("prometheus"))
 		},
-		Check:   checkGiven(o.Check),
+		Check:   checkFiles(o.Check),
 		Prepare: writePrometheusConfig,
 		Run: func(ctx context.Context, s *supervisor.Server, _ []string) error {
 			opened, err := s.Listeners(listenFlag)

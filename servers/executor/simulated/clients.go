@@ -2,6 +2,7 @@ package simulated
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,34 +20,50 @@ import (
 
 // kwokClient is kwok's client for nodes and pods. kwok lists the pods of a node once, when it begins to play the node
 // (Controller.podsOnNodeSyncWorker in pkg/kwok/controllers): if that fails, it logs so, and those that are there are
-// Pending for good. Here it does not fail before the context ends.
-type kwokClient struct{ kubernetes.Interface }
-
-func (c kwokClient) CoreV1() coreclient.CoreV1Interface { return kwokCore{c.Interface.CoreV1()} }
-
-type kwokCore struct{ coreclient.CoreV1Interface }
-
-func (c kwokCore) Pods(namespace string) coreclient.PodInterface {
-	return kwokPods{c.CoreV1Interface.Pods(namespace)}
+// Pending for good. Here it does not fail before the context ends; the log has each failure.
+type kwokClient struct {
+	kubernetes.Interface
+	log *slog.Logger
 }
 
-type kwokPods struct{ coreclient.PodInterface }
+func (c kwokClient) CoreV1() coreclient.CoreV1Interface {
+	return kwokCore{c.Interface.CoreV1(), c.log}
+}
+
+type kwokCore struct {
+	coreclient.CoreV1Interface
+	log *slog.Logger
+}
+
+func (c kwokCore) Pods(namespace string) coreclient.PodInterface {
+	return kwokPods{c.CoreV1Interface.Pods(namespace), c.log}
+}
+
+type kwokPods struct {
+	coreclient.PodInterface
+	log *slog.Logger
+}
 
 // listBackoff is how long a list that has failed waits before it is tried again.
-var listBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.1, Steps: 6, Cap: 3 * time.Second}
+var listBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.1, Steps: 9, Cap: renewInterval}
 
 func (p kwokPods) List(ctx context.Context, o metav1.ListOptions) (list *corev1.PodList, err error) {
 	selector, wrong := fields.ParseSelector(o.FieldSelector)
 	if wrong != nil {
 		return nil, wrong
 	}
-	if _, ofNode := selector.RequiresExactMatch("spec.nodeName"); !ofNode {
+	node, ofNode := selector.RequiresExactMatch("spec.nodeName")
+	if !ofNode {
 		return p.PodInterface.List(ctx, o)
 	}
 	for backoff := listBackoff; ; {
 		if list, err = p.PodInterface.List(ctx, o); err == nil {
 			return list, nil
 		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		p.log.Error("the pods of a node are not played yet, as they cannot be listed", "node", node, "err", err)
 		select {
 		case <-ctx.Done():
 			return nil, err

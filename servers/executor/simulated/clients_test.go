@@ -1,8 +1,11 @@
 package simulated
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -22,11 +25,12 @@ func TestListOfNodeIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := fake.NewClientset(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "one", Namespace: "default"}, Spec: corev1.PodSpec{NodeName: "node-1"}})
 		failures := 20
+		var logged bytes.Buffer
 		cluster.PrependReactor("list", "pods", func(k8stesting.Action) (bool, runtime.Object, error) {
 			failures--
 			return failures >= 0, nil, errors.New("connection refused")
 		})
-		pods := kwokClient{cluster}.CoreV1().Pods("")
+		pods := kwokClient{cluster, slog.New(slog.NewTextHandler(&logged, nil))}.CoreV1().Pods("")
 		for _, selector := range []string{"", "spec.nodeName!="} {
 			if _, err := pods.List(t.Context(), metav1.ListOptions{FieldSelector: selector}); err == nil {
 				t.Errorf("what has the selector %q is tried again", selector)
@@ -35,6 +39,9 @@ func TestListOfNodeIsTriedAgain(t *testing.T) {
 		list, err := pods.List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nodeName=node-1"})
 		if err != nil || len(list.Items) != 1 || failures != -1 {
 			t.Errorf("%v (%v) after %d failures", list, err, 20-failures)
+		}
+		if lines := strings.Count(logged.String(), "node=node-1 err=\"connection refused\""); lines != 18 {
+			t.Errorf("%d failures are in the log:\n%s", lines, &logged)
 		}
 	})
 }

@@ -124,6 +124,7 @@ func (l *leases) next(ctx context.Context) bool {
 		l.queue.AddRateLimited(name)
 		return true
 	}
+	l.log.Debug("the lease of a node is renewed", "node", name)
 	l.queue.Forget(name)
 	l.queue.AddAfter(name, wait.Jitter(renewInterval, renewJitter))
 	return true

@@ -29,6 +29,7 @@ type testLeases struct {
 	t      *testing.T
 	refuse atomic.Pointer[func() error] // how the cluster refuses changes of leases, or nil
 	failed atomic.Int64                 // how often the executor has failed
+	errors atomic.Int64                 // how often it has logged one
 }
 
 // runLeases runs f in a bubble with leases that are renewed.
@@ -43,13 +44,34 @@ func runLeases(t *testing.T, f func(l *testLeases)) {
 			err := (*refuse)()
 			return err != nil, nil, err
 		})
-		l.leases = newLeases(client, slog.New(slog.DiscardHandler), func(error) { l.failed.Add(1) })
+		l.leases = newLeases(client, slog.New(counter{slog.DiscardHandler, &l.errors}), func(error) { l.failed.Add(1) })
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); l.run(ctx, 4) }()
 		defer func() { cancel(); <-ended }()
 		f(l)
 	})
+}
+
+// counter counts errors.
+type counter struct {
+	slog.Handler
+	n *atomic.Int64
+}
+
+func (counter) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+
+func (c counter) Handle(context.Context, slog.Record) error {
+	c.n.Add(1)
+	return nil
+}
+
+// quiet tests that no error has been logged: what others do to leases is none.
+func (l *testLeases) quiet() {
+	l.t.Helper()
+	if n := l.errors.Load(); n != 0 {
+		l.t.Errorf("%d errors are logged", n)
+	}
 }
 
 func played(name, uid string) *corev1.Node {
@@ -108,6 +130,7 @@ func TestLeases(t *testing.T) {
 		l.renewed(0, "node", "3", often)
 		l.changed(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node", UID: "3"}}) // from now on, nobody plays it
 		l.renewed(leaseSeconds*time.Second+often, "node", "", 0)
+		l.quiet()
 	})
 }
 
@@ -129,6 +152,7 @@ func TestLeasesOfOthers(t *testing.T) {
 		for range 5 {
 			l.renewed(leaseSeconds*time.Second/2, "node", "1", often)
 		}
+		l.quiet()
 	})
 }
 

@@ -189,7 +189,7 @@ func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl
 		RESTMapper:                        mapper,
 		ImpersonatingDynamicClient:        clients.ToImpersonatingDynamicClient(),
 		ImpersonatingTypedClient:          clients.ToImpersonatingTypedClient(),
-		TypedClient:                       kwokClient{core},
+		TypedClient:                       kwokClient{core, s.Slog()},
 		TypedKwokClient:                   kwokStages{kwok},
 		ManageNodesWithAnnotationSelector: fakeAnnotation + "=fake",
 		CIDR:                              ns.PodCIDR,

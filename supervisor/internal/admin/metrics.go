@@ -18,7 +18,7 @@ func (a *API) metrics() http.Handler {
 	// A registry of its own: the default one is full of what the servers' code has registered.
 	r := prometheus.NewRegistry()
 	r.MustRegister(newCollector(a), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 4}) // each costs a profile
 }
 
 // collector makes metrics of the servers' status and usage at the moment when it is asked.

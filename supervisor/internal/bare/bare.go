@@ -1,5 +1,6 @@
-// Package bare is how package supervisortest asks for a run that leaves the outside alone: no folder is held, no file
-// is written, no socket is opened. Such a run can be in a bubble of testing/synctest, which a socket would keep awake.
+// Package bare is how package supervisortest asks for a run that leaves the outside alone: of its own, it holds no
+// folder, writes no file and opens no socket. Such a run can be in a bubble of testing/synctest, which a socket would
+// keep awake; servers with Ports have some, and do.
 package bare
 
 import "context"

@@ -102,6 +102,9 @@ func (c *Child) Run(ctx context.Context) error {
 // it.
 const lastStacks = 2 * time.Second
 
+// KilledAfter is after what part of its grace period a process that overstays is killed.
+func KilledAfter(grace time.Duration) time.Duration { return grace - min(grace/5, lastStacks) }
+
 // stop asks the process to end, and kills it shortly before the grace period is over.
 func (c *Child) stop(p *process) {
 	p.order(order{Stop: true})

@@ -11,11 +11,15 @@ type Beginning struct {
 }
 
 // Beginning is how the start of all servers together has gone; nil as long as that is not known.
-func (g *Group) Beginning() *Beginning { return g.began.Load() }
+func (g *Group) Beginning() *Beginning {
+	g.mu.Lock() // an event is read before it is noted here
+	defer g.mu.Unlock()
+	return g.began
+}
 
 // noteBeginning notes after an event whether that is known now. The lock is held.
 func (g *Group) noteBeginning(seq int64, to State) {
-	if g.began.Load() != nil {
+	if g.began != nil {
 		return
 	}
 	var err error
@@ -31,7 +35,7 @@ func (g *Group) noteBeginning(seq int64, to State) {
 	default:
 		return
 	}
-	g.began.Store(&Beginning{Seq: seq, Err: err})
+	g.began = &Beginning{Seq: seq, Err: err}
 }
 
 // hopeless is why not all servers will have been ready, as far as that is known. The lock is held.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/oklog/run"
@@ -30,7 +29,7 @@ type Group struct {
 	actors []*Actor
 	byName map[string]*Actor // names and aliases
 	beside []beside          // what Add has added
-	began  atomic.Pointer[Beginning]
+	began  *Beginning        // nil until it is known
 
 	checking sync.Mutex // held while a server is checked once more
 
@@ -252,7 +251,9 @@ func (g *Group) untilNotice(ctx context.Context, n *notice, f func() bool) bool 
 		select {
 		case <-change:
 		case <-ctx.Done():
-			return false
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			return f() // it may have come to pass meanwhile
 		}
 	}
 }

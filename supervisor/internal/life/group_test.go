@@ -57,9 +57,7 @@ func newPart(name string, needs ...string) *part {
 			}
 		},
 	}
-	for _, need := range needs {
-		p.Needs = append(p.Needs, need)
-	}
+	p.Needs = append(p.Needs, needs...)
 	return p
 }
 
@@ -454,4 +452,28 @@ func TestTheFirstFailureIsReturned(t *testing.T) {
 		l.wantOf(db, "starting", "ready", "failed")
 		l.wantOf(api, "starting", "ready", "stopping", "failed")
 	}, db, api)
+}
+
+// Whoever reads of the event with which the beginning is over knows that it is.
+func TestBeginningIsKnownWithItsEvent(t *testing.T) {
+	for range 500 {
+		g := NewGroup(Server{Name: "db", Run: func(ctx context.Context) error { <-ctx.Done(); return nil }})
+		known := make(chan bool, 1)
+		go g.Read(t.Context(), 0, func(e Event) {
+			if e.To == Ready {
+				b := g.Beginning()
+				known <- b != nil && b.Seq == e.Seq && b.Err == nil
+			}
+		})
+		signals, ended := make(chan os.Signal, 1), make(chan error, 1)
+		go func() { ended <- g.Run(signals) }()
+		if !<-known {
+			t.Fatal("it is not known")
+		}
+		signals <- syscall.SIGTERM
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		close(signals)
+	}
 }

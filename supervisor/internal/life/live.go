@@ -50,7 +50,7 @@ func (a *Actor) live() {
 			default:
 			}
 			if err == nil && a.current() != Ready {
-				if ready(becameReady) { // both at once
+				if a.wasReady(becameReady) {
 					a.becomeReady()
 				} else {
 					err = errors.New("it ended before it was ready")
@@ -83,12 +83,17 @@ func (a *Actor) becomeReady() {
 	a.to(Ready, nil, 0)
 }
 
-// ready reports whether Ready has returned, without an error.
-func ready(becameReady <-chan error) bool {
+// wasReady reports, when Run has returned, whether Ready returns without an error all the same. Its context has ended.
+func (a *Actor) wasReady(becameReady <-chan error) bool {
+	if becameReady == nil { // it has returned
+		return false
+	}
+	timer := time.NewTimer(a.s.period())
+	defer timer.Stop()
 	select {
 	case err := <-becameReady:
 		return err == nil
-	default:
+	case <-timer.C:
 		return false
 	}
 }

@@ -237,7 +237,7 @@ func (w *world) enter(c *citizen) (leave func()) {
 
 // open opens something that outlives the caller, and a socket.
 func (w *world) open(c *citizen) {
-	l, err := c.sockets.Listen("unix", filepath.Join(w.dir, c.Name))
+	l, err := c.sockets.Listen("", "unix", filepath.Join(w.dir, c.Name))
 	if err != nil {
 		w.t.Errorf("the socket of %s is taken by itself: %v", c.Name, err)
 		return

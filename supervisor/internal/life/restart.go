@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -49,8 +50,8 @@ type Limits struct {
 	// Window is for how long a failure counts. The default is a minute.
 	Window time.Duration
 	// Pause is the time from the first failure to the next start. The default is 200 ms. It doubles with each further
-	// failure that counts, and is up to a fifth shorter or longer at random, so that servers that failed together do
-	// not start together, again and again.
+	// failure that counts, up to five minutes or Pause itself, as the kubelet has it for containers. It is up to a
+	// fifth shorter or longer at random, so that servers that failed together do not start together, again and again.
 	Pause time.Duration
 }
 
@@ -61,6 +62,7 @@ const (
 	DefaultPause    = 200 * time.Millisecond
 
 	pauseFactor = 2
+	pauseLimit  = 5 * time.Minute
 	pauseJitter = 0.2
 )
 
@@ -81,10 +83,11 @@ func (f *failures) add(at time.Time, l Limits) (wait time.Duration, ok bool) {
 		return 0, false
 	}
 	wait = cmp.Or(l.Pause, DefaultPause)
-	for range len(f.times) - 1 {
-		wait *= pauseFactor
+	for n := 1; n < len(f.times) && wait < pauseLimit; n++ {
+		wait = min(wait*pauseFactor, pauseLimit)
 	}
-	return time.Duration(float64(wait) * (1 + pauseJitter*(2*rand.Float64()-1))), true
+	jittered := float64(wait) * (1 + pauseJitter*(2*rand.Float64()-1))
+	return time.Duration(min(jittered, math.MaxInt64/2)), true
 }
 
 // tooMany says how many they are.

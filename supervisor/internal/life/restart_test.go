@@ -82,6 +82,21 @@ func TestPauses(t *testing.T) {
 	}
 }
 
+// Pauses do not grow without an end, however many failures are allowed, and however long they are to be.
+func TestPausesHaveALimit(t *testing.T) {
+	for _, test := range []struct{ pause, want time.Duration }{
+		{0, pauseLimit}, {time.Minute, pauseLimit}, {time.Hour, time.Hour}, {math.MaxInt64, math.MaxInt64 / 2},
+	} {
+		var f failures
+		for range 200 {
+			wait, ok := f.add(time.Unix(0, 0), Limits{Failures: 1000, Pause: test.pause})
+			if !ok || wait <= 0 || float64(wait) > float64(test.want)*1.2 {
+				t.Fatalf("a pause of %v, want %v at the most", wait, test.want)
+			}
+		}
+	}
+}
+
 // Failures count for a minute.
 func TestFailuresDropOut(t *testing.T) {
 	at := func(d time.Duration) time.Time { return time.Unix(0, 0).Add(d) }

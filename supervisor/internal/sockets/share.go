@@ -12,6 +12,7 @@ import (
 
 // Shared is a socket of a Set, for another process. The open ones are files that it inherits, in the same order.
 type Shared struct {
+	Name    string         `json:"name,omitempty"`
 	Network string         `json:"network"`
 	Asked   text.RawString `json:"asked"`
 	Address text.RawString `json:"address"`
@@ -23,8 +24,8 @@ type Shared struct {
 func (s *Set) Share() (described []Shared, files []*os.File, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, so := range s.byAddress {
-		d := Shared{Network: key[0], Asked: text.RawString(key[1]), Address: text.RawString(so.address)}
+	for k, so := range s.sockets {
+		d := Shared{Name: k.name, Network: k.network, Asked: text.RawString(k.address), Address: text.RawString(so.address)}
 		if so.listener != nil {
 			f, fileErr := system.SocketFile(so.listener)
 			if fileErr != nil {
@@ -42,10 +43,10 @@ func (s *Set) Share() (described []Shared, files []*os.File, err error) {
 func (s *Set) Adopt(described []Shared, first uintptr) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.byAddress = map[[2]string]*socket{}
+	s.sockets = map[key]*socket{}
 	for _, d := range described {
 		so := &socket{address: string(d.Address)}
-		s.byAddress[[2]string{d.Network, string(d.Asked)}] = so
+		s.sockets[key{d.Name, d.Network, string(d.Asked)}] = so
 		if !d.Open {
 			continue
 		}

@@ -11,10 +11,13 @@ import (
 
 // Set are the listening sockets of one server. The zero value has none.
 type Set struct {
-	mu        sync.Mutex
-	byAddress map[[2]string]*socket // by network and address, as they were asked for
-	given     []net.Listener        // to the current or next start of the server
+	mu      sync.Mutex
+	sockets map[key]*socket
+	given   []net.Listener // to the current or next start of the server
 }
+
+// key is how a socket is known: by the name that it was given, and how it was asked for.
+type key struct{ name, network, address string }
 
 // socket is one of them.
 type socket struct {
@@ -23,9 +26,9 @@ type socket struct {
 }
 
 // Listen returns a listener on an address, as net.Listen does, for TCP or a unix socket; the file of the latter is for
-// its owner alone. The first call opens the socket; further calls with the same address return further listeners on the
-// same socket, also after earlier ones were closed. A port of 0 is any free one, and stays that one.
-func (s *Set) Listen(network, address string) (l net.Listener, err error) {
+// its owner alone. The first call opens the socket; further calls with the same name and address return further
+// listeners on the same socket, also after earlier ones were closed. A port of 0 is any free one, and stays that one.
+func (s *Set) Listen(name, network, address string) (l net.Listener, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer func() {
@@ -33,8 +36,8 @@ func (s *Set) Listen(network, address string) (l net.Listener, err error) {
 			s.given = append(s.given, l)
 		}
 	}()
-	key := [2]string{network, address}
-	so := s.byAddress[key]
+	k := key{name, network, address}
+	so := s.sockets[k]
 	if so == nil {
 		so = &socket{address: address}
 	}
@@ -44,10 +47,10 @@ func (s *Set) Listen(network, address string) (l net.Listener, err error) {
 			return nil, err
 		}
 		so.listener, so.address = l, l.Addr().String()
-		if s.byAddress == nil {
-			s.byAddress = map[[2]string]*socket{}
+		if s.sockets == nil {
+			s.sockets = map[key]*socket{}
 		}
-		s.byAddress[key] = so
+		s.sockets[k] = so
 	}
 	f, err := system.SocketFile(so.listener)
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -64,10 +67,10 @@ func (s *Set) Listen(network, address string) (l net.Listener, err error) {
 }
 
 // Address is where the socket for this address was opened, with the real port; "" if it was not opened.
-func (s *Set) Address(network, address string) string {
+func (s *Set) Address(name, network, address string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if so := s.byAddress[[2]string{network, address}]; so != nil {
+	if so := s.sockets[key{name, network, address}]; so != nil {
 		return so.address
 	}
 	return ""
@@ -77,7 +80,7 @@ func (s *Set) Address(network, address string) string {
 func (s *Set) IsOpen() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, so := range s.byAddress {
+	for _, so := range s.sockets {
 		if so.listener != nil {
 			return true
 		}
@@ -106,7 +109,7 @@ func (s *Set) Given() []net.Listener {
 func (s *Set) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, so := range s.byAddress {
+	for _, so := range s.sockets {
 		if so.listener != nil {
 			_ = so.listener.Close() // nothing is lost with it
 			so.listener = nil

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -43,6 +42,8 @@ import (
 	"github.com/prometheus/common/route"
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/test/monitoring/external"
 )
 
 // Options are what the flags say.
@@ -127,7 +128,7 @@ func Run(ctx context.Context, o *Options, logger *slog.Logger, address string, s
 	if err != nil {
 		return err
 	}
-	if s.external, err = externalURL(o.externalURL, address); err != nil {
+	if s.external, err = external.URL(o.externalURL, address); err != nil {
 		return err
 	}
 
@@ -161,7 +162,9 @@ func Run(ctx context.Context, o *Options, logger *slog.Logger, address string, s
 	if err := s.coordinator.ApplyConfig(conf); err != nil {
 		return err
 	}
-	go s.reload(ctx)
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	go s.reload(serving) // what is asked for until the end is answered
 	return serve(s.handler())
 }
 
@@ -320,27 +323,4 @@ func (s *server) groups(ctx context.Context, routes func(*dispatch.Route) bool, 
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.dispatcher.Groups(ctx, routes, alerts)
-}
-
-// externalURL is the one that is given, or that of this machine.
-func externalURL(given, address string) (*url.URL, error) {
-	if given == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			return nil, err
-		}
-		_, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		given = "http://" + net.JoinHostPort(host, port)
-	}
-	u, err := url.Parse(given)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("--web.external-url=%s is no URL with http or https", given)
-	}
-	if u.Path = strings.TrimRight(u.Path, "/"); u.Path != "" && !strings.HasPrefix(u.Path, "/") {
-		u.Path = "/" + u.Path
-	}
-	return u, nil
 }

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -46,6 +45,8 @@ import (
 	"github.com/prometheus/prometheus/util/notifications"
 	"github.com/prometheus/prometheus/web"
 	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/test/monitoring/external"
 )
 
 // server is a Prometheus: its parts.
@@ -82,7 +83,7 @@ func Run(ctx context.Context, o *Options, logger *slog.Logger, listeners []net.L
 	}
 	s := &server{options: o, logger: logger, registry: prom.NewRegistry(), names: conf.GlobalConfig.MetricNameValidationScheme,
 		parser: parser.NewParser(parser.Options{}), tracing: tracing.NewManager(logger)}
-	if s.external, err = externalURL(o.externalURL, listeners[0].Addr().String()); err != nil {
+	if s.external, err = external.URL(o.externalURL, listeners[0].Addr().String()); err != nil {
 		return err
 	}
 	s.scrapeCtx, s.cancelScrape = context.WithCancel(context.WithoutCancel(ctx))
@@ -128,6 +129,8 @@ func Run(ctx context.Context, o *Options, logger *slog.Logger, listeners []net.L
 			return err
 		}
 		load()
+		s.web.SetReady(web.Ready)
+		s.logger.Info("Server is ready to receive web requests.")
 		ready()
 		return s.steer(ctx)
 	}, func(error) {
@@ -147,8 +150,6 @@ func Run(ctx context.Context, o *Options, logger *slog.Logger, listeners []net.L
 
 // steer does what is asked for by HTTP, until ctx ends or that is what is asked for.
 func (s *server) steer(ctx context.Context) error {
-	s.web.SetReady(web.Ready)
-	s.logger.Info("Server is ready to receive web requests.")
 	for {
 		select {
 		case answer := <-s.web.Reload():
@@ -356,27 +357,4 @@ func ruleFiles(conf *config.Config) (files []string, err error) {
 		files = append(files, found...)
 	}
 	return files, nil
-}
-
-// externalURL is the one that is given, or that of this machine.
-func externalURL(given, address string) (*url.URL, error) {
-	if given == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			return nil, err
-		}
-		_, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		given = "http://" + net.JoinHostPort(host, port)
-	}
-	u, err := url.Parse(given)
-	if err != nil {
-		return nil, fmt.Errorf("--web.external-url: %w", err)
-	}
-	if u.Path = strings.TrimRight(u.Path, "/"); u.Path != "" && !strings.HasPrefix(u.Path, "/") {
-		u.Path = "/" + u.Path
-	}
-	return u, nil
 }
