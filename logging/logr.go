@@ -39,8 +39,8 @@ var contextSites = &sites{}
 
 func (s *sink) Init(info logr.RuntimeInfo) { s.depth = info.CallDepth }
 
-// find returns the Log that lines go to here. placed is false if that is the program's because none is found. It is
-// asked once for a line: where the goroutine has no label, it walks the stack.
+// find returns the Log that lines go to here. placed is false if that is the program's because none is found. A line
+// asks once: where the goroutine has no label, this walks the stack.
 func (s *sink) find() (log *Log, placed bool) {
 	if s.log != nil {
 		return s.log, true

@@ -59,8 +59,7 @@ func (r *run) listenPublicly() (err error) {
 		return nil
 	}
 	if r.public, err = net.Listen("tcp", address); err != nil {
-		at := parseHostPort(address)
-		return explainListen(r.hk.Name, at.host, at.port, err, "--admin-listen", "--admin-listen", "")
+		return fmt.Errorf("%s: %w", r.hk.Name, explainListen(parseHostPort(address), err, "--admin-listen", "--admin-listen", ""))
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func completionToy(t testing.TB) *HyperKube {
 	store.Flags().Bool("fast", false, "")
 	store.Flags().String("mode", "", "another mode\tof course")
 
-	hk := &HyperKube{Name: "hk", Default: []string{"api", "store"}}
+	hk := &HyperKube{Name: "hk", DefaultServers: []string{"api", "store"}}
 	hk.AddServer(api)
 	hk.AddServer(store)
 	hk.AddServer(&Server{SimpleUsage: "late", Long: "Last", Run: mustNotRun})

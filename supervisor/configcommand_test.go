@@ -33,7 +33,7 @@ func checked(t *testing.T, calls *[]string) *HyperKube {
 	}
 	s.Flags().Int("port", 1, "")
 	hk := newHyperKube(t, s, &Server{SimpleUsage: "other", Run: idle})
-	hk.Default = []string{"db"}
+	hk.DefaultServers = []string{"db"}
 	hk.Setup = func(p *Plan) error { note("Setup", p); return nil }
 	return hk
 }

@@ -18,6 +18,7 @@
 //	  supervisortest       for tests of servers: start a selection, wait for states, make one fail; with a fake clock
 //	  charset, mounts      small ones that servers use, too
 //	  internal/admin       the API by which a run is looked at and steered: its handlers, its client, its types
+//	  internal/bare        how supervisortest asks for a run without a folder, files and sockets of its own
 //	  internal/child       a server in a process of its own, both sides of it
 //	  internal/crash       how the run before has ended, and what tells it
 //	  internal/configfile  config files in YAML and JSON
@@ -30,18 +31,19 @@
 //	  internal/text        what is shown, and errors: columns, quotes, suggestions
 //	  internal/timeline    where the time of a start went, as text and as a picture
 //
-// None of the rooms imports this package. What a server logs is the business of package logging.
+// None of them imports this package but supervisortest, which is for its users. What a server logs is the business of
+// package logging.
 //
 // # The trip of a call
 //
 // Data goes one way. What comes first stands first here.
 //
 //   - [HyperKube.Run] finds out what the arguments want (hyperkube.go): to be a server, a command (command.go, and the
-//     files *command.go), or `run`.
+//     files that end in command.go or commands.go), or `run`.
 //   - What the user gives, in files, in the environment and in arguments, becomes assignments to flags (sources.go,
 //     config.go, arguments.go, flags.go). All that is wrong is collected on the way (problems.go) and told at once.
-//   - From these follow the servers (selection.go) and a [Plan] (plan.go), which servers read. What the user said is
-//     its given, and what happens is its run.
+//   - From these follow the servers (selection.go) and a [Plan] (plan.go), which servers read. Its fields
+//     given and run have what the user said, and what happens.
 //   - The run checks and prepares (run.go): it holds the data folder (folder.go, owner.go, belongings.go), opens
 //     sockets (port.go, socket.go), log files (logs.go) and the admin socket (adminsocket.go).
 //   - Each server has a seat in the run (seat.go): its log, its actor, its sockets, and what its flags say. From that
@@ -62,8 +64,8 @@
 // The first signal stops all in order, and a second one ends the process at once. What comes within a second is a copy
 // (stops.go).
 //
-// A run fails whose data folder is gone, or something of what a server keeps in it or elsewhere (Server.Keeps): all are
-// stopped, those that keep something first, and nothing is written any more where the folder was (lost.go).
+// A run fails when its data folder is gone, or something of what a server keeps in it or elsewhere (Server.Keeps): all
+// are stopped, those that keep something first, and nothing is written any more where the folder was (lost.go).
 //
 // A panic in the goroutine in which Run was called is that server's failure. A panic in another goroutine ends the
 // process, as it does in every Go program; the next run tells which server it was (lookback.go).

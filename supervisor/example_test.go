@@ -21,7 +21,7 @@ func greeter() *supervisor.Server {
 	s := &supervisor.Server{
 		SimpleUsage: "greeter",
 		Long:        "The greeter greets whoever asks.",
-		Ports:       []supervisor.Port{{Address: "listen"}},
+		Ports:       []supervisor.Port{{AddressFlag: "listen"}},
 		Run: func(ctx context.Context, s *supervisor.Server, _ []string) error {
 			return s.ServeHTTP(ctx, "listen", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				fmt.Fprintf(w, "%s, visitor!\n", s.Value("greeting"))
@@ -59,7 +59,8 @@ func Example() {
 	hk.AddServer(g)
 	hk.AddServer(visitor(g))
 
-	// The greeter joins, because the visitor needs it. Ctrl-C ends a run, or the end of a command.
+	// The greeter joins, because the visitor needs it. A run ends with Ctrl-C or, as here, when the command behind `--`
+	// ends.
 	args := []string{"hk", "run", "visitor", "--greeter.greeting=Welcome", "--quiet", "--ephemeral", "--", "true"}
 	if err := hk.Run(args); err != nil {
 		os.Exit(1)
@@ -97,9 +98,9 @@ func ExampleHyperKube_Start() {
 func ExampleRunning_Events() {
 	first := true
 	shaky := &supervisor.Server{
-		SimpleUsage: "shaky",
-		MarksReady:  true,
-		Limits:      supervisor.Limits{Pause: 1}, // a nanosecond
+		SimpleUsage:   "shaky",
+		MarksReady:    true,
+		RestartLimits: supervisor.RestartLimits{Pause: 1}, // a nanosecond
 		Run: func(ctx context.Context, s *supervisor.Server, _ []string) error {
 			if first {
 				first = false
@@ -191,7 +192,7 @@ func (e *echo) Stop(context.Context) error { return e.listener.Close() }
 func ExampleServer_Serve() {
 	s := &supervisor.Server{
 		SimpleUsage: "echo",
-		Ports:       []supervisor.Port{{Address: "listen"}},
+		Ports:       []supervisor.Port{{AddressFlag: "listen"}},
 		Run: func(ctx context.Context, s *supervisor.Server, _ []string) error {
 			server := &echo{}
 			return s.Serve(ctx, "listen", server.Serve, server.Stop)

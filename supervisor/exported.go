@@ -9,7 +9,7 @@ import (
 
 // A server's life, which package life draws.
 type (
-	// State is where a server is in its life: Waiting, Starting and so on. It is its name in text and JSON.
+	// State is where a server is in its life: Waiting, Starting and so on. In text and in JSON it is the state's name.
 	State = life.State
 	// Event is a change of a server's state, or what hinders a start, or what a ready server lacks: when (Time, and Seq
 	// in the order of all), which server, From and To which state, and with which error (Err), address, and pause until
@@ -17,10 +17,10 @@ type (
 	Event = life.Event
 	// RestartPolicy says whether a server is started again when it has ended without being asked to.
 	RestartPolicy = life.RestartPolicy
-	// Limits say how soon a server that has failed is started again, and when it has failed for good: after so many
-	// Failures (5) within a Window (1 min). The first start comes after a Pause (200 ms), which doubles with each
-	// failure. Zero values mean what is in brackets.
-	Limits = life.Limits
+	// RestartLimits say how soon a server that has failed is started again, and when it has failed for good: after so
+	// many Failures (5) within a Window (1 min), or before it was ready once. It starts again after a Pause (200 ms),
+	// which doubles with each further failure, up to five minutes. Zero values mean what is in brackets.
+	RestartLimits = life.Limits
 )
 
 // The states of a server.
@@ -68,7 +68,7 @@ type (
 	EventLine = admin.EventLine
 )
 
-// ErrNotRunning is in the error of Status, StartServers and StopServers if nothing runs with the data folder.
+// ErrNotRunning is in the error of HyperKube.Status, StartServers and StopServers if nothing runs with the data folder.
 var ErrNotRunning = admin.ErrNotRunning
 
 // What the rooms below have that servers use, too.

@@ -30,7 +30,7 @@ func mustHavePorts(s *Server) {
 		if x.name() == "" {
 			panic(fmt.Sprintf("supervisor: server %q has a Port without a flag", s.Name()))
 		}
-		for _, name := range []string{x.Address, x.Host, x.Port} {
+		for _, name := range []string{x.AddressFlag, x.HostFlag, x.PortFlag} {
 			if name != "" && s.flags.set.Lookup(name) == nil {
 				panic(fmt.Sprintf("supervisor: server %q is to listen where --%s says, and has no such flag", s.Name(), name))
 			}

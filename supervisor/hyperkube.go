@@ -38,8 +38,8 @@ type HyperKube struct {
 	// go by it.
 	FlagTypes map[string]FlagType
 
-	// Default are the servers that `run` means when none is named. Empty means all that can be run.
-	Default []string
+	// DefaultServers are those that `run` means when none is named. Empty means all that can be run.
+	DefaultServers []string
 
 	// Setup is called once before servers run together: after all flags have their values, before any server is
 	// checked. It is the place for state of the whole process.
@@ -180,8 +180,9 @@ func (hk *HyperKube) errOut() io.Writer {
 	return hk.out
 }
 
-// RunToExit calls Run and exits with the code that its error asks for: 0 for none, 2 for wrong usage and other errors
-// found before anything was started, 1 for all others.
+// RunToExit calls Run and exits with the code that its error asks for: 0 for none; that of an ExitError, which is 2 for
+// wrong usage and whatever else is found before anything was started, and that of a command behind `--`; 1 for all
+// others.
 func (hk *HyperKube) RunToExit(args []string) {
 	hk.exits = true
 	os.Exit(exitCode(hk.Run(args)))
@@ -319,11 +320,8 @@ func (hk *HyperKube) be(s *Server, args []string) error {
 		hk.serverUsage(s, flags)
 		return nil
 	}
-	if err := s.openPorts(&Plan{}); err != nil {
-		return hk.wrongUsage(err, nil)
-	}
 	logs, there := newLogs(hk), s.at()
-	there.log = logs.Server(s.Name())
+	there.log, there.alone = logs.Server(s.Name()), true
 	func() {
 		defer logs.Close() // also after a panic
 		there.log.Do(func() {

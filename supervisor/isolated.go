@@ -69,7 +69,7 @@ func (hk *HyperKube) runFor(parent *child.Parent, plan *childPlan) error {
 	logs.TakeDefaults()
 	limitMemory(there.log)
 	// When it is started again, and how long it may take to stop, is the parent's business.
-	there.policy.restart, there.policy.grace, there.killed = RestartNever, 24*time.Hour, child.KilledAfter(plan.Grace)
+	there.policy.restart, there.policy.grace, there.killedAfter = RestartNever, 24*time.Hour, child.KilledAfter(plan.Grace)
 	g := newGroup([]*Server{s})
 	g.Nested = true
 	ctx, cancel := context.WithCancel(context.Background())

@@ -25,7 +25,7 @@ import (
 // isolatedToy is the binary of the tests of servers in processes of their own. remote needs base and is needed by ui.
 // Each of their functions logs that it is called, and in which process.
 func isolatedToy() *HyperKube {
-	hk := &HyperKube{Name: "iso", Default: []string{"base", "remote", "ui"}, Setup: func(p *Plan) error {
+	hk := &HyperKube{Name: "iso", DefaultServers: []string{"base", "remote", "ui"}, Setup: func(p *Plan) error {
 		p.Logs().Program().Zap().Info("called", zap.String("what", "Setup"), zap.Int("pid", os.Getpid()))
 		return nil
 	}}
@@ -41,7 +41,7 @@ func isolatedToy() *HyperKube {
 
 // newPage is a server of HTTP with two ports. What is asked of the first is answered, except for /hang.
 func newPage() *Server {
-	s := &Server{SimpleUsage: "page", Ports: []Port{{Address: "listen"}, {Address: "other"}},
+	s := &Server{SimpleUsage: "page", Ports: []Port{{AddressFlag: "listen"}, {AddressFlag: "other"}},
 		Run: func(ctx context.Context, s *Server, _ []string) error {
 			return s.ServeHTTP(ctx, "listen", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				fmt.Fprint(w, os.Getpid())

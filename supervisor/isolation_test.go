@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -290,6 +291,23 @@ func TestIsolatedPorts(t *testing.T) {
 			}
 			r.ask(life.Restart, "page")
 		}
+	}
+}
+
+// A port that somebody else has taken meanwhile is found, and named, before the next start.
+func TestIsolatedPortTakenMeanwhile(t *testing.T) {
+	r := isolateOthers(t, "page", "--page.isolation=process", "--keep-going")
+	r.await("page", Ready)
+	address := r.p.Server("page").ListenAddress("other")
+	r.ask(life.Stop, "page")
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	err = r.steer(t.Context(), life.Start, "page")
+	if err == nil || !strings.Contains(err.Error(), " is taken; choose another with --page.other") {
+		t.Errorf("the start fails with %v", err)
 	}
 }
 

@@ -42,7 +42,7 @@ func TestJoinsWith(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			hk := newHyperKube(t, joining()...)
-			hk.Default = []string{"log"}
+			hk.DefaultServers = []string{"log"}
 			p, err := test.plan(t, hk)
 			if err != nil {
 				t.Fatal(err)
@@ -73,7 +73,7 @@ func TestJoinsNot(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			hk := newHyperKube(t, joining()...)
-			hk.Default = []string{"log"}
+			hk.DefaultServers = []string{"log"}
 			if _, err := test.plan(t, hk); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %s", err, test.want)
 			}

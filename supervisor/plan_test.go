@@ -69,7 +69,7 @@ func TestSelection(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			hk := newHyperKube(t, chain()...)
-			hk.Default = test.defaults
+			hk.DefaultServers = test.defaults
 			p, err := planned(t, hk, test.args...)
 			if err != nil {
 				t.Fatal(err)

@@ -20,10 +20,10 @@ import (
 // sockets stay open while the server starts again. Server.Listener has listeners on them, and Server.ListenAddress is
 // where they are.
 type Port struct {
-	// Address is the name of a flag with HOST:PORT.
-	Address string
-	// Host and Port are the names of two flags, where there is none with both.
-	Host, Port string
+	// AddressFlag is the name of a flag with HOST:PORT.
+	AddressFlag string
+	// HostFlag and PortFlag are the names of two flags, where there is none with both.
+	HostFlag, PortFlag string
 	// Scheme is what stands before the address where it is shown, such as "https://". With ServeHTTP that is "http://"
 	// anyway.
 	Scheme string
@@ -32,12 +32,20 @@ type Port struct {
 }
 
 // name is the flag by which Listener knows it.
-func (pt Port) name() string { return cmp.Or(pt.Address, pt.Port) }
+func (pt Port) name() string { return cmp.Or(pt.AddressFlag, pt.PortFlag) }
 
 // flags are those that say where the port is, for people.
 func (pt Port) flags(s *Server) (host, port string) {
-	of := func(flag string) string { return "--" + s.Name() + "." + cmp.Or(pt.Address, flag) }
-	return of(pt.Host), of(pt.Port)
+	of := func(flag string) string { return s.flagName(cmp.Or(pt.AddressFlag, flag)) }
+	return of(pt.HostFlag), of(pt.PortFlag)
+}
+
+// flagName is how a flag of the server is written.
+func (s *Server) flagName(flag string) string {
+	if s.at().alone {
+		return "--" + flag
+	}
+	return "--" + s.Name() + "." + flag
 }
 
 // hostPort is an address of which the port may be a name.
@@ -47,18 +55,18 @@ func (a hostPort) String() string { return net.JoinHostPort(a.host, a.port) }
 
 // where returns the addresses that the flags say.
 func (pt Port) where(s *Server) (all []hostPort, err error) {
-	if pt.Address == "" {
-		return []hostPort{{s.Value(pt.Host), s.Value(pt.Port)}}, nil
+	if pt.AddressFlag == "" {
+		return []hostPort{{s.Value(pt.HostFlag), s.Value(pt.PortFlag)}}, nil
 	}
-	texts := []string{s.Value(pt.Address)}
-	if list, ok := s.Flags().Lookup(pt.Address).Value.(pflag.SliceValue); ok {
+	texts := []string{s.Value(pt.AddressFlag)}
+	if list, ok := s.Flags().Lookup(pt.AddressFlag).Value.(pflag.SliceValue); ok {
 		texts = list.GetSlice()
 	}
 	for _, text := range texts {
 		host, port, err := net.SplitHostPort(text)
 		if err != nil {
-			return nil, fmt.Errorf("--%s.%s=%s: write HOST:PORT, such as 127.0.0.1:8080, or :8080 for all of this machine's addresses",
-				s.Name(), pt.Address, text)
+			return nil, fmt.Errorf("%s=%s: write HOST:PORT, such as 127.0.0.1:8080, or :8080 for all of this machine's addresses",
+				s.flagName(pt.AddressFlag), text)
 		}
 		all = append(all, hostPort{host, port})
 	}
@@ -67,8 +75,9 @@ func (pt Port) where(s *Server) (all []hostPort, err error) {
 
 // ports are the sockets at the ports of a server.
 type ports struct {
-	mu     sync.Mutex
-	opened map[string][]openPort // by name of the port
+	opening sync.Mutex // held by who opens them
+	mu      sync.Mutex
+	opened  map[string][]openPort // by name of the port
 }
 
 // openPort is one of them.
@@ -92,9 +101,40 @@ func (s *Server) listen(p *Plan) error {
 		}
 	}
 	if s.at().parent != nil { // it has opened the ports, and has said so
-		return nil
+		return s.reopenPorts()
 	}
 	return s.openPorts(p)
+}
+
+// reopenPorts opens the sockets that are known, as far as they are closed.
+func (s *Server) reopenPorts() error {
+	for _, x := range s.Ports {
+		all, err := s.Listeners(x.name())
+		if err != nil {
+			return err
+		}
+		for _, l := range all {
+			if err := l.Close(); err != nil { // the socket stays open
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// openAlone opens the ports of a server that is called alone, when it asks for them. One that opens them itself does
+// not.
+func (s *Server) openAlone() error {
+	there := s.at()
+	if !there.alone {
+		return nil
+	}
+	there.ports.opening.Lock()
+	defer there.ports.opening.Unlock()
+	if there.ports.known() {
+		return nil
+	}
+	return s.openPorts(&Plan{})
 }
 
 // checkPorts looks for what is wrong with the flags that say where the server listens.
@@ -133,7 +173,7 @@ func (s *Server) openPort(p *Plan, pt Port) error {
 		one := openPort{port: pt, n: i, asked: asked}
 		l, err := one.listen(s)
 		if err != nil {
-			return pt.explain(s, asked, p.FreePorts, err)
+			return pt.explain(s, asked, asked.port == "0", err)
 		}
 		_, actual, err := net.SplitHostPort(l.Addr().String())
 		if err := errors.Join(err, l.Close()); err != nil { // the socket stays open
@@ -147,20 +187,20 @@ func (s *Server) openPort(p *Plan, pt Port) error {
 	if !changed {
 		return nil
 	}
-	if pt.Address == "" {
-		return s.Default(pt.Port, opened[0].actual.port)
+	if pt.AddressFlag == "" {
+		return s.Default(pt.PortFlag, opened[0].actual.port)
 	}
-	if s.Given(pt.Address) {
+	if s.Given(pt.AddressFlag) {
 		return nil
 	}
-	if list, ok := s.Flags().Lookup(pt.Address).Value.(pflag.SliceValue); ok {
+	if list, ok := s.Flags().Lookup(pt.AddressFlag).Value.(pflag.SliceValue); ok {
 		if err := list.Replace(nil); err != nil { // what is set next is added
 			return err
 		}
 	}
-	s.flags.forget(pt.Address)
+	s.flags.forget(pt.AddressFlag)
 	for _, one := range opened {
-		if err := s.Default(pt.Address, one.actual.String()); err != nil {
+		if err := s.Default(pt.AddressFlag, one.actual.String()); err != nil {
 			return err
 		}
 	}
@@ -176,6 +216,13 @@ func (ps *ports) set(name string, opened []openPort) {
 	ps.opened[name] = opened
 }
 
+// known reports whether ports have been opened.
+func (ps *ports) known() bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.opened != nil
+}
+
 func (ps *ports) get(name string) []openPort {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -183,9 +230,12 @@ func (ps *ports) get(name string) []openPort {
 }
 
 // ListenAddress is where the server is reached on this machine at one of Ports, as HOST:PORT, with the real port; the
-// flag is its Address, or its Port. It is known to all servers from Prepare on. "" means that the server does not
-// listen there.
+// flag is its AddressFlag, or its PortFlag. It is known to all servers from Prepare on. "" means that the server does
+// not listen there.
 func (s *Server) ListenAddress(flag string) string {
+	if err := s.openAlone(); err != nil {
+		return "" // Listener says why
+	}
 	opened := s.at().ports.get(flag)
 	if len(opened) == 0 {
 		return ""
@@ -197,8 +247,9 @@ func (s *Server) ListenAddress(flag string) string {
 	return where.String()
 }
 
-// Listener returns a listener on one of Ports, for this start of the server; the flag is its Address, or its Port. It
-// is to be called in Build or Run. It is nil, without an error, if the server does not listen there (Port.ZeroIsNone).
+// Listener returns a listener on one of Ports, for this start of the server; the flag is its AddressFlag, or its
+// PortFlag. It is to be called in Build or Run. It is nil, without an error, if the server does not listen there
+// (Port.ZeroIsNone).
 func (s *Server) Listener(flag string) (net.Listener, error) {
 	all, err := s.Listeners(flag)
 	if err != nil || len(all) == 0 {
@@ -212,6 +263,9 @@ func (s *Server) Listener(flag string) (net.Listener, error) {
 
 // Listeners is Listener for a flag that may be repeated: one listener for each address.
 func (s *Server) Listeners(flag string) (all []net.Listener, err error) {
+	if err := s.openAlone(); err != nil {
+		return nil, err
+	}
 	for _, one := range s.at().ports.get(flag) {
 		l, err := one.listen(s)
 		if err != nil {
@@ -228,23 +282,26 @@ func (s *Server) Listeners(flag string) (all []net.Listener, err error) {
 // explain says what to do about a port at which the server cannot listen. free says that it may be any free one.
 func (pt Port) explain(s *Server, at hostPort, free bool, err error) error {
 	hostFlag, portFlag := pt.flags(s)
+	if s.at().alone {
+		return explainListen(at, err, hostFlag, portFlag, "")
+	}
 	further := ", or let " + s.program() + " choose with --free-ports"
 	if free {
 		further = ""
 	}
-	return explainListen(s.Name(), at.host, at.port, err, hostFlag, portFlag, further)
+	return fmt.Errorf("%s: %w", s.Name(), explainListen(at, err, hostFlag, portFlag, further))
 }
 
-// explainListen says what to do about an address at which somebody cannot listen. free is a further way out if the port
-// is taken.
-func explainListen(who, host, port string, err error, hostFlag, portFlag, free string) error {
+// explainListen says what to do about an address at which nobody can listen. free is a further way out if the port is
+// taken.
+func explainListen(at hostPort, err error, hostFlag, portFlag, free string) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s: port %s of %s is taken; choose another with %s%s", who, port, host, portFlag, free)
+		return fmt.Errorf("port %s of %s is taken; choose another with %s%s", at.port, at.host, portFlag, free)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s: not allowed to listen on port %s; choose one above 1023 with %s", who, port, portFlag)
+		return fmt.Errorf("not allowed to listen on port %s; choose one above 1023 with %s", at.port, portFlag)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s: this machine has no address %s; choose another with %s", who, host, hostFlag)
+		return fmt.Errorf("this machine has no address %s; choose another with %s", at.host, hostFlag)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err
@@ -253,7 +310,7 @@ func explainListen(who, host, port string, err error, hostFlag, portFlag, free s
 	if portFlag != hostFlag {
 		see += " and " + portFlag
 	}
-	return fmt.Errorf("%s: cannot listen on %s: %w; see %s", who, net.JoinHostPort(host, port), err, see)
+	return fmt.Errorf("cannot listen on %s: %w; see %s", at, err, see)
 }
 
 // address is that of the server's first port, for people.

@@ -21,7 +21,7 @@ import (
 
 // web is a server of HTTP with one port. What it answers with is the test's.
 func web(name, address string, handler http.HandlerFunc) *Server {
-	s := &Server{SimpleUsage: name, Ports: []Port{{Address: "listen"}},
+	s := &Server{SimpleUsage: name, Ports: []Port{{AddressFlag: "listen"}},
 		Run: func(ctx context.Context, s *Server, _ []string) error { return s.ServeHTTP(ctx, "listen", handler) }}
 	s.Flags().String("listen", address, "address to listen on")
 	return s
@@ -155,7 +155,7 @@ func TestPortsThatCannotBe(t *testing.T) {
 		{"two --admin-listen=" + taken.Addr().String(), "Error: hk: port " + port + " of 127.0.0.1 is taken; choose another with --admin-listen\n"},
 		{"two --admin-listen=9000", "Error: --admin-listen=9000: write HOST:PORT"},
 	} {
-		two := &Server{SimpleUsage: "two", Ports: []Port{{Host: "host", Port: "port"}}, Run: idle}
+		two := &Server{SimpleUsage: "two", Ports: []Port{{HostFlag: "host", PortFlag: "port"}}, Run: idle}
 		two.Flags().String("host", "127.0.0.1", "")
 		two.Flags().String("port", "0", "")
 		out, err := call(newHyperKube(t, web("web", "127.0.0.1:0", hello), two), append([]string{"hk", "run"}, strings.Fields(test.args)...)...)
@@ -166,7 +166,7 @@ func TestPortsThatCannotBe(t *testing.T) {
 
 // twoPorts is a server whose two flags, the first of which may be repeated, have these defaults.
 func twoPorts(first []string, second string) *Server {
-	s := &Server{SimpleUsage: "two", Ports: []Port{{Address: "first"}, {Address: "second"}}, MarksReady: true,
+	s := &Server{SimpleUsage: "two", Ports: []Port{{AddressFlag: "first"}, {AddressFlag: "second"}}, MarksReady: true,
 		Run: func(ctx context.Context, s *Server, _ []string) error {
 			s.MarkReady()
 			return idle(ctx, s, nil)
@@ -273,7 +273,7 @@ func TestPortOfNone(t *testing.T) {
 }
 
 func testPortOfNone(t *testing.T, args ...string) {
-	db := &Server{SimpleUsage: "db", Ports: []Port{{Host: "host", Port: "port", ZeroIsNone: true}},
+	db := &Server{SimpleUsage: "db", Ports: []Port{{HostFlag: "host", PortFlag: "port", ZeroIsNone: true}},
 		Run: func(ctx context.Context, s *Server, _ []string) error {
 			return s.ServeHTTP(ctx, "port", http.NotFoundHandler())
 		}}
@@ -335,7 +335,7 @@ func TestMarkReadyAndDone(t *testing.T) {
 // A mark that comes too late is not for the next start.
 func TestMarkReadyTooLate(t *testing.T) {
 	starts := 0
-	db := &Server{SimpleUsage: "db", MarksReady: true, Limits: Limits{Pause: time.Millisecond, Failures: 3}, Run: func(ctx context.Context, s *Server, _ []string) error {
+	db := &Server{SimpleUsage: "db", MarksReady: true, RestartLimits: RestartLimits{Pause: time.Millisecond, Failures: 3}, Run: func(ctx context.Context, s *Server, _ []string) error {
 		if starts++; starts == 1 {
 			s.Cleanup(s.MarkReady)
 			return errors.New("out of ink")
@@ -357,7 +357,7 @@ func TestMarkReadyTooLate(t *testing.T) {
 func TestServe(t *testing.T) {
 	graceful := false
 	var listener net.Listener
-	db := &Server{SimpleUsage: "db", Ports: []Port{{Address: "listen"}}, Run: func(ctx context.Context, s *Server, _ []string) error {
+	db := &Server{SimpleUsage: "db", Ports: []Port{{AddressFlag: "listen"}}, Run: func(ctx context.Context, s *Server, _ []string) error {
 		return s.Serve(ctx, "listen", func(l net.Listener) error {
 			listener = l
 			for {
@@ -393,7 +393,7 @@ func TestServe(t *testing.T) {
 // That serving ends by itself is a failure.
 func TestServeThatEnds(t *testing.T) {
 	for _, end := range []error{nil, errors.New("out of ink")} {
-		db := &Server{SimpleUsage: "db", Restart: RestartNever, Ports: []Port{{Address: "listen"}}, Run: func(ctx context.Context, s *Server, _ []string) error {
+		db := &Server{SimpleUsage: "db", Restart: RestartNever, Ports: []Port{{AddressFlag: "listen"}}, Run: func(ctx context.Context, s *Server, _ []string) error {
 			return s.Serve(ctx, "listen", func(net.Listener) error { return end }, func(context.Context) error { return nil })
 		}}
 		db.Flags().String("listen", "127.0.0.1:0", "")
@@ -442,7 +442,7 @@ func TestServeEndsAll(t *testing.T) {
 
 // A stop that does not end what serves is helped: the listener is closed.
 func TestServeStopDoesNothing(t *testing.T) {
-	db := &Server{SimpleUsage: "db", Ports: []Port{{Address: "listen"}}, Run: func(ctx context.Context, s *Server, _ []string) error {
+	db := &Server{SimpleUsage: "db", Ports: []Port{{AddressFlag: "listen"}}, Run: func(ctx context.Context, s *Server, _ []string) error {
 		return s.Serve(ctx, "listen", func(l net.Listener) error {
 			_, err := l.Accept()
 			return err
@@ -467,7 +467,7 @@ func TestPortsAlone(t *testing.T) {
 		go func() {
 			defer close(asked)
 			defer cancel()
-			if _, text := get(t, "http://"+s.Value("listen")); text != "hello" {
+			if _, text := get(t, "http://"+s.ListenAddress("listen")); text != "hello" {
 				t.Errorf("it answers %q", text)
 			}
 		}()
@@ -478,6 +478,33 @@ func TestPortsAlone(t *testing.T) {
 		t.Error(err, out)
 	}
 	receive(t, "the question", asked)
+}
+
+// What is wrong with the port of a server that is called alone is told with the flag as it is there.
+func TestPortsAloneThatCannotBe(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := strings.TrimPrefix(taken.Addr().String(), "127.0.0.1:")
+	for _, test := range []struct{ arg, want string }{
+		{"--listen=" + taken.Addr().String(), "Error: web: port " + port + " of 127.0.0.1 is taken; choose another with --listen\n"},
+		{"--listen=8080", "Error: web: --listen=8080: write HOST:PORT"},
+	} {
+		out, err := call(newHyperKube(t, web("web", "127.0.0.1:0", hello)), "hk", "web", test.arg)
+		wantCode(t, err, 1)
+		contains(t, out, test.want)
+	}
+	// One that opens its port itself is not in its own way.
+	own := &Server{SimpleUsage: "own", Ports: []Port{{AddressFlag: "listen"}}, Run: func(_ context.Context, s *Server, _ []string) error {
+		s.CloseSockets()
+		return nil
+	}}
+	own.Flags().String("listen", taken.Addr().String(), "")
+	if out, err := call(newHyperKube(t, own), "hk", "own"); err != nil {
+		t.Error(err, out)
+	}
 }
 
 // With --admin-listen health and metrics can be asked for over TCP, and nothing else.
@@ -531,7 +558,7 @@ func TestAdminListenWrong(t *testing.T) {
 
 // The author is told of a Port without a flag, however the server is called.
 func TestPortWithoutFlag(t *testing.T) {
-	for _, port := range []Port{{Address: "lsiten"}, {}} {
+	for _, port := range []Port{{AddressFlag: "lsiten"}, {}} {
 		for _, args := range []string{"hk web", "hk run web"} {
 			s := web("web", "127.0.0.1:0", hello)
 			s.Ports = []Port{port}
@@ -551,15 +578,15 @@ func TestPortWithoutFlag(t *testing.T) {
 func TestLimitsOfRestarts(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		limits Limits
+		limits RestartLimits
 		args   []string
 		starts int
 	}{
-		{Limits{Failures: 2, Pause: time.Millisecond}, nil, 2},
-		{Limits{Failures: 2, Pause: time.Hour}, []string{"--db.restart-limit=3", "--db.restart-pause=1ms"}, 3},
+		{RestartLimits{Failures: 2, Pause: time.Millisecond}, nil, 2},
+		{RestartLimits{Failures: 2, Pause: time.Hour}, []string{"--db.restart-limit=3", "--db.restart-pause=1ms"}, 3},
 	} {
 		starts := 0
-		db := &Server{SimpleUsage: "db", Limits: test.limits, Run: func(context.Context, *Server, []string) error {
+		db := &Server{SimpleUsage: "db", RestartLimits: test.limits, Run: func(context.Context, *Server, []string) error {
 			starts++
 			return errors.New("out of ink")
 		}}

@@ -160,7 +160,7 @@ func kinds(t testing.TB) *HyperKube {
 		servers = append(servers, s)
 	}
 	hk := newHyperKube(t, servers...)
-	hk.Default = []string{"k2"}
+	hk.DefaultServers = []string{"k2"}
 	hk.FlagTypes = map[string]FlagType{"urls": CommaSeparated, "switches": Pairs}
 	return hk
 }

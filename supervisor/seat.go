@@ -18,31 +18,32 @@ import (
 // seat is what a server has while it is run, besides what its author has written. A server is run once, and has one
 // seat.
 type seat struct {
-	server  *Server
-	log     *logging.Log
-	policy  policy
-	actor   atomic.Pointer[life.Actor] // nil before the group is made
-	sockets sockets.Set
-	ports   ports
-	marks   chan struct{}          // has something when Run has called MarkReady
-	prefix  atomic.Pointer[string] // what stands before the address, for people
-	cleanup cleanup
-	child   *child.Child  // where it runs in a process of its own, seen from the main process
-	parent  *child.Parent // the same, seen from its own process
-	killed  time.Duration // in its own process: after what time the parent kills it that has asked it to end
+	server      *Server
+	log         *logging.Log
+	policy      policy
+	actor       atomic.Pointer[life.Actor] // nil before the group is made
+	sockets     sockets.Set
+	ports       ports
+	alone       bool                   // the server was called by its name, and is the whole process
+	marks       chan struct{}          // has something when Run has called MarkReady
+	prefix      atomic.Pointer[string] // what stands before the address, for people
+	cleanup     cleanup
+	child       *child.Child  // where it runs in a process of its own, seen from the main process
+	parent      *child.Parent // the same, seen from its own process
+	killedAfter time.Duration // in its own process: after what time the parent kills it that has asked it to end
 }
 
 // policy is how a run treats a server: what its author has said, overridden by its flags.
 type policy struct {
 	grace     time.Duration
 	restart   RestartPolicy
-	limits    Limits
+	limits    RestartLimits
 	isolation Isolation
 }
 
 // policy is what the author has said.
 func (s *Server) policy() policy {
-	p := policy{grace: s.GracePeriod, restart: s.Restart, limits: s.Limits, isolation: s.Isolation}
+	p := policy{grace: s.GracePeriod, restart: s.Restart, limits: s.RestartLimits, isolation: s.Isolation}
 	if p.grace <= 0 {
 		p.grace = DefaultGracePeriod
 	}

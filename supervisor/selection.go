@@ -86,8 +86,8 @@ func splitNames(args []string) []string {
 
 // defaultNames are the servers that "all" means.
 func (hk *HyperKube) defaultNames() []string {
-	if len(hk.Default) > 0 {
-		return hk.Default
+	if len(hk.DefaultServers) > 0 {
+		return hk.DefaultServers
 	}
 	var names []string
 	for _, s := range hk.servers {

@@ -40,18 +40,19 @@ func (st *seat) awaitMark(ctx context.Context) error {
 // drain is how long the server may take to finish its work: less than the time after which it is left behind or, in a
 // process of its own, killed.
 func (st *seat) drain() time.Duration {
-	if st.killed > 0 {
-		return drainTime(st.killed)
+	if st.killedAfter > 0 {
+		return drainTime(st.killedAfter)
 	}
 	return drainTime(st.policy.grace)
 }
 
 // Serve is the Run, or the end of it, of whatever serves on a listener. It calls serve with a listener on the server's
 // port that this flag names (Ports), once for each if there are several, and marks the server as ready: what else may
-// fail belongs before. When ctx ends it calls stop, which has serve finish its work and return. The ctx of stop ends
-// two seconds before the grace period does, or after four fifths of it, and stop gives up then; in a process of its
-// own, the server is given less. What serve returns after that is no failure. If serve returns before, that is one, and
-// stop is called with a ctx that has ended. Without a port to listen on, Serve waits for the end of ctx.
+// fail belongs before. When ctx ends it calls stop, which has serve finish its work and return; what serve returns
+// after that is no failure. stop is to give up when its ctx ends: that is two seconds before the end of the grace
+// period, or a fifth of it if that is less. In a process of its own the server has less time. If serve returns before
+// ctx ends, that is a failure, and stop is called with a ctx that has ended. Without a port to listen on, Serve waits
+// for the end of ctx.
 //
 // For a *grpc.Server, say, stop is a call of GracefulStop, and of Stop when ctx ends.
 func (s *Server) Serve(ctx context.Context, flag string, serve func(net.Listener) error, stop func(ctx context.Context) error) error {
@@ -67,11 +68,14 @@ func (s *Server) Serve(ctx context.Context, flag string, serve func(net.Listener
 	var failed error
 	serving := len(all)
 	select {
-	case failed = <-served:
-		if failed == nil {
-			failed = errors.New("it does not serve any more")
-		}
+	case err := <-served:
 		serving--
+		if err == nil {
+			err = errors.New("it does not serve any more")
+		}
+		if ctx.Err() == nil { // otherwise it may be that others end
+			failed = err
+		}
 	case <-ctx.Done():
 		if serving == 0 {
 			return nil

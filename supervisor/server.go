@@ -17,7 +17,7 @@ import (
 //
 //	s := &supervisor.Server{
 //		SimpleUsage: "web",
-//		Ports:       []supervisor.Port{{Address: "listen"}},
+//		Ports:       []supervisor.Port{{AddressFlag: "listen"}},
 //		Run: func(ctx context.Context, s *supervisor.Server, _ []string) error {
 //			return s.ServeHTTP(ctx, "listen", handler)
 //		},
@@ -25,7 +25,7 @@ import (
 //	s.Flags().String("listen", "127.0.0.1:8080", "address to listen on")
 //
 // When several servers run in one process, the functions below are called in this order, and only those of selected
-// servers. Until Run, an error means that nothing has been started and that the exit code is 2.
+// servers. An error of one of these means that nothing has been started; the exit code is 2.
 //
 //	AddFlags   once, when the flags are first asked for
 //	Defaults   for each server, those that it needs first
@@ -41,6 +41,8 @@ import (
 //	Address    when that has returned
 //	Keeps      likewise, and again, maybe beside Run, when something is missing
 //	Cleanup    what was added with it, when all have returned
+//
+// Of a server that is called alone, AddFlags, Build, Run and Cleanup are.
 type Server struct {
 	// What every server has. SimpleUsage and Run are all that it needs.
 
@@ -53,7 +55,7 @@ type Server struct {
 	// Run is the server. It blocks until ctx ends, and then returns nil or any error: what it returns after ctx ended
 	// is not a failure. Before that, an error is a failure; nil means that the server is done, which is fine only if it
 	// had become ready. args are the arguments that are not flags; there are none when it runs beside others. A server
-	// without Run cannot be run beside others, and needs Main.
+	// without Run cannot be run beside others, and needs Main or Members.
 	Run func(ctx context.Context, s *Server, args []string) error
 
 	// Ports are where the server listens with TCP. The framework opens the sockets before anything starts, and
@@ -74,9 +76,8 @@ type Server struct {
 	Ready func(ctx context.Context, s *Server) error
 
 	// Restart says whether the server is started again when it has ended without being asked to. Empty means
-	// RestartOnFailure; --NAME.restart overrides it. It is started after a pause of 200 ms, which doubles with each
-	// failure, and not any more when it has failed five times within a minute, or five times without having been ready,
-	// or with an error of Permanent. Those that need it go on meanwhile.
+	// RestartOnFailure; --NAME.restart overrides it. It is started again after a pause, until it has failed too often
+	// (RestartLimits), or with an error of Permanent. Those that need it go on meanwhile.
 	Restart RestartPolicy
 
 	// GracePeriod is how long Run may take to return after ctx ended, before the server is left behind. Zero means
@@ -127,8 +128,9 @@ type Server struct {
 	// That is seen within a second; the server itself sees it at once by Lost. A file may be replaced in one step.
 	Keeps func(s *Server) []string
 
-	// Limits say how soon the server is started again, and when it has failed for good. Zero values mean the defaults.
-	Limits Limits
+	// RestartLimits say how soon the server is started again, and when it has failed for good. Zero values mean the
+	// defaults; --NAME.restart-limit, restart-window and restart-pause override them.
+	RestartLimits RestartLimits
 
 	// FailsAlone says that the others go on when the server fails for good in a start that somebody has asked for: who
 	// has asked is told. It is for what others need only at the beginning.
@@ -143,8 +145,8 @@ type Server struct {
 	// behind. --NAME.isolation overrides it.
 	//
 	// Such a process is called as the binary is, and ends with the one that runs the others. There Setup and the
-	// server's Check and Listen are called once more, and Prepare, also that of the servers that it needs; then Run and
-	// Ready. Socket returns listeners on the sockets that were opened before.
+	// server's Check and Listen are called once more, and Prepare (also that of the servers that it needs); then Build,
+	// Run and Ready. The sockets are those that were opened before.
 	Isolation Isolation
 
 	// For carrying servers that were not written for this: their flags, their logs, and what they do to the process.

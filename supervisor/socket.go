@@ -10,13 +10,13 @@ import "net"
 //
 // Call it in Listen, so that a port that is taken is found before anything starts, and in Build or Run for the listener
 // to serve on. If Run does not close it, it is closed when this start of the server has ended, whether Run was called
-// or not. The socket is closed when the server has been stopped, or has failed.
+// or not. The socket is closed when the server has been stopped, is done, or has failed for good.
 func (s *Server) Socket(network, address string) (net.Listener, error) {
 	return s.at().sockets.Listen("", network, address)
 }
 
-// CloseSockets closes the sockets that Socket has opened. It is for a server whose code opens its port itself, right
-// before that.
+// CloseSockets closes the server's sockets: those of Ports, and those that Socket has opened. It is for a server whose
+// code opens its port itself, right before that.
 func (s *Server) CloseSockets() {
 	there := s.at()
 	there.sockets.Close()

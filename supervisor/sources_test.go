@@ -84,7 +84,7 @@ func sourced(t testing.TB) *HyperKube {
 		&Server{SimpleUsage: "tool", Main: done},
 		&Server{SimpleUsage: "ab", Members: []string{"a", "b"}},
 		&Server{SimpleUsage: "bare", Run: idle})
-	hk.Default = []string{"ab"}
+	hk.DefaultServers = []string{"ab"}
 	hk.FlagTypes = map[string]FlagType{"urls": CommaSeparated, "switches": Pairs}
 	return hk
 }

@@ -28,7 +28,8 @@ var starting sync.Mutex
 //
 // What belongs to the process is left alone: signals, its standard error, the loggers that Go programs share, what is
 // written at a crash, the environment (no flag is taken from it). A HyperKube can be started once. If it returns an
-// error, no server runs any more, and the error has been printed, as Run does. (SetOut says where.)
+// error, no server runs any more, and what is wrong has been printed (SetOut says where), unless it is only that they
+// were stopped before all were ready.
 //
 // A server with IsolationProcess runs in a process of the same binary: its main function has to call Run with os.Args
 // if the first of these is the HyperKube's Name.

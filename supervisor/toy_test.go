@@ -15,11 +15,11 @@ import (
 // toyBinary is the binary that the scripts call: a small one of each kind of server.
 func toyBinary() *HyperKube {
 	hk := &HyperKube{
-		Name:    "hk",
-		Long:    "hk is a toy: what its servers do is said in one line each.",
-		Version: func() string { return "v1.2.3" },
-		Default: []string{"test2"},
-		Banner:  func(p *Plan) string { return "The state is in the folder of " + p.Name + "." },
+		Name:           "hk",
+		Long:           "hk is a toy: what its servers do is said in one line each.",
+		Version:        func() string { return "v1.2.3" },
+		DefaultServers: []string{"test2"},
+		Banner:         func(p *Plan) string { return "The state is in the folder of " + p.Name + "." },
 	}
 	test1 := newTest1()
 	hk.AddServer(test1)

@@ -36,7 +36,7 @@ func shop(t *testing.T, more ...*Server) *HyperKube {
 	web.Flags().StringSlice("gates", nil, "experiments")
 	web.Defaults = func(*Plan, *Server) error { return errors.New("not today") }
 	hk := newHyperKube(t, append([]*Server{db, web}, more...)...)
-	hk.Name, hk.Default = "shop", []string{"web"}
+	hk.Name, hk.DefaultServers = "shop", []string{"web"}
 	return hk
 }
 
@@ -153,7 +153,7 @@ func TestUsageOfRun(t *testing.T) {
 	lacks(t, two, "whole process")
 
 	hk := newHyperKube(t, &Server{SimpleUsage: "a", Run: idle}, &Server{SimpleUsage: "both", Members: []string{"a"}})
-	hk.Default = []string{"both"}
+	hk.DefaultServers = []string{"both"}
 	if out, err = call(hk, "hk", "run", "--help"); err != nil {
 		t.Error(err)
 	}

@@ -65,7 +65,7 @@ func (c *Cluster) Open(p *supervisor.Plan) error {
 
 // Ports are those of a server that serves TLS where its flags bind-address and secure-port say. With a port of 0 it
 // does not listen, as upstream has it.
-var Ports = []supervisor.Port{{Host: "bind-address", Port: "secure-port", ZeroIsNone: true}}
+var Ports = []supervisor.Port{{HostFlag: "bind-address", PortFlag: "secure-port", ZeroIsNone: true}}
 
 // HTTPS is the URL at which a server is reached that listens on its flags bind-address and secure-port. An address that
 // stands for all is reached on loopback.

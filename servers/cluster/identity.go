@@ -12,8 +12,8 @@ import (
 )
 
 // Identity is who a server is to the apiserver, and what it may do there. Kubernetes' own components are kubeadm's
-// users, to whom RBAC's bootstrap roles give what they need; the others say what that is. Its roles and bindings are
-// made in every cluster, whichever servers run there.
+// users, to whom RBAC's bootstrap roles give what they need; the others say what that is. The roles and bindings of
+// an identity are made in every cluster, whichever servers run there.
 type Identity struct {
 	// User is the user's name. Default: km:NAME, with the name of the server.
 	User string

@@ -56,11 +56,12 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Needs:    []supervisor.Need{{Server: names.APIServer, Unless: []string{"kubeconfig"}}},
 		Defaults: defaults,
 		Check:    d.check,
-		Ports:    []supervisor.Port{{Host: "bind-address", Port: "port", ZeroIsNone: true}}, // CoreDNS opens it itself
-		Prepare:  d.prepare,
-		Run:      d.run,
-		Ready:    d.ready,
-		Address:  func(s *supervisor.Server) string { return "dns://" + d.address(s) },
+		// CoreDNS opens it itself.
+		Ports:   []supervisor.Port{{HostFlag: "bind-address", PortFlag: "port", ZeroIsNone: true}},
+		Prepare: d.prepare,
+		Run:     d.run,
+		Ready:   d.ready,
+		Address: func(s *supervisor.Server) string { return "dns://" + d.address(s) },
 	}
 }
 

@@ -67,7 +67,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		State:    append(state(), c.Identify(names.Executor, identity)...),
 		Defaults: e.defaults,
 		Check:    e.check,
-		Ports:    []supervisor.Port{{Host: "address", Port: "port", ZeroIsNone: true}},
+		Ports:    []supervisor.Port{{HostFlag: "address", PortFlag: "port", ZeroIsNone: true}},
 		Prepare:  e.prepare,
 		Run:      e.run,
 		Ready:    e.ready,

@@ -28,8 +28,8 @@ import (
 // keeps in variables of the process is theirs together (package process).
 func New() *supervisor.HyperKube { return NewWith(cluster.New()) }
 
-// NewWith is New for those who add a server of their own to what it returns. It is one of the cluster then, with a
-// kubeconfig and rights of its own, which it asks c for (Identify).
+// NewWith is New for those who add a server of their own to what it returns. That server is then part of the cluster,
+// with a kubeconfig and rights of its own, which it asks c for (Identify).
 func NewWith(c *cluster.Cluster) *supervisor.HyperKube {
 	process.BeforeFlags()
 	km := &supervisor.HyperKube{
@@ -37,13 +37,13 @@ func NewWith(c *cluster.Cluster) *supervisor.HyperKube {
 		Long: "km is every Kubernetes server in one binary. It runs any selection of them as goroutines of one process, with " +
 			"every server's flags under its name and every log line tagged with its server: `km run` is a cluster on " +
 			"this machine, ready in seconds. Called as one server, it is that server and nothing else.",
-		Version:     versions.Text,
-		Default:     []string{names.Etcd, names.APIServer, names.ControllerManager, names.Scheduler, names.Minion},
-		FlagTypes:   component.FlagTypes,
-		Setup:       process.Setup,
-		Banner:      cluster.Banner,
-		Environment: cluster.Environment,
-		Forget:      cluster.Forget,
+		Version:        versions.Text,
+		DefaultServers: []string{names.Etcd, names.APIServer, names.ControllerManager, names.Scheduler, names.Minion},
+		FlagTypes:      component.FlagTypes,
+		Setup:          process.Setup,
+		Banner:         cluster.Banner,
+		Environment:    cluster.Environment,
+		Forget:         cluster.Forget,
 	}
 	km.AddServer(etcd.New(c))
 	km.AddServer(apiserver.New(c))

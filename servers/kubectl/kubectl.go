@@ -22,7 +22,7 @@ import (
 )
 
 // New returns the server. location tells which cluster is meant whose kubeconfig is used if neither the arguments nor
-// the environment name one. It is asked when kubectl is called as part of km, not through a soft link, which is
+// the environment name one. It is asked when kubectl is called as part of km, not through a symlink, which is
 // upstream's kubectl and nothing else.
 func New(location func() (*supervisor.Plan, error)) *supervisor.Server {
 	return &supervisor.Server{

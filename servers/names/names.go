@@ -1,7 +1,8 @@
-// Package names has the names of km's servers, by which people call them and rooms name each other's.
+// Package names has the names of km's servers, for packages that refer to a server of another one. A server that is
+// added needs no name here as long as none does.
 package names
 
-// A server that no other room names may as well have its name in its own.
+// The servers.
 const (
 	Etcd              = "etcd"
 	APIServer         = "apiserver"

@@ -20,7 +20,7 @@ func shop() *supervisor.HyperKube {
 		<-ctx.Done()
 		return nil
 	}}
-	web := &supervisor.Server{SimpleUsage: "web", Needs: []supervisor.Need{{Server: "db"}}, Ports: []supervisor.Port{{Address: "listen"}},
+	web := &supervisor.Server{SimpleUsage: "web", Needs: []supervisor.Need{{Server: "db"}}, Ports: []supervisor.Port{{AddressFlag: "listen"}},
 		Run: func(ctx context.Context, s *supervisor.Server, _ []string) error {
 			return s.ServeHTTP(ctx, "listen", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
 		}}

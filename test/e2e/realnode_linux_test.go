@@ -372,6 +372,30 @@ func (n *realNode) waitFor(t *testing.T, object, condition string) {
 	}
 }
 
+// The main thread is the main goroutine's. A thread that has entered a machine's network (realNode.dial) ends with its
+// goroutine, but for the main thread, which cannot: the tests themselves would count as a process on the machine then,
+// and be killed with what is left there.
+func init() { runtime.LockOSThread() }
+
+func TestMainThreadIsKept(t *testing.T) {
+	t.Parallel()
+	const many = 64 // more than there are idle threads
+	var here, all sync.WaitGroup
+	here.Add(many)
+	for range many {
+		all.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			here.Done()
+			here.Wait()
+			if unix.Gettid() == os.Getpid() {
+				t.Error("the main thread runs other goroutines than the main one")
+			}
+		})
+	}
+	all.Wait()
+}
+
 // dial connects from the machine. Its network must name the address by numbers: a name would be looked up elsewhere.
 func (n *realNode) dial(ctx context.Context, network, address string) (c net.Conn, err error) {
 	done := make(chan struct{})

@@ -16,7 +16,7 @@ import (
 const listenFlag = "web.listen-address"
 
 // ports are those of each of the servers.
-var ports = []supervisor.Port{{Address: listenFlag, Scheme: "http://"}}
+var ports = []supervisor.Port{{AddressFlag: listenFlag, Scheme: "http://"}}
 
 // serveHTTP serves until ctx ends, with TLS and passwords if the server's --web.config.file says so, as upstream does.
 func serveHTTP(ctx context.Context, s *supervisor.Server, handler http.Handler) error {

@@ -17,6 +17,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// module is the path of the module at the root.
+const module = "github.com/seed-200a7251/km"
+
 var update = flag.Bool("update", false, "write what the API is now to testdata")
 
 // public are the packages of the framework that other programs import.
@@ -62,6 +65,7 @@ func exported(t *testing.T, dir string) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		a.aliases(t, file)
 		for _, decl := range file.Decls {
 			switch d := decl.(type) {
 			case *ast.FuncDecl:
@@ -93,6 +97,39 @@ func (a *api) text(node any) string {
 		return err.Error()
 	}
 	return strings.Join(strings.Fields(b.String()), " ")
+}
+
+// aliases adds what types have that are aliases of internal ones: who imports the package sees it as its own.
+func (a *api) aliases(t *testing.T, file *ast.File) {
+	t.Helper()
+	for _, decl := range file.Decls {
+		d, ok := decl.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		for _, spec := range d.Specs {
+			s, ok := spec.(*ast.TypeSpec)
+			if !ok || !s.Assign.IsValid() || !s.Name.IsExported() {
+				continue
+			}
+			of, ok := s.Type.(*ast.SelectorExpr)
+			if !ok {
+				continue
+			}
+			for _, path := range file.Imports {
+				folder, ours := strings.CutPrefix(strings.Trim(path.Path.Value, `"`), module+"/")
+				if !ours || filepath.Base(folder) != a.text(of.X) || !strings.Contains(folder, "/internal/") {
+					continue
+				}
+				for _, line := range exported(t, filepath.Join(root, folder)) {
+					kind, rest, _ := strings.Cut(line, " ")
+					if member, ok := strings.CutPrefix(rest, of.Sel.Name+"."); ok {
+						a.add("%s %s.%s", kind, s.Name.Name, member)
+					}
+				}
+			}
+		}
+	}
 }
 
 func (a *api) function(d *ast.FuncDecl) {

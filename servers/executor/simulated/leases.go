@@ -51,8 +51,9 @@ type nodeLease struct {
 	last  *coordinationv1.Lease // as the API server last returned it, or nil
 }
 
-func newLeases(client kubernetes.Interface, log *slog.Logger, failed func(error)) *leases {
-	return &leases{
+// newLeases returns leases that are renewed until ctx ends.
+func newLeases(ctx context.Context, client kubernetes.Interface, log *slog.Logger, failed func(error)) *leases {
+	l := &leases{
 		client: client.CoordinationV1().Leases(corev1.NamespaceNodeLease),
 		log:    log,
 		failed: failed,
@@ -60,6 +61,8 @@ func newLeases(client kubernetes.Interface, log *slog.Logger, failed func(error)
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](renewBackoff, renewInterval)),
 		nodes: map[string]*nodeLease{},
 	}
+	context.AfterFunc(ctx, l.queue.ShutDown)
+	return l
 }
 
 // changed is told of each node that is there, or has changed.
@@ -68,7 +71,7 @@ func (l *leases) changed(node *corev1.Node) {
 	defer l.mu.Unlock()
 	known := l.nodes[node.Name]
 	switch {
-	case node.Annotations[fakeAnnotation] == "":
+	case node.Annotations[fakeAnnotation] != fakeValue:
 		delete(l.nodes, node.Name)
 	case known == nil || known.owner.UID != node.UID:
 		l.nodes[node.Name] = newNodeLease(node.Name, node.UID)
@@ -87,17 +90,11 @@ func (l *leases) deleted(node *corev1.Node) {
 	delete(l.nodes, node.Name)
 }
 
-// run renews leases, that many at a time, until ctx ends.
-func (l *leases) run(ctx context.Context, workers int) {
-	defer context.AfterFunc(ctx, l.queue.ShutDown)()
-	var g sync.WaitGroup
-	for range workers {
-		g.Go(func() {
-			for l.next(ctx) {
-			}
-		})
+// work renews leases, one after the other, until ctx ends, which is that of newLeases.
+func (l *leases) work(ctx context.Context) error {
+	for l.next(ctx) {
 	}
-	g.Wait()
+	return nil
 }
 
 // next renews the next lease that is due. It returns false when there is an end to it.

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,11 +45,14 @@ func runLeases(t *testing.T, f func(l *testLeases)) {
 			err := (*refuse)()
 			return err != nil, nil, err
 		})
-		l.leases = newLeases(client, slog.New(counter{slog.DiscardHandler, &l.errors}), func(error) { l.failed.Add(1) })
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { defer close(ended); l.run(ctx, 4) }()
-		defer func() { cancel(); <-ended }()
+		l.leases = newLeases(ctx, client, slog.New(counter{slog.DiscardHandler, &l.errors}), func(error) { l.failed.Add(1) })
+		var workers errgroup.Group
+		for range 4 {
+			workers.Go(func() error { return l.work(ctx) })
+		}
+		defer workers.Wait()
+		defer cancel()
 		f(l)
 	})
 }
@@ -119,7 +123,9 @@ func TestLeases(t *testing.T) {
 				l.renewed(leaseSeconds*time.Second/2, "node", uid, often)
 			}
 		}
+		l.changed(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "others", Annotations: map[string]string{fakeAnnotation: "yes"}}})
 		l.renewed(0, "real", "", 0)
+		l.renewed(0, "others", "", 0)
 		if err := l.leases.client.Delete(t.Context(), "node", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}

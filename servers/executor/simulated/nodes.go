@@ -25,8 +25,9 @@ import (
 )
 
 const (
-	// fakeAnnotation is kwok's: nodes with it are played, whoever made them.
+	// fakeAnnotation is kwok's: nodes for which it is fake are played, whoever made them.
 	fakeAnnotation = "kwok.x-k8s.io/node"
+	fakeValue      = "fake"
 	// ourLabel is on the nodes that the executor made, and may delete.
 	ourLabel = "km.simulated-node"
 	// nodeIP is the address of all nodes: they differ in nothing but their names.
@@ -72,7 +73,7 @@ func (ns *Nodes) node(n int, resources corev1.ResourceList, port int) *corev1.No
 	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        name,
-			Annotations: map[string]string{fakeAnnotation: "fake"},
+			Annotations: map[string]string{fakeAnnotation: fakeValue},
 			Labels: map[string]string{
 				ourLabel:                           "true",
 				corev1.LabelHostname:               name,

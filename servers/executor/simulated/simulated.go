@@ -170,12 +170,14 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 		s.Slog().Info("the nodes are brought up to date when etcd is not full any more")
 		beside(func(ctx context.Context) error { return cluster.WhileFull(ctx, nodesFor) })
 	}
-	recovery, leases := newRecovery(s, client), newLeases(client, s.Slog(), s.Fail)
+	recovery, leases := newRecovery(s, client), newLeases(ctx, client, s.Slog(), s.Fail)
 	nodes := follow(ctx, client.CoreV1().Nodes(),
 		func(n *corev1.Node) { leases.changed(n); recovery.changed(n) },
 		func(n *corev1.Node) { leases.deleted(n); recovery.deleted(n) })
 	beside(recovery.run)
-	beside(func(ctx context.Context) error { leases.run(ctx, int(ns.workers())); return nil })
+	for range ns.workers() {
+		beside(leases.work)
+	}
 	addresses := newAddresses(client, nodes, ns.PodCIDR)
 	play := func() (end context.CancelFunc, err error) {
 		ctx, end := context.WithCancel(ctx)

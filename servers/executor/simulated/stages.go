@@ -191,7 +191,7 @@ func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl
 		ImpersonatingTypedClient:          clients.ToImpersonatingTypedClient(),
 		TypedClient:                       kwokClient{core, s.Slog()},
 		TypedKwokClient:                   kwokStages{kwok},
-		ManageNodesWithAnnotationSelector: fakeAnnotation + "=fake",
+		ManageNodesWithAnnotationSelector: fakeAnnotation + "=" + fakeValue,
 		CIDR:                              ns.PodCIDR,
 		NodeIP:                            nodeIP,
 		NodeName:                          "localhost",

@@ -130,7 +130,7 @@ func (c *Child) stop(p *process) {
 func (c *Child) stacks(patience time.Duration) string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	text, err := c.get(ctx, "/debug/pprof/goroutine?debug=1")
+	text, err := c.get(ctx, pprofPath+"goroutine?debug=1")
 	if err != nil {
 		return err.Error()
 	}
@@ -215,7 +215,7 @@ func (c *Child) Usage(ctx context.Context, here admin.ServerUsage) admin.ServerU
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, time.Second) // it may be busy, or ending
 	defer cancel()
-	text, err := c.get(ctx, "/v1/usage")
+	text, err := c.get(ctx, usagePath)
 	var own admin.ServerUsage
 	if err == nil && json.Unmarshal(text, &own) == nil {
 		here.TotalCPUSeconds += own.CPUSeconds
@@ -227,7 +227,7 @@ func (c *Child) Usage(ctx context.Context, here admin.ServerUsage) admin.ServerU
 
 // Profile takes a CPU profile of the process, of whole seconds.
 func (c *Child) Profile(ctx context.Context, d time.Duration) ([]byte, error) {
-	return c.get(ctx, "/debug/pprof/profile?seconds="+strconv.Itoa(int(max(d, time.Second).Seconds())))
+	return c.get(ctx, profilePath+"?seconds="+strconv.Itoa(int(max(d, time.Second).Seconds())))
 }
 
 // Disconnect closes the connection to the process, if there is one: it ends then, as it does when this process dies.

@@ -98,11 +98,18 @@ func (parent *Parent) CloseSockets() {
 	<-parent.closed
 }
 
+// What a child serves to its parent, at the paths that the admin API has, too.
+const (
+	usagePath   = "/v1/usage"
+	pprofPath   = "/debug/pprof/"
+	profilePath = pprofPath + "profile"
+)
+
 // Handler is what a child serves to its parent.
 func Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /v1/usage", func(w http.ResponseWriter, _ *http.Request) { admin.Answer(w, admin.OwnUsage()) })
+	mux.HandleFunc("GET "+pprofPath, pprof.Index)
+	mux.HandleFunc("GET "+profilePath, pprof.Profile)
+	mux.HandleFunc("GET "+usagePath, func(w http.ResponseWriter, _ *http.Request) { admin.Answer(w, admin.OwnUsage()) })
 	return mux
 }
