@@ -86,7 +86,7 @@ func TestSocketBehindAFile(t *testing.T) {
 // awaitScreen waits until a text is shown.
 func (sv *served) awaitScreen(text string) {
 	sv.t.Helper()
-	screen := sv.hk.Out().(*lockedBuffer)
+	screen := bufferOf(sv.hk)
 	eventually(sv.t, fmt.Sprintf("%q on the screen", text), func() bool {
 		sv.p.run.logs.Flush()
 		return strings.Contains(screen.String(), text)

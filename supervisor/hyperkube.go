@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -169,8 +170,14 @@ func (hk *HyperKube) Out() io.Writer {
 	return hk.out
 }
 
-// SetOut sets where everything but log lines is printed: help, errors, and the state of the servers.
-func (hk *HyperKube) SetOut(w io.Writer) { hk.out = w }
+// SetOut sets where everything is printed: help, errors, the state of the servers, and log lines, which come from other
+// goroutines. There is one Write at a time: w needs no lock of its own, unless others read from it before Run returns.
+func (hk *HyperKube) SetOut(w io.Writer) {
+	if _, isFile := w.(*os.File); !isFile && w != nil { // a file has a lock of its own, and may be a terminal
+		w = &oneAtATime{w: w}
+	}
+	hk.out = w
+}
 
 // errOut is where errors are printed: standard error, unless SetOut was called.
 func (hk *HyperKube) errOut() io.Writer {
@@ -178,6 +185,18 @@ func (hk *HyperKube) errOut() io.Writer {
 		return os.Stderr
 	}
 	return hk.out
+}
+
+// oneAtATime is a writer that takes one Write at a time.
+type oneAtATime struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *oneAtATime) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(p)
 }
 
 // RunToExit calls Run and exits with the code that its error asks for: 0 for none; that of an ExitError, which is 2 for

@@ -51,7 +51,7 @@ func isolateOthers(t *testing.T, args ...string) *isolated {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	hk := isolatedToy()
 	r := &isolated{served: serveArgs(t, hk, func(*life.Group) {}, args...)}
-	r.screen = hk.out.(*lockedBuffer)
+	r.screen = bufferOf(hk)
 	r.web.Transport = &http.Transport{DisableKeepAlives: true}
 	r.web.Timeout = patience
 	return r

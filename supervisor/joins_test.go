@@ -94,7 +94,7 @@ func TestJoinedServerGetsItsFlag(t *testing.T) {
 	if err := hk.printConfig(p); err != nil {
 		t.Fatal(err)
 	}
-	printed := hk.out.(*lockedBuffer).String()
+	printed := bufferOf(hk).String()
 	again := newHyperKube(t, joining()...)
 	if p, err = (input{files: []string{printed}}).plan(t, again); err != nil {
 		t.Fatalf("%v\n%s", err, printed)

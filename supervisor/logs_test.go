@@ -526,7 +526,7 @@ func TestLogFileBreaksDuringARun(t *testing.T) {
 		for i := range 2000 {
 			s.Logger().Info(strings.Repeat("x", 1000), zap.Int("number", i))
 		}
-		out := s.hk.out.(*lockedBuffer)
+		out := bufferOf(s.hk)
 		complains := func() bool { return strings.Contains(out.String(), "not a directory") }
 		if err := poll(ctx, "complaint", complains); err != nil {
 			return err

@@ -153,6 +153,9 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
+// bufferOf is the buffer that SetOut was called with.
+func bufferOf(hk *HyperKube) *lockedBuffer { return hk.out.(*oneAtATime).w.(*lockedBuffer) }
+
 func fileText(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)

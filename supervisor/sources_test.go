@@ -302,7 +302,7 @@ func TestWarnings(t *testing.T) {
 			if err == nil {
 				p.run.logs.Close()
 			}
-			out := hk.out.(*lockedBuffer).String()
+			out := bufferOf(hk).String()
 			contains(t, out, test.want)
 			if n := strings.Count(out, "\n"); n != 1 {
 				t.Errorf("%d lines, want 1:\n%s", n, out)
