@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // complain says the same from the same place, with another value.
@@ -74,13 +75,19 @@ func TestRepeatsAreThoseAlike(t *testing.T) {
 	for n := range 2 {
 		db.Zap().Warn(fmt.Sprint("words ", n))
 		db.Zap().WithOptions(zap.WithCaller(false)).Warn("printed", zap.Int("n", n))
+		db.Zap().WithOptions(zap.WithFatalHook(goesOn{})).Fatal("lost", zap.Int("n", n))
 	}
 	want := "W api   slow ms=0\nW api   slow ms=1\nW api   slow ms=2\nW db    slow ms=0\n" +
-		"W db    words 0\nW db    printed n=0\nW db    words 1\nW db    printed n=1\n"
+		"W db    words 0\nW db    printed n=0\nF db    lost n=0\nW db    words 1\nW db    printed n=1\nF db    lost n=1\n"
 	if diff := cmp.Diff(want, written(ls, out)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// goesOn is what ends nothing.
+type goesOn struct{}
+
+func (goesOn) OnWrite(*zapcore.CheckedEntry, []zap.Field) {}
 
 // A serial number makes no other words.
 func TestRepeatsWithSerialNumbers(t *testing.T) {
