@@ -135,6 +135,9 @@ func homeIn(t testing.TB, dir string) home {
 	return h
 }
 
+// keepLogs is a flag for a run whose data folder is removed with it: its logs stay where a failure is told from.
+func (h home) keepLogs() string { return "--log-dir=" + filepath.Join(h.dir, "kept", "logs") }
+
 func (h home) dataDir(name string) string {
 	return filepath.Join(h.dir, ".local", "state", "km", name)
 }

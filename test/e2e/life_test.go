@@ -188,7 +188,8 @@ func TestSelections(t *testing.T) {
 				// the machine.
 				lockMachine(t, "rules")
 			}
-			p := newHome(t).run(t, "--ephemeral", test.list)
+			h := newHome(t)
+			p := h.run(t, "--ephemeral", h.keepLogs(), test.list)
 			ready := states(p.stdout.String(), "ready")
 			slices.Sort(ready)
 			want := slices.Sorted(slices.Values(test.want))

@@ -47,7 +47,8 @@ func TestStopWhileWaiting(t *testing.T) {
 func TestSlowStartFails(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
-	p := h.start(t, binary, "run", "apiserver", "--free-ports", "--ephemeral", "--apiserver.etcd-servers=http://127.0.0.1:1", "--", "echo", "it was run")
+	p := h.start(t, binary, "run", "apiserver", "--free-ports", "--ephemeral", h.keepLogs(),
+		"--apiserver.etcd-servers=http://127.0.0.1:1", "--", "echo", "it was run")
 	const why = "etcd does not answer at http://127.0.0.1:1, where --apiserver.etcd-servers says that it is"
 	p.await(p.stderr, why) // after 20 s, upstream's dialTimeout (k8s.io/apiserver/pkg/storage/storagebackend/factory)
 	// A stop does not wait for what cannot be interrupted.
@@ -69,7 +70,7 @@ func TestCopiesOfASignal(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
 	for _, copies := range [][]syscall.Signal{{syscall.SIGINT, syscall.SIGINT}, {syscall.SIGINT, syscall.SIGTERM}, {syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM}} {
-		p := h.run(t, "apiserver", "--ephemeral")
+		p := h.run(t, "apiserver", "--ephemeral", h.keepLogs())
 		for _, s := range copies[1:] {
 			if err := p.cmd.Process.Signal(s); err != nil {
 				t.Fatal(err)
