@@ -143,7 +143,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 	gate := &gate{usable: c.usable, ctx: c.ctx, token: c.loopback.BearerToken}
 	// All requests come in through the aggregator's chain.
 	aggregator := &config.Aggregator.GenericConfig.Config
-	aggregator.BuildHandlerChainFunc = c.requests.wrap(gate.wrap(aggregator.BuildHandlerChainFunc))
+	aggregator.BuildHandlerChainFunc = c.requests.wrap(gate.wrap(ownAgent(c.loopback.BearerToken, aggregator.BuildHandlerChainFunc)))
 	if l, ok := completed.SecureServing.Listener.(*listener); ok {
 		aggregator.BuildHandlerChainFunc = l.wrap(aggregator.BuildHandlerChainFunc)
 	}
