@@ -170,7 +170,7 @@ func TestThrowAwayKilled(t *testing.T) {
 	for _, whom := range []string{"km", "command"} {
 		t.Run(whom, func(t *testing.T) {
 			h, tmp := temporary(t)
-			flags := throwAway("apiserver", `sleep 1000 & echo $$ started; wait`)
+			flags := throwAway("apiserver", `trap '' USR1; sleep 1000 & trap 'echo told' USR1; echo $$ started; while :; do wait; done`)
 			flags = append(flags[:2:2], append([]string{"--apiserver.isolation=process"}, flags[2:]...)...)
 			p := h.start(t, binary, flags...)
 			p.await(p.stdout, "started")
@@ -178,6 +178,11 @@ func TestThrowAwayKilled(t *testing.T) {
 			if _, err := fmt.Sscan(p.stdout.String(), &pid); err != nil {
 				t.Fatal(err)
 			}
+			// Signals are forwarded once the sweeper knows of the command, which is a moment after that has started.
+			if err := p.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+				t.Fatal(err)
+			}
+			p.await(p.stdout, "told")
 			if whom != "command" {
 				pid = p.cmd.Process.Pid
 			}
