@@ -51,8 +51,8 @@ func newPage() *Server {
 				}
 			}))
 		}}
-	s.Flags().String("listen", "127.0.0.1:0", "")
-	s.Flags().String("other", "127.0.0.1:0", "")
+	s.Flags().String("listen", anyPort(0), "")
+	s.Flags().String("other", anyPort(0), "")
 	return s
 }
 
@@ -115,7 +115,7 @@ func newRemote() *Server {
 		return errors.Join(s.Default("made", "by Default"), s.Default("list", "not this"))
 	}
 	s.Listen = func(_ *Plan, s *Server) error {
-		for _, address := range []string{"127.0.0.1:0", "localhost:0"} {
+		for _, address := range []string{anyPort(0), anyPort(1)} {
 			l, err := s.Socket("tcp", address)
 			if err != nil {
 				return err
@@ -126,7 +126,7 @@ func newRemote() *Server {
 		}
 		return nil
 	}
-	s.Address = func(s *Server) string { return placeOf(s, "127.0.0.1:0") }
+	s.Address = func(s *Server) string { return placeOf(s, anyPort(0)) }
 	s.Keeps = func(s *Server) []string {
 		return slices.DeleteFunc([]string{s.Value("keeps")}, func(path string) bool { return path == "" })
 	}
@@ -137,7 +137,7 @@ func newRemote() *Server {
 }
 
 func (rem *remote) run(ctx context.Context, s *Server, _ []string) error {
-	l, err := s.Socket("tcp", "127.0.0.1:0")
+	l, err := s.Socket("tcp", anyPort(0))
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (rem *remote) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	case "/grow":
 		outgrow()
 	case "/own": // it opens a port itself
-		address := placeOf(rem.s, "localhost:0")
+		address := placeOf(rem.s, anyPort(1))
 		_, before := net.Listen("tcp", address)
 		rem.s.CloseSockets()
 		_, after := net.Listen("tcp", address)

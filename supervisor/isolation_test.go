@@ -60,7 +60,7 @@ func isolateOthers(t *testing.T, args ...string) *isolated {
 // tell has the server do something, and returns what it answers.
 func (iso *isolated) tell(what, text string) string {
 	iso.t.Helper()
-	answer, err := iso.web.Get("http://" + placeOf(iso.p.Server("remote"), "127.0.0.1:0") + "/" + what + "?text=" + url.QueryEscape(text))
+	answer, err := iso.web.Get("http://" + placeOf(iso.p.Server("remote"), anyPort(0)) + "/" + what + "?text=" + url.QueryEscape(text))
 	if err != nil {
 		if !slices.Contains([]string{"end", "exit", "panic", "flood"}, what) { // it may end before it answers
 			iso.t.Errorf("%s: %v", what, err)
@@ -229,7 +229,7 @@ func TestIsolatedFailures(t *testing.T) {
 func TestIsolatedStatus(t *testing.T) {
 	r := isolate(t)
 	s := r.server("remote")
-	if s.Isolation != string(IsolationProcess) || s.PID == 0 || s.PID == os.Getpid() || !alive(s.PID) || !strings.HasPrefix(s.Address, "127.0.0.1:") {
+	if s.Isolation != string(IsolationProcess) || s.PID == 0 || s.PID == os.Getpid() || !alive(s.PID) || !strings.HasPrefix(s.Address, loopback+":") {
 		t.Errorf("%+v", s)
 	}
 	if s := r.server("base"); s.Isolation != string(IsolationNone) || s.PID != 0 {

@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,6 +45,27 @@ func TestMain(m *testing.M) {
 		"terminal": onTerminal,
 	})
 }
+
+// loopback is a loopback address whose ports nobody else takes, also while tests have given them back: on Linux all of
+// 127.0.0.0/8 is there, nobody has come upon the same one of 16 million, and connections begin at 127.0.0.1. The toys
+// that tests start have that of the tests.
+var loopback = func() string {
+	const variable = "SUPERVISOR_TEST_LOOPBACK"
+	if address := os.Getenv(variable); address != "" {
+		return address
+	}
+	address := "127.0.0.1"
+	if runtime.GOOS == "linux" {
+		address = fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+	}
+	if err := os.Setenv(variable, address); err != nil {
+		panic(err)
+	}
+	return address
+}()
+
+// anyPort is any free port of loopback. Each n is another way to write it.
+func anyPort(n int) string { return net.JoinHostPort(loopback, strings.Repeat("0", 1+n)) }
 
 // onTerminal runs the command that is its arguments on a terminal of its own, and prints to standard output what the
 // command has written there. testscript's ttyin does not always read all of it: it closes the terminal when the command

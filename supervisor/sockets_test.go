@@ -72,7 +72,7 @@ func places(t *testing.T) map[string]string {
 	if !system.CanShareSockets {
 		t.Skip("sockets cannot be shared here")
 	}
-	return map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "hk.sock")}
+	return map[string]string{"tcp": anyPort(0), "unix": filepath.Join(t.TempDir(), "hk.sock")}
 }
 
 // Several listeners are on one socket, one after the other or at once.
@@ -236,19 +236,19 @@ func TestSocketsOfOneServer(t *testing.T) {
 	s := &Server{SimpleUsage: "db"}
 	places(t)
 	defer s.at().sockets.Close()
-	one, any, again := open(t, s, "tcp", "127.0.0.1:0"), open(t, s, "tcp", "localhost:0"), open(t, s, "tcp", "127.0.0.1:0")
+	one, any, again := open(t, s, "tcp", anyPort(0)), open(t, s, "tcp", anyPort(1)), open(t, s, "tcp", anyPort(0))
 	if one.Addr().String() == any.Addr().String() || one.Addr().String() != again.Addr().String() {
 		t.Errorf("they are at %v, %v and %v", one.Addr(), any.Addr(), again.Addr())
 	}
 	if _, err := s.Socket("tcp", "127.0.0.1:no-port"); err == nil {
 		t.Error("there is no error")
 	}
-	if _, err := s.Socket("udp", "127.0.0.1:0"); err == nil {
+	if _, err := s.Socket("udp", anyPort(0)); err == nil {
 		t.Error("there is no error")
 	}
 	other := &Server{SimpleUsage: "api"}
 	defer other.at().sockets.Close()
-	if l := open(t, other, "tcp", "127.0.0.1:0"); l.Addr().String() == one.Addr().String() {
+	if l := open(t, other, "tcp", anyPort(0)); l.Addr().String() == one.Addr().String() {
 		t.Error("two servers have one socket")
 	}
 }
@@ -262,7 +262,7 @@ func TestSocketsAtOnce(t *testing.T) {
 	addresses := make([]string, 10)
 	for i := range addresses {
 		all.Go(func() {
-			l, err := s.Socket("tcp", "127.0.0.1:0")
+			l, err := s.Socket("tcp", anyPort(0))
 			if err != nil {
 				t.Error(err)
 				return
@@ -287,7 +287,7 @@ func TestSocketOfARunningServer(t *testing.T) {
 	fail, listening := make(chan error), make(chan struct{}, 1)
 	db := &Server{SimpleUsage: "db"}
 	db.Run = func(ctx context.Context, s *Server, _ []string) error {
-		l, err := s.Socket("tcp", "127.0.0.1:0")
+		l, err := s.Socket("tcp", anyPort(0))
 		if err != nil {
 			return err
 		}
@@ -318,7 +318,7 @@ func TestSocketOfARunningServer(t *testing.T) {
 			return ctx.Err()
 		}
 	}
-	l := open(t, db, "tcp", "127.0.0.1:0") // as Listen does
+	l := open(t, db, "tcp", anyPort(0)) // as Listen does
 	addr := l.Addr()
 	_ = l.Close()
 	hello := func(c net.Conn) {
@@ -375,7 +375,7 @@ func TestClientDuringARestart(t *testing.T) {
 	var addr net.Addr
 	db := &Server{SimpleUsage: "db"}
 	db.Listen = func(_ *Plan, s *Server) error {
-		l, err := s.Socket("tcp", "127.0.0.1:0")
+		l, err := s.Socket("tcp", anyPort(0))
 		if err != nil {
 			return err
 		}
@@ -394,7 +394,7 @@ func TestClientDuringARestart(t *testing.T) {
 		return err
 	}
 	db.Run = func(ctx context.Context, s *Server, _ []string) error {
-		l, err := s.Socket("tcp", "127.0.0.1:0")
+		l, err := s.Socket("tcp", anyPort(0))
 		if err != nil {
 			return err
 		}

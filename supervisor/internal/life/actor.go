@@ -73,6 +73,9 @@ func (a *Actor) to(state State, err error, wait time.Duration) {
 	if err != nil {
 		a.lastErr, a.lastErrAt = err, e.Time
 	}
+	if a.s.Rest != nil && state.Ended() && (a.group.closing || !a.startAsked()) { // before the event, too
+		a.s.Rest()
+	}
 	switch state {
 	case Starting:
 		a.starts++
@@ -240,9 +243,6 @@ func (a *Actor) backOff() {
 // rest is the states Stopped and Failed. It ends when somebody wants a start, or when the group is to end: then it
 // returns true, and err if that is because of this server.
 func (a *Actor) rest() (end bool, err error) {
-	if a.s.Rest != nil && !a.again() {
-		a.s.Rest()
-	}
 	a.until(context.Background(), func() bool {
 		switch {
 		case a.group.closing:
@@ -258,13 +258,6 @@ func (a *Actor) rest() (end bool, err error) {
 		return true
 	})
 	return end, err
-}
-
-// again reports whether the server has ended only to start again at once.
-func (a *Actor) again() bool {
-	a.group.mu.Lock()
-	defer a.group.mu.Unlock()
-	return !a.group.closing && a.startAsked()
 }
 
 // failure is why it has failed, for people.

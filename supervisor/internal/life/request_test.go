@@ -110,6 +110,35 @@ func TestStopByRequest(t *testing.T) {
 	}, ui, other, db, api)
 }
 
+// What a server holds between its starts is given back before anybody is told that it has ended: whoever has asked for
+// the stop may take its port at once. A restart keeps it.
+func TestRestBeforeTheEvent(t *testing.T) {
+	db := restarting(RestartOnFailure, "db")
+	inBubble(t, func(l *lifeTest) {
+		var told []State // by the last event when Rest was called
+		db.actor.s.Rest = func() {
+			events := l.g.Events(0)
+			told = append(told, events[len(events)-1].To)
+		}
+		becomeReady(db)
+		l.ask(Restart, db)
+		becomeReady(db)
+		if len(told) != 0 {
+			t.Errorf("a restart gives back what is kept for it, at %v", told)
+		}
+		l.ask(Stop, db).want("")
+		if diff := cmp.Diff([]State{Stopping}, told); diff != "" {
+			t.Errorf("a stop by request: %s", diff)
+		}
+		l.ask(Start, db)
+		becomeReady(db)
+		l.stop()
+		if diff := cmp.Diff([]State{Stopping, Stopping}, told); diff != "" {
+			t.Errorf("the end of the group: %s", diff)
+		}
+	}, db)
+}
+
 // Those that are asked to stop together end those first that need others, whatever the order in which they are named.
 func TestStopOfAllByRequest(t *testing.T) {
 	db, api, ui, other := fourParts()

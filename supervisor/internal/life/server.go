@@ -52,7 +52,8 @@ type Server struct {
 	// called. The server counts as running until it has returned.
 	Release func()
 
-	// Rest, if not nil, is called when the server has ended and does not start again at once.
+	// Rest, if not nil, is called when the server has ended and does not start again at once, before anybody is told.
+	// The group is locked meanwhile: Rest must not wait, nor ask the group.
 	Rest func()
 
 	// GracePeriod is how long Run may take to return after ctx ended, before the server is left behind. Zero means
