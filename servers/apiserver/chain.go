@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	aggregatorserver "k8s.io/kube-aggregator/pkg/apiserver"
@@ -38,10 +39,12 @@ type chain struct {
 	loopback *rest.Config
 	server   *aggregatorserver.APIAggregator
 	prepared interface{ Run(context.Context) error }
-	hooks    *earlyHooks
-	known    func() bool // whether the authorizer knows all roles that a start makes
-	releases []func()    // what is to be called at the end
-	ran      bool        // it has destroyed itself then
+	parts    []*bootstrap // what a start makes in the cluster
+	roles    *bootstrap   // the part of them that is roles and bindings; nil without RBAC's API
+	known    func() bool  // whether the authorizer knows all roles that a start makes; nil without RBAC
+	own      inProcess    // how the server is asked without a connection
+	releases []func()     // what is to be called at the end
+	ran      bool         // it has destroyed itself then
 }
 
 func (c *chain) release() {
@@ -112,7 +115,6 @@ func (c *chain) make(s *supervisor.Server, socket net.Listener) error {
 	if err != nil {
 		return err
 	}
-	c.hooks = startHooks(c.ctx, o.Authorization.Modes)
 	if socket != nil {
 		l := newListener(socket)
 		c.releases = append(c.releases, l.closeConns)
@@ -147,9 +149,10 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 	if l, ok := completed.SecureServing.Listener.(*listener); ok {
 		aggregator.BuildHandlerChainFunc = l.wrap(aggregator.BuildHandlerChainFunc)
 	}
-	c.hooks.takeFrom(config.KubeAPIs.ControlPlane.Generic)
-	if c.hooks.has(rbacrest.PostStartHookName) {
-		c.known = rolesSeen(config.KubeAPIs.ControlPlane.VersionedInformers.Rbac().V1(), c.rights)
+	c.roles, c.parts = newBootstraps(config.KubeAPIs.ControlPlane.Generic, c.rights, c.log,
+		config.KubeAPIs.ControlPlane.APIResourceConfigSource.AnyResourceForGroupEnabled)
+	if c.roles != nil && c.roles.name == rbacrest.PostStartHookName {
+		c.known = c.rights.rolesSeen(config.KubeAPIs.ControlPlane.VersionedInformers.Rbac().V1())
 	}
 	if completed.EndpointReconcilerType == string(reconcilers.NoneEndpointReconcilerType) {
 		config.KubeAPIs.Extra.EndpointReconcilerConfig.Reconciler = &noEndpoints{EndpointReconciler: reconcilers.NewNoneEndpointReconciler()}
@@ -183,14 +186,17 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 			return err
 		}
 	}
-	if err := c.server.GenericAPIServer.AddPostStartHook("km-bind-identities", func(hook genericapiserver.PostStartHookContext) error {
-		return c.bindIdentities(hook.LoopbackClientConfig)
-	}); err != nil {
-		return err
-	}
 	head := c.server.GenericAPIServer
-	if err := c.hooks.addTo(head, head.Handler, c.loopback.BearerToken, c.tellLater); err != nil {
-		return err
+	c.own = inProcess{handler: head.Handler, token: c.loopback.BearerToken}
+	for _, b := range c.parts {
+		if err := head.AddPostStartHook(b.name, b.await(c.ctx)); err != nil {
+			return err
+		}
+	}
+	if c.roles != nil {
+		if err := head.AddPostStartHook(identitiesHook, c.awaitIdentities); err != nil {
+			return err
+		}
 	}
 	c.prepared, err = c.server.PrepareRun()
 	forgetBuilders(generic, &config.ApiExtensions.GenericConfig.Config, aggregator)
@@ -202,9 +208,11 @@ func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) e
 	c.ran = true
 	defer a.started.Put(c.usable)()
 	defer c.endWith(ctx)()
-	go c.hooks.serve(s.Logger())
+	if err := c.bootstrap(); err != nil {
+		return err
+	}
 	go func() {
-		if err := waitUsable(c.ctx, s, c.loopback); err == nil {
+		if err := waitUsable(c.ctx, s, clientOf(&c.own)); err == nil {
 			close(c.usable)
 		}
 	}()
@@ -216,8 +224,21 @@ func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) e
 			return nil
 		})
 	}()
-	go c.abandonWithoutStore(running, s.Ending(), c.stores, clientOf(&c.hooks.server))
+	go c.abandonWithoutStore(running, s.Ending(), c.stores, clientOf(&c.own))
 	return c.prepared.Run(c.ctx)
+}
+
+// bootstrap begins to make what a start makes in the cluster. What is refused is told of, once the server can be used.
+func (c *chain) bootstrap() error {
+	client, err := kubernetes.NewForConfig(clientOf(&c.own))
+	if err != nil {
+		return err
+	}
+	for _, b := range c.parts {
+		go b.make(c.ctx, client, c.log)
+		go c.tellLater(b)
+	}
+	return nil
 }
 
 // startTime is how long a start may take before a stop interrupts it.

@@ -2,127 +2,301 @@ package apiserver
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"sync"
 
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apimachinery/pkg/types"
 	rbacinformers "k8s.io/client-go/informers/rbac/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
+	"k8s.io/client-go/util/retry"
+	"k8s.io/component-helpers/auth/rbac/reconciliation"
 	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy"
+
+	"github.com/seed-200a7251/km/servers/cluster"
 )
 
-// roleWorkers is how many make the roles and bindings of Kubernetes. One alone, as upstream, makes some hundred
-// requests one after another, each of which waits for the disk.
+// addKubernetes adds the roles and bindings of Kubernetes: what upstream's hook makes
+// (k8s.io/kubernetes/pkg/registry/rbac/rest, RESTStorageProvider.PostStartHook).
+func (r *rights) addKubernetes() {
+	for _, roles := range [][]rbacv1.ClusterRole{bootstrappolicy.ClusterRoles(), bootstrappolicy.ControllerRoles()} {
+		for i := range roles {
+			r.clusterRoles = append(r.clusterRoles, &roles[i])
+		}
+	}
+	for _, bindings := range [][]rbacv1.ClusterRoleBinding{bootstrappolicy.ClusterRoleBindings(), bootstrappolicy.ControllerRoleBindings()} {
+		for i := range bindings {
+			r.clusterBindings = append(r.clusterBindings, &bindings[i])
+		}
+	}
+	for _, roles := range bootstrappolicy.NamespaceRoles() {
+		for i := range roles {
+			r.roles = append(r.roles, &roles[i])
+		}
+	}
+	for _, bindings := range bootstrappolicy.NamespaceRoleBindings() {
+		for i := range bindings {
+			r.bindings = append(r.bindings, &bindings[i])
+		}
+	}
+	r.aggregated, r.split = bootstrappolicy.ClusterRolesToAggregate(), bootstrappolicy.ClusterRoleBindingsToSplit()
+}
+
+// roleWorkers is how many make what is missing. Each write waits for the disk.
 const roleWorkers = 4
 
-// rolesHook is upstream's hook that makes Kubernetes' roles and bindings (rbacrest.RESTStorageProvider.PostStartHook),
-// by several workers at a time.
-func rolesHook() genericapiserver.PostStartHookFunc {
-	policies := rolePolicies()
-	return func(hook genericapiserver.PostStartHookContext) error {
-		results := make(chan error, len(policies))
-		for _, policy := range policies {
-			go func() { results <- policy.EnsureRBACPolicy()(hook) }()
-		}
-		var failed error
-		for range policies {
-			if err := <-results; failed == nil {
-				failed = err
-			}
-		}
-		return failed
-	}
-}
-
-// rolePolicies are all roles and bindings of Kubernetes, in parts of which none needs another one. What is renamed or
-// split in data of older versions is in the first one, together with what it becomes.
-func rolePolicies() [roleWorkers]rbacrest.PolicyData {
-	var parts [roleWorkers]rbacrest.PolicyData
-	first := &parts[0]
-	first.ClusterRolesToAggregate = bootstrappolicy.ClusterRolesToAggregate()
-	first.ClusterRoleBindingsToSplit = bootstrappolicy.ClusterRoleBindingsToSplit()
-	first.Roles, first.RoleBindings = bootstrappolicy.NamespaceRoles(), bootstrappolicy.NamespaceRoleBindings()
-
-	together := map[string]bool{}
-	for from, to := range first.ClusterRolesToAggregate {
-		together[from], together[to] = true, true
-	}
-	for from, to := range first.ClusterRoleBindingsToSplit {
-		together[from], together[to.Name] = true, true
-	}
-	part := func(i int, name string) *rbacrest.PolicyData {
-		if together[name] {
-			return first
-		}
-		return &parts[i%roleWorkers]
-	}
-	for i, role := range append(bootstrappolicy.ClusterRoles(), bootstrappolicy.ControllerRoles()...) {
-		p := part(i, role.Name)
-		p.ClusterRoles = append(p.ClusterRoles, role)
-	}
-	for i, binding := range append(bootstrappolicy.ClusterRoleBindings(), bootstrappolicy.ControllerRoleBindings()...) {
-		p := part(i, binding.Name)
-		p.ClusterRoleBindings = append(p.ClusterRoleBindings, binding)
-	}
-	return parts
-}
-
-// rolesSeen returns what reports whether the server's authorizer knows all cluster roles and bindings that a start
-// makes: those of Kubernetes, and the rights.
-func rolesSeen(informers rbacinformers.Interface, r *rights) func() bool {
-	// those of the authorizer
-	roles, bindings := informers.ClusterRoles().Lister(), informers.ClusterRoleBindings().Lister()
-	var roleNames, bindingNames []string
-	for _, policy := range rolePolicies() {
-		for i := range policy.ClusterRoles {
-			roleNames = append(roleNames, policy.ClusterRoles[i].Name)
-		}
-		for i := range policy.ClusterRoleBindings {
-			bindingNames = append(bindingNames, policy.ClusterRoleBindings[i].Name)
-		}
-	}
-	for _, role := range r.clusterRoles {
-		roleNames = append(roleNames, role.Name)
-	}
-	for _, binding := range r.clusterBindings {
-		bindingNames = append(bindingNames, binding.Name)
-	}
-	return func() bool {
-		return !slices.ContainsFunc(roleNames, func(name string) bool { _, err := roles.Get(name); return err != nil }) &&
-			!slices.ContainsFunc(bindingNames, func(name string) bool { _, err := bindings.Get(name); return err != nil })
-	}
-}
-
-// makeRoles makes the cluster roles and bindings of Kubernetes in a new cluster, as they are: rolesHook, which would do
-// so, is asleep when the server takes requests. What is not made here, rolesHook makes.
-func makeRoles(ctx context.Context, config *rest.Config) error {
-	client, err := kubernetes.NewForConfig(config)
+// ensure makes them. It writes only what is missing: others may have put something in the way of writes. What users
+// have added stays, and what they have protected is not touched. It makes what it can, and returns why the rest cannot
+// be made: the first reason.
+//
+// What is right already, which is all in most starts, is asked for in lists.
+func (r *rights) ensure(ctx context.Context, client kubernetes.Interface, log *zap.Logger) error {
+	there, err := r.list(ctx, client)
 	if err != nil {
 		return err
 	}
-	rbac := client.RbacV1()
-	there, err := rbac.ClusterRoles().List(ctx, metav1.ListOptions{Limit: 1})
-	if err != nil || len(there.Items) > 0 {
+	if err := r.migrate(ctx, client, there); err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(roleWorkers)
-	for _, policy := range rolePolicies() {
-		for _, role := range policy.ClusterRoles {
-			g.Go(func() error {
-				_, err := rbac.ClusterRoles().Create(ctx, &role, metav1.CreateOptions{})
-				return err
-			})
+	rbac, namespaces := client.RbacV1(), client.CoreV1().Namespaces()
+	var mu sync.Mutex
+	var failed []error
+	var workers errgroup.Group
+	workers.SetLimit(roleWorkers)
+	ensure := func(f func() error) {
+		workers.Go(func() error {
+			if err := f(); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, err)
+			}
+			return nil
+		})
+	}
+	role := func(role reconciliation.RuleOwner, client reconciliation.RuleOwnerModifier) {
+		ensure(func() error { return ensureRole(role, &listedRole{client, there.roles[keyOf(role)], false}, log) })
+	}
+	binding := func(binding reconciliation.RoleBinding, client reconciliation.RoleBindingModifier) {
+		ensure(func() error {
+			return ensureBinding(binding, &listedBinding{client, there.bindings[keyOf(binding)], false}, log)
+		})
+	}
+	for _, x := range r.clusterRoles {
+		role(reconciliation.ClusterRoleRuleOwner{ClusterRole: x}, reconciliation.ClusterRoleModifier{Client: rbac.ClusterRoles()})
+	}
+	for _, x := range r.roles {
+		role(reconciliation.RoleRuleOwner{Role: x}, reconciliation.RoleModifier{Client: rbac, NamespaceClient: namespaces})
+	}
+	_ = workers.Wait() // the errors are in failed; what gives the roles follows
+	for _, x := range r.clusterBindings {
+		binding(reconciliation.ClusterRoleBindingAdapter{ClusterRoleBinding: x},
+			reconciliation.ClusterRoleBindingClientAdapter{Client: rbac.ClusterRoleBindings()})
+	}
+	for _, x := range r.bindings {
+		binding(reconciliation.RoleBindingAdapter{RoleBinding: x},
+			reconciliation.RoleBindingClientAdapter{Client: rbac, NamespaceClient: namespaces})
+	}
+	_ = workers.Wait()
+	return firstOf(failed)
+}
+
+// firstOf returns a refusal if there is one, as that can be removed, otherwise the first error, and says how many more
+// there are.
+func firstOf(all []error) error {
+	if len(all) == 0 {
+		return nil
+	}
+	i := max(0, slices.IndexFunc(all, cluster.Refused))
+	if len(all) == 1 {
+		return all[i]
+	}
+	return fmt.Errorf("%w (and %d more)", all[i], len(all)-1)
+}
+
+// listed are roles and bindings that are there. Those of the cluster are in the namespace "".
+type listed struct {
+	roles    map[types.NamespacedName]reconciliation.RuleOwner
+	bindings map[types.NamespacedName]reconciliation.RoleBinding
+}
+
+func keyOf(o interface {
+	GetNamespace() string
+	GetName() string
+}) types.NamespacedName {
+	return types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}
+}
+
+// list asks for all of the cluster's, and for those of the namespaces in which some are to be.
+func (r *rights) list(ctx context.Context, client kubernetes.Interface) (*listed, error) {
+	there := &listed{map[types.NamespacedName]reconciliation.RuleOwner{}, map[types.NamespacedName]reconciliation.RoleBinding{}}
+	role := func(o reconciliation.RuleOwner) { there.roles[keyOf(o)] = o }
+	binding := func(o reconciliation.RoleBinding) { there.bindings[keyOf(o)] = o }
+	rbac := client.RbacV1()
+	clusterRoles, err := rbac.ClusterRoles().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for i := range clusterRoles.Items {
+		role(reconciliation.ClusterRoleRuleOwner{ClusterRole: &clusterRoles.Items[i]})
+	}
+	clusterBindings, err := rbac.ClusterRoleBindings().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for i := range clusterBindings.Items {
+		binding(reconciliation.ClusterRoleBindingAdapter{ClusterRoleBinding: &clusterBindings.Items[i]})
+	}
+	var namespaces []string
+	for _, o := range r.roles {
+		namespaces = append(namespaces, o.Namespace)
+	}
+	for _, o := range r.bindings {
+		namespaces = append(namespaces, o.Namespace)
+	}
+	slices.Sort(namespaces)
+	for _, namespace := range slices.Compact(namespaces) {
+		roles, err := rbac.Roles(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, err
 		}
-		for _, binding := range policy.ClusterRoleBindings {
-			g.Go(func() error {
-				_, err := rbac.ClusterRoleBindings().Create(ctx, &binding, metav1.CreateOptions{})
-				return err
-			})
+		for i := range roles.Items {
+			role(reconciliation.RoleRuleOwner{Role: &roles.Items[i]})
+		}
+		bindings, err := rbac.RoleBindings(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, err
+		}
+		for i := range bindings.Items {
+			binding(reconciliation.RoleBindingAdapter{RoleBinding: &bindings.Items[i]})
 		}
 	}
-	return g.Wait()
+	return there, nil
+}
+
+// migrate makes, in data of older versions, what has become of roles and bindings that users have changed
+// (k8s.io/kubernetes/pkg/registry/rbac/rest, primeAggregatedClusterRoles and primeSplitClusterRoleBindings).
+func (r *rights) migrate(ctx context.Context, client kubernetes.Interface, there *listed) error {
+	roles, bindings := client.RbacV1().ClusterRoles(), client.RbacV1().ClusterRoleBindings()
+	for from, to := range r.aggregated {
+		old, ok := there.roles[types.NamespacedName{Name: from}].(reconciliation.ClusterRoleRuleOwner)
+		if !ok || there.roles[types.NamespacedName{Name: to}] != nil || old.GetAggregationRule() != nil {
+			continue
+		}
+		role := old.ClusterRole.DeepCopy()
+		role.Name, role.ResourceVersion = to, ""
+		made, err := roles.Create(ctx, role, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) { // since the list: it is asked for below
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		there.roles[types.NamespacedName{Name: to}] = reconciliation.ClusterRoleRuleOwner{ClusterRole: made}
+	}
+	for from, to := range r.split {
+		old, ok := there.bindings[types.NamespacedName{Name: from}].(reconciliation.ClusterRoleBindingAdapter)
+		if !ok || there.bindings[types.NamespacedName{Name: to.Name}] != nil {
+			continue
+		}
+		binding := to.DeepCopy()
+		binding.Subjects = old.ClusterRoleBinding.Subjects
+		binding.Labels, binding.Annotations = old.ClusterRoleBinding.Labels, old.ClusterRoleBinding.Annotations
+		made, err := bindings.Create(ctx, binding, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		there.bindings[types.NamespacedName{Name: to.Name}] = reconciliation.ClusterRoleBindingAdapter{ClusterRoleBinding: made}
+	}
+	return nil
+}
+
+// listedRole is a client for one role. What the list has tells is its answer once: whoever asks again has learned that
+// it has changed since.
+type listedRole struct {
+	reconciliation.RuleOwnerModifier
+	there reconciliation.RuleOwner // nil for none
+	asked bool
+}
+
+func (l *listedRole) Get(namespace, name string) (reconciliation.RuleOwner, error) {
+	switch {
+	case l.asked:
+		return l.RuleOwnerModifier.Get(namespace, name)
+	case l.there == nil:
+		l.asked = true
+		return nil, apierrors.NewNotFound(rbacv1.Resource("roles"), name)
+	}
+	l.asked = true
+	return l.there, nil
+}
+
+// listedBinding is the same for one binding.
+type listedBinding struct {
+	reconciliation.RoleBindingModifier
+	there reconciliation.RoleBinding // nil for none
+	asked bool
+}
+
+func (l *listedBinding) Get(namespace, name string) (reconciliation.RoleBinding, error) {
+	switch {
+	case l.asked:
+		return l.RoleBindingModifier.Get(namespace, name)
+	case l.there == nil:
+		l.asked = true
+		return nil, apierrors.NewNotFound(rbacv1.Resource("rolebindings"), name)
+	}
+	l.asked = true
+	return l.there, nil
+}
+
+func ensureRole(role reconciliation.RuleOwner, client reconciliation.RuleOwnerModifier, log *zap.Logger) error {
+	o := reconciliation.ReconcileRoleOptions{Role: role, Client: client, Confirm: true}
+	return again("role", role.GetName(), func() error {
+		result, err := o.Run()
+		if err == nil && result.Protected && result.Operation != reconciliation.ReconcileNone {
+			log.Warn("a role is protected from being reconciled, and lacks permissions", zap.Stringer("role", keyOf(role)),
+				zap.Any("missing", result.MissingRules))
+		}
+		return err
+	})
+}
+
+func ensureBinding(binding reconciliation.RoleBinding, client reconciliation.RoleBindingModifier, log *zap.Logger) error {
+	o := reconciliation.ReconcileRoleBindingOptions{RoleBinding: binding, Client: client, Confirm: true}
+	return again("binding", binding.GetName(), func() error {
+		result, err := o.Run()
+		if err == nil && result.Protected && result.Operation != reconciliation.ReconcileNone {
+			log.Warn("a binding is protected from being reconciled, and lacks subjects", zap.Stringer("binding", keyOf(binding)),
+				zap.Any("missing", result.MissingSubjects))
+		}
+		return err
+	})
+}
+
+// again tries again what others have been at meanwhile, as upstream does.
+func again(kind, name string, f func() error) error {
+	err := retry.OnError(retry.DefaultBackoff, func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsServiceUnavailable(err) }, f)
+	if err != nil {
+		return fmt.Errorf("the %s %s cannot be made: %w", kind, name, err)
+	}
+	return nil
+}
+
+// rolesSeen returns what reports whether the server's authorizer knows all cluster roles and bindings that a start
+// makes.
+func (r *rights) rolesSeen(informers rbacinformers.Interface) func() bool {
+	// those of the authorizer
+	roles, bindings := informers.ClusterRoles().Lister(), informers.ClusterRoleBindings().Lister()
+	return func() bool {
+		return !slices.ContainsFunc(r.clusterRoles, func(o *rbacv1.ClusterRole) bool { _, err := roles.Get(o.Name); return err != nil }) &&
+			!slices.ContainsFunc(r.clusterBindings, func(o *rbacv1.ClusterRoleBinding) bool { _, err := bindings.Get(o.Name); return err != nil })
+	}
 }

@@ -211,10 +211,8 @@ func TestEtcdRestarts(t *testing.T) {
 	testRestarts(t, "etcd")
 }
 
-// This takes two minutes on a machine that is idle, too. At each start of the apiserver upstream's hooks sleep for a
-// second before their first request (k8s.io/kubernetes/pkg/registry/rbac/rest, EnsureRBACPolicy). And with each restart
-// the watches of its clients wait for twice as long before they come back, up to a minute
-// (k8s.io/client-go/tools/cache, Reflector).
+// This takes more than a minute on a machine that is idle, too: with each restart the watches of the clients of the
+// apiserver wait for twice as long before they come back, up to a minute (k8s.io/client-go/tools/cache, Reflector).
 func TestAPIServerRestarts(t *testing.T) {
 	t.Parallel()
 	testRestarts(t, "apiserver")
