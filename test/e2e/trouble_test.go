@@ -55,7 +55,7 @@ func TestWrongUsage(t *testing.T) {
 		{"run --log-level=loud", []string{"--log-level", `"loud"`, "debug, info, warn, error"}},
 		{"run --executor.nodes=-1", []string{"--executor.nodes=-1", "from 0 to 10000"}},
 		{"run --executor.nodes=many", []string{"--executor.nodes", "many"}},
-		{"run --executor.nodes=5000", []string{"--executor.pod-cidr=10.128.0.0/12", "5000 nodes"}},
+		{"run --executor.nodes=5000 --executor.pod-cidr=10.128.0.0/12", []string{"--executor.pod-cidr=10.128.0.0/12", "5000 nodes"}},
 		{"run --executor.pod-cidr=10.0.0.0/33", []string{"--executor.pod-cidr", "10.0.0.0/33"}},
 		{"run --executor.pod-cidr=fd00::/64", []string{"--executor.pod-cidr", "IPv4"}},
 		{"run --executor.node-zones=0", []string{"--executor.node-zones=0"}},

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/kwok/pkg/consts"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/versions"
@@ -112,8 +113,30 @@ func (ns *Nodes) node(n int, resources corev1.ResourceList, port int) *corev1.No
 	return node
 }
 
-// ensureNodes makes the nodes, and deletes those of an earlier run that are too many.
-func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, port int) error {
+// initialized is the node as kwok's Stage node-initialize leaves it: Ready.
+func initialized(node *corev1.Node) *corev1.Node {
+	now := metav1.Now()
+	for _, c := range []corev1.NodeCondition{
+		{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", Message: "kubelet is posting ready status"},
+		{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientMemory",
+			Message: "kubelet has sufficient memory available"},
+		{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasNoDiskPressure", Message: "kubelet has no disk pressure"},
+		{Type: corev1.NodePIDPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientPID",
+			Message: "kubelet has sufficient PID available"},
+		{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionFalse, Reason: "RouteCreated", Message: "RouteController created a route"},
+	} {
+		c.LastHeartbeatTime, c.LastTransitionTime = now, now
+		node.Status.Conditions = append(node.Status.Conditions, c)
+	}
+	kwok := "kwok-" + consts.Version
+	node.Status.NodeInfo.KernelVersion, node.Status.NodeInfo.KubeProxyVersion = kwok, kwok
+	node.Status.Phase = corev1.NodeRunning
+	return node
+}
+
+// ensureNodes makes the nodes, and deletes those of an earlier run that are too many. ready says that new ones are made
+// as the Stages would leave them: that is two changes less of each, of which all are told who watch nodes.
+func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, port int, ready bool) error {
 	resources, err := ns.resources()
 	if err != nil {
 		return err
@@ -138,6 +161,9 @@ func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, p
 		want := ns.node(n+1, resources, port)
 		old := have[want.Name]
 		delete(have, want.Name)
+		if old == nil && ready {
+			want = initialized(want)
+		}
 		g.Go(func() error { return ensureNode(ctx, client, old, want) })
 	}
 	for name, node := range have {
@@ -153,16 +179,8 @@ func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, p
 // to it stays.
 func ensureNode(ctx context.Context, client kubernetes.Interface, old, want *corev1.Node) error {
 	nodes := client.CoreV1().Nodes()
-	if old == nil {
-		created, err := nodes.Create(ctx, want, metav1.CreateOptions{})
-		if err != nil {
-			return err
-		}
-		created.Status = want.Status
-		_, err = nodes.UpdateStatus(ctx, created, metav1.UpdateOptions{})
-		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			return nil // others are at it already; kwok completes it
-		}
+	if old == nil { // with its status, as a kubelet does it
+		_, err := nodes.Create(ctx, want, metav1.CreateOptions{})
 		return err
 	}
 	node := old.DeepCopy()

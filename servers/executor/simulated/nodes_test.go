@@ -1,12 +1,24 @@
 package simulated
 
 import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/kwok/kustomize/stage/node/fast"
+	"sigs.k8s.io/kwok/pkg/apis/v1alpha1"
+	"sigs.k8s.io/kwok/pkg/utils/gotpl"
+	"sigs.k8s.io/yaml"
 )
 
 func newNodes(count int) *Nodes {
@@ -37,7 +49,7 @@ func TestNodesThatAreTooMany(t *testing.T) {
 	}{
 		{3, []string{"node-1", "node-2", "node-3"}}, {1, []string{"node-1"}}, {2, []string{"node-1", "node-2"}}, {0, nil},
 	} {
-		if err := newNodes(test.count).ensureNodes(ctx, client, 0); err != nil {
+		if err := newNodes(test.count).ensureNodes(ctx, client, 0, false); err != nil {
 			t.Fatal(err)
 		}
 		all, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
@@ -73,7 +85,7 @@ func TestReadyWithTheLastNode(t *testing.T) {
 		}
 	}
 	want(false)
-	if err := newNodes(3).ensureNodes(ctx, client, 0); err != nil {
+	if err := newNodes(3).ensureNodes(ctx, client, 0, false); err != nil {
 		t.Fatal(err)
 	}
 	want(false)
@@ -95,4 +107,129 @@ func TestReadyWithTheLastNode(t *testing.T) {
 	want(false)
 	set("node-2", corev1.ConditionTrue)
 	want(true)
+}
+
+// The nodes are Ready when all of them are at the same time, whatever others there are.
+func TestRoll(t *testing.T) {
+	node := func(name string, ready corev1.ConditionStatus, labels map[string]string) *corev1.Node {
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
+			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}}}
+	}
+	ours := map[string]string{ourLabel: "true"}
+	ns := &Nodes{Count: 2, Prefix: "n-"}
+	r := ns.newRoll()
+	for _, step := range []struct {
+		node *corev1.Node
+		gone bool
+		want bool
+	}{
+		{node("n-1", corev1.ConditionTrue, ours), false, false},
+		{node("n-3", corev1.ConditionTrue, ours), false, false}, // one too many
+		{node("other", corev1.ConditionTrue, nil), false, false},
+		{node("n-2", corev1.ConditionFalse, ours), false, false},
+		{node("n-1", corev1.ConditionTrue, ours), true, false},
+		{node("n-2", corev1.ConditionTrue, ours), false, false},
+		{node("n-2", corev1.ConditionTrue, ours), false, false},
+		{node("n-1", corev1.ConditionTrue, nil), false, false}, // of somebody else
+		{node("n-1", corev1.ConditionTrue, ours), false, true},
+		{node("n-1", corev1.ConditionUnknown, ours), false, true}, // it has been
+		{node("n-1", corev1.ConditionTrue, ours), false, true},
+	} {
+		if step.gone {
+			r.deleted(step.node)
+		} else {
+			r.changed(step.node)
+		}
+		if got := isClosed(r.complete); got != step.want {
+			t.Errorf("after %s, %v: complete is %v", step.node.Name, step.node.Status.Conditions, got)
+		}
+	}
+	if ns.Count = 0; !isClosed(ns.newRoll().complete) {
+		t.Error("none are not all")
+	}
+}
+
+// New nodes are made as kwok's Stage would leave them, which therefore has nothing to do with them.
+func TestInitialized(t *testing.T) {
+	ns := newNodes(1)
+	resources, err := ns.resources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := &v1alpha1.Stage{}
+	if err := yaml.Unmarshal([]byte(fast.DefaultNodeInit), stage); err != nil {
+		t.Fatal(err)
+	}
+	plain := ns.node(1, resources, 10250)
+	renderer := gotpl.NewRenderer(gotpl.FuncMap{
+		"NodeIP": func() string { return nodeIP }, "NodeName": func() string { return "localhost" }, "NodePort": func() int { return 10250 },
+	})
+	status, err := renderer.ToJSON(stage.Spec.Next.StatusTemplate, plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := plain.Status.DeepCopy()
+	if err := yaml.Unmarshal(status, want); err != nil {
+		t.Fatal(err)
+	}
+	got := initialized(ns.node(1, resources, 10250)).Status
+	times := cmpopts.IgnoreFields(corev1.NodeCondition{}, "LastHeartbeatTime", "LastTransitionTime")
+	if diff := cmp.Diff(*want, got, times); diff != "" {
+		t.Errorf("not as the Stage leaves it (-Stage +made):\n%s", diff)
+	}
+	for _, c := range got.Conditions {
+		if c.LastHeartbeatTime.IsZero() || c.LastTransitionTime.IsZero() {
+			t.Errorf("%s has no times", c.Type)
+		}
+	}
+	selector, err := json.Marshal(stage.Spec.Selector)
+	if err != nil || !strings.Contains(string(selector), `select( .type == \"Ready\" )`) || !isReady(&corev1.Node{Status: got}) {
+		t.Errorf("the Stage is for other nodes, or the node is not Ready: %s, %v", selector, err)
+	}
+
+	client := fake.NewClientset()
+	for _, ready := range []bool{true, false} {
+		ns.Prefix = fmt.Sprint(ready, "-")
+		if err := ns.ensureNodes(t.Context(), client, 10250, ready); err != nil {
+			t.Fatal(err)
+		}
+		node, err := client.CoreV1().Nodes().Get(t.Context(), ns.nodeName(1), metav1.GetOptions{})
+		if err != nil || isReady(node) != ready || node.Status.Capacity == nil {
+			t.Errorf("ready %v: it is made with %+v, %v", ready, node.Status, err)
+		}
+	}
+}
+
+// Stages of users for nodes, and those that users have changed, are to be seen at work.
+func TestNodeStagesAreOurs(t *testing.T) {
+	made := []metav1.ManagedFieldsEntry{{Manager: fieldManager, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{}}`)}}}
+	changed := append(slices.Clone(made), metav1.ManagedFieldsEntry{Manager: "kubectl", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{}}`)}})
+	stage := func(kind string, ours bool, fields []metav1.ManagedFieldsEntry) v1alpha1.Stage {
+		s := v1alpha1.Stage{ObjectMeta: metav1.ObjectMeta{Name: "stage", ManagedFields: fields},
+			Spec: v1alpha1.StageSpec{ResourceRef: v1alpha1.StageResourceRef{APIGroup: "v1", Kind: kind}}}
+		if ours {
+			s.Annotations = map[string]string{stageAnnotation: "hash"}
+		}
+		return s
+	}
+	for _, test := range []struct {
+		stages []v1alpha1.Stage
+		want   bool
+	}{
+		{nil, true},
+		{[]v1alpha1.Stage{stage("Node", true, made), stage("Node", true, made), stage("Pod", false, changed)}, true},
+		{[]v1alpha1.Stage{stage("Node", true, made), stage("Node", false, made)}, false},
+		{[]v1alpha1.Stage{stage("Node", true, changed)}, false},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(&v1alpha1.StageList{
+				TypeMeta: metav1.TypeMeta{Kind: "StageList", APIVersion: "kwok.x-k8s.io/v1alpha1"}, Items: test.stages})
+		}))
+		got, err := nodeStagesAreOurs(t.Context(), &rest.Config{Host: server.URL})
+		server.Close()
+		if err != nil || got != test.want {
+			t.Errorf("%v: %v, %v", test.stages, got, err)
+		}
+	}
 }

@@ -47,15 +47,15 @@ type Nodes struct {
 	// Volumes says whether claims of the StorageClass standard get simulated volumes.
 	Volumes bool
 
-	started supervisor.Handoff[kubernetes.Interface]
+	started supervisor.Handoff[*roll]
 }
 
-// DefaultPodCIDR has a /24 for each of 4,096 nodes, and is apart from the Services' range.
-const DefaultPodCIDR = "10.128.0.0/12"
+// DefaultPodCIDR has a /24 for each of maxNodes, and is apart from the range of Services.
+const DefaultPodCIDR = "10.128.0.0/9"
 
 // New returns simulated nodes without properties.
 func New(c *cluster.Cluster) *Nodes {
-	return &Nodes{Cluster: c, started: supervisor.NewHandoff[kubernetes.Interface]()}
+	return &Nodes{Cluster: c, started: supervisor.NewHandoff[*roll]()}
 }
 
 // maxNodes is more than one process can play: at ten thousand, kwok and the controllers only follow each other's
@@ -148,7 +148,11 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 		if err := ns.tryBeat(ctx, client); err != nil {
 			return err
 		}
-		return ns.ensureNodes(ctx, client, port)
+		plain, err := nodeStagesAreOurs(ctx, config)
+		if err != nil {
+			return err
+		}
+		return ns.ensureNodes(ctx, client, port, plain)
 	}
 	outdated := false // the nodes are those of before, as etcd is full
 	if err := ns.Cluster.Insist(ctx, s, func(ctx context.Context) error {
@@ -171,9 +175,10 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 		beside(func(ctx context.Context) error { return cluster.WhileFull(ctx, nodesFor) })
 	}
 	recovery, leases := newRecovery(s, client), newLeases(ctx, client, s.Slog(), s.Fail)
+	roll := ns.newRoll()
 	nodes := follow(ctx, client.CoreV1().Nodes(),
-		func(n *corev1.Node) { leases.changed(n); recovery.changed(n) },
-		func(n *corev1.Node) { leases.deleted(n); recovery.deleted(n) })
+		func(n *corev1.Node) { leases.changed(n); recovery.changed(n); roll.changed(n) },
+		func(n *corev1.Node) { leases.deleted(n); recovery.deleted(n); roll.deleted(n) })
 	beside(recovery.run)
 	for range ns.workers() {
 		beside(leases.work)
@@ -215,7 +220,7 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 		}
 		beside(newVolumes(s, client, nodes).run)
 	}
-	defer ns.started.Put(client)()
+	defer ns.started.Put(roll)()
 	return g.Wait()
 }
 
@@ -234,11 +239,70 @@ func again(ctx context.Context, config *rest.Config) error {
 
 // Ready waits until all nodes are Ready.
 func (ns *Nodes) Ready(ctx context.Context) error {
-	client, err := ns.started.Get(ctx)
+	roll, err := ns.started.Get(ctx)
 	if err != nil {
 		return err
 	}
-	return waitFor(ctx, func(ctx context.Context) (bool, error) { return ns.allReady(ctx, client) })
+	select {
+	case <-roll.complete:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// roll knows which of the nodes are not Ready.
+type roll struct {
+	complete chan struct{} // closed when all have been Ready at the same time
+
+	mu      sync.Mutex
+	missing map[string]bool // false for those that are Ready
+	n       int             // how many are not
+}
+
+func (ns *Nodes) newRoll() *roll {
+	r := &roll{complete: make(chan struct{}), missing: map[string]bool{}, n: ns.Count}
+	for n := range ns.Count {
+		r.missing[ns.nodeName(n+1)] = true
+	}
+	if r.n == 0 {
+		close(r.complete)
+	}
+	return r
+}
+
+// changed is told of each node that is there, or has changed.
+func (r *roll) changed(node *corev1.Node) {
+	r.note(node.Name, !isReady(node) || node.Labels[ourLabel] == "")
+}
+
+// deleted is told of each node that goes.
+func (r *roll) deleted(node *corev1.Node) { r.note(node.Name, true) }
+
+func (r *roll) note(name string, missing bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, ours := r.missing[name]
+	if !ours || before == missing {
+		return
+	}
+	r.missing[name] = missing
+	if missing {
+		r.n++
+		return
+	}
+	if r.n--; r.n == 0 && !isClosed(r.complete) {
+		close(r.complete)
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // allReady reports whether all nodes are Ready.

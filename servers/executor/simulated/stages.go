@@ -143,6 +143,22 @@ func isChanged(stage *v1alpha1.Stage) bool {
 	})
 }
 
+// nodeStagesAreOurs reports whether nodes behave as km has it: users may have Stages of their own for them, or have
+// changed those.
+func nodeStagesAreOurs(ctx context.Context, config *rest.Config) (bool, error) {
+	client, err := versioned.NewForConfig(config)
+	if err != nil {
+		return false, err
+	}
+	there, err := client.KwokV1alpha1().Stages().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(there.Items, func(stage v1alpha1.Stage) bool {
+		return stage.Spec.ResourceRef.Kind == "Node" && (stage.Annotations[stageAnnotation] == "" || isChanged(&stage))
+	}), nil
+}
+
 // workers is how many changes of each kind are under way at a time. With kwok's own default of 4, where the API server
 // takes half a second for a change, on a busy machine, the leases of no more than 80 nodes are renewed before the
 // controller-manager counts them as lost, and then their pods are not Ready any more.
