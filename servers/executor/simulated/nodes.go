@@ -134,9 +134,9 @@ func initialized(node *corev1.Node) *corev1.Node {
 	return node
 }
 
-// ensureNodes makes the nodes, and deletes those of an earlier run that are too many. ready says that new ones are made
-// as the Stages would leave them: that is two changes less of each, of which all are told who watch nodes.
-func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, port int, ready bool) error {
+// ensureNodes makes the nodes, and deletes those of an earlier run that are too many. plain is asked whether new ones are
+// made as the Stages would leave them: that is two changes less of each, of which all are told who watch nodes.
+func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, port int, plain func(context.Context) (bool, error)) error {
 	resources, err := ns.resources()
 	if err != nil {
 		return err
@@ -149,10 +149,19 @@ func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, p
 	for i := range there.Items {
 		have[there.Items[i].Name] = &there.Items[i]
 	}
+	missing := false
 	for n := range ns.Count {
 		name := ns.nodeName(n + 1)
-		if node := have[name]; node != nil && node.Annotations[fakeAnnotation] == "" {
+		node := have[name]
+		if node != nil && node.Annotations[fakeAnnotation] == "" {
 			return fmt.Errorf("there is a node %s already that is not simulated: use another --executor.node-prefix", name)
+		}
+		missing = missing || node == nil
+	}
+	ready := false
+	if missing {
+		if ready, err = plain(ctx); err != nil {
+			return err
 		}
 	}
 	var g errgroup.Group

@@ -1,6 +1,7 @@
 package simulated
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -27,6 +28,11 @@ func newNodes(count int) *Nodes {
 	return ns
 }
 
+// asStages says whether nodes are made as the Stages would leave them.
+func asStages(ready bool) func(context.Context) (bool, error) {
+	return func(context.Context) (bool, error) { return ready, nil }
+}
+
 // Nodes of an earlier run that are too many are deleted, and no others: not another executor's, nor somebody else's,
 // even if kwok plays them. No two have the same range of addresses for pods.
 func TestNodesThatAreTooMany(t *testing.T) {
@@ -49,7 +55,7 @@ func TestNodesThatAreTooMany(t *testing.T) {
 	}{
 		{3, []string{"node-1", "node-2", "node-3"}}, {1, []string{"node-1"}}, {2, []string{"node-1", "node-2"}}, {0, nil},
 	} {
-		if err := newNodes(test.count).ensureNodes(ctx, client, 0, false); err != nil {
+		if err := newNodes(test.count).ensureNodes(ctx, client, 0, asStages(false)); err != nil {
 			t.Fatal(err)
 		}
 		all, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
@@ -85,7 +91,7 @@ func TestReadyWithTheLastNode(t *testing.T) {
 		}
 	}
 	want(false)
-	if err := newNodes(3).ensureNodes(ctx, client, 0, false); err != nil {
+	if err := newNodes(3).ensureNodes(ctx, client, 0, asStages(false)); err != nil {
 		t.Fatal(err)
 	}
 	want(false)
@@ -190,12 +196,16 @@ func TestInitialized(t *testing.T) {
 	client := fake.NewClientset()
 	for _, ready := range []bool{true, false} {
 		ns.Prefix = fmt.Sprint(ready, "-")
-		if err := ns.ensureNodes(t.Context(), client, 10250, ready); err != nil {
+		if err := ns.ensureNodes(t.Context(), client, 10250, asStages(ready)); err != nil {
 			t.Fatal(err)
 		}
 		node, err := client.CoreV1().Nodes().Get(t.Context(), ns.nodeName(1), metav1.GetOptions{})
 		if err != nil || isReady(node) != ready || node.Status.Capacity == nil {
 			t.Errorf("ready %v: it is made with %+v, %v", ready, node.Status, err)
+		}
+		// Where all are there, nobody is asked: the answer takes a moment.
+		if err := ns.ensureNodes(t.Context(), client, 10250, nil); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -148,11 +148,7 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 		if err := ns.tryBeat(ctx, client); err != nil {
 			return err
 		}
-		plain, err := nodeStagesAreOurs(ctx, config)
-		if err != nil {
-			return err
-		}
-		return ns.ensureNodes(ctx, client, port, plain)
+		return ns.ensureNodes(ctx, client, port, func(ctx context.Context) (bool, error) { return nodeStagesAreOurs(ctx, config) })
 	}
 	outdated := false // the nodes are those of before, as etcd is full
 	if err := ns.Cluster.Insist(ctx, s, func(ctx context.Context) error {

@@ -54,27 +54,21 @@ func ensureStages(ctx context.Context, config *rest.Config) error {
 		return err
 	}
 	crds := client.ApiextensionsV1().CustomResourceDefinitions()
-	_, err = crds.Get(ctx, definition.Name, metav1.GetOptions{})
+	there, err := crds.Get(ctx, definition.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		_, err = crds.Create(ctx, definition, metav1.CreateOptions{})
+		there, err = crds.Create(ctx, definition, metav1.CreateOptions{})
 	}
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	err = waitFor(ctx, func(ctx context.Context) (bool, error) {
-		d, err := crds.Get(ctx, definition.Name, metav1.GetOptions{})
+	if err != nil || !isEstablished(there) {
+		err := waitFor(ctx, func(ctx context.Context) (bool, error) {
+			d, err := crds.Get(ctx, definition.Name, metav1.GetOptions{})
+			return err == nil && isEstablished(d), err
+		})
 		if err != nil {
-			return false, err
+			return err
 		}
-		for _, c := range d.Status.Conditions {
-			if c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue {
-				return true, nil
-			}
-		}
-		return false, nil
-	})
-	if err != nil {
-		return err
 	}
 	kwok, err := versioned.NewForConfig(config)
 	if err != nil {
@@ -104,6 +98,12 @@ func ensureStages(ctx context.Context, config *rest.Config) error {
 	}
 	g.Wait()
 	return cmp.Or(wrong...) // the first in order: one reason is told once, however often it is tried
+}
+
+func isEstablished(d *apiextensionsv1.CustomResourceDefinition) bool {
+	return slices.ContainsFunc(d.Status.Conditions, func(c apiextensionsv1.CustomResourceDefinitionCondition) bool {
+		return c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
+	})
 }
 
 // ensureStage makes a Stage that is missing, or replaces what another km wrote. It applies it: upstream has whoever
