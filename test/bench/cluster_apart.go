@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	nodefast "sigs.k8s.io/kwok/kustomize/stage/node/fast"
 	nodeheartbeat "sigs.k8s.io/kwok/kustomize/stage/node/heartbeat-with-lease"
@@ -43,7 +44,7 @@ func (a *apart) access(string) access {
 }
 
 func (a *apart) launch(ctx context.Context, dir string, nodes int) (*cluster, error) {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	ctx, cancel := context.WithTimeout(ctx, startLimit+time.Duration(nodes)*nodeLimit)
 	defer cancel()
 	c := &cluster{access: a.access(dir), ports: a.ports}
 	c.restartScheduler = func(ctx context.Context) error {

@@ -29,7 +29,7 @@ func (k *km) access(dir string) access {
 // launch waits for km's own word first and asks from outside then: the earlier no question costs the servers time. What
 // counts is the answer from outside, as for the other side.
 func (k *km) launch(ctx context.Context, dir string, nodes int) (*cluster, error) {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	ctx, cancel := context.WithTimeout(ctx, startLimit+time.Duration(nodes)*nodeLimit)
 	defer cancel()
 	c, line, err := k.start(dir, nodes)
 	if err != nil {

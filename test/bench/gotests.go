@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -68,6 +70,75 @@ func parseBenchmarks(text string) map[string]map[string]float64 {
 		}
 	}
 	return found
+}
+
+// measureEnvtest measures envtest's own start and stop, with km's links and with upstream's binaries.
+func (b *bench) measureEnvtest(ctx context.Context) {
+	const start, stop = "envtest-start", "envtest-stop"
+	err := b.buildUpstream(ctx, "etcd", "kube-apiserver", "kubectl")
+	test := filepath.Join(b.work, "envtest.test")
+	if err == nil {
+		build := goCommand(ctx, "test", "-c", "-o", test, ".")
+		build.Dir = filepath.Join("test", "envtest")
+		_, err = output(ctx, build)
+	}
+	for range b.runs {
+		if err != nil {
+			break
+		}
+		cmd := exec.CommandContext(ctx, test, "-test.run=^$", "-test.bench=^BenchmarkEnvironment$", "-test.benchtime=1x")
+		cmd.Dir, cmd.Env = b.work, append(os.Environ(), "KM="+b.km, "APART="+b.apart)
+		var text string
+		if text, err = output(ctx, cmd); err != nil {
+			break
+		}
+		found := parseBenchmarks(text)
+		for _, side := range withApart {
+			for row, unit := range map[string]string{start: "start-s", stop: "stop-s"} {
+				if value, ok := found[side][unit]; ok {
+					b.results.add(row, side, value)
+				} else {
+					b.results.failed(side, errors.New("the benchmark in test/envtest tells nothing of it"), row)
+				}
+			}
+		}
+	}
+	if err != nil {
+		for _, side := range withApart {
+			b.results.failed(side, err, start, stop)
+		}
+	}
+}
+
+// measureInProcess measures clusters in the process of a test, which is another process each time.
+func (b *bench) measureInProcess(ctx context.Context) {
+	rows := map[string]string{"process-first": "first-s", "process-second": "second-s", "process-second-memory": "second-MB"}
+	test := filepath.Join(b.work, "kmtest.test")
+	_, err := output(ctx, goCommand(ctx, "test", "-c", "-ldflags=-s -w", "-o", test, "./servers/kmtest"))
+	for range b.runs {
+		if err != nil {
+			break
+		}
+		cmd := exec.CommandContext(ctx, test, "-test.run=^$", "-test.bench=^BenchmarkInProcess$", "-test.benchtime=1x")
+		cmd.Dir = b.work
+		var text string
+		if text, err = output(ctx, cmd); err != nil {
+			break
+		}
+		found := parseBenchmarks(text)["BenchmarkInProcess"]
+		for row, unit := range rows {
+			if value, ok := found[unit]; ok {
+				b.results.add(row, "km", value)
+			} else {
+				b.results.failed("km", errors.New("the benchmark in servers/kmtest tells nothing of it"), row)
+			}
+		}
+	}
+	if err != nil {
+		for row := range rows {
+			b.results.failed("km", err, row)
+		}
+	}
 }
 
 // linesLogged is what TestEachLineIsItsServers tells with -v.

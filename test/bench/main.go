@@ -27,7 +27,8 @@ import (
 
 // Everything that is waited for has an end.
 const (
-	startLimit   = 2 * time.Minute  // a cluster's start
+	startLimit   = 2 * time.Minute  // a cluster's start, without its nodes
+	nodeLimit    = time.Second / 5  // more for each node
 	stopLimit    = 90 * time.Second // upstream waits up to a minute for open watches
 	commandLimit = 30 * time.Second // a command that prints something and ends
 )
@@ -119,7 +120,7 @@ func run(s settings) error {
 	}
 	defer os.RemoveAll(work)
 
-	b := &bench{settings: s, work: work, built: map[string]bool{}, results: newResults(s.rows, work)}
+	b := &bench{settings: s, work: work, built: map[string]bool{}, ones: map[string]use{}, results: newResults(s.rows, work)}
 	// The binary goes by its name: one that is called otherwise takes that for the name of a server.
 	b.km = filepath.Join(work, "km")
 	if err := os.Symlink(s.km, b.km); err != nil {
@@ -156,6 +157,8 @@ func (b *bench) parts() []part {
 		{"calls", []string{"help", "version"}, b.measureCalls},
 		{"log lines", []string{"klog", "klog-allocs"}, b.measureLine},
 		{"trivial servers", trivialRows, b.measureTrivial},
+		{"envtest", []string{"envtest-start", "envtest-stop"}, b.measureEnvtest},
+		{"clusters in a test's process", []string{"process-first", "process-second", "process-second-memory"}, b.measureInProcess},
 		{"lines of a full run", []string{"lines"}, b.measureLines},
 	}
 }
@@ -181,6 +184,7 @@ type bench struct {
 	work    string          // temporary folder, all else is in it
 	run     int             // the turn that both sides have now, from 0
 	built   map[string]bool // upstream's binaries that are up to date
+	ones    map[string]use  // of a cluster with one node, by side and run
 	results *results
 }
 

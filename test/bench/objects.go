@@ -85,13 +85,8 @@ func (c *client) makeNodes(ctx context.Context, n int) error {
 			Status: corev1.NodeStatus{Capacity: resources, Allocatable: resources},
 		}
 		g.Go(func() error {
-			created, err := c.api.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
-			if err != nil {
-				return ignore(err, apierrors.IsAlreadyExists)
-			}
-			created.Status = node.Status
-			_, err = c.api.CoreV1().Nodes().UpdateStatus(ctx, created, metav1.UpdateOptions{})
-			return ignore(err, apierrors.IsConflict) // somebody is at it already; kwok completes it
+			_, err := c.api.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
+			return ignore(err, apierrors.IsAlreadyExists)
 		})
 	}
 	return g.Wait()

@@ -92,7 +92,7 @@ func (b *bench) manyPods(ctx context.Context, s side, dir string) error {
 	begin := time.Now()
 	var g errgroup.Group
 	g.Go(func() error { return c.client.running(ctx, manyPods) })
-	g.Go(func() error { return c.makePods(ctx, manyPods) })
+	g.Go(func() error { return c.makePods(ctx, 0, manyPods) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -103,8 +103,8 @@ func (b *bench) manyPods(ctx context.Context, s side, dir string) error {
 	return err
 }
 
-// makePods makes pods over a few connections.
-func (c *cluster) makePods(ctx context.Context, n int) error {
+// makePods makes the pods of these numbers over a few connections.
+func (c *cluster) makePods(ctx context.Context, from, to int) error {
 	numbers := make(chan int)
 	g, ctx := errgroup.WithContext(ctx)
 	for range connections {
@@ -126,7 +126,7 @@ func (c *cluster) makePods(ctx context.Context, n int) error {
 	}
 	g.Go(func() error {
 		defer close(numbers)
-		for i := range n {
+		for i := from; i < to; i++ {
 			select {
 			case numbers <- i:
 			case <-ctx.Done():

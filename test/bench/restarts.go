@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -185,6 +186,48 @@ func (c *cluster) deletePods(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// restarted are the servers that are restarted one by one, and how soon they are to be ready.
+var restarted = []struct{ name, target string }{{"etcd", ""}, {"apiserver", "≤ 0.8 s"}, {"controller-manager", ""}, {"scheduler", "≤ 0.3 s"},
+	{"executor", ""}, {"proxy", ""}}
+
+func restartEachRows() (all []row) {
+	for _, s := range restarted {
+		all = append(all, row{"restart-" + s.name, "km restart " + s.name + " → it is ready", "s", s.target, false, alone})
+	}
+	return all
+}
+
+func restartRows() (names []string) {
+	for _, r := range restartEachRows() {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// restartEach restarts each server of km once.
+func (b *bench) restartEach(ctx context.Context, s side, dir string) error {
+	c, err := s.launch(ctx, dir, 1)
+	if err != nil {
+		return err
+	}
+	defer c.end()
+	if err := c.pause(ctx, settle); err != nil {
+		return err
+	}
+	for _, server := range restarted {
+		took, err := timeCommand(ctx, b.km, "--data-dir", filepath.Join(dir, "data"), "restart", server.name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", server.name, err)
+		}
+		b.results.add("restart-"+server.name, s.name(), took.Seconds())
+		if err := c.pause(ctx, time.Second); err != nil { // what has lost it comes back
+			return err
+		}
+	}
+	_, err = c.stop(ctx)
+	return err
 }
 
 // taken is what a cluster of one process takes. Memory is in megabytes.

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,7 +41,15 @@ func (b *bench) measureTrivial(ctx context.Context) {
 		}
 		programs[t.side] = path
 	}
+	group := filepath.Join(b.work, "group.test")
+	if _, err := output(ctx, goCommand(ctx, "test", "-c", "-o", group, "./supervisor/internal/life")); err != nil {
+		b.results.failed(groupAlone, err, "trivial", "trivial-goroutines")
+		group = ""
+	}
 	for range max(10, 2*b.runs) {
+		if group != "" && ctx.Err() == nil {
+			b.measureGroup(ctx, group)
+		}
 		for _, t := range trivials {
 			if programs[t.side] == "" || ctx.Err() != nil {
 				continue
@@ -50,6 +59,26 @@ func (b *bench) measureTrivial(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// groupAlone is the side of km's life cycle by itself: no flags, no logs, no data folder, no admin API, as the peers.
+const groupAlone = "km, the group alone"
+
+// measureGroup runs the benchmark of the package that has the life cycle, which nobody outside can import.
+func (b *bench) measureGroup(ctx context.Context, test string) {
+	cmd := exec.CommandContext(ctx, test, "-test.run=^$", "-test.bench=^BenchmarkGroup$", "-test.benchtime=1x")
+	cmd.Dir = b.work
+	text, err := output(ctx, cmd)
+	found := parseBenchmarks(text)["BenchmarkGroup"]
+	if err == nil && found == nil {
+		err = errors.New("there is no BenchmarkGroup in supervisor/internal/life")
+	}
+	if err != nil {
+		b.results.failed(groupAlone, err, "trivial", "trivial-goroutines")
+		return
+	}
+	b.results.add("trivial", groupAlone, found["s"])
+	b.results.add("trivial-goroutines", groupAlone, found["goroutines"])
 }
 
 func (b *bench) trivial(ctx context.Context, side, program string, args ...string) error {

@@ -18,13 +18,14 @@ type stage struct {
 }
 
 func (b *bench) stages() []stage {
-	return []stage{
+	return append([]stage{
 		{"starts and idle", slices.Concat(coldRows, warmRows), b.lives},
 		{"first pod", []string{"pod"}, b.firstPod},
 		{"many pods", []string{"rate"}, b.manyPods},
 		{"restarts", []string{"restart", "restart-goroutines", "restart-rss"}, b.restarts},
+		{"restarts of each", restartRows(), b.restartEach},
 		{"kills", []string{"kills", "kills-failed"}, b.killing},
-	}
+	}, b.growth()...)
 }
 
 // servers are the binaries of which the other side's cluster consists.

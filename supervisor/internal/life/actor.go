@@ -33,6 +33,7 @@ type Actor struct {
 	left      <-chan struct{} // of an attempt that was left behind: closed when it has ended after all
 	asked     bool            // it FailsAlone: somebody has asked for a start, and it has not been ready since
 	byRequest bool            // it is Failed because of a stop or start that somebody has asked for
+	rested    bool            // Rest has been called since it has ended
 	done      bool            // it is Stopped because Run has returned nil by itself
 	away      bool            // a direct or indirect need of it is not ready
 	muted     bool            // it is Ready, and its lines are left out of the screen
@@ -73,8 +74,10 @@ func (a *Actor) to(state State, err error, wait time.Duration) {
 	if err != nil {
 		a.lastErr, a.lastErrAt = err, e.Time
 	}
-	if a.s.Rest != nil && state.Ended() && (a.group.closing || !a.startAsked()) { // before the event, too
-		a.s.Rest()
+	if state.Ended() {
+		if a.rested = false; a.group.closing || !a.startAsked() {
+			a.giveBack() // before the event, too
+		}
 	}
 	switch state {
 	case Starting:
@@ -246,6 +249,7 @@ func (a *Actor) rest() (end bool, err error) {
 	a.until(context.Background(), func() bool {
 		switch {
 		case a.group.closing:
+			a.giveBack() // it was about to start again
 			end = true
 		case a.startAsked():
 			a.ask, a.failures, a.asked = nothing, failures{}, a.s.FailsAlone
@@ -258,6 +262,15 @@ func (a *Actor) rest() (end bool, err error) {
 		return true
 	})
 	return end, err
+}
+
+// giveBack calls Rest, once for each time that the server has ended. The lock is held.
+func (a *Actor) giveBack() {
+	if a.s.Rest == nil || a.rested {
+		return
+	}
+	a.rested = true
+	a.s.Rest()
 }
 
 // failure is why it has failed, for people.

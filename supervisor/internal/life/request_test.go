@@ -139,6 +139,29 @@ func TestRestBeforeTheEvent(t *testing.T) {
 	}, db)
 }
 
+// A server that was about to start again when all are to stop gives back what was kept for that, once.
+func TestRestAtTheEndOfARestart(t *testing.T) {
+	rested := 0
+	g := NewGroup(Server{Name: "db", Run: done, Rest: func() { rested++ }})
+	a := g.Actors()[0]
+	g.mu.Lock()
+	for _, state := range []State{Starting, Ready, Stopping} {
+		a.to(state, nil, 0)
+	}
+	a.ask = Restart
+	a.to(Stopped, nil, 0)
+	if rested != 0 {
+		t.Error("a restart gives back what is kept for it")
+	}
+	g.closing = true
+	g.mu.Unlock()
+	for range 2 {
+		if end, err := a.rest(); !end || err != nil || rested != 1 {
+			t.Errorf("it ends: %v, with %v, and has given back %d times", end, err, rested)
+		}
+	}
+}
+
 // Those that are asked to stop together end those first that need others, whatever the order in which they are named.
 func TestStopOfAllByRequest(t *testing.T) {
 	db, api, ui, other := fourParts()
