@@ -77,7 +77,7 @@ func scaleRows() (all []row) {
 		row{"watch-events", fmt.Sprintf("%d watches get %d new ConfigMaps, CPU for one that one gets", manyWatches, watchedMaps), "µs", "", false, withApart},
 		row{"crds-200", fmt.Sprintf("%d CustomResourceDefinitions, create → each has %d objects", manyKinds, kindObjects), "s", "", false, withApart},
 		row{kindMemories, "memory of it at rest, a definition", "kB", "", false, withApart},
-		row{"start-warm-50000", fmt.Sprintf("exec → all servers ready, on %d objects", manyObjects), "s", "≤ 0.4 × apart", false, withApart},
+		row{"objects-50000", fmt.Sprintf("exec → all servers ready, on %d objects", manyObjects), "s", "≤ 0.4 × apart", false, withApart},
 	)
 }
 
@@ -96,7 +96,7 @@ func (b *bench) growth() (all []stage) {
 		stage{"pods on many nodes", names, b.growPods},
 		stage{"many watches", []string{"watch-events"}, b.growWatches},
 		stage{"many definitions", []string{"crds-200", kindMemories}, b.growKinds},
-		stage{"many objects", []string{"start-warm-50000"}, b.growObjects},
+		stage{"many objects", []string{"objects-50000"}, b.growObjects},
 	)
 }
 
@@ -406,7 +406,7 @@ func (b *bench) growObjects(ctx context.Context, s side, dir string) error {
 		return err
 	}
 	defer c.end()
-	b.started("start-warm-50000", s, c)
+	b.started("objects-50000", s, c)
 	return nil
 }
 
