@@ -134,8 +134,8 @@ func initialized(node *corev1.Node) *corev1.Node {
 	return node
 }
 
-// ensureNodes makes the nodes, and deletes those of an earlier run that are too many. plain is asked whether new ones are
-// made as the Stages would leave them: that is two changes less of each, of which all are told who watch nodes.
+// ensureNodes makes the nodes, and deletes those of an earlier run that are too many. plain is asked whether new ones
+// are made as the Stages would leave them: that is two changes less of each, of which all are told who watch nodes.
 func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, port int, plain func(context.Context) (bool, error)) error {
 	resources, err := ns.resources()
 	if err != nil {
