@@ -170,7 +170,7 @@ func TestInitialized(t *testing.T) {
 	renderer := gotpl.NewRenderer(gotpl.FuncMap{
 		"NodeIP": func() string { return nodeIP }, "NodeName": func() string { return "localhost" }, "NodePort": func() int { return 10250 },
 	})
-	status, err := renderer.ToJSON(stage.Spec.Next.StatusTemplate, plain)
+	status, err := renderer.ToJSON(stage.Spec.Next.StatusTemplate, plain) //lint:ignore SA1019 kwok has it in its Stage
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,8 +212,8 @@ func TestInitialized(t *testing.T) {
 
 // Stages of users for nodes, and those that users have changed, are to be seen at work.
 func TestNodeStagesAreOurs(t *testing.T) {
-	made := []metav1.ManagedFieldsEntry{{Manager: fieldManager, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{}}`)}}}
-	changed := append(slices.Clone(made), metav1.ManagedFieldsEntry{Manager: "kubectl", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{}}`)}})
+	made := []metav1.ManagedFieldsEntry{{Manager: fieldManager, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{}}`)}}
+	changed := append(slices.Clone(made), metav1.ManagedFieldsEntry{Manager: "kubectl", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{}}`)})
 	stage := func(kind string, ours bool, fields []metav1.ManagedFieldsEntry) v1alpha1.Stage {
 		s := v1alpha1.Stage{ObjectMeta: metav1.ObjectMeta{Name: "stage", ManagedFields: fields},
 			Spec: v1alpha1.StageSpec{ResourceRef: v1alpha1.StageResourceRef{APIGroup: "v1", Kind: kind}}}
