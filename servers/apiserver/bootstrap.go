@@ -67,14 +67,19 @@ func (b *bootstrap) make(ctx context.Context, client kubernetes.Interface, log *
 	}
 }
 
-// await is a hook that waits for it, as long as the server is not being stopped. An error would end the process.
-func (b *bootstrap) await(ctx context.Context) genericapiserver.PostStartHookFunc {
+// await waits for it, as long as the server is not being stopped.
+func (b *bootstrap) await(ctx context.Context) {
+	select {
+	case <-b.done:
+	case <-b.refused:
+	case <-ctx.Done():
+	}
+}
+
+// hook is a hook that does so. An error would end the process.
+func (b *bootstrap) hook(ctx context.Context) genericapiserver.PostStartHookFunc {
 	return func(genericapiserver.PostStartHookContext) error {
-		select {
-		case <-b.done:
-		case <-b.refused:
-		case <-ctx.Done():
-		}
+		b.await(ctx)
 		return nil
 	}
 }
@@ -90,9 +95,10 @@ func isClosed(c <-chan struct{}) bool {
 
 // newBootstraps has a server that is made from config leave upstream's hooks out, and returns what comes in their
 // place: for the APIs that it serves, and the authorizers that it has.
-func newBootstraps(config *genericapiserver.Config, r *rights, log *zap.Logger, served func(group string) bool) (roles *bootstrap, all []*bootstrap) {
+func newBootstraps(config *genericapiserver.Config, r *rights, log *zap.Logger, served func(group string) bool) (
+	roles *bootstrap, all []*bootstrap) {
 	disabled := config.DisabledPostStartHooks.Clone() // the other servers of the chain share the set
-	defer func() { config.DisabledPostStartHooks = disabled }()
+	config.DisabledPostStartHooks = disabled
 	if served(schedulingv1.GroupName) && !disabled.Has(schedulingrest.PostStartHookName) {
 		disabled.Insert(schedulingrest.PostStartHookName)
 		all = append(all, newBootstrap(schedulingrest.PostStartHookName, ensurePriorityClasses))

@@ -99,7 +99,7 @@ func TestBootstrap(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		hook := make(chan error, 1)
-		go func() { hook <- b.await(ctx)(genericapiserver.PostStartHookContext{}) }()
+		go func() { hook <- b.hook(ctx)(genericapiserver.PostStartHookContext{}) }()
 		go b.make(ctx, nil, zap.NewNop())
 		pending := func(what string) {
 			t.Helper()
@@ -126,7 +126,7 @@ func TestBootstrap(t *testing.T) {
 		}
 
 		b = newBootstrap("roles", func(ctx context.Context, _ kubernetes.Interface) error { <-ctx.Done(); return ctx.Err() })
-		go func() { hook <- b.await(ctx)(genericapiserver.PostStartHookContext{}) }()
+		go func() { hook <- b.hook(ctx)(genericapiserver.PostStartHookContext{}) }()
 		go b.make(ctx, nil, zap.NewNop())
 		pending("it hangs")
 		stop()

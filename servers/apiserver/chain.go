@@ -189,7 +189,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 	head := c.server.GenericAPIServer
 	c.own = inProcess{handler: head.Handler, token: c.loopback.BearerToken}
 	for _, b := range c.parts {
-		if err := head.AddPostStartHook(b.name, b.await(c.ctx)); err != nil {
+		if err := head.AddPostStartHook(b.name, b.hook(c.ctx)); err != nil {
 			return err
 		}
 	}

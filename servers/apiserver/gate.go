@@ -76,14 +76,7 @@ func (g *gate) guard(next http.Handler, late time.Time) http.Handler {
 	})
 }
 
-func (g *gate) isUsable() bool {
-	select {
-	case <-g.usable:
-		return true
-	default:
-		return false
-	}
-}
+func (g *gate) isUsable() bool { return isClosed(g.usable) }
 
 // mayPass reports whether a request need not wait: it is the server's own, or asks whether the server is ready.
 func (g *gate) mayPass(r *http.Request) bool {

@@ -14,7 +14,7 @@ const identitiesHook = "km-bind-identities"
 
 // awaitIdentities is that hook: what has been made, the server's authorizer learns of by a watch.
 func (c *chain) awaitIdentities(genericapiserver.PostStartHookContext) error {
-	_ = c.roles.await(c.ctx)(genericapiserver.PostStartHookContext{})
+	c.roles.await(c.ctx)
 	_ = wait.PollUntilContextCancel(c.ctx, readyPoll, true, func(context.Context) (bool, error) {
 		return c.known == nil || isClosed(c.roles.refused) || c.known(), nil
 	})

@@ -11,6 +11,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	rbacinformers "k8s.io/client-go/informers/rbac/v1"
 	"k8s.io/client-go/kubernetes"
@@ -79,11 +80,11 @@ func (r *rights) ensure(ctx context.Context, client kubernetes.Interface, log *z
 		})
 	}
 	role := func(role reconciliation.RuleOwner, client reconciliation.RuleOwnerModifier) {
-		ensure(func() error { return ensureRole(role, &listedRole{client, there.roles[keyOf(role)], false}, log) })
+		ensure(func() error { return ensureRole(role, listedRole{client, fromList(there.roles, client.Get)}, log) })
 	}
 	binding := func(binding reconciliation.RoleBinding, client reconciliation.RoleBindingModifier) {
 		ensure(func() error {
-			return ensureBinding(binding, &listedBinding{client, there.bindings[keyOf(binding)], false}, log)
+			return ensureBinding(binding, listedBinding{client, fromList(there.bindings, client.Get)}, log)
 		})
 	}
 	for _, x := range r.clusterRoles {
@@ -218,43 +219,41 @@ func (r *rights) migrate(ctx context.Context, client kubernetes.Interface, there
 	return nil
 }
 
-// listedRole is a client for one role. What the list has tells is its answer once: whoever asks again has learned that
-// it has changed since.
+// fromList is the Get of a client for one object. What the list tells is its answer once: whoever asks again has
+// learned that it has changed since.
+func fromList[T any](there map[types.NamespacedName]T, ask func(namespace, name string) (T, error)) func(namespace, name string) (T, error) {
+	asked := false
+	return func(namespace, name string) (T, error) {
+		if asked {
+			return ask(namespace, name)
+		}
+		asked = true
+		o, ok := there[types.NamespacedName{Namespace: namespace, Name: name}]
+		if !ok {
+			return o, apierrors.NewNotFound(schema.GroupResource{Group: rbacv1.GroupName}, name)
+		}
+		return o, nil
+	}
+}
+
+// listedRole is a client for one role.
 type listedRole struct {
 	reconciliation.RuleOwnerModifier
-	there reconciliation.RuleOwner // nil for none
-	asked bool
+	get func(namespace, name string) (reconciliation.RuleOwner, error)
 }
 
-func (l *listedRole) Get(namespace, name string) (reconciliation.RuleOwner, error) {
-	switch {
-	case l.asked:
-		return l.RuleOwnerModifier.Get(namespace, name)
-	case l.there == nil:
-		l.asked = true
-		return nil, apierrors.NewNotFound(rbacv1.Resource("roles"), name)
-	}
-	l.asked = true
-	return l.there, nil
+func (l listedRole) Get(namespace, name string) (reconciliation.RuleOwner, error) {
+	return l.get(namespace, name)
 }
 
-// listedBinding is the same for one binding.
+// listedBinding is a client for one binding.
 type listedBinding struct {
 	reconciliation.RoleBindingModifier
-	there reconciliation.RoleBinding // nil for none
-	asked bool
+	get func(namespace, name string) (reconciliation.RoleBinding, error)
 }
 
-func (l *listedBinding) Get(namespace, name string) (reconciliation.RoleBinding, error) {
-	switch {
-	case l.asked:
-		return l.RoleBindingModifier.Get(namespace, name)
-	case l.there == nil:
-		l.asked = true
-		return nil, apierrors.NewNotFound(rbacv1.Resource("rolebindings"), name)
-	}
-	l.asked = true
-	return l.there, nil
+func (l listedBinding) Get(namespace, name string) (reconciliation.RoleBinding, error) {
+	return l.get(namespace, name)
 }
 
 func ensureRole(role reconciliation.RuleOwner, client reconciliation.RuleOwnerModifier, log *zap.Logger) error {

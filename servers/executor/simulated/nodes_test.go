@@ -122,6 +122,14 @@ func TestRoll(t *testing.T) {
 			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}}}
 	}
 	ours := map[string]string{ourLabel: "true"}
+	isComplete := func(r *roll) bool {
+		select {
+		case <-r.complete:
+			return true
+		default:
+			return false
+		}
+	}
 	ns := &Nodes{Count: 2, Prefix: "n-"}
 	r := ns.newRoll()
 	for _, step := range []struct {
@@ -146,11 +154,11 @@ func TestRoll(t *testing.T) {
 		} else {
 			r.changed(step.node)
 		}
-		if got := isClosed(r.complete); got != step.want {
+		if got := isComplete(r); got != step.want {
 			t.Errorf("after %s, %v: complete is %v", step.node.Name, step.node.Status.Conditions, got)
 		}
 	}
-	if ns.Count = 0; !isClosed(ns.newRoll().complete) {
+	if ns.Count = 0; !isComplete(ns.newRoll()) {
 		t.Error("none are not all")
 	}
 }

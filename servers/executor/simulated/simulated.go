@@ -250,6 +250,7 @@ func (ns *Nodes) Ready(ctx context.Context) error {
 // roll knows which of the nodes are not Ready.
 type roll struct {
 	complete chan struct{} // closed when all have been Ready at the same time
+	finish   func()        // closes it, once
 
 	mu      sync.Mutex
 	missing map[string]bool // false for those that are Ready
@@ -258,11 +259,12 @@ type roll struct {
 
 func (ns *Nodes) newRoll() *roll {
 	r := &roll{complete: make(chan struct{}), missing: map[string]bool{}, n: ns.Count}
+	r.finish = sync.OnceFunc(func() { close(r.complete) })
 	for n := range ns.Count {
 		r.missing[ns.nodeName(n+1)] = true
 	}
 	if r.n == 0 {
-		close(r.complete)
+		r.finish()
 	}
 	return r
 }
@@ -287,17 +289,8 @@ func (r *roll) note(name string, missing bool) {
 		r.n++
 		return
 	}
-	if r.n--; r.n == 0 && !isClosed(r.complete) {
-		close(r.complete)
-	}
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
+	if r.n--; r.n == 0 {
+		r.finish()
 	}
 }
 
