@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"k8s.io/client-go/rest"
 )
 
 // side is one of the two that are compared.
@@ -151,29 +153,26 @@ func (c *cluster) sum(of func(*proc) (float64, error)) (total float64, err error
 	return total, nil
 }
 
-// watch opens watches, ten on each connection, as informers of that many clients would. They stay open until ctx ends;
-// ended counts those that have ended.
-func (c *cluster) watch(ctx context.Context, n int) (ended *atomic.Int64, err error) {
+// watch opens watches, ten on each connection, as informers of that many clients would. The request of each is what
+// request makes of its number; what they get is written to a writer. They stay open until ctx ends; ended counts those
+// that have ended.
+func (c *cluster) watch(ctx context.Context, n int, to io.Writer, request func(api rest.Interface, i int) *rest.Request) (ended *atomic.Int64, err error) {
 	ended = new(atomic.Int64)
-	resources := []string{"pods", "services", "configmaps", "secrets", "nodes", "namespaces", "endpoints", "events", "serviceaccounts",
-		"persistentvolumes"}
 	var connection *client
 	for i := range n {
-		resource := resources[i%len(resources)]
-		if i%len(resources) == 0 {
+		if i%10 == 0 {
 			if connection, err = c.connect(); err != nil {
 				return nil, err
 			}
 			context.AfterFunc(ctx, connection.close)
 		}
-		request := connection.api.CoreV1().RESTClient().Get().Resource(resource).Param("watch", "1").Param("timeoutSeconds", "600")
-		body, err := request.Stream(ctx)
+		body, err := request(connection.api.CoreV1().RESTClient(), i).Param("watch", "1").Param("timeoutSeconds", "600").Stream(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("watch %d: %w", i+1, err)
 		}
 		go func() {
 			defer body.Close()
-			_, _ = io.Copy(io.Discard, body)
+			_, _ = io.Copy(to, body)
 			ended.Add(1)
 		}()
 	}

@@ -72,6 +72,15 @@ func parseBenchmarks(text string) map[string]map[string]float64 {
 	return found
 }
 
+// runOnce runs a benchmark of a test binary once, in a process of its own, with further variables, and returns what
+// parseBenchmarks reads.
+func (b *bench) runOnce(ctx context.Context, test, benchmark string, env ...string) (map[string]map[string]float64, error) {
+	cmd := exec.CommandContext(ctx, test, "-test.run=^$", "-test.bench=^"+benchmark+"$", "-test.benchtime=1x")
+	cmd.Dir, cmd.Env = b.work, append(os.Environ(), env...)
+	text, err := output(ctx, cmd)
+	return parseBenchmarks(text), err
+}
+
 // measureEnvtest measures envtest's own start and stop, with km's links and with upstream's binaries.
 func (b *bench) measureEnvtest(ctx context.Context) {
 	const start, stop = "envtest-start", "envtest-stop"
@@ -86,13 +95,10 @@ func (b *bench) measureEnvtest(ctx context.Context) {
 		if err != nil {
 			break
 		}
-		cmd := exec.CommandContext(ctx, test, "-test.run=^$", "-test.bench=^BenchmarkEnvironment$", "-test.benchtime=1x")
-		cmd.Dir, cmd.Env = b.work, append(os.Environ(), "KM="+b.km, "APART="+b.apart)
-		var text string
-		if text, err = output(ctx, cmd); err != nil {
+		var found map[string]map[string]float64
+		if found, err = b.runOnce(ctx, test, "BenchmarkEnvironment", "KM="+b.km, "APART="+b.apart); err != nil {
 			break
 		}
-		found := parseBenchmarks(text)
 		for _, side := range withApart {
 			for row, unit := range map[string]string{start: "start-s", stop: "stop-s"} {
 				if value, ok := found[side][unit]; ok {
@@ -119,15 +125,12 @@ func (b *bench) measureInProcess(ctx context.Context) {
 		if err != nil {
 			break
 		}
-		cmd := exec.CommandContext(ctx, test, "-test.run=^$", "-test.bench=^BenchmarkInProcess$", "-test.benchtime=1x")
-		cmd.Dir = b.work
-		var text string
-		if text, err = output(ctx, cmd); err != nil {
+		var found map[string]map[string]float64
+		if found, err = b.runOnce(ctx, test, "BenchmarkInProcess"); err != nil {
 			break
 		}
-		found := parseBenchmarks(text)["BenchmarkInProcess"]
 		for row, unit := range rows {
-			if value, ok := found[unit]; ok {
+			if value, ok := found["BenchmarkInProcess"][unit]; ok {
 				b.results.add(row, "km", value)
 			} else {
 				b.results.failed("km", errors.New("the benchmark in servers/kmtest tells nothing of it"), row)

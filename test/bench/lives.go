@@ -5,8 +5,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"syscall"
 	"time"
+
+	"k8s.io/client-go/rest"
 )
 
 const (
@@ -90,6 +93,10 @@ func (b *bench) idle(ctx context.Context, s side, c *cluster) error {
 	return nil
 }
 
+// watched are the resources that watches are about, in turn.
+var watched = []string{"pods", "services", "configmaps", "secrets", "nodes", "namespaces", "endpoints", "events", "serviceaccounts",
+	"persistentvolumes"}
+
 func (b *bench) warm(ctx context.Context, s side, dir string) error {
 	c, err := s.launch(ctx, dir, 1)
 	if err != nil {
@@ -106,7 +113,9 @@ func (b *bench) warm(ctx context.Context, s side, dir string) error {
 	}
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended, err := c.watch(watching, watches)
+	ended, err := c.watch(watching, watches, io.Discard, func(api rest.Interface, i int) *rest.Request {
+		return api.Get().Resource(watched[i%len(watched)])
+	})
 	if err != nil {
 		return err
 	}

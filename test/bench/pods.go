@@ -89,51 +89,51 @@ func (b *bench) manyPods(ctx context.Context, s side, dir string) error {
 	if err := c.pause(ctx, settle); err != nil {
 		return err
 	}
-	begin := time.Now()
-	var g errgroup.Group
-	g.Go(func() error { return c.client.running(ctx, manyPods) })
-	g.Go(func() error { return c.makePods(ctx, 0, manyPods) })
-	if err := g.Wait(); err != nil {
+	rate, err := c.podRate(ctx, 0, manyPods)
+	if err != nil {
 		return err
 	}
-	rate := manyPods / time.Since(begin).Seconds()
 	say("  rate %.0f pods/s", rate)
 	b.results.add("rate", s.name(), rate)
 	_, err = c.stop(ctx)
 	return err
 }
 
-// makePods makes the pods of these numbers over a few connections.
-func (c *cluster) makePods(ctx context.Context, from, to int) error {
-	numbers := make(chan int)
-	g, ctx := errgroup.WithContext(ctx)
+// podRate makes the pods of these numbers, and returns how many a second get from their creation to Running. Those with
+// lower numbers are there.
+func (c *cluster) podRate(ctx context.Context, from, to int) (float64, error) {
+	begin := time.Now()
+	var g errgroup.Group
+	g.Go(func() error { return c.client.running(ctx, to) })
+	g.Go(func() error {
+		return c.makeMany(ctx, to-from, func(ctx context.Context, connection *client, i int) error {
+			return connection.makePod(ctx, fmt.Sprintf("pod-%d", from+i))
+		})
+	})
+	err := g.Wait()
+	return float64(to-from) / time.Since(begin).Seconds(), err
+}
+
+// makeMany makes n of something over a few connections.
+func (c *cluster) makeMany(ctx context.Context, n int, make func(ctx context.Context, connection *client, i int) error) error {
+	var all []*client
 	for range connections {
 		connection, err := c.connect()
 		if err != nil {
 			return err
 		}
 		defer connection.close()
-		for range workers {
-			g.Go(func() error {
-				for i := range numbers {
-					if err := connection.makePod(ctx, fmt.Sprintf("pod-%d", i)); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}
+		all = append(all, connection)
 	}
-	g.Go(func() error {
-		defer close(numbers)
-		for i := from; i < to; i++ {
-			select {
-			case numbers <- i:
-			case <-ctx.Done():
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(connections * workers)
+	for i := range n {
+		g.Go(func() error {
+			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-		}
-		return nil
-	})
+			return make(ctx, all[i%len(all)], i)
+		})
+	}
 	return g.Wait()
 }

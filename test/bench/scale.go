@@ -7,18 +7,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 )
 
 // How a cluster grows is seen at three sizes each: what takes a curve takes more for each one at the larger sizes.
@@ -39,7 +38,6 @@ const (
 	kindObjects  = 5
 	manyObjects  = 50_000
 	objectBytes  = 1000
-	manyAtATime  = 16
 	kindMemories = "crds-200-memory"
 )
 
@@ -159,9 +157,7 @@ func (b *bench) growNodes(ctx context.Context, s side, dir string, n int) error 
 	}
 	defer c.end()
 	names := sized("nodes", n)
-	took := c.ready.Sub(c.began)
-	say("  %s %.1f s", names[0], took.Seconds())
-	b.results.add(names[0], s.name(), took.Seconds())
+	b.started(names[0], s, c)
 	u, err := c.used(ctx)
 	if err != nil {
 		return err
@@ -187,15 +183,11 @@ func (b *bench) growPods(ctx context.Context, s side, dir string) error {
 	}
 	from := 0
 	for _, n := range podSizes {
-		begin := time.Now()
-		var g errgroup.Group
-		g.Go(func() error { return c.client.running(ctx, n) })
-		g.Go(func() error { return c.makePods(ctx, from, n) })
-		if err := g.Wait(); err != nil {
+		rate, err := c.podRate(ctx, from, n)
+		if err != nil {
 			return err
 		}
 		names := sized("pods", n)
-		rate := float64(n-from) / time.Since(begin).Seconds()
 		say("  %s %.0f pods/s", names[0], rate)
 		b.results.add(names[0], s.name(), rate)
 		u, err := c.used(ctx)
@@ -218,30 +210,6 @@ func (c *cluster) makeMaps(ctx context.Context, n, size int) error {
 	})
 }
 
-// makeMany makes n of something over a few connections.
-func (c *cluster) makeMany(ctx context.Context, n int, make func(ctx context.Context, connection *client, i int) error) error {
-	var all []*client
-	for range connections {
-		connection, err := c.connect()
-		if err != nil {
-			return err
-		}
-		defer connection.close()
-		all = append(all, connection)
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(manyAtATime)
-	for i := range n {
-		g.Go(func() error {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return make(ctx, all[i%len(all)], i)
-		})
-	}
-	return g.Wait()
-}
-
 // growWatches measures what it takes that many watches get the same objects.
 func (b *bench) growWatches(ctx context.Context, s side, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, podLimit)
@@ -254,21 +222,12 @@ func (b *bench) growWatches(ctx context.Context, s side, dir string) error {
 	if err := c.pause(ctx, settle); err != nil {
 		return err
 	}
-	var lines atomic.Int64
-	var connection *client
-	for i := range manyWatches {
-		if i%10 == 0 {
-			if connection, err = c.connect(); err != nil {
-				return err
-			}
-			defer connection.close()
-		}
-		body, err := connection.api.CoreV1().RESTClient().Get().Namespace(corev1.NamespaceDefault).Resource("configmaps").
-			SetHeader("Accept", "application/json").Param("watch", "1").Param("timeoutSeconds", "600").Stream(ctx)
-		if err != nil {
-			return fmt.Errorf("watch %d: %w", i+1, err)
-		}
-		go countLines(body, &lines)
+	var lines lineCounter
+	ended, err := c.watch(ctx, manyWatches, &lines, func(api rest.Interface, _ int) *rest.Request {
+		return api.Get().Namespace(corev1.NamespaceDefault).Resource("configmaps").SetHeader("Accept", "application/json")
+	})
+	if err != nil {
+		return err
 	}
 	if err := c.pause(ctx, time.Second); err != nil { // what is there already
 		return err
@@ -290,7 +249,7 @@ func (b *bench) growWatches(ctx context.Context, s side, dir string) error {
 	}
 	err = c.poll(ctx, "events", func() error {
 		if got := lines.Load() - there; got < manyWatches*watchedMaps {
-			return fmt.Errorf("%d of %d events", got, manyWatches*watchedMaps)
+			return fmt.Errorf("%d of %d events, and %d watches have ended", got, manyWatches*watchedMaps, ended.Load())
 		}
 		return nil
 	})
@@ -307,16 +266,12 @@ func (b *bench) growWatches(ctx context.Context, s side, dir string) error {
 	return nil
 }
 
-func countLines(body io.ReadCloser, lines *atomic.Int64) {
-	defer body.Close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := body.Read(buffer)
-		lines.Add(int64(bytes.Count(buffer[:n], []byte("\n"))))
-		if err != nil {
-			return
-		}
-	}
+// lineCounter is a writer that counts lines. Each event of a watch is one.
+type lineCounter struct{ atomic.Int64 }
+
+func (l *lineCounter) Write(text []byte) (int, error) {
+	l.Add(int64(bytes.Count(text, []byte("\n"))))
+	return len(text), nil
 }
 
 // growKinds makes many CustomResourceDefinitions, and objects of each.

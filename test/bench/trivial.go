@@ -66,10 +66,8 @@ const groupAlone = "km, the group alone"
 
 // measureGroup runs the benchmark of the package that has the life cycle, which nobody outside can import.
 func (b *bench) measureGroup(ctx context.Context, test string) {
-	cmd := exec.CommandContext(ctx, test, "-test.run=^$", "-test.bench=^BenchmarkGroup$", "-test.benchtime=1x")
-	cmd.Dir = b.work
-	text, err := output(ctx, cmd)
-	found := parseBenchmarks(text)["BenchmarkGroup"]
+	all, err := b.runOnce(ctx, test, "BenchmarkGroup")
+	found := all["BenchmarkGroup"]
 	if err == nil && found == nil {
 		err = errors.New("there is no BenchmarkGroup in supervisor/internal/life")
 	}
