@@ -37,6 +37,9 @@ func (e Event) IsDegradation() bool { return e.From == Ready && e.To == Ready }
 // keptEvents is how many events are kept for readers that come late or are slow.
 const keptEvents = 10_000
 
+// lifeEvents is how many there are of a server that starts and is stopped.
+const lifeEvents = 4
+
 // events keeps what happened, in order, for any number of readers. A slow reader holds nothing up: it finds later what
 // it has not read yet, except what is more than keptEvents old.
 type events struct {

@@ -45,10 +45,12 @@ type Group struct {
 // NewGroup returns a group of these servers. A server's Needs are names of others; the order does not matter. It panics
 // if two have the same name, or need each other in a circle.
 func NewGroup(servers ...Server) *Group {
-	g := &Group{byName: map[string]*Actor{}, unready: len(servers)}
+	g := &Group{byName: make(map[string]*Actor, len(servers)), unready: len(servers)}
+	g.events.kept = make([]Event, 0, lifeEvents*len(servers))
+	unread := sync.OnceValue(func() *logging.Logs { return logging.New(logging.Config{}) })
 	for _, s := range servers {
 		if s.Log == nil {
-			s.Log = logging.New(logging.Config{}).Server(s.Name)
+			s.Log = unread().Server(s.Name)
 		}
 		a := &Actor{s: s, group: g, fails: make(chan error, 1), since: time.Now()}
 		for _, name := range append([]string{s.Name}, s.Aliases...) {
