@@ -11,12 +11,10 @@ import (
 	"syscall"
 	"time"
 
-	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	peerreconcilers "k8s.io/apiserver/pkg/reconcilers"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/kubernetes/pkg/controlplane/reconcilers"
 )
 
@@ -97,27 +95,23 @@ const storePoll = time.Second
 
 // abandonWithoutStore abandons the requests if etcd does not answer, from the time when the server is to end until ctx
 // ends. That is so if nobody listens there, or /livez/etcd, which gives it two seconds, says so twice.
-func (c *chain) abandonWithoutStore(ctx context.Context, ending <-chan struct{}, stores []string, server *rest.Config) {
+func (c *chain) abandonWithoutStore(ctx context.Context, ending <-chan struct{}, client kubernetes.Interface) {
 	select {
 	case <-ending:
 	case <-ctx.Done():
 		return
 	}
-	client, err := kubernetes.NewForConfig(server)
-	if err != nil {
-		return
-	}
 	for silent := 0; ctx.Err() == nil; {
-		err := unreachable(stores)
+		err := unreachable(c.stores)
 		if err == nil {
-			if err = client.RESTClient().Get().AbsPath("/livez/etcd").Do(ctx).Error(); err == nil {
+			if err = client.Discovery().RESTClient().Get().AbsPath("/livez/etcd").Do(ctx).Error(); err == nil {
 				silent = 0
 			} else if silent++; silent < 2 {
 				continue
 			}
 		}
 		if err != nil && ctx.Err() == nil {
-			c.log.Warn("etcd does not answer: what waits for it is ended", zap.Error(err))
+			c.log.Warn("etcd does not answer: what waits for it is ended", "error", err)
 			c.requests.abandon()
 			return
 		}

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -10,17 +11,17 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	peerreconcilers "k8s.io/apiserver/pkg/reconcilers"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubernetes/pkg/controlplane/reconcilers"
 )
 
 // While the server ends, requests in flight are waited for as long as etcd answers, and ended when it does not.
 func TestAbandonWithoutStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &chain{log: zap.NewNop(), requests: newAbandonable()}
+		c := &chain{log: slog.New(slog.DiscardHandler), requests: newAbandonable()}
 		var mu sync.Mutex
 		asked, answer := 0, http.StatusOK
 		handler := c.requests.wrap(func(api http.Handler, _ *genericapiserver.Config) http.Handler { return api })(
@@ -51,7 +52,11 @@ func TestAbandonWithoutStore(t *testing.T) {
 		stopping := make(chan struct{})
 		running, end := context.WithCancel(t.Context())
 		defer end()
-		go c.abandonWithoutStore(running, stopping, nil, clientOf(&inProcess{handler: handler}))
+		client, err := kubernetes.NewForConfig(clientOf(&inProcess{handler: handler}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go c.abandonWithoutStore(running, stopping, client)
 		if !flies() || asked != 0 {
 			t.Errorf("asked %d times before the end", asked)
 		}

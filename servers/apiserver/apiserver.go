@@ -8,18 +8,17 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/server/flagz"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 	"k8s.io/kubernetes/pkg/serviceaccount"
@@ -264,14 +263,7 @@ const readyPoll = 25 * time.Millisecond
 
 // waitUsable waits for /readyz and for the namespace "default", which a controller inside the server creates a moment
 // later.
-func waitUsable(ctx context.Context, s *supervisor.Server, loopback *rest.Config) error {
-	client, err := kubernetes.NewForConfig(loopback)
-	if err != nil {
-		return err
-	}
-	looking, stop := context.WithCancel(ctx)
-	defer stop()
-	go tellUnreadable(looking, client, s)
+func waitUsable(ctx context.Context, log *slog.Logger, client kubernetes.Interface) error {
 	late := time.Now().Add(startTime)
 	return wait.PollUntilContextCancel(ctx, readyPoll, true, func(ctx context.Context) (bool, error) {
 		text, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Raw()
@@ -280,7 +272,7 @@ func waitUsable(ctx context.Context, s *supervisor.Server, loopback *rest.Config
 		}
 		if err != nil && time.Now().After(late) {
 			late = late.Add(time.Minute)
-			s.Logger().Warn("still not ready", zap.Error(err), zap.Strings("checks that fail", failing(string(text))))
+			log.Warn("still not ready", "error", err, "checks that fail", failing(string(text)))
 		}
 		return err == nil, nil
 	})

@@ -2,9 +2,9 @@ package apiserver
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
-	"go.uber.org/zap"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,7 +40,7 @@ func newBootstrap(name string, ensure func(context.Context, kubernetes.Interface
 }
 
 // make makes it, as soon as the server takes requests. Upstream gives up after 30 seconds, and ends the process.
-func (b *bootstrap) make(ctx context.Context, client kubernetes.Interface, log *zap.Logger) {
+func (b *bootstrap) make(ctx context.Context, client kubernetes.Interface, log *slog.Logger) {
 	pause, told := readyPoll, ""
 	for {
 		err := b.ensure(ctx, client)
@@ -56,7 +56,7 @@ func (b *bootstrap) make(ctx context.Context, client kubernetes.Interface, log *
 			pause = laterPoll
 		}
 		if text := err.Error(); text != told {
-			log.Info("it is tried again to make "+b.name, zap.Error(err))
+			log.Info("it is tried again to make "+b.name, "error", err)
 			told = text
 		}
 		select {
@@ -95,7 +95,7 @@ func isClosed(c <-chan struct{}) bool {
 
 // newBootstraps has a server that is made from config leave upstream's hooks out, and returns what comes in their
 // place: for the APIs that it serves, and the authorizers that it has.
-func newBootstraps(config *genericapiserver.Config, r *rights, log *zap.Logger, served func(group string) bool) (
+func newBootstraps(config *genericapiserver.Config, r *rights, log *slog.Logger, served func(group string) bool) (
 	roles *bootstrap, all []*bootstrap) {
 	disabled := config.DisabledPostStartHooks.Clone() // the other servers of the chain share the set
 	config.DisabledPostStartHooks = disabled
@@ -103,7 +103,7 @@ func newBootstraps(config *genericapiserver.Config, r *rights, log *zap.Logger, 
 		disabled.Insert(schedulingrest.PostStartHookName)
 		all = append(all, newBootstrap(schedulingrest.PostStartHookName, ensurePriorityClasses))
 	}
-	if !served(rbacv1.GroupName) {
+	if !served(rbacv1.GroupName) || r.isEmpty() && disabled.Has(rbacrest.PostStartHookName) {
 		return nil, all
 	}
 	name := "km/bootstrap-roles" // without an authorizer that asks them, upstream makes none

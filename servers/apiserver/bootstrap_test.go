@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
-	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -62,18 +62,24 @@ func TestBootstraps(t *testing.T) {
 	for _, test := range []struct {
 		disabled, missing string   // in the config; the API that is not served
 		want              []string // km's
+		own               int      // bindings of km's
 		kubernetes        bool     // whether Kubernetes' roles are made
 	}{
-		{"other", "", []string{priorities, roles}, true},
-		{roles, "", []string{priorities, "km/bootstrap-roles"}, false}, // another authorizer
-		{priorities, "", []string{roles}, true},
-		{"other", "scheduling.k8s.io", []string{roles}, true},
-		{"other", "rbac.authorization.k8s.io", []string{priorities}, false},
+		{"other", "", []string{priorities, roles}, 1, true},
+		{roles, "", []string{priorities, "km/bootstrap-roles"}, 1, false}, // another authorizer
+		{roles, "", []string{priorities}, 0, false},
+		{"other", "", []string{priorities, roles}, 0, true},
+		{priorities, "", []string{roles}, 1, true},
+		{"other", "scheduling.k8s.io", []string{roles}, 1, true},
+		{"other", "rbac.authorization.k8s.io", []string{priorities}, 1, false},
 	} {
 		disabled := sets.NewString(test.disabled)
 		config := &genericapiserver.Config{DisabledPostStartHooks: disabled}
 		r := &rights{}
-		part, all := newBootstraps(config, r, zap.NewNop(), func(group string) bool { return group != test.missing })
+		for range test.own {
+			r.bind("own", "cluster-admin", user("somebody"))
+		}
+		part, all := newBootstraps(config, r, slog.New(slog.DiscardHandler), func(group string) bool { return group != test.missing })
 		var names []string
 		for _, b := range all {
 			names = append(names, b.name)
@@ -84,7 +90,7 @@ func TestBootstraps(t *testing.T) {
 		if !slices.Equal(names, test.want) || !config.DisabledPostStartHooks.Has(test.disabled) || disabled.Len() != 1 {
 			t.Errorf("%v: it has %q; disabled are %v, and at the other servers %v", test, names, config.DisabledPostStartHooks, disabled)
 		}
-		if (len(r.clusterRoles) > 0) != test.kubernetes || (part != nil) != (test.missing != "rbac.authorization.k8s.io") {
+		if (len(r.clusterRoles) > 0) != test.kubernetes || (part != nil) != (len(test.want) > 0 && strings.HasSuffix(test.want[len(test.want)-1], "bootstrap-roles")) {
 			t.Errorf("%v: %d cluster roles, in %v", test, len(r.clusterRoles), part)
 		}
 	}
@@ -100,7 +106,7 @@ func TestBootstrap(t *testing.T) {
 		defer stop()
 		hook := make(chan error, 1)
 		go func() { hook <- b.hook(ctx)(genericapiserver.PostStartHookContext{}) }()
-		go b.make(ctx, nil, zap.NewNop())
+		go b.make(ctx, nil, slog.New(slog.DiscardHandler))
 		pending := func(what string) {
 			t.Helper()
 			synctest.Wait()
@@ -127,7 +133,7 @@ func TestBootstrap(t *testing.T) {
 
 		b = newBootstrap("roles", func(ctx context.Context, _ kubernetes.Interface) error { <-ctx.Done(); return ctx.Err() })
 		go func() { hook <- b.hook(ctx)(genericapiserver.PostStartHookContext{}) }()
-		go b.make(ctx, nil, zap.NewNop())
+		go b.make(ctx, nil, slog.New(slog.DiscardHandler))
 		pending("it hangs")
 		stop()
 		if err := <-hook; err != nil || isClosed(b.done) || isClosed(b.refused) {

@@ -5,11 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -28,9 +28,9 @@ import (
 // chain is the chain of servers of which the API server consists, for one start. To make it takes about a second, and
 // no etcd: what it asks etcd waits until that answers.
 type chain struct {
-	cluster  *cluster.Cluster
+	cluster  *cluster.Cluster // nil if the server is alone
 	rights   *rights
-	log      *zap.Logger
+	log      *slog.Logger
 	ctx      context.Context // the server's
 	end      context.CancelFunc
 	usable   chan struct{} // closed when it can be used
@@ -45,6 +45,13 @@ type chain struct {
 	own      inProcess    // how the server is asked without a connection
 	releases []func()     // what is to be called at the end
 	ran      bool         // it has destroyed itself then
+}
+
+// newChain is one of a server that makes these rights. It does not end with ctx.
+func newChain(ctx context.Context, r *rights, log *slog.Logger) *chain {
+	c := &chain{rights: r, log: log, usable: make(chan struct{}), requests: newAbandonable()}
+	c.ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
+	return c
 }
 
 func (c *chain) release() {
@@ -67,8 +74,8 @@ func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	c := &chain{cluster: a.cluster, rights: rightsOf(a.cluster), log: s.Logger(), usable: make(chan struct{}), requests: newAbandonable()}
-	c.ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
+	c := newChain(ctx, rightsOf(a.cluster), s.Slog())
+	c.cluster = a.cluster
 	release := func() {
 		c.release()
 		<-a.making
@@ -120,32 +127,36 @@ func (c *chain) make(s *supervisor.Server, socket net.Listener) error {
 		c.releases = append(c.releases, l.closeConns)
 		o.SecureServing.Listener = l
 	}
-	c.stores = o.Etcd.StorageConfig.Transport.ServerList
 	o.Metrics = process.Metrics(o.Metrics)
 	completed, err := o.Complete(c.ctx)
 	if err != nil {
 		return err
 	}
-	// From here on this is app.Run, which does not give access to the server.
+	return c.makeServer(completed)
+}
+
+// makeServer is app.Run until the server runs, which does not give access to the server.
+func (c *chain) makeServer(completed options.CompletedOptions) (err error) {
+	c.stores = completed.Etcd.StorageConfig.Transport.ServerList
 	if completed.InformerName == nil {
 		if completed.InformerName, err = informerName(); err != nil {
 			return err
 		}
 		c.releases = append(c.releases, completed.InformerName.Release)
 	}
-	return c.makeServer(completed)
-}
-
-func (c *chain) makeServer(completed options.CompletedOptions) error {
 	config, err := app.NewConfig(completed)
 	if err != nil {
 		return err
 	}
 	c.loopback = rest.CopyConfig(config.KubeAPIs.ControlPlane.Generic.LoopbackClientConfig)
-	gate := &gate{usable: c.usable, ctx: c.ctx, token: c.loopback.BearerToken}
 	// All requests come in through the aggregator's chain.
 	aggregator := &config.Aggregator.GenericConfig.Config
-	aggregator.BuildHandlerChainFunc = c.requests.wrap(gate.wrap(ownAgent(c.loopback.BearerToken, aggregator.BuildHandlerChainFunc)))
+	aggregator.BuildHandlerChainFunc = ownAgent(c.loopback.BearerToken, aggregator.BuildHandlerChainFunc)
+	if c.cluster != nil {
+		gate := &gate{usable: c.usable, ctx: c.ctx, token: c.loopback.BearerToken}
+		aggregator.BuildHandlerChainFunc = gate.wrap(aggregator.BuildHandlerChainFunc)
+	}
+	aggregator.BuildHandlerChainFunc = c.requests.wrap(aggregator.BuildHandlerChainFunc)
 	if l, ok := completed.SecureServing.Listener.(*listener); ok {
 		aggregator.BuildHandlerChainFunc = l.wrap(aggregator.BuildHandlerChainFunc)
 	}
@@ -193,7 +204,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 			return err
 		}
 	}
-	if c.roles != nil {
+	if c.roles != nil && c.cluster != nil {
 		if err := head.AddPostStartHook(identitiesHook, c.awaitIdentities); err != nil {
 			return err
 		}
@@ -205,40 +216,41 @@ func (c *chain) makeServer(completed options.CompletedOptions) error {
 
 func (a *apiserver) run(ctx context.Context, s *supervisor.Server, _ []string) error {
 	c := a.next
-	c.ran = true
 	defer a.started.Put(c.usable)()
-	defer c.endWith(ctx)()
-	if err := c.bootstrap(); err != nil {
-		return err
-	}
-	go func() {
-		if err := waitUsable(c.ctx, s, clientOf(&c.own)); err == nil {
-			close(c.usable)
-		}
-	}()
-	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	beside, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	go func() {
 		_ = s.Guard(func() error { // it has logged a panic
-			a.cluster.Renew(running, a.plan, s.Logger())
+			a.cluster.Renew(beside, a.plan, s.Logger())
 			return nil
 		})
 	}()
-	go c.abandonWithoutStore(running, s.Ending(), c.stores, clientOf(&c.own))
-	return c.prepared.Run(c.ctx)
+	return c.run(ctx, s.Ending(), func(client kubernetes.Interface) { c.tellUnreadable(beside, client, s) })
 }
 
-// bootstrap begins to make what a start makes in the cluster. What is refused is told of, once the server can be used.
-func (c *chain) bootstrap() error {
+// run runs the server until ctx ends, of which ending may tell before, and calls beside as soon as it can be asked.
+func (c *chain) run(ctx context.Context, ending <-chan struct{}, beside func(kubernetes.Interface)) error {
+	c.ran = true
+	defer c.endWith(ctx)()
 	client, err := kubernetes.NewForConfig(clientOf(&c.own))
 	if err != nil {
 		return err
 	}
+	// What a start makes in the cluster. What is refused is told of, once the server can be used.
 	for _, b := range c.parts {
 		go b.make(c.ctx, client, c.log)
 		go c.tellLater(b)
 	}
-	return nil
+	go func() {
+		if err := waitUsable(c.ctx, c.log, client); err == nil {
+			close(c.usable)
+		}
+	}()
+	go beside(client)
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	go c.abandonWithoutStore(running, ending, client)
+	return c.prepared.Run(c.ctx)
 }
 
 // startTime is how long a start may take before a stop interrupts it.

@@ -79,9 +79,18 @@ func prepareHardened(p *supervisor.Plan, s *supervisor.Server) error {
 // before.
 const unreadableLook = 3 * time.Second
 
-// tellUnreadable tells of Secrets that keep the server from becoming ready, until ctx ends. It asks beside the start,
-// which does not wait for the answers.
-func tellUnreadable(ctx context.Context, client kubernetes.Interface, s *supervisor.Server) {
+// tellUnreadable tells of Secrets that keep the server from becoming ready, until it is or ctx ends. It asks beside the
+// start, which does not wait for the answers.
+func (c *chain) tellUnreadable(ctx context.Context, client kubernetes.Interface, s *supervisor.Server) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-c.usable:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	for {
 		select {
 		case <-time.After(unreadableLook):

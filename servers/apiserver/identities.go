@@ -20,6 +20,11 @@ type rights struct {
 	split      map[string]rbacv1.ClusterRoleBinding
 }
 
+// isEmpty reports whether there are none.
+func (r *rights) isEmpty() bool {
+	return len(r.clusterRoles)+len(r.clusterBindings)+len(r.roles)+len(r.bindings) == 0
+}
+
 // rightsOf are those of kubeadm's that a cluster has by its certificates, and what the identities of its servers ask
 // for.
 func rightsOf(c *cluster.Cluster) *rights {

@@ -1,12 +1,12 @@
 package apiserver
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/zap"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
@@ -30,7 +30,7 @@ func TestRights(t *testing.T) {
 	writes := func() (made []string) {
 		t.Helper()
 		client.ClearActions()
-		if err := rightsOf(c).ensure(t.Context(), client, zap.NewNop()); err != nil {
+		if err := rightsOf(c).ensure(t.Context(), client, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 		for _, a := range client.Actions() {

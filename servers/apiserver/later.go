@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 )
@@ -47,13 +46,15 @@ func (c *chain) tellLater(b *bootstrap) {
 	}
 	err := b.refusal
 	for c.ctx.Err() == nil {
-		if refusal := c.cluster.Refusal(c.ctx, err); refusal != nil {
-			err = refusal
+		if c.cluster != nil {
+			if refusal := c.cluster.Refusal(c.ctx, err); refusal != nil {
+				err = refusal
+			}
 		}
-		c.log.Warn("what km's servers need cannot be made; it is tried again and again", zap.String("what", b.name), zap.Error(err))
+		c.log.Warn("what the cluster needs cannot be made; it is tried again and again", "what", b.name, "error", err)
 		select {
 		case <-b.done:
-			c.log.Info("what km's servers need has been made", zap.String("what", b.name))
+			c.log.Info("what the cluster needs has been made", "what", b.name)
 			return
 		case <-time.After(laterTell):
 		case <-c.ctx.Done():

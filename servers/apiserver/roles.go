@@ -3,10 +3,10 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -48,15 +48,16 @@ func (r *rights) addKubernetes() {
 	r.aggregated, r.split = bootstrappolicy.ClusterRolesToAggregate(), bootstrappolicy.ClusterRoleBindingsToSplit()
 }
 
-// roleWorkers is how many make what is missing. Each write waits for the disk.
-const roleWorkers = 4
+// roleWorkers is how many make what is missing. Each write waits for etcd, which takes together what comes while it is
+// at the disk.
+const roleWorkers = 16
 
 // ensure makes them. It writes only what is missing: others may have put something in the way of writes. What users
 // have added stays, and what they have protected is not touched. It makes what it can, and returns why the rest cannot
 // be made: the first reason.
 //
 // What is right already, which is all in most starts, is asked for in lists.
-func (r *rights) ensure(ctx context.Context, client kubernetes.Interface, log *zap.Logger) error {
+func (r *rights) ensure(ctx context.Context, client kubernetes.Interface, log *slog.Logger) error {
 	there, err := r.list(ctx, client)
 	if err != nil {
 		return err
@@ -256,25 +257,25 @@ func (l listedBinding) Get(namespace, name string) (reconciliation.RoleBinding, 
 	return l.get(namespace, name)
 }
 
-func ensureRole(role reconciliation.RuleOwner, client reconciliation.RuleOwnerModifier, log *zap.Logger) error {
+func ensureRole(role reconciliation.RuleOwner, client reconciliation.RuleOwnerModifier, log *slog.Logger) error {
 	o := reconciliation.ReconcileRoleOptions{Role: role, Client: client, Confirm: true}
 	return again("role", role.GetName(), func() error {
 		result, err := o.Run()
 		if err == nil && result.Protected && result.Operation != reconciliation.ReconcileNone {
-			log.Warn("a role is protected from being reconciled, and lacks permissions", zap.Stringer("role", keyOf(role)),
-				zap.Any("missing", result.MissingRules))
+			log.Warn("a role is protected from being reconciled, and lacks permissions", "role", keyOf(role).String(),
+				"missing", result.MissingRules)
 		}
 		return err
 	})
 }
 
-func ensureBinding(binding reconciliation.RoleBinding, client reconciliation.RoleBindingModifier, log *zap.Logger) error {
+func ensureBinding(binding reconciliation.RoleBinding, client reconciliation.RoleBindingModifier, log *slog.Logger) error {
 	o := reconciliation.ReconcileRoleBindingOptions{RoleBinding: binding, Client: client, Confirm: true}
 	return again("binding", binding.GetName(), func() error {
 		result, err := o.Run()
 		if err == nil && result.Protected && result.Operation != reconciliation.ReconcileNone {
-			log.Warn("a binding is protected from being reconciled, and lacks subjects", zap.Stringer("binding", keyOf(binding)),
-				zap.Any("missing", result.MissingSubjects))
+			log.Warn("a binding is protected from being reconciled, and lacks subjects", "binding", keyOf(binding).String(),
+				"missing", result.MissingSubjects)
 		}
 		return err
 	})

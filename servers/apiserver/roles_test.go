@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go.uber.org/zap/exp/zapslog"
 	"io"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -75,7 +77,7 @@ func TestRolesAsUpstream(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := r.ensure(t.Context(), client, zap.NewNop()); err != nil {
+			if err := r.ensure(t.Context(), client, slog.New(slog.DiscardHandler)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -213,7 +215,7 @@ func TestRolesWhileOthersWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.ensure(t.Context(), client, zap.NewNop()); err != nil {
+		if err := r.ensure(t.Context(), client, slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		var verbs []string
@@ -248,7 +250,7 @@ func TestRolesThatAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = r.ensure(t.Context(), client, zap.NewNop())
+	err = r.ensure(t.Context(), client, slog.New(slog.DiscardHandler))
 	if !cluster.Refused(err) || !strings.Contains(err.Error(), " cannot be made: ") || !strings.HasSuffix(err.Error(), "(and 2 more)") {
 		t.Errorf("the error is %v", err)
 	}
@@ -278,7 +280,7 @@ func TestProtectedRoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	core, lines := observer.New(zap.WarnLevel)
-	if err := r.ensure(t.Context(), client, zap.New(core)); err != nil || len(s.writes) != 0 {
+	if err := r.ensure(t.Context(), client, slog.New(zapslog.NewHandler(core))); err != nil || len(s.writes) != 0 {
 		t.Errorf("%v, written: %q", err, s.writes)
 	}
 	if lines.FilterMessageSnippet("protected").Len() != len(r.clusterBindings) {

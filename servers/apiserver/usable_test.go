@@ -2,10 +2,13 @@ package apiserver
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -27,11 +30,19 @@ func TestUsableWhileItIsLooked(t *testing.T) {
 				_, _ = io.WriteString(w, `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"default"}}`)
 			}
 		})}
-		if err := waitUsable(t.Context(), &supervisor.Server{}, clientOf(server)); err != nil {
+		client, err := kubernetes.NewForConfig(clientOf(server))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newChain(t.Context(), &rights{}, slog.New(slog.DiscardHandler))
+		defer c.end()
+		go c.tellUnreadable(t.Context(), client, &supervisor.Server{})
+		if err := waitUsable(t.Context(), c.log, client); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(begin); took > takes+readyPoll {
 			t.Errorf("it is usable after %v, and known to be after %v", takes, took)
 		}
+		close(c.usable)
 	})
 }
