@@ -67,7 +67,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		// Requests in flight may take that long, upstream's default for --shutdown-delay-duration and the drain
 		// together.
 		GracePeriod: 20 * time.Second,
-		Main:        component.Main(upstream, app.NewAPIServerCommand),
+		Main:        component.FastMain(upstream, app.NewAPIServerCommand, command),
 	}
 }
 

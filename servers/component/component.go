@@ -5,6 +5,7 @@ package component
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 
 	// as in upstream's binaries: without it a CronJob's time zone is unknown where the machine has no list of them
@@ -58,6 +59,25 @@ func Main(name string, command func() *cobra.Command) func(context.Context, *sup
 			return &supervisor.ExitError{Code: code} // the command has printed why
 		}
 		return nil
+	}
+}
+
+// PlainVariable is the variable that has a process which is called as an upstream component be upstream's command and
+// nothing else.
+const PlainVariable = "KM_PLAIN"
+
+// Plain reports whether the user asks for upstream's command.
+func Plain() bool { return os.Getenv(PlainVariable) == "1" }
+
+// FastMain is Main for a component that has a command of km's, for arguments, in place of upstream's. Users may ask for
+// upstream's.
+func FastMain(name string, plain func() *cobra.Command, fast func(args []string) *cobra.Command) func(context.Context, *supervisor.Server, []string) error {
+	return func(ctx context.Context, s *supervisor.Server, args []string) error {
+		if Plain() {
+			return Main(name, plain)(ctx, s, args)
+		}
+		process.HurryGoAway()
+		return Main(name, func() *cobra.Command { return fast(args) })(ctx, s, args)
 	}
 }
 

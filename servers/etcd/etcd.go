@@ -46,6 +46,9 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Keeps:      keeps,
 		StartsOnce: func(*supervisor.Server) bool { return e.stuck() },
 		Main: func(_ context.Context, _ *supervisor.Server, args []string) error {
+			if !component.Plain() {
+				args = hurried(args)
+			}
 			process.Become(names.Etcd, args)
 			etcdmain.Main(os.Args)
 			return nil
@@ -201,9 +204,7 @@ func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		err = s.Default("listen-client-urls", "unix://"+socket, "advertise-client-urls", "unix://"+socket)
 	}
 	if err == nil && alone(s) {
-		// A member that is alone elects itself when its timeout is over, up to twice as long as this one; upstream's is
-		// a second. There is nobody whose heartbeats could be late. The timeout must be five heartbeats.
-		err = s.Default("heartbeat-interval", "20", "election-timeout", "100")
+		err = s.Default("heartbeat-interval", aloneHeartbeat, "election-timeout", aloneElection)
 	}
 	if err == nil && !s.Given("discovery-srv") && !s.Given("discovery-endpoints") {
 		// As etcdmain does: alone, unless the user says otherwise.

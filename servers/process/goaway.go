@@ -16,9 +16,9 @@ import (
 //go:linkname goAwayTimeout golang.org/x/net/http2.goAwayTimeout
 var goAwayTimeout time.Duration
 
-// hurryGoAway has idle connections close sooner when a server stops. It belongs before the first server's start:
+// HurryGoAway has idle connections close sooner when a server stops. It belongs before the first server's start:
 // nothing guards the variable.
-func hurryGoAway() { goAwayTimeout = readGoAway }
+func HurryGoAway() { goAwayTimeout = readGoAway }
 
 // readGoAway is several round trips on one machine, and more than one to most others.
 const readGoAway = 50 * time.Millisecond

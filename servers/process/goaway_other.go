@@ -2,5 +2,5 @@
 
 package process
 
-// hurryGoAway changes nothing: there is no variable to set. A stop takes a second longer.
-func hurryGoAway() {}
+// HurryGoAway changes nothing: there is no variable to set. A stop takes a second longer.
+func HurryGoAway() {}

@@ -114,7 +114,7 @@ func setup(p *supervisor.Plan) {
 	encryptionconfig.EncryptionConfigFileChangePollDuration = time.Second
 
 	// Without it each stop of the apiserver waits a second for idle connections.
-	hurryGoAway()
+	HurryGoAway()
 }
 
 // settle gives the variables their values, for the first plan of a process.
