@@ -35,7 +35,7 @@ func newAbandonable() *abandonable {
 var errAbandoned = errors.New("etcd does not answer, and the server ends")
 
 // wrap has the requests of a server end with it.
-func (a *abandonable) wrap(build func(http.Handler, *genericapiserver.Config) http.Handler) func(http.Handler, *genericapiserver.Config) http.Handler {
+func (a *abandonable) wrap(build handlerChain) handlerChain {
 	return func(api http.Handler, c *genericapiserver.Config) http.Handler {
 		next := build(api, c)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/server/flagz"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 	"k8s.io/kubernetes/pkg/serviceaccount"
 
@@ -32,9 +31,9 @@ import (
 // upstream is the name of the component's own binary.
 const upstream = "kube-apiserver"
 
-// New returns the server. It makes the cluster's keys.
-func New(c *cluster.Cluster) *supervisor.Server {
-	a := &apiserver{cluster: c, started: supervisor.NewHandoff[chan struct{}](), making: make(chan struct{}, 1)}
+// New returns the server. It makes the cluster's keys. Called by its own name, it can have others of km beside itself.
+func New(c *cluster.Cluster, km *supervisor.HyperKube) *supervisor.Server {
+	a := &apiserver{cluster: c, km: km, started: supervisor.NewHandoff[chan struct{}](), making: make(chan struct{}, 1)}
 	return &supervisor.Server{
 		SimpleUsage: names.APIServer,
 		Aliases:     []string{upstream},
@@ -56,7 +55,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		},
 		Needs:    []supervisor.Need{{Server: names.Etcd, Unless: []string{"etcd-servers"}}},
 		Defaults: defaults,
-		State:    slices.Concat(cluster.State(), cluster.Written("authentication.json"), hardenedState()),
+		State:    slices.Concat(cluster.State(), cluster.Written("authentication.json"), cluster.Written(clientCAs), hardenedState()),
 		Check:    check,
 		Ports:    cluster.Ports,
 		Prepare:  a.prepare,
@@ -67,7 +66,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		// Requests in flight may take that long, upstream's default for --shutdown-delay-duration and the drain
 		// together.
 		GracePeriod: 20 * time.Second,
-		Main:        component.FastMain(upstream, app.NewAPIServerCommand, command),
+		Main:        a.main,
 	}
 }
 
@@ -84,10 +83,13 @@ var values = map[string][]string{
 
 type apiserver struct {
 	cluster *cluster.Cluster
+	km      *supervisor.HyperKube
 	plan    *supervisor.Plan
 	started supervisor.Handoff[chan struct{}] // closed when this start can be used
 	next    *chain                            // made by build, for run
 	making  chan struct{}                     // has something as long as there is a chain
+
+	companions *companions // nil if it was not called with others
 }
 
 // defaults are those of a cluster on one machine that is not open to the world. Upstream's are for a component whose

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"time"
 
@@ -29,6 +30,8 @@ import (
 // no etcd: what it asks etcd waits until that answers.
 type chain struct {
 	cluster  *cluster.Cluster // nil if the server is alone
+	plan     *supervisor.Plan // of the run, if there is one
+	others   *companions      // nil if the server was not called with others
 	rights   *rights
 	log      *slog.Logger
 	ctx      context.Context // the server's
@@ -46,6 +49,9 @@ type chain struct {
 	releases []func()     // what is to be called at the end
 	ran      bool         // it has destroyed itself then
 }
+
+// handlerChain makes what answers the requests of a server: api with all that is before it.
+type handlerChain = func(api http.Handler, c *genericapiserver.Config) http.Handler
 
 // newChain is one of a server that makes these rights. It does not end with ctx.
 func newChain(ctx context.Context, r *rights, log *slog.Logger) *chain {
@@ -75,7 +81,7 @@ func (a *apiserver) build(ctx context.Context, s *supervisor.Server) error {
 		return ctx.Err()
 	}
 	c := newChain(ctx, rightsOf(a.cluster), s.Slog())
-	c.cluster = a.cluster
+	c.cluster, c.plan, c.others = a.cluster, a.plan, a.companions
 	release := func() {
 		c.release()
 		<-a.making
@@ -128,6 +134,11 @@ func (c *chain) make(s *supervisor.Server, socket net.Listener) error {
 		o.SecureServing.Listener = l
 	}
 	o.Metrics = process.Metrics(o.Metrics)
+	if c.others != nil {
+		if err := c.others.trust(o.Authentication, c.plan); err != nil {
+			return err
+		}
+	}
 	completed, err := o.Complete(c.ctx)
 	if err != nil {
 		return err
@@ -155,6 +166,9 @@ func (c *chain) makeServer(completed options.CompletedOptions) (err error) {
 	if c.cluster != nil {
 		gate := &gate{usable: c.usable, ctx: c.ctx, token: c.loopback.BearerToken}
 		aggregator.BuildHandlerChainFunc = gate.wrap(aggregator.BuildHandlerChainFunc)
+	}
+	if c.others != nil {
+		aggregator.BuildHandlerChainFunc = c.others.wrap(aggregator.BuildHandlerChainFunc, c.loopback.BearerToken)
 	}
 	aggregator.BuildHandlerChainFunc = c.requests.wrap(aggregator.BuildHandlerChainFunc)
 	if l, ok := completed.SecureServing.Listener.(*listener); ok {

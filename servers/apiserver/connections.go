@@ -72,7 +72,7 @@ func (l *listener) Close() error {
 }
 
 // wrap has the listener know of each connection whether a request has come in on it.
-func (l *listener) wrap(build func(http.Handler, *genericapiserver.Config) http.Handler) func(http.Handler, *genericapiserver.Config) http.Handler {
+func (l *listener) wrap(build handlerChain) handlerChain {
 	return func(api http.Handler, config *genericapiserver.Config) http.Handler {
 		next := build(api, config)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

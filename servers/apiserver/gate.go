@@ -38,7 +38,7 @@ const (
 )
 
 // wrap puts the gate in front of a server's handler chain.
-func (g *gate) wrap(build func(http.Handler, *genericapiserver.Config) http.Handler) func(http.Handler, *genericapiserver.Config) http.Handler {
+func (g *gate) wrap(build handlerChain) handlerChain {
 	return func(api http.Handler, c *genericapiserver.Config) http.Handler {
 		g.serializer = c.Serializer
 		return g.guard(build(api, c), time.Now().Add(startTime))
@@ -80,12 +80,7 @@ func (g *gate) isUsable() bool { return isClosed(g.usable) }
 
 // mayPass reports whether a request need not wait: it is the server's own, or asks whether the server is ready.
 func (g *gate) mayPass(r *http.Request) bool {
-	for _, path := range []string{"/livez", "/readyz", "/healthz"} {
-		if r.URL.Path == path || strings.HasPrefix(r.URL.Path, path+"/") {
-			return true
-		}
-	}
-	return isOwn(r, g.token)
+	return isUnder(r.URL.Path, "/livez", "/readyz", "/healthz") || isOwn(r, g.token)
 }
 
 // asksForRights reports whether a request asks what somebody may do, or who it is: the answer is one of success,

@@ -19,7 +19,7 @@ func isOwn(r *http.Request, token string) bool {
 // isRequestExemptFromRetryAfter): a server that is being stopped refuses new requests, but not those. Without it a stop
 // waits for a request that waits for another one: a Service is made when the IPAddress of it has been, which is asked
 // again and again for 50 seconds.
-func ownAgent(token string, build func(http.Handler, *genericapiserver.Config) http.Handler) func(http.Handler, *genericapiserver.Config) http.Handler {
+func ownAgent(token string, build handlerChain) handlerChain {
 	return func(api http.Handler, c *genericapiserver.Config) http.Handler {
 		next := build(api, c)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -63,7 +63,7 @@ func servers() map[string]*supervisor.Server {
 	process.BeforeFlags()
 	c := cluster.New()
 	all := map[string]*supervisor.Server{}
-	for _, s := range []*supervisor.Server{etcd.New(c), apiserver.New(c), controllermanager.New(c), scheduler.New(c), executor.New(c), proxy.New(c)} {
+	for _, s := range []*supervisor.Server{etcd.New(c), apiserver.New(c, nil), controllermanager.New(c), scheduler.New(c), executor.New(c), proxy.New(c)} {
 		all[s.Name()] = s
 	}
 	return all

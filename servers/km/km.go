@@ -46,7 +46,7 @@ func NewWith(c *cluster.Cluster) *supervisor.HyperKube {
 		Forget:         cluster.Forget,
 	}
 	km.AddServer(etcd.New(c))
-	km.AddServer(apiserver.New(c))
+	km.AddServer(apiserver.New(c, km))
 	km.AddServer(controllermanager.New(c))
 	km.AddServer(scheduler.New(c))
 	km.AddServer(executor.New(c))

@@ -1,0 +1,178 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/options"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app"
+	kubeoptions "k8s.io/kubernetes/pkg/kubeapiserver/options"
+
+	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
+	"github.com/seed-200a7251/km/servers/names"
+	"github.com/seed-200a7251/km/supervisor"
+)
+
+// CompanionsVariable has a kube-apiserver that somebody calls, such as envtest, run other servers beside itself: their
+// names, apart by commas, and then flags of theirs, apart by spaces.
+const CompanionsVariable = "KM_WITH"
+
+// companions is what an apiserver has that was called with others to run beside it.
+type companions struct {
+	clientCA string        // a file with authorities of the caller's, by which its clients are known; or none
+	names    string        // of the servers
+	ready    chan struct{} // closed when they are
+}
+
+// main is the server's Main: it is upstream's command or, with companions, a run of km's.
+func (a *apiserver) main(ctx context.Context, s *supervisor.Server, args []string) error {
+	with := strings.Fields(os.Getenv(CompanionsVariable))
+	if len(with) == 0 || component.Plain() || asksAboutItself(args) {
+		return component.FastMain(upstream, app.NewAPIServerCommand, command)(ctx, s, args)
+	}
+	given, err := a.accompany(s.Flags(), with, args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		return &supervisor.ExitError{Code: 1}
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the next signal ends the process
+	a.km.SetOut(os.Stderr)       // where upstream's lines are
+	running, err := a.km.Start(ctx, given...)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // somebody does not want it any more
+		}
+		return &supervisor.ExitError{Code: 1} // why has been printed
+	}
+	close(a.companions.ready)
+	select {
+	case <-ctx.Done():
+	case <-running.Done():
+	}
+	if err := running.Stop(); err != nil {
+		return &supervisor.ExitError{Code: 1}
+	}
+	return nil
+}
+
+// asksAboutItself reports whether the arguments ask for something that ends at once.
+func asksAboutItself(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		name, _, _ := strings.Cut(arg, "=")
+		return slices.Contains([]string{"--help", "-h", "--version"}, name)
+	})
+}
+
+// accompany returns the arguments of a run with the companions that does what upstream's command would do with args.
+func (a *apiserver) accompany(flags *pflag.FlagSet, with, args []string) (given []string, err error) {
+	a.companions = &companions{names: with[0], ready: make(chan struct{})}
+	own, values := func(flag, value string) string { return "--" + names.APIServer + "." + flag + "=" + value }, map[string]string{}
+	all := pflag.NewFlagSet(upstream, pflag.ContinueOnError)
+	all.AddFlagSet(flags)
+	err = all.ParseAll(args, func(f *pflag.Flag, value string) error {
+		values[f.Name] = value
+		switch {
+		case f.Name == "client-ca-file":
+			a.companions.clientCA = value // beside the one of the run
+		case f.Name == "cert-dir":
+		case slices.Contains(component.LogFlags, f.Name):
+			fmt.Fprintf(os.Stderr, "km: --%s has no effect with %s: all servers share one log\n", f.Name, CompanionsVariable)
+		default:
+			given = append(given, own(f.Name, value))
+		}
+		return nil
+	})
+	if err == nil && all.NArg() > 0 {
+		err = fmt.Errorf("%q does not take any arguments, got %q", upstream, all.Args())
+	}
+	if err != nil {
+		return nil, err
+	}
+	absent := func(flags ...string) bool {
+		return !slices.ContainsFunc(flags, func(flag string) bool { _, ok := values[flag]; return ok })
+	}
+	// What km run has its own defaults for, and a caller relies on.
+	if absent("authorization-mode", "authorization-config") {
+		given = append(given, own("authorization-mode", "AlwaysAllow"))
+	}
+	if absent("anonymous-auth", "authentication-config", "oidc-issuer-url") {
+		given = append(given, own("anonymous-auth", "true"))
+	}
+	cert := values["tls-cert-file"]
+	if dir := values["cert-dir"]; cert == "" && dir != "" {
+		pair := options.GeneratableKeyCert{CertDirectory: dir, PairName: "apiserver"}
+		file, key := filepath.Join(pair.CertDirectory, pair.PairName+".crt"), filepath.Join(pair.CertDirectory, pair.PairName+".key")
+		if exists(file) && exists(key) {
+			cert = file
+			given = append(given, own("tls-cert-file", file), own("tls-private-key-file", key))
+		}
+	}
+	if slices.ContainsFunc(strings.Split(with[0], ","), func(name string) bool { return strings.TrimPrefix(name, "kube-") == names.ControllerManager }) {
+		if cert != "" {
+			given = append(given, "--"+names.ControllerManager+".root-ca-file="+cert)
+		}
+		if key := values["service-account-signing-key-file"]; key != "" {
+			given = append(given, "--"+names.ControllerManager+".service-account-private-key-file="+key)
+		}
+	}
+	return slices.Concat([]string{names.APIServer + "," + with[0], "--ephemeral", "--free-ports", "--verbose"}, given, with[1:]), nil
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// trust has the server know clients by the caller's authorities, too.
+func (c *companions) trust(o *kubeoptions.BuiltInAuthenticationOptions, p *supervisor.Plan) error {
+	clients := o.ClientCert
+	if c.clientCA == "" || clients == nil {
+		return nil
+	}
+	theirs, err := os.ReadFile(c.clientCA)
+	if err != nil {
+		return fmt.Errorf("--client-ca-file: %w", err)
+	}
+	ours, err := os.ReadFile(clients.ClientCA)
+	if err != nil {
+		return err
+	}
+	clients.ClientCA = p.Path(clientCAs)
+	return cluster.Write(clients.ClientCA, slices.Concat(ours, []byte("\n"), theirs))
+}
+
+// clientCAs is the file in the data folder with all authorities.
+const clientCAs = "client-cas.crt"
+
+// wrap has whoever asks whether the server is ready, or healthy, wait for the companions. They ask, too, before they
+// begin, and show certificates.
+func (c *companions) wrap(build handlerChain, token string) handlerChain {
+	return func(api http.Handler, config *genericapiserver.Config) http.Handler {
+		next := build(api, config)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			shows := r.TLS != nil && len(r.TLS.PeerCertificates) > 0
+			if isClosed(c.ready) || shows || isOwn(r, token) || !isUnder(r.URL.Path, "/healthz", "/readyz") {
+				next.ServeHTTP(w, r)
+				return
+			}
+			http.Error(w, fmt.Sprintf("[-]%s failed: %s are not ready", CompanionsVariable, c.names), http.StatusInternalServerError)
+		})
+	}
+}
+
+// isUnder reports whether a path is one of these, or below.
+func isUnder(path string, above ...string) bool {
+	return slices.ContainsFunc(above, func(a string) bool { return path == a || strings.HasPrefix(path, a+"/") })
+}
