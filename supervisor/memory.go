@@ -18,22 +18,24 @@ const (
 )
 
 // freeMemory returns to the system what the process does not use. It collects all garbage first, which takes about 2 ms
-// of CPU time for each megabyte that is in use: 0.2 s after a start. Tests replace it.
-var freeMemory = func() {
+// of CPU time for each megabyte that is in use: 0.2 s after a start.
+func freeMemory() {
 	debug.FreeOSMemory()
 	system.DropBinary()
 }
 
-// cpuSeconds is what the process has used so far. Tests replace it.
-var cpuSeconds = meter.ProcessSeconds
-
 // giveBack returns to the system the memory that only the start has needed, and again each time that the process rests
-// after work: the runtime would keep it for as much garbage as there was then. It is done once for each such time, so
-// that a process that uses memory evenly does not collect garbage more often for it.
+// after work, until ctx ends.
 func (r *run) giveBack(ctx context.Context) {
-	if !r.mayRest(ctx) {
-		return
+	if r.mayRest(ctx) {
+		freeAtRest(ctx, meter.ProcessSeconds, freeMemory)
 	}
+}
+
+// freeAtRest calls free each time that the process, which has used so many cpuSeconds, rests after work: the runtime
+// would keep memory for as much garbage as there was then. It is called once for each such time, so that a process that
+// uses memory evenly does not collect garbage more often for it. What was before is work.
+func freeAtRest(ctx context.Context, cpuSeconds func() float64, free func()) {
 	ticker := time.NewTicker(settleTime)
 	defer ticker.Stop()
 	worked, used := true, cpuSeconds()
@@ -50,7 +52,7 @@ func (r *run) giveBack(ctx context.Context) {
 		case load >= working:
 			worked = true
 		case load <= resting && worked:
-			freeMemory()
+			free()
 			worked, used = false, cpuSeconds() // without what this has taken
 		}
 	}

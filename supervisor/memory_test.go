@@ -1,90 +1,97 @@
 package supervisor
 
 import (
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// countFree returns how often memory has been returned from now on.
-func countFree(t *testing.T) *atomic.Int32 {
-	usual := freeMemory
-	t.Cleanup(func() { freeMemory = usual })
-	n := &atomic.Int32{}
-	freeMemory = func() { n.Add(1) }
-	return n
-}
-
-// Nothing is done during the start; memory is returned when what belongs to it is over, and when later work is, once
-// each time.
-func TestGiveBack(t *testing.T) {
-	freed, usual := countFree(t), cpuSeconds
-	t.Cleanup(func() { cpuSeconds = usual })
-	var used float64 // written while nobody else runs
-	cpuSeconds = func() float64 { return used }
+// Memory is returned when what belongs to the start is over, and when later work is, once each time.
+func TestFreeAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &run{plan: &Plan{}, began: newBeginning()}
-		go r.giveBack(t.Context())
-		wait := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
-		use := func(cpus float64) {
-			used += cpus * settleTime.Seconds()
-			wait(settleTime)
-		}
+		var used, freed int64 // thousandths of seconds; each goroutine looks while the other one waits
+		report := make(chan int64)
+		ask := make(chan struct{})
+		go freeAtRest(t.Context(), func() float64 {
+			ask <- struct{}{}
+			return float64(<-report) / 1000
+		}, func() { ask <- struct{}{}; <-report })
+		<-ask
+		report <- used
 		for _, step := range []struct {
 			what string
-			do   func()
-			want int32
+			cpus []int64 // thousandths, in one settleTime after the other
+			want int64
 		}{
-			{"before all are ready", func() { wait(time.Hour) }, 0},
-			{"when all are ready", func() { close(r.began.over); wait(0) }, 0},
-			{"while they settle", func() { wait(settleTime - 1) }, 0},
-			{"when they have settled", func() { wait(1) }, 1},
-			{"later", func() { wait(time.Hour) }, 1},
-			{"after a little work", func() { use(0.4); use(0.1) }, 1},
-			{"while they work", func() { use(0.6); use(2) }, 1},
-			{"while they work less", func() { use(0.4); use(0.3) }, 1},
-			{"when they rest", func() { use(0.2) }, 2},
-			{"while they rest", func() { use(0.2); use(0) }, 2},
-			{"after more work", func() { use(1); use(0) }, 3},
+			{"when they have settled", []int64{0}, 1},
+			{"later", []int64{0, 0, 0}, 1},
+			{"after a little work", []int64{400, 100}, 1},
+			{"while they work", []int64{600, 2000}, 1},
+			{"while they work less", []int64{400, 300}, 1},
+			{"when they rest", []int64{200}, 2},
+			{"while they rest", []int64{200, 0}, 2},
+			{"after more work", []int64{1000, 0}, 3},
+			{"while they work all the time", []int64{1000, 1000, 1000}, 3},
 		} {
-			step.do()
-			if n := freed.Load(); n != step.want {
-				t.Errorf("%s: memory has been returned %d times, want %d", step.what, n, step.want)
+			for _, cpus := range step.cpus {
+				used += cpus * int64(settleTime/time.Second)
+				<-ask
+				report <- used
+				synctest.Wait()
+				select {
+				case <-ask: // to free memory, and then again what has been used
+					freed++
+					report <- 0
+					<-ask
+					report <- used
+				default:
+				}
+			}
+			if freed != step.want {
+				t.Errorf("%s: memory has been returned %d times, want %d", step.what, freed, step.want)
 			}
 		}
 	})
 }
 
-// What is used from the start until they rest is work.
-func TestGiveBackAfterALongStart(t *testing.T) {
-	freed, usual := countFree(t), cpuSeconds
-	t.Cleanup(func() { cpuSeconds = usual })
-	var used atomic.Int64
-	cpuSeconds = func() float64 { return float64(used.Add(5)) } // one CPU, always
+// The first time is when all have been ready for a while, and not before.
+func TestFreeAtRestWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &run{plan: &Plan{}, began: newBeginning()}
-		close(r.began.over)
-		go r.giveBack(t.Context())
+		begin := time.Now()
+		freed := make(chan time.Duration, 100)
+		go freeAtRest(t.Context(), func() float64 { return 0 }, func() { freed <- time.Since(begin) })
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if n := freed.Load(); n != 0 {
-			t.Errorf("memory has been returned %d times to a system that needs the time", n)
+		if first := <-freed; first != settleTime || len(freed) > 0 {
+			t.Errorf("the first time was after %v, and %d followed", first, len(freed))
 		}
 	})
 }
 
-// What is not the run's own, or is busy, is left alone.
-func TestGiveBackNothing(t *testing.T) {
+// Memory is not looked at before all are ready, and never where it is not the run's own, or a command is at work.
+func TestGiveBack(t *testing.T) {
 	for name, r := range map[string]*run{"embedded": {plan: &Plan{Embedded: true}}, "with a command": {plan: &Plan{}, foreground: &foreground{}}} {
-		freed := countFree(t)
 		synctest.Test(t, func(t *testing.T) {
 			r.began = newBeginning()
 			close(r.began.over)
-			r.giveBack(t.Context())
+			r.giveBack(t.Context()) // it returns
+			if r.mayRest(t.Context()) {
+				t.Errorf("%s: it may rest", name)
+			}
 		})
-		if freed.Load() != 0 {
-			t.Errorf("%s: memory has been returned", name)
-		}
 	}
+	synctest.Test(t, func(t *testing.T) {
+		r := &run{plan: &Plan{}, began: newBeginning()}
+		may := make(chan bool, 1)
+		go func() { may <- r.mayRest(t.Context()) }()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(may) > 0 {
+			t.Error("it may rest before all are ready")
+		}
+		close(r.began.over)
+		if !<-may {
+			t.Error("it may not rest when all are ready")
+		}
+	})
 }

@@ -185,7 +185,9 @@ func (r *run) serve(ctx context.Context, signals <-chan os.Signal) (err error) {
 	shown := r.tell(ctx)
 	go r.notifier.watch(ctx, r.group)
 	go r.relax(ctx)
-	go r.giveBack(ctx)
+	resting, rested := context.WithCancel(ctx)
+	defer rested()
+	go r.giveBack(resting)
 	err = r.outcome(r.group.Run(signals))
 	if r.foreground != nil {
 		r.foreground.kill()
