@@ -60,6 +60,10 @@ type HyperKube struct {
 	// same.
 	Forget func(ctx context.Context, p *Plan) (gone []string, err error)
 
+	// Linked, if not nil, is called when --make-symlinks has made its links in a folder: for what is to lie beside
+	// them. Flags that are for that are added to Flags, with AnnotationLinks.
+	Linked func(dir string) error
+
 	servers   []*Server
 	byName    map[string]*Server // names and aliases
 	framework *pflag.FlagSet     // frameworkFlags, when there is a server
@@ -249,6 +253,8 @@ func (hk *HyperKube) Run(args []string) error {
 	case !hk.makeLinks && flags.Changed("dir"):
 		return wrong(errors.New("--dir is for --make-symlinks, and means nothing without; " +
 			"the folder for all state is --data-dir"))
+	case !hk.makeLinks && hk.linksFlag() != "":
+		return wrong(fmt.Errorf("--%s is for --make-symlinks, and means nothing without", hk.linksFlag()))
 	case hk.makeLinks:
 		if err := hk.makeSymlinks(); err != nil {
 			return hk.report(err)

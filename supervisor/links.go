@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/spf13/pflag"
 )
 
 // makeSymlinks creates a symlink to this binary for each server and alias. A dead symlink to such a binary is replaced.
@@ -31,7 +33,23 @@ func (hk *HyperKube) makeSymlinks() error {
 		}
 		wrong = append(wrong, err)
 	}
+	if hk.Linked != nil {
+		wrong = append(wrong, hk.Linked(dir))
+	}
 	return errors.Join(wrong...)
+}
+
+// AnnotationLinks is the annotation of a flag that is for --make-symlinks alone.
+const AnnotationLinks = "supervisor.links"
+
+// linksFlag is a flag for --make-symlinks that was given, or "".
+func (hk *HyperKube) linksFlag() (name string) {
+	hk.Flags().Visit(func(f *pflag.Flag) {
+		if _, ok := f.Annotations[AnnotationLinks]; ok {
+			name = f.Name
+		}
+	})
+	return name
 }
 
 func (hk *HyperKube) makeSymlink(binary, link string) error {

@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -118,5 +120,30 @@ func TestMakeSymlinksKeepsOtherLinksToTheBinary(t *testing.T) {
 	}
 	if target, err := os.Readlink(filepath.Join(dir, "test1")); err != nil || target != "mine" {
 		t.Errorf("it leads to %q, %v", target, err)
+	}
+}
+
+// A program has flags of its own for links, which mean nothing without, and is told where they have been made.
+func TestLinked(t *testing.T) {
+	dir := t.TempDir()
+	made := ""
+	program := func(err error) *HyperKube {
+		hk := newHyperKube(t, &Server{SimpleUsage: "test1", Run: done})
+		hk.Flags().String("with", "", "with --make-symlinks: what")
+		if err := hk.Flags().SetAnnotation("with", AnnotationLinks, nil); err != nil {
+			t.Fatal(err)
+		}
+		hk.Linked = func(dir string) error { made = dir; return err }
+		return hk
+	}
+	if out, err := call(program(nil), "hk", "--make-symlinks", "--dir", dir, "--with=it"); err != nil || made != dir {
+		t.Errorf("made in %q: %v, printed %q", made, err, out)
+	}
+	if out, err := call(program(errors.New("no room")), "hk", "--make-symlinks", "--dir", dir); err == nil || !strings.Contains(out, "no room") {
+		t.Errorf("%v, printed %q", err, out)
+	}
+	made = ""
+	if out, err := call(program(nil), "hk", "--with=it", "test1"); err == nil || !strings.Contains(out, "--with is for --make-symlinks") || made != "" {
+		t.Errorf("%v, printed %q", err, out)
 	}
 }

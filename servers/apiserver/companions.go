@@ -2,9 +2,12 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -27,6 +30,51 @@ import (
 // names, apart by commas, and then flags of theirs, apart by spaces.
 const CompanionsVariable = "KM_WITH"
 
+// companionsFile is the file in the folder of links that says the same, where the variable is not set.
+const companionsFile = upstream + ".with"
+
+// AddCompanionsFlag gives km the flag of --make-symlinks that writes that file.
+func AddCompanionsFlag(km *supervisor.HyperKube) {
+	with := km.Flags().StringSlice("with", nil, "with --make-symlinks: servers that the "+upstream+" of the links runs beside itself, such as controller-manager,scheduler")
+	_ = km.Flags().SetAnnotation("with", supervisor.AnnotationLinks, nil) // it is there
+	km.Linked = func(dir string) error {
+		file := filepath.Join(dir, companionsFile)
+		if len(*with) == 0 {
+			if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return nil
+		}
+		for _, name := range *with {
+			if _, err := km.FindServer(name); err != nil {
+				return fmt.Errorf("--with: %w", err)
+			}
+		}
+		if err := os.WriteFile(file, []byte(strings.Join(*with, ",")+"\n"), 0o644); err != nil {
+			return err
+		}
+		fmt.Fprintln(km.Out(), file)
+		return nil
+	}
+}
+
+// calledWith says which servers to run beside the one that the process was called as, by arg0: the variable, if it is
+// set, or the file beside the link, if it was a link.
+func (a *apiserver) calledWith(arg0 string) ([]string, error) {
+	if with, ok := os.LookupEnv(CompanionsVariable); ok {
+		return strings.Fields(with), nil
+	}
+	link, err := exec.LookPath(arg0)
+	if err != nil || strings.TrimSuffix(filepath.Base(link), ".exe") == a.km.Name {
+		return nil, nil
+	}
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(link), companionsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return strings.Fields(string(text)), err
+}
+
 // companions is what an apiserver has that was called with others to run beside it.
 type companions struct {
 	clientCA string        // a file with authorities of the caller's, by which its clients are known; or none
@@ -36,11 +84,14 @@ type companions struct {
 
 // main is the server's Main: it is upstream's command or, with companions, a run of km's.
 func (a *apiserver) main(ctx context.Context, s *supervisor.Server, args []string) error {
-	with := strings.Fields(os.Getenv(CompanionsVariable))
-	if len(with) == 0 || component.Plain() || asksAboutItself(args) {
+	with, err := a.calledWith(os.Args[0])
+	if err == nil && (len(with) == 0 || component.Plain() || asksAboutItself(args)) {
 		return component.FastMain(upstream, app.NewAPIServerCommand, command)(ctx, s, args)
 	}
-	given, err := a.accompany(s.Flags(), with, args)
+	var given []string
+	if err == nil {
+		given, err = a.accompany(s.Flags(), with, args)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		return &supervisor.ExitError{Code: 1}

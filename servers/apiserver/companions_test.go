@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net/http"
@@ -113,6 +114,73 @@ func TestCompanionsHealth(t *testing.T) {
 	close(c.ready)
 	if got := ask("/healthz", "", nil); got != 200 {
 		t.Errorf("when they are ready: %d", got)
+	}
+}
+
+// The flag of --make-symlinks says it for good, in a file beside the links, and the variable for one call.
+func TestCalledWith(t *testing.T) {
+	dir := t.TempDir()
+	link, km := filepath.Join(dir, upstream), filepath.Join(dir, "km")
+	for _, file := range []string{link, km} {
+		if err := os.WriteFile(file, nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	links := func(args ...string) (string, error) {
+		hk := &supervisor.HyperKube{Name: "km"}
+		var out strings.Builder
+		hk.SetOut(&out)
+		AddCompanionsFlag(hk)
+		hk.AddServer(&supervisor.Server{SimpleUsage: "scheduler", Run: func(context.Context, *supervisor.Server, []string) error { return nil }})
+		err := hk.Run(append([]string{"km"}, args...))
+		return out.String(), err
+	}
+	folder := filepath.Join(dir, "links")
+	in := filepath.Join(folder, upstream)
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(link, in); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_STATE_HOME", dir)
+	a := &apiserver{km: &supervisor.HyperKube{Name: "km"}}
+	check := func(what, arg0 string, want ...string) {
+		t.Helper()
+		if got, err := a.calledWith(arg0); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v", what, got, err)
+		}
+	}
+	check("without a file", in)
+	if out, err := links("--make-symlinks", "--dir", folder, "--with=scheduler,scheduler"); err != nil || !strings.Contains(out, companionsFile) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	check("with a file", in, "scheduler,scheduler")
+	t.Setenv("PATH", folder)
+	check("from the PATH", upstream, "scheduler,scheduler")
+	check("by its own name", km)
+	t.Setenv(CompanionsVariable, "executor --executor.nodes=2")
+	check("by the variable", in, "executor", "--executor.nodes=2")
+	t.Setenv(CompanionsVariable, "")
+	check("by an empty variable", in)
+	if err := os.Unsetenv(CompanionsVariable); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := links("--make-symlinks", "--dir", folder, "--with=schedule"); err == nil || !strings.Contains(out, "--with: server not found: schedule") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := links("--with=scheduler", "run"); err == nil || !strings.Contains(out, "--with is for --make-symlinks") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := links("--make-symlinks", "--dir", folder); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	check("links that were made anew without", in)
+	if err := os.Mkdir(filepath.Join(folder, companionsFile), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.calledWith(in); err == nil {
+		t.Error("a folder in place of the file is not told of")
 	}
 }
 

@@ -45,6 +45,7 @@ func NewWith(c *cluster.Cluster) *supervisor.HyperKube {
 		Environment:    cluster.Environment,
 		Forget:         cluster.Forget,
 	}
+	apiserver.AddCompanionsFlag(km)
 	km.AddServer(etcd.New(c))
 	km.AddServer(apiserver.New(c, km))
 	km.AddServer(controllermanager.New(c))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -121,6 +122,24 @@ func podTemplate(app string) corev1.PodTemplateSpec {
 	return corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "one", Image: "registry.example/one"}}},
+	}
+}
+
+// Links can have them, too.
+func TestCompanionsOfLinks(t *testing.T) {
+	t.Parallel()
+	env := environment(t)
+	env.BinaryAssetsDirectory = t.TempDir()
+	if out, err := exec.Command(binary, "--make-symlinks", "--dir", env.BinaryAssetsDirectory, "--with=controller-manager").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	start(t, env)
+	c, err := client.New(env.Config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "default"}, &corev1.ServiceAccount{}); err != nil {
+		t.Errorf("the service account of the namespace default: %v", err)
 	}
 }
 
