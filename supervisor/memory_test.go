@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,15 +10,9 @@ import (
 // Memory is returned when what belongs to the start is over, and when later work is, once each time.
 func TestFreeAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var used, freed int64 // thousandths of seconds; each goroutine looks while the other one waits
-		report := make(chan int64)
-		ask := make(chan struct{})
-		go freeAtRest(t.Context(), func() float64 {
-			ask <- struct{}{}
-			return float64(<-report) / 1000
-		}, func() { ask <- struct{}{}; <-report })
-		<-ask
-		report <- used
+		var used, freed atomic.Int64 // thousandths of seconds; times
+		go freeAtRest(t.Context(), func() float64 { return float64(used.Load()) / 1000 }, func() { freed.Add(1) })
+		synctest.Wait()
 		for _, step := range []struct {
 			what string
 			cpus []int64 // thousandths, in one settleTime after the other
@@ -34,21 +29,12 @@ func TestFreeAtRest(t *testing.T) {
 			{"while they work all the time", []int64{1000, 1000, 1000}, 3},
 		} {
 			for _, cpus := range step.cpus {
-				used += cpus * int64(settleTime/time.Second)
-				<-ask
-				report <- used
+				used.Add(cpus * int64(settleTime/time.Second))
+				time.Sleep(settleTime)
 				synctest.Wait()
-				select {
-				case <-ask: // to free memory, and then again what has been used
-					freed++
-					report <- 0
-					<-ask
-					report <- used
-				default:
-				}
 			}
-			if freed != step.want {
-				t.Errorf("%s: memory has been returned %d times, want %d", step.what, freed, step.want)
+			if n := freed.Load(); n != step.want {
+				t.Errorf("%s: memory has been returned %d times, want %d", step.what, n, step.want)
 			}
 		}
 	})

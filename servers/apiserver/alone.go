@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -22,15 +21,20 @@ import (
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/process"
 )
 
 // command is upstream's command for arguments, with its flags, its help and its checks, but the start and the stop that
 // the server has in `km run`: no hook sleeps for a second, nothing is built that nobody asks for, and a stop does not
 // wait for clients that only listen. What is for km's other servers is left out: the server makes the roles that
-// Kubernetes has, and answers as soon as it listens.
+// Kubernetes has, and answers as soon as it listens. Users may ask for upstream's command as it is.
 func command(args []string) *cobra.Command {
 	cmd := app.NewAPIServerCommand()
+	if component.Plain() {
+		return cmd
+	}
+	process.HurryGoAway()
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		verflag.PrintAndExitIfRequested()
 		o, err := optionsOf(cmd.Flags(), args)
@@ -48,24 +52,16 @@ func optionsOf(flags *pflag.FlagSet, args []string) (*options.ServerRunOptions, 
 	o := options.NewServerRunOptions()
 	sets := o.Flags()
 	o.Flagz = flagz.NamedFlagSetsReader{FlagSets: sets}
-	own := pflag.NewFlagSet(upstream, pflag.ContinueOnError)
-	own.SetNormalizeFunc(flags.GetNormalizeFunc())
-	for _, set := range sets.FlagSets {
-		own.AddFlagSet(set)
-	}
+	own := component.Join(sets)
 	err := flags.ParseAll(args, func(f *pflag.Flag, value string) error {
 		if own.Lookup(f.Name) == nil || slices.Contains(process.Variables, f.Name) { // those of the process are set
 			return nil
 		}
 		return own.Set(f.Name, value)
 	})
-	for flag, value := range map[string]string{
-		// Without these a stop waits for each open watch, up to the request timeout of a minute.
-		"shutdown-send-retry-after":               "true",
-		"shutdown-watch-termination-grace-period": time.Second.String(),
-	} {
-		if f := own.Lookup(flag); err == nil && !f.Changed {
-			err = f.Value.Set(value) // it is not the user's
+	for pair := range slices.Chunk(stopDefaults, 2) {
+		if f := own.Lookup(pair[0]); err == nil && !f.Changed {
+			err = f.Value.Set(pair[1]) // it is not the user's
 		}
 	}
 	return o, err
@@ -91,7 +87,8 @@ func runAlone(cmd *cobra.Command, o *options.ServerRunOptions) error {
 	}
 	registry.AddMetrics()
 	klog.Infof("Version: %+v", utilversion.Get())
-	klog.InfoS("Golang settings", "GOGC", os.Getenv("GOGC"), "GOMAXPROCS", os.Getenv("GOMAXPROCS"), "GOTRACEBACK", os.Getenv("GOTRACEBACK"))
+	klog.InfoS("Golang settings", "GOGC", os.Getenv("GOGC"), "GOMAXPROCS", os.Getenv("GOMAXPROCS"),
+		"GOTRACEBACK", os.Getenv("GOTRACEBACK"))
 
 	c := newChain(ctx, &rights{}, slog.New(logr.ToSlogHandler(klog.Background())))
 	defer c.release()

@@ -11,6 +11,8 @@ import (
 	"k8s.io/component-base/logs"
 	"k8s.io/component-base/version/verflag"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+
+	"github.com/seed-200a7251/km/servers/component"
 )
 
 // upstreamFlags are the flags of upstream's command, which cannot be made beside others in a process.
@@ -18,11 +20,8 @@ func upstreamFlags() *pflag.FlagSet {
 	sets := options.NewServerRunOptions().Flags()
 	verflag.AddFlags(sets.FlagSet("global"))
 	globalflag.AddGlobalFlags(sets.FlagSet("global"), upstream, logs.SkipLoggingConfigurationFlags())
-	all := pflag.NewFlagSet(upstream, pflag.ContinueOnError)
+	all := component.Join(sets)
 	all.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
-	for _, set := range sets.FlagSets {
-		all.AddFlagSet(set)
-	}
 	return all
 }
 

@@ -134,11 +134,8 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		"enable-admission-plugins", "NodeRestriction",
 		// capabilities are set once for the process, and CNI and storage drivers are privileged.
 		"allow-privileged", "true",
-
-		// Without these a stop waits for each open watch, up to the request timeout of a minute.
-		"shutdown-send-retry-after", "true",
-		"shutdown-watch-termination-grace-period", "1s",
 	}
+	pairs = append(pairs, stopDefaults...)
 	// Upstream refuses some flags beside others: a default must not be in the way of what the user gives.
 	if !s.Given("service-account-signing-endpoint") {
 		pairs = append(pairs, "service-account-key-file", pki("sa.pub"), "service-account-signing-key-file", pki("sa.key"))
@@ -176,10 +173,13 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	return nil
 }
 
-// anonymousGiven reports whether the user decides about anonymous requests and tokens of others.
-func anonymousGiven(s *supervisor.Server) bool {
-	return s.Given("authentication-config") || s.Given("anonymous-auth") || s.Given("oidc-issuer-url")
-}
+// stopDefaults are flags without which a stop waits for each open watch, up to the request timeout of a minute.
+var stopDefaults = []string{"shutdown-send-retry-after", "true", "shutdown-watch-termination-grace-period", "1s"}
+
+// anonymousFlags are those by which users decide about anonymous requests and tokens of others.
+var anonymousFlags = []string{"authentication-config", "anonymous-auth", "oidc-issuer-url"}
+
+func anonymousGiven(s *supervisor.Server) bool { return slices.ContainsFunc(anonymousFlags, s.Given) }
 
 // authentication refuses anonymous requests, except for the health endpoints, which probes ask without credentials.
 const authentication = `{

@@ -14,10 +14,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/server/options"
-	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	kubeoptions "k8s.io/kubernetes/pkg/kubeapiserver/options"
 
 	"github.com/seed-200a7251/km/servers/cluster"
@@ -35,7 +34,8 @@ const companionsFile = upstream + ".with"
 
 // AddCompanionsFlag gives km the flag of --make-symlinks that writes that file.
 func AddCompanionsFlag(km *supervisor.HyperKube) {
-	with := km.Flags().StringSlice("with", nil, "with --make-symlinks: servers that the "+upstream+" of the links runs beside itself, such as controller-manager,scheduler")
+	with := km.Flags().StringSlice("with", nil, "with --make-symlinks: servers that the "+upstream+
+		" of the links runs beside itself, such as controller-manager,scheduler")
 	_ = km.Flags().SetAnnotation("with", supervisor.AnnotationLinks, nil) // it is there
 	km.Linked = func(dir string) error {
 		file := filepath.Join(dir, companionsFile)
@@ -86,7 +86,7 @@ type companions struct {
 func (a *apiserver) main(ctx context.Context, s *supervisor.Server, args []string) error {
 	with, err := a.calledWith(os.Args[0])
 	if err == nil && (len(with) == 0 || component.Plain() || asksAboutItself(args)) {
-		return component.FastMain(upstream, app.NewAPIServerCommand, command)(ctx, s, args)
+		return component.Main(upstream, func() *cobra.Command { return command(args) })(ctx, s, args)
 	}
 	var given []string
 	if err == nil {
@@ -129,7 +129,8 @@ func asksAboutItself(args []string) bool {
 // accompany returns the arguments of a run with the companions that does what upstream's command would do with args.
 func (a *apiserver) accompany(flags *pflag.FlagSet, with, args []string) (given []string, err error) {
 	a.companions = &companions{names: with[0], ready: make(chan struct{})}
-	own, values := func(flag, value string) string { return "--" + names.APIServer + "." + flag + "=" + value }, map[string]string{}
+	give := func(server, flag, value string) { given = append(given, "--"+server+"."+flag+"="+value) }
+	values := map[string]string{}
 	all := pflag.NewFlagSet(upstream, pflag.ContinueOnError)
 	all.AddFlagSet(flags)
 	err = all.ParseAll(args, func(f *pflag.Flag, value string) error {
@@ -141,7 +142,7 @@ func (a *apiserver) accompany(flags *pflag.FlagSet, with, args []string) (given 
 		case slices.Contains(component.LogFlags, f.Name):
 			fmt.Fprintf(os.Stderr, "km: --%s has no effect with %s: all servers share one log\n", f.Name, CompanionsVariable)
 		default:
-			given = append(given, own(f.Name, value))
+			give(names.APIServer, f.Name, value)
 		}
 		return nil
 	})
@@ -156,26 +157,27 @@ func (a *apiserver) accompany(flags *pflag.FlagSet, with, args []string) (given 
 	}
 	// What km run has its own defaults for, and a caller relies on.
 	if absent("authorization-mode", "authorization-config") {
-		given = append(given, own("authorization-mode", "AlwaysAllow"))
+		give(names.APIServer, "authorization-mode", "AlwaysAllow")
 	}
-	if absent("anonymous-auth", "authentication-config", "oidc-issuer-url") {
-		given = append(given, own("anonymous-auth", "true"))
+	if absent(anonymousFlags...) {
+		give(names.APIServer, "anonymous-auth", "true")
 	}
 	cert := values["tls-cert-file"]
 	if dir := values["cert-dir"]; cert == "" && dir != "" {
-		pair := options.GeneratableKeyCert{CertDirectory: dir, PairName: "apiserver"}
-		file, key := filepath.Join(pair.CertDirectory, pair.PairName+".crt"), filepath.Join(pair.CertDirectory, pair.PairName+".key")
+		file, key := filepath.Join(dir, "apiserver.crt"), filepath.Join(dir, "apiserver.key")
 		if exists(file) && exists(key) {
 			cert = file
-			given = append(given, own("tls-cert-file", file), own("tls-private-key-file", key))
+			give(names.APIServer, "tls-cert-file", file)
+			give(names.APIServer, "tls-private-key-file", key)
 		}
 	}
-	if slices.ContainsFunc(strings.Split(with[0], ","), func(name string) bool { return strings.TrimPrefix(name, "kube-") == names.ControllerManager }) {
+	isManager := func(name string) bool { return strings.TrimPrefix(name, "kube-") == names.ControllerManager }
+	if slices.ContainsFunc(strings.Split(with[0], ","), isManager) {
 		if cert != "" {
-			given = append(given, "--"+names.ControllerManager+".root-ca-file="+cert)
+			give(names.ControllerManager, "root-ca-file", cert)
 		}
 		if key := values["service-account-signing-key-file"]; key != "" {
-			given = append(given, "--"+names.ControllerManager+".service-account-private-key-file="+key)
+			give(names.ControllerManager, "service-account-private-key-file", key)
 		}
 	}
 	return slices.Concat([]string{names.APIServer + "," + with[0], "--ephemeral", "--free-ports", "--verbose"}, given, with[1:]), nil
@@ -221,9 +223,4 @@ func (c *companions) wrap(build handlerChain, token string) handlerChain {
 			http.Error(w, fmt.Sprintf("[-]%s failed: %s are not ready", CompanionsVariable, c.names), http.StatusInternalServerError)
 		})
 	}
-}
-
-// isUnder reports whether a path is one of these, or below.
-func isUnder(path string, above ...string) bool {
-	return slices.ContainsFunc(above, func(a string) bool { return path == a || strings.HasPrefix(path, a+"/") })
 }

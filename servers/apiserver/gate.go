@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,6 +82,11 @@ func (g *gate) isUsable() bool { return isClosed(g.usable) }
 // mayPass reports whether a request need not wait: it is the server's own, or asks whether the server is ready.
 func (g *gate) mayPass(r *http.Request) bool {
 	return isUnder(r.URL.Path, "/livez", "/readyz", "/healthz") || isOwn(r, g.token)
+}
+
+// isUnder reports whether a path is one of these, or below.
+func isUnder(path string, above ...string) bool {
+	return slices.ContainsFunc(above, func(a string) bool { return path == a || strings.HasPrefix(path, a+"/") })
 }
 
 // asksForRights reports whether a request asks what somebody may do, or who it is: the answer is one of success,

@@ -43,11 +43,16 @@ func Replay(s *supervisor.Server, set func(flag, value string) error) error {
 
 // ReplayTo sets on flags, which belong to options made for one start, what was set on the server's.
 func ReplayTo(flags cliflag.NamedFlagSets, s *supervisor.Server) error {
-	all := pflag.NewFlagSet(s.Name(), pflag.ContinueOnError)
+	return Replay(s, Join(flags).Set)
+}
+
+// Join returns all flags as one set.
+func Join(flags cliflag.NamedFlagSets) *pflag.FlagSet {
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
 	for _, fs := range flags.FlagSets {
 		all.AddFlagSet(fs)
 	}
-	return Replay(s, all.Set)
+	return all
 }
 
 // Main makes the process be upstream's command, with its flags, its help, its signal handlers and its exit codes. It is
@@ -68,18 +73,6 @@ const PlainVariable = "KM_PLAIN"
 
 // Plain reports whether the user asks for upstream's command.
 func Plain() bool { return os.Getenv(PlainVariable) == "1" }
-
-// FastMain is Main for a component that has a command of km's, for arguments, in place of upstream's. Users may ask for
-// upstream's.
-func FastMain(name string, plain func() *cobra.Command, fast func(args []string) *cobra.Command) func(context.Context, *supervisor.Server, []string) error {
-	return func(ctx context.Context, s *supervisor.Server, args []string) error {
-		if Plain() {
-			return Main(name, plain)(ctx, s, args)
-		}
-		process.HurryGoAway()
-		return Main(name, func() *cobra.Command { return fast(args) })(ctx, s, args)
-	}
-}
 
 // FlagTypes are the types of upstream's own flags that take several values, by what each Set of them does.
 var FlagTypes = map[string]supervisor.FlagType{

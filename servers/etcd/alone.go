@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.etcd.io/etcd/pkg/v3/flags"
+
+	"github.com/seed-200a7251/km/supervisor"
 )
 
 // A member that is alone elects itself when its timeout is over, up to twice as long as this one; upstream's is a
@@ -18,13 +20,18 @@ const (
 )
 
 // betweenMembers are the flags by which a member has others, or the user decides about the times between members.
-// listen-peer-urls is not among them: it has a default, and whoever has no use for it gives a free port.
-var betweenMembers = []string{"initial-cluster", "initial-cluster-state", "discovery", "discovery-srv", "discovery-endpoints", "config-file",
-	"heartbeat-interval", "election-timeout"}
+var betweenMembers = []string{"initial-cluster", "discovery-srv", "discovery-endpoints", "heartbeat-interval", "election-timeout"}
+
+// alone reports whether there is no other member, nor will be, and the user leaves the times between members to km.
+func alone(s *supervisor.Server) bool {
+	return !s.Given("listen-peer-urls") && !slices.ContainsFunc(betweenMembers, s.Given)
+}
 
 // hurried are the arguments of upstream's command for a new member that is alone, and elects itself as soon as it does
-// in `km run`; and others as they are. Data that is there already may be that of a member which is not alone.
+// in `km run`; and others as they are. Data that is there already may be that of a member which is not alone. (A caller
+// that has no use for listen-peer-urls gives a free port, as the flag has a default.)
 func hurried(args []string) []string {
+	decisive := append([]string{"initial-cluster-state", "config-file"}, betweenMembers...)
 	set := false
 	dir := os.Getenv(flags.FlagToEnv("ETCD", "data-dir"))
 	for i, arg := range args {
@@ -33,7 +40,7 @@ func hurried(args []string) []string {
 			set = set || i == 0 // a command
 			continue
 		}
-		set = set || slices.Contains(betweenMembers, name)
+		set = set || slices.Contains(decisive, name)
 		if name != "data-dir" {
 			continue
 		}
@@ -41,7 +48,7 @@ func hurried(args []string) []string {
 			dir = args[i+1]
 		}
 	}
-	for _, name := range betweenMembers {
+	for _, name := range decisive {
 		set = set || os.Getenv(flags.FlagToEnv("ETCD", name)) != ""
 	}
 	if set || dir == "" {

@@ -234,16 +234,6 @@ func servesTLS(s *supervisor.Server) bool {
 	return false
 }
 
-// alone reports whether there is no other member, nor will be, and the user leaves the times between members to km.
-func alone(s *supervisor.Server) bool {
-	for _, flag := range []string{"initial-cluster", "listen-peer-urls", "discovery-srv", "discovery-endpoints", "heartbeat-interval", "election-timeout"} {
-		if s.Given(flag) {
-			return false
-		}
-	}
-	return true
-}
-
 func (e *etcd) check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server) error {
 	if err := component.RefuseLogFlags(s, "logger", "log-outputs", "log-format", "enable-log-rotation", "log-rotation-config-json"); err != nil {
 		return err

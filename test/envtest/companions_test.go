@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,25 +17,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// companionLinks is a folder of binaries whose kube-apiserver runs other servers beside itself.
-func companionLinks(t *testing.T, with string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for _, name := range []string{"etcd", "kube-apiserver", "kubectl"} {
-		script := fmt.Sprintf("#!/bin/sh\nKM_WITH='%s' exec '%s' \"$@\"\n", with, filepath.Join(links, name))
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 // A suite that was written for envtest has controllers, a scheduler and nodes without a change. When envtest says that
 // it has started, they are there.
 func TestCompanions(t *testing.T) {
 	t.Parallel()
 	env := environment(t)
-	env.BinaryAssetsDirectory = companionLinks(t, "controller-manager,scheduler,executor --executor.nodes=2")
+	env.BinaryAssetsDirectory = linksWith(t, "KM_WITH=controller-manager,scheduler,executor --executor.nodes=2")
 	start(t, env)
 	c, err := client.New(env.Config, client.Options{})
 	if err != nil {
@@ -153,7 +137,7 @@ func TestCompanionsWrong(t *testing.T) {
 		t.Run(with, func(t *testing.T) {
 			t.Parallel()
 			env := environment(t)
-			env.BinaryAssetsDirectory = companionLinks(t, with)
+			env.BinaryAssetsDirectory = linksWith(t, "KM_WITH="+with)
 			var stderr bytes.Buffer
 			env.ControlPlane.GetAPIServer().Err = &stderr
 			err := within(t, "start", func() error {

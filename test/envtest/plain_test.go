@@ -23,12 +23,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// plainLinks is a folder of binaries that are upstream's commands: km is asked for these.
-func plainLinks(t *testing.T) string {
+// linksWith is a folder of binaries that are called with something in their environment, as NAME=value.
+func linksWith(t *testing.T, variable string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"etcd", "kube-apiserver", "kubectl"} {
-		script := fmt.Sprintf("#!/bin/sh\nKM_PLAIN=1 exec '%s' \"$@\"\n", filepath.Join(links, name))
+		script := fmt.Sprintf("#!/bin/sh\nexec env '%s' '%s' \"$@\"\n", variable, filepath.Join(links, name))
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func plainLinks(t *testing.T) string {
 func TestAsUpstream(t *testing.T) {
 	t.Parallel()
 	fast, plain := environment(t), environment(t)
-	plain.BinaryAssetsDirectory = plainLinks(t)
+	plain.BinaryAssetsDirectory = linksWith(t, "KM_PLAIN=1")
 	for _, env := range []*envtest.Environment{fast, plain} {
 		start(t, env)
 	}
