@@ -193,12 +193,40 @@ func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []s
 			return err
 		}
 	}
-	// Registered for the process; left there, the next start fails.
-	defer configz.Delete(app.ConfigzName)
-	defer unregister()
-	defer releaseName()
+	registered, err := process.Turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer registered()
+	takeNames()
+	config.Kubeconfig.Wrap(func(next http.RoundTripper) http.RoundTripper { return &watcher{next, registered} })
 	return app.Run(ctx, config)
 }
+
+// takeNames gives back what upstream registers for the process: left there by an earlier start, or by another cluster,
+// this one fails. What stands in /configz and in the metrics is the last one's.
+func takeNames() {
+	configz.Delete(app.ConfigzName)
+	unregister()
+	releaseName()
+}
+
+// watcher sees the first request of the informers: upstream registers nothing more from then on (app.Run,
+// CreateControllerContext).
+type watcher struct {
+	next       http.RoundTripper
+	registered func()
+}
+
+func (w *watcher) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.UserAgent(), "/shared-informers") {
+		w.registered()
+	}
+	return w.next.RoundTrip(r)
+}
+
+// WrappedRoundTripper is for those who look for what is below (k8s.io/apimachinery/pkg/util/net).
+func (w *watcher) WrappedRoundTripper() http.RoundTripper { return w.next }
 
 // unregister takes the metrics of replica sets out of the process's registry: upstream complains where the next start
 // finds them there (pkg/controller/replicaset/replica_set.go). All others are registered in a way that may be repeated.
@@ -213,10 +241,10 @@ func unregister() {
 	}
 }
 
-// releaseName gives back the name of the informers: upstream does not where it fails before they have started
-// (CreateControllerContext in cmd/kube-controller-manager/app), and the next start would be refused. Only all names of
-// the process can be given back together; informers that use theirs are missing from /metrics then, until their server
-// starts again.
+// releaseName gives back the name of the informers, which upstream gives no other way to choose
+// (CreateControllerContext in cmd/kube-controller-manager/app). Where somebody has it, only all names of the process
+// can be given back together; informers that use theirs are missing from /metrics then, until their server starts
+// again.
 func releaseName() {
 	name, err := cache.NewInformerName(upstream)
 	if err != nil {

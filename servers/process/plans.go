@@ -21,10 +21,11 @@ var (
 	settings map[string][]string // what Variables were set to; nil before the first plan
 )
 
-// several are the servers of which a process may run more than one at once. Of the others upstream keeps what they are
-// in variables: their configuration, the names of their informers (k8s.io/component-base/configz,
-// k8s.io/client-go/tools/cache.NewInformerName).
-var several = []string{names.Etcd, names.APIServer, names.Manifests}
+// alone reports whether a process can run only one of these at once. Upstream's CoreDNS keeps its servers in variables
+// (github.com/coredns/caddy), and what can start only once has taken the process for itself.
+func alone(s *supervisor.Server) bool {
+	return s.Name() == names.DNS || s.StartsOnce != nil && s.StartsOnce(s)
+}
 
 // admit notes that a plan is carried out, until it has ended, and settles the variables for the first one. It is an
 // error if it cannot be carried out beside, or after, the others.
@@ -41,7 +42,7 @@ func admit(p *supervisor.Plan) error {
 	}
 	for _, other := range running {
 		for _, s := range p.Servers {
-			if inside(p, s.Name()) && inside(other, s.Name()) && !slices.Contains(several, s.Name()) {
+			if inside(p, s.Name()) && inside(other, s.Name()) && alone(s) && alone(other.Server(s.Name())) {
 				return fmt.Errorf("%s runs in this process already (in %s), and there can be only one at a time: stop that one first, or use another process",
 					s.Name(), other.DataDir)
 			}

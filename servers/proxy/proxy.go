@@ -157,7 +157,13 @@ func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Serv
 }
 
 // startsOnce reports whether it is the real one: upstream's never ends, and its metrics are registered for the process.
-func (px *proxy) startsOnce(*supervisor.Server) bool { return px.mode != simulated }
+func (px *proxy) startsOnce(s *supervisor.Server) bool {
+	if px.checked {
+		return px.mode != simulated
+	}
+	config, err := configuration(s)
+	return err != nil || config.Mode != simulated // the check tells of the error
+}
 
 func (px *proxy) run(ctx context.Context, s *supervisor.Server, _ []string) error {
 	config, err := configuration(s)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
-	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/component-base/configz"
 	"k8s.io/klog/v2"
@@ -140,7 +140,7 @@ func (sched *scheduler) run(ctx context.Context, s *supervisor.Server, _ []strin
 	if o.SecureServing.Listener, err = s.Listener("secure-port"); err != nil {
 		return err
 	}
-	if o.InformerName, err = cache.NewInformerName(upstream); err != nil {
+	if o.InformerName, err = process.InformerName(upstream); err != nil {
 		return err
 	}
 	defer o.InformerName.Release()
@@ -154,12 +154,34 @@ func (sched *scheduler) run(ctx context.Context, s *supervisor.Server, _ []strin
 	}
 	r := &running{config, scheduler, make(chan struct{})}
 	defer sched.started.Put(r)()
-	// Registered for the process; left there, the next start fails.
-	defer configz.Delete("componentconfig")
 	if config.LeaderElection == nil {
-		return app.Run(ctx, config, scheduler)
+		return r.run(ctx)
 	}
 	return r.lead(ctx)
+}
+
+// run runs the scheduler until ctx ends. Its configuration is registered for the process: that of the last start
+// counts.
+func (r *running) run(ctx context.Context) error {
+	registered, err := process.Turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer registered()
+	configz.Delete("componentconfig")
+	r.config.EventBroadcaster = &broadcaster{r.config.EventBroadcaster, registered}
+	return app.Run(ctx, r.config, r.scheduler)
+}
+
+// broadcaster is what upstream starts next when it has registered its configuration (app.Run).
+type broadcaster struct {
+	events.EventBroadcasterAdapter
+	registered func()
+}
+
+func (b *broadcaster) StartRecordingToSink(stop <-chan struct{}) {
+	b.registered()
+	b.EventBroadcasterAdapter.StartRecordingToSink(stop)
 }
 
 // completeConfig gives a configuration file that names no cluster the one that km runs: most such files are about
@@ -205,7 +227,7 @@ func (r *running) lead(ctx context.Context) error {
 	election.Callbacks = leaderelection.LeaderCallbacks{
 		OnStartedLeading: func(ctx context.Context) {
 			close(led)
-			ended <- app.Run(ctx, r.config, r.scheduler)
+			ended <- r.run(ctx)
 			cancel() // it does not lead any more
 		},
 		OnStoppedLeading: func() {},
