@@ -52,6 +52,11 @@ func (a *abandonable) do(f func() error) error {
 	if a.ctx.Err() != nil {
 		return errAbandoned
 	}
+	return a.begin(f)
+}
+
+// begin is do for what has to be done in any case: only the end is not waited for any more.
+func (a *abandonable) begin(f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
 	select {
@@ -84,6 +89,16 @@ type endpoints struct {
 
 func (e *endpoints) ReconcileEndpoints(service string, ip net.IP, ports []corev1.EndpointPort, reconcilePorts bool) error {
 	return e.requests.do(func() error { return e.EndpointReconciler.ReconcileEndpoints(service, ip, ports, reconcilePorts) })
+}
+
+// StopReconciling waits for the one that is under way.
+func (e *endpoints) StopReconciling() {
+	_ = e.requests.do(func() error { e.EndpointReconciler.StopReconciling(); return nil }) // there is nothing to tell
+}
+
+// Destroy waits for etcd, too (k8s.io/apiserver/pkg/storage/storagebackend/factory).
+func (e *endpoints) Destroy() {
+	_ = e.requests.begin(func() error { e.EndpointReconciler.Destroy(); return nil }) // there is nothing to tell
 }
 
 func (e *endpoints) RemoveEndpoints(service string, ip net.IP, ports []corev1.EndpointPort) error {

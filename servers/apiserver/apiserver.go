@@ -92,6 +92,9 @@ type apiserver struct {
 	companions *companions // nil if it was not called with others
 }
 
+// serviceRange is where the addresses of Services come from.
+const serviceRange = "10.96.0.0/12"
+
 // defaults are those of a cluster on one machine that is not open to the world. Upstream's are for a component whose
 // installer, kubeadm for one, sets all of this.
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
@@ -113,7 +116,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		"bind-address", address,
 		// Without it upstream looks for an address on the default route, and there may be no network at all.
 		"advertise-address", address,
-		"service-cluster-ip-range", "10.96.0.0/12",
+		"service-cluster-ip-range", serviceRange,
 
 		"tls-cert-file", pki("apiserver.crt"),
 		"tls-private-key-file", pki("apiserver.key"),

@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +13,6 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 	aggregatorserver "k8s.io/kube-aggregator/pkg/apiserver"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
@@ -150,7 +148,7 @@ func (c *chain) make(s *supervisor.Server, socket net.Listener) error {
 func (c *chain) makeServer(completed options.CompletedOptions) (err error) {
 	c.stores = completed.Etcd.StorageConfig.Transport.ServerList
 	if completed.InformerName == nil {
-		if completed.InformerName, err = informerName(); err != nil {
+		if completed.InformerName, err = process.InformerName(upstream); err != nil {
 			return err
 		}
 		c.releases = append(c.releases, completed.InformerName.Release)
@@ -182,9 +180,6 @@ func (c *chain) makeServer(completed options.CompletedOptions) (err error) {
 	if completed.EndpointReconcilerType == string(reconcilers.NoneEndpointReconcilerType) {
 		config.KubeAPIs.Extra.EndpointReconcilerConfig.Reconciler = &noEndpoints{EndpointReconciler: reconcilers.NewNoneEndpointReconciler()}
 	}
-	if inner := config.KubeAPIs.Extra.EndpointReconcilerConfig.Reconciler; inner != nil {
-		config.KubeAPIs.Extra.EndpointReconcilerConfig.Reconciler = &endpoints{inner, c.requests}
-	}
 	if inner := config.KubeAPIs.ControlPlane.PeerEndpointLeaseReconciler; inner != nil {
 		config.KubeAPIs.ControlPlane.PeerEndpointLeaseReconciler = &peerLeases{inner, c.requests}
 	}
@@ -192,6 +187,8 @@ func (c *chain) makeServer(completed options.CompletedOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	reconciler := &completedConfig.KubeAPIs.Extra.EndpointReconcilerConfig.Reconciler
+	*reconciler = &endpoints{*reconciler, c.requests}
 	generic := completedConfig.KubeAPIs.ControlPlane.Generic.Config
 	v2, v3 := generic.OpenAPIConfig, generic.OpenAPIV3Config
 	generic.OpenAPIConfig = nil // with it upstream makes the document now
@@ -283,13 +280,4 @@ func (c *chain) endWith(ctx context.Context) (stop func() bool) {
 		}
 		c.end()
 	})
-}
-
-// informerName is the name by which metrics tell informers apart. Upstream wants each only once in a process.
-func informerName() (*cache.InformerName, error) {
-	name, err := cache.NewInformerName(upstream)
-	if err != nil { // of another cluster in this process
-		return cache.NewInformerName(upstream + "-" + rand.Text())
-	}
-	return name, nil
 }

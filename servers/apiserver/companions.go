@@ -1,10 +1,12 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,7 +19,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 	kubeoptions "k8s.io/kubernetes/pkg/kubeapiserver/options"
+	netutils "k8s.io/utils/net"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
@@ -84,6 +89,9 @@ type companions struct {
 
 // main is the server's Main: it is upstream's command or, with companions, a run of km's.
 func (a *apiserver) main(ctx context.Context, s *supervisor.Server, args []string) error {
+	if !component.Plain() {
+		component.EndWithTest()
+	}
 	with, err := a.calledWith(os.Args[0])
 	if err == nil && (len(with) == 0 || component.Plain() || asksAboutItself(args)) {
 		return component.Main(upstream, func() *cobra.Command { return command(args) })(ctx, s, args)
@@ -163,13 +171,14 @@ func (a *apiserver) accompany(flags *pflag.FlagSet, with, args []string) (given 
 		give(names.APIServer, "anonymous-auth", "true")
 	}
 	cert := values["tls-cert-file"]
-	if dir := values["cert-dir"]; cert == "" && dir != "" {
-		file, key := filepath.Join(dir, "apiserver.crt"), filepath.Join(dir, "apiserver.key")
-		if exists(file) && exists(key) {
-			cert = file
-			give(names.APIServer, "tls-cert-file", file)
-			give(names.APIServer, "tls-private-key-file", key)
+	if cert == "" && values["cert-dir"] != "" {
+		pair, err := certificateIn(values)
+		if err != nil {
+			return nil, fmt.Errorf("--cert-dir: %w", err)
 		}
+		cert = pair.CertFile
+		give(names.APIServer, "tls-cert-file", pair.CertFile)
+		give(names.APIServer, "tls-private-key-file", pair.KeyFile)
 	}
 	isManager := func(name string) bool { return strings.TrimPrefix(name, "kube-") == names.ControllerManager }
 	if slices.ContainsFunc(strings.Split(with[0], ","), isManager) {
@@ -183,9 +192,27 @@ func (a *apiserver) accompany(flags *pflag.FlagSet, with, args []string) (given 
 	return slices.Concat([]string{names.APIServer + "," + with[0], "--ephemeral", "--free-ports", "--verbose"}, given, with[1:]), nil
 }
 
-func exists(file string) bool {
-	_, err := os.Stat(file)
-	return err == nil
+// certificateIn is the certificate in --cert-dir. As upstream's command the server makes one where there is none: a
+// caller may want to know the server by it.
+func certificateIn(values map[string]string) (*genericoptions.CertKey, error) {
+	o := options.NewServerRunOptions().SecureServing
+	o.ServerCert.CertDirectory = values["cert-dir"]
+	if ip := net.ParseIP(values["bind-address"]); ip != nil {
+		o.BindAddress = ip
+	}
+	primary, _, _ := strings.Cut(cmp.Or(values["service-cluster-ip-range"], serviceRange), ",")
+	_, services, err := net.ParseCIDR(primary)
+	if err != nil {
+		return nil, err
+	}
+	first, err := netutils.GetIndexedIP(services, 1) // that of the Service "kubernetes"
+	if err != nil {
+		return nil, err
+	}
+	// km's other servers ask at loopback.
+	dns := []string{"kubernetes.default.svc", "kubernetes.default", "kubernetes", "localhost"}
+	err = o.MaybeDefaultWithSelfSignedCerts(cmp.Or(values["advertise-address"], "127.0.0.1"), dns, []net.IP{first, net.IPv4(127, 0, 0, 1)})
+	return &o.ServerCert.CertKey, err
 }
 
 // trust has the server know clients by the caller's authorities, too.

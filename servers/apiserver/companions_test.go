@@ -21,11 +21,12 @@ import (
 // What a caller says is said of the run's apiserver; what it leaves to upstream's defaults and relies on, too.
 func TestAccompany(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"apiserver.crt", "apiserver.key"} {
+	for _, name := range []string{"apiserver.crt", "apiserver.key"} { // there are some
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	none := filepath.Join(t.TempDir(), "none") // one is made
 	const run = "--ephemeral --free-ports --verbose"
 	for name, test := range map[string]struct {
 		with, args string
@@ -43,8 +44,10 @@ func TestAccompany(t *testing.T) {
 				"--controller-manager.root-ca-file=" + dir + "/apiserver.crt --controller-manager.service-account-private-key-file=/key " +
 				"--executor.nodes=3",
 			clientCA: "/ca"},
-		"no certificate, by an alias": {with: "kube-controller-manager", args: "--cert-dir=/none --anonymous-auth=false --authorization-config=/f",
-			want: "apiserver,kube-controller-manager " + run + " --apiserver.anonymous-auth=false --apiserver.authorization-config=/f"},
+		"no certificate, by an alias": {with: "kube-controller-manager", args: "--cert-dir=" + none + " --anonymous-auth=false --authorization-config=/f",
+			want: "apiserver,kube-controller-manager " + run + " --apiserver.anonymous-auth=false --apiserver.authorization-config=/f " +
+				"--apiserver.tls-cert-file=" + none + "/apiserver.crt --apiserver.tls-private-key-file=" + none + "/apiserver.key " +
+				"--controller-manager.root-ca-file=" + none + "/apiserver.crt"},
 		"its own certificate": {with: "scheduler", args: "--tls-cert-file=/c --cert-dir=" + dir + " --oidc-issuer-url=https://x --authorization-mode=Node",
 			want: "apiserver,scheduler " + run + " --apiserver.tls-cert-file=/c --apiserver.oidc-issuer-url=https://x --apiserver.authorization-mode=Node"},
 		"several times": {with: "scheduler", args: "--authorization-mode=Node --authorization-mode=RBAC --anonymous-auth=true",
@@ -66,6 +69,9 @@ func TestAccompany(t *testing.T) {
 			}
 			if err != nil || !slices.Equal(got, strings.Fields(test.want)) {
 				t.Errorf("%q, %v, want\n%q", got, err, strings.Fields(test.want))
+			}
+			if _, err := tls.LoadX509KeyPair(filepath.Join(none, "apiserver.crt"), filepath.Join(none, "apiserver.key")); err != nil && strings.Contains(test.want, none) {
+				t.Error(err)
 			}
 			if a.companions.clientCA != test.clientCA {
 				t.Errorf("the clients' authority is %q", a.companions.clientCA)

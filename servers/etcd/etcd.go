@@ -48,6 +48,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Main: func(_ context.Context, _ *supervisor.Server, args []string) error {
 			if !component.Plain() {
 				args = hurried(args)
+				component.EndWithTest()
 			}
 			process.Become(names.Etcd, args)
 			etcdmain.Main(os.Args)

@@ -23,12 +23,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// linksWith is a folder of binaries that are called with something in their environment, as NAME=value.
-func linksWith(t *testing.T, variable string) string {
+// linksWith is a folder of binaries that are called with variables in their environment, as NAME=value.
+func linksWith(t *testing.T, variables ...string) string {
 	t.Helper()
 	dir := t.TempDir()
+	set := "'" + strings.Join(variables, "' '") + "'"
 	for _, name := range []string{"etcd", "kube-apiserver", "kubectl"} {
-		script := fmt.Sprintf("#!/bin/sh\nexec env '%s' '%s' \"$@\"\n", variable, filepath.Join(links, name))
+		script := fmt.Sprintf("#!/bin/sh\nexec env %s '%s' \"$@\"\n", set, filepath.Join(links, name))
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
