@@ -17,17 +17,22 @@
 //
 // # Several at once
 //
-// Processes do not know of each other. Within the process of a test any number of clusters can follow one another; at
-// the same time there may be several of etcd and the apiserver, but only one of each other server, since upstream keeps
-// in variables what these are. Likewise feature gates and the emulated version are the same for all clusters of a
-// process. What cannot be is refused, and the message names Process.
+// Processes do not know of each other. Within the process of a test any number of clusters can be there at the same
+// time, each with all of its servers; after the first, one with an apiserver alone takes well below a second and some
+// 70 MB. What upstream keeps in variables they have together:
+//
+//   - Feature gates and the emulated version (k8s.io/component-base/compatibility) are the same for all clusters of a
+//     process, also for those that follow. Others are refused, and the message names Process.
+//   - The kubelet, the real proxy and dns can be there once. A second one is refused likewise; simulated nodes are not.
+//   - /metrics of each server shows those of all, and /configz the configuration of the one that started last.
+//     Informers of a cluster that is there when the next controller-manager starts are missing from /metrics from then
+//     on.
 //
 // In the process of a test klog is km's from the first Start on: what the test itself logs with it comes on standard
 // error, in km's format.
 package kmtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -68,6 +73,10 @@ type Config struct {
 	// Binary is the binary to run where New is nil. Default: $KM, else km in the PATH.
 	Binary string
 
+	// RecordRequests has the apiserver keep what it is asked, for Cluster.Requests. That costs it a line in a file for
+	// each request.
+	RecordRequests bool
+
 	// LogToTest shows what the servers log in the log of the test (t.Log), each line with its server's name. Otherwise
 	// it is in files, which are kept if the test fails; then the test's log says where.
 	LogToTest bool
@@ -86,10 +95,12 @@ type Cluster struct {
 	// DataDir is the folder of the cluster's state: km's commands find the cluster by it (km status --data-dir=…).
 	DataDir string
 
-	form form
-	logs *logs
-	once sync.Once
-	err  error
+	form   form
+	logs   *logs
+	record *record // nil if requests are not kept
+	atStop func() error
+	once   sync.Once
+	err    error
 }
 
 // form is where a cluster runs.
@@ -109,17 +120,23 @@ func Start(t testing.TB, c Config) *Cluster {
 	t.Helper()
 	screen := &screen{}
 	screen.to(t, c.LogToTest)
-	ctx, cancel := withDeadline(t)
+	ctx, cancel := withDeadline(t.Context(), t)
 	defer cancel()
 	cluster, err := start(ctx, c, t.Name(), screen)
 	if err != nil {
 		screen.silence()
 		t.Fatalf("no cluster: %v\n%s", err, screen.text())
 	}
+	cluster.endWith(t, c, screen)
+	return cluster
+}
+
+// endWith has the cluster stopped when the test ends, of which what has gone wrong is an error.
+func (c *Cluster) endWith(t testing.TB, config Config, screen *screen) {
 	t.Cleanup(func() {
 		t.Helper()
-		died := cluster.Err() != nil
-		err := cluster.Stop()
+		died := c.Err() != nil
+		err := c.Stop()
 		screen.silence()
 		switch {
 		case err != nil && died:
@@ -128,30 +145,44 @@ func Start(t testing.TB, c Config) *Cluster {
 			t.Errorf("the cluster has not been stopped as it should: %v\n%s", err, screen.text())
 		}
 		place := ""
-		if c.KeepLogs == "" && t.Failed() {
+		if config.KeepLogs == "" && t.Failed() {
 			place = artifacts(t)
 		}
-		if where, err := cluster.logs.settle(t.Failed(), place); err != nil {
+		if where, err := c.logs.settle(t.Failed(), place); err != nil {
 			t.Errorf("the logs of the servers: %v", err)
 		} else if where != "" {
 			t.Logf("the logs of the servers are in %s", where)
 		}
 	})
-	return cluster
 }
 
-// beforeDeadline is how long before go test would end the process a start is given up, so that what has come of it can
+// beforeDeadline is how long before go test would end the process it is given up, so that what has come of it can
 // be told.
 const beforeDeadline = 10 * time.Second
 
-// withDeadline is a context in which a start has the time that a test has.
-func withDeadline(t testing.TB) (context.Context, context.CancelFunc) {
+// withDeadline is a context in which something has the time that a test has.
+func withDeadline(ctx context.Context, t testing.TB) (context.Context, context.CancelFunc) {
 	if timed, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
 		if end, ok := timed.Deadline(); ok {
-			return context.WithDeadlineCause(t.Context(), end.Add(-beforeDeadline), errors.New("it was not ready in the time that the test has"))
+			return context.WithDeadlineCause(ctx, end.Add(-beforeDeadline), errors.New("it was not ready in the time that the test has"))
 		}
 	}
-	return context.WithCancel(t.Context())
+	return context.WithCancel(ctx)
+}
+
+// Run is Start for what is no test, such as a TestMain or a suite: the caller stops the cluster. With Config.LogToTest
+// what the servers log comes on standard error; their files are kept if Config.KeepLogs says where.
+func Run(ctx context.Context, c Config) (*Cluster, error) {
+	screen := newScreen(c)
+	cluster, err := start(ctx, c, "run", screen)
+	if err != nil {
+		return nil, fmt.Errorf("no cluster: %w\n%s", err, screen.text())
+	}
+	cluster.atStop = func() error {
+		_, err := cluster.logs.settle(c.KeepLogs != "", "")
+		return err
+	}
+	return cluster, nil
 }
 
 // start is Start without a test.
@@ -166,20 +197,11 @@ func start(ctx context.Context, c Config, name string, screen *screen) (_ *Clust
 	if cluster.logs, err = newLogs(c.KeepLogs, name); err != nil {
 		return nil, err
 	}
-	args := []string{"--ephemeral", "--free-ports", "--log-dir=" + cluster.logs.dir}
-	if c.LogToTest {
-		args = append(args, "--verbose")
+	args, err := cluster.args(c)
+	if err == nil {
+		cluster.DataDir, err = cluster.form.start(ctx, args, screen)
 	}
-	if len(c.Servers) > 0 {
-		args = append(args, strings.Join(c.Servers, ","))
-	}
-	for _, path := range c.Apply {
-		if path, err = filepath.Abs(path); err != nil {
-			return nil, err
-		}
-		args = append(args, "--apply="+path)
-	}
-	if cluster.DataDir, err = cluster.form.start(ctx, append(args, c.Flags...), screen); err == nil {
+	if err == nil {
 		err = cluster.connect()
 	}
 	if err != nil {
@@ -192,6 +214,30 @@ func start(ctx context.Context, c Config, name string, screen *screen) (_ *Clust
 		return nil, err
 	}
 	return cluster, nil
+}
+
+// args are those of `km run`.
+func (c *Cluster) args(config Config) (args []string, err error) {
+	args = []string{"--ephemeral", "--free-ports", "--log-dir=" + c.logs.dir}
+	if config.LogToTest {
+		args = append(args, "--verbose")
+	}
+	if len(config.Servers) > 0 {
+		args = append(args, strings.Join(config.Servers, ","))
+	}
+	if config.RecordRequests {
+		if c.record, err = newRecord(c.logs.dir); err != nil {
+			return nil, err
+		}
+		args = append(args, c.record.flags()...)
+	}
+	for _, path := range config.Apply {
+		if path, err = filepath.Abs(path); err != nil {
+			return nil, err
+		}
+		args = append(args, "--apply="+path)
+	}
+	return append(args, config.Flags...), nil
 }
 
 // connect finds out how clients reach the cluster.
@@ -223,7 +269,12 @@ func (c *Cluster) Err() error {
 
 // Stop stops the cluster before the test ends. Called again, it does nothing and returns the same.
 func (c *Cluster) Stop() error {
-	c.once.Do(func() { c.err = c.form.stop() })
+	c.once.Do(func() {
+		c.err = c.form.stop()
+		if c.atStop != nil {
+			c.err = errors.Join(c.err, c.atStop())
+		}
+	})
 	return c.err
 }
 
@@ -252,57 +303,4 @@ func (c *Cluster) Namespace(t testing.TB) string {
 		}
 	})
 	return made.Name
-}
-
-// screen takes what km shows: the states of the servers, and log lines.
-type screen struct {
-	mu   sync.Mutex
-	kept bytes.Buffer
-	part []byte       // a line that has no end yet
-	show func(string) // nil for nobody
-}
-
-// enough is how much of it is kept.
-const enough = 64 << 10
-
-// to has the lines shown in the log of a test.
-func (s *screen) to(t testing.TB, shown bool) {
-	if shown {
-		s.show = func(line string) { t.Log(line) }
-	}
-}
-
-// silence has nothing shown any more: a test that has ended takes no lines.
-func (s *screen) silence() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.show = nil
-}
-
-func (s *screen) Write(text []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.kept.Write(text)
-	if over := s.kept.Len() - enough; over > 0 {
-		s.kept.Next(over)
-	}
-	if s.show != nil {
-		s.part = append(s.part, text...)
-		for {
-			line, rest, whole := bytes.Cut(s.part, []byte("\n"))
-			if !whole {
-				break
-			}
-			s.show(string(line))
-			s.part = rest
-		}
-	}
-	return len(text), nil
-}
-
-// text is what was shown last.
-func (s *screen) text() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.kept.String()
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-200a7251/km/servers/km"
 	"github.com/seed-200a7251/km/servers/kmtest"
+	"github.com/seed-200a7251/km/supervisor"
 )
 
 func TestMain(m *testing.M) { kmtest.Main(m, km.New) }
@@ -103,16 +104,20 @@ func TestOneAfterAnother(t *testing.T) {
 	}
 }
 
-// What one process can run at the same time: several apiservers, each with its etcd.
+// A process can have several whole clusters at the same time, and they know nothing of each other.
 func TestSeveralAtOnce(t *testing.T) {
 	for i := range 3 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
-			c := kmtest.Start(t, kmtest.Config{New: km.New, Servers: []string{"apiserver"}})
+			c := kmtest.Start(t, kmtest.Config{New: km.New})
 			use(t, c)
+			podRuns(t, c)
 			all, err := client(t, c).CoreV1().ConfigMaps("").List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=one"})
 			if err != nil || len(all.Items) != 1 {
 				t.Errorf("%d objects, want the one of this test (%v)", len(all.Items), err)
+			}
+			for _, server := range []string{"controller-manager", "scheduler"} {
+				notFailed(t, c, server)
 			}
 		})
 	}
@@ -141,16 +146,31 @@ func TestIsolatedServer(t *testing.T) {
 	use(t, c)
 }
 
+// withOnce returns km with a server of which a process can have one.
+func withOnce() *supervisor.HyperKube {
+	hk := km.New()
+	hk.AddServer(&supervisor.Server{
+		SimpleUsage: "once",
+		StartsOnce:  func(*supervisor.Server) bool { return true },
+		Run: func(ctx context.Context, s *supervisor.Server, _ []string) error {
+			s.MarkReady()
+			<-ctx.Done()
+			return nil
+		},
+	})
+	return hk
+}
+
 // What a process cannot do is refused, with the way out.
 func TestRefused(t *testing.T) {
-	kmtest.Start(t, kmtest.Config{New: km.New, Servers: []string{"scheduler"}})
+	kmtest.Start(t, kmtest.Config{New: withOnce, Servers: []string{"once"}})
 	t.Setenv("KM_LOG_LEVEL", "nonsense") // is for km's own users
 	for _, test := range []struct {
 		name   string
 		config kmtest.Config
 		want   []string
 	}{
-		{"a second scheduler", kmtest.Config{New: km.New, Servers: []string{"scheduler"}}, []string{"scheduler runs in this process already", "kmtest.Config.Process"}},
+		{"a second one that starts once", kmtest.Config{New: withOnce, Servers: []string{"once"}}, []string{"once runs in this process already", "kmtest.Config.Process"}},
 		{"other gates", kmtest.Config{New: km.New, Servers: []string{"apiserver"}, Flags: []string{"--feature-gates=APIServingWithRoutine=true"}},
 			[]string{"--feature-gates", "APIServingWithRoutine=true", "kmtest.Config.Process"}},
 		{"a flag that there is not", kmtest.Config{New: km.New, Flags: []string{"--nonsense"}}, []string{"unknown flag: --nonsense"}},
@@ -192,18 +212,28 @@ func TestLogsOfAStart(t *testing.T) {
 	}
 }
 
-// A cluster leaves no goroutines behind in the process of the tests, but those that upstream never ends.
+// Twenty clusters, some of them at the same time, leave no goroutines behind in the process of the tests, but those
+// that upstream never ends.
 func TestNoGoroutinesStay(t *testing.T) {
-	once := func() {
+	once := func(t *testing.T) {
 		c := kmtest.Start(t, kmtest.Config{New: km.New, Servers: []string{"apiserver", "controller-manager", "scheduler"}})
 		use(t, c)
 		if err := c.Stop(); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
 	}
-	once() // some are started once for a process
+	once(t) // some are started once for a process
 	before := goleak.IgnoreCurrent()
-	once()
+	for range 5 {
+		t.Run("", func(t *testing.T) {
+			for range 4 {
+				t.Run("", func(t *testing.T) {
+					t.Parallel()
+					once(t)
+				})
+			}
+		})
+	}
 	// of each log file; never ended
 	removing := goleak.IgnoreTopFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun")
 	var left error
@@ -229,6 +259,8 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
 	panic(r)
 }
+func (r *recorder) Fatal(args ...any)                 { r.Fatalf("%s", fmt.Sprint(args...)) }
+func (r *recorder) Error(args ...any)                 { r.Errorf("%s", fmt.Sprint(args...)) }
 func (r *recorder) Errorf(format string, args ...any) { r.Logf(format, args...); r.failed = true }
 func (r *recorder) Logf(format string, args ...any)   { r.text += fmt.Sprintf(format, args...) + "\n" }
 func (r *recorder) Log(args ...any)                   { r.text += fmt.Sprintln(args...) }
