@@ -14,8 +14,13 @@ import (
 
 // BenchmarkInProcess tells how long a cluster takes in the process of a test, and a second one beside it, and how much
 // memory that takes. Only the first call in a process is about the first one: give it -benchtime=1x.
-func BenchmarkInProcess(b *testing.B) {
-	c := kmtest.Config{Servers: []string{"apiserver"}, New: km.New}
+func BenchmarkInProcess(b *testing.B) { inProcess(b, "apiserver") }
+
+// BenchmarkWholeInProcess is the same for clusters with controllers, a scheduler and a node.
+func BenchmarkWholeInProcess(b *testing.B) { inProcess(b) }
+
+func inProcess(b *testing.B, servers ...string) {
+	c := kmtest.Config{Servers: servers, New: km.New}
 	for range b.N {
 		begin := time.Now()
 		kmtest.Start(b, c)

@@ -260,18 +260,34 @@ func strictly(t *testing.T, text string, into any) {
 // The recipes tell the servers the version that they have.
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	required := regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v\S+)`).FindStringSubmatch(read(t, filepath.Join("..", "..", "go.mod")))
-	if required == nil {
-		t.Fatal("km's go.mod does not require k8s.io/kubernetes")
-	}
+	required := requiredVersion(t)
 	_, blocks := recipes(t)
 	told := regexp.MustCompile(`version\.gitVersion=([^\s"]+)`).FindAllStringSubmatch(strings.Join(blocks, ""), -1)
 	if len(told) != 4 {
 		t.Errorf("%d recipes build km, want 4", len(told))
 	}
 	for _, m := range told {
-		if m[1] != required[1] {
-			t.Errorf("a recipe says that Kubernetes is %s; it is %s", m[1], required[1])
+		if m[1] != required {
+			t.Errorf("a recipe says that Kubernetes is %s; it is %s", m[1], required)
 		}
 	}
+	folders := regexp.MustCompile("/k8s/([0-9.]+)-").FindAllStringSubmatch(read(t, filepath.Join("..", "..", "README.md")), -1)
+	if len(folders) != 2 {
+		t.Errorf("%d folders for links are named, want setup-envtest's and Java's", len(folders))
+	}
+	for _, m := range folders {
+		if "v"+m[1] != required {
+			t.Errorf("a folder for links is named after Kubernetes %s; it is %s", m[1], required)
+		}
+	}
+}
+
+// requiredVersion is that of Kubernetes, which km has.
+func requiredVersion(t *testing.T) string {
+	t.Helper()
+	required := regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v\S+)`).FindStringSubmatch(read(t, filepath.Join("..", "..", "go.mod")))
+	if required == nil {
+		t.Fatal("km's go.mod does not require k8s.io/kubernetes")
+	}
+	return required[1]
 }
