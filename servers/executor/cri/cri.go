@@ -197,7 +197,7 @@ func (n *Node) Check(ctx context.Context, p *supervisor.Plan, s *supervisor.Serv
 		return errors.New("executor: there is no apiserver in the list: name the cluster with --executor.kubeconfig")
 	}
 	if !p.OnlyCheck {
-		if err := preflight(ctx, o, n.address); err != nil {
+		if err := preflight(ctx, o, n.address, s.Slog()); err != nil {
 			return err
 		}
 	}

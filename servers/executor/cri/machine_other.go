@@ -5,11 +5,12 @@ package cri
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 )
 
-func preflight(context.Context, *options.KubeletServer, string) error {
+func preflight(context.Context, *options.KubeletServer, string, *slog.Logger) error {
 	return errors.New("executor: containers run on Linux alone: leave --executor.runtime=cri out, and the nodes are simulated")
 }
 

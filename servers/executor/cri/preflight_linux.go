@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
@@ -41,8 +42,8 @@ func (l lacks) err() error {
 const answerTime = 5 * time.Second
 
 // preflight looks for all that this machine lacks as a node, before anything is started. The kubelet itself would find
-// it one at a time, and end the process each time.
-func preflight(ctx context.Context, o *options.KubeletServer, address string) error {
+// it one at a time, and end the process each time. What a node can do without is only told.
+func preflight(ctx context.Context, o *options.KubeletServer, address string, log *slog.Logger) error {
 	var l lacks
 	if _, errs := (kubeadm.IsPrivilegedUserCheck{}).Check(); len(errs) > 0 {
 		l.add("run km with sudo; simulated nodes, without --executor.runtime=cri, need no rights", "only root can start containers, and km runs as user %d", os.Getuid())
@@ -51,7 +52,7 @@ func preflight(ctx context.Context, o *options.KubeletServer, address string) er
 		l.add("connect it to a network, or name one of its addresses with --executor.node-ip", "this machine has no address that pods could reach it at: there is no default route")
 	}
 	checkHost(&l, o)
-	checkRuntime(ctx, &l, o)
+	checkRuntime(ctx, &l, o, log)
 	return l.err()
 }
 
@@ -109,7 +110,7 @@ func checkWatchers(l *lacks) {
 }
 
 // checkRuntime looks at the container runtime, and at what it needs for the pods' network.
-func checkRuntime(ctx context.Context, l *lacks, o *options.KubeletServer) {
+func checkRuntime(ctx context.Context, l *lacks, o *options.KubeletServer, log *slog.Logger) {
 	endpoint := o.ContainerRuntimeEndpoint
 	const install = "install and start one (on Debian: apt install containerd runc containernetworking-plugins), or name its socket with --executor.container-runtime-endpoint"
 	if u, err := url.Parse(endpoint); err != nil || u.Scheme != "unix" || u.Path == "" {
@@ -141,8 +142,11 @@ func checkRuntime(ctx context.Context, l *lacks, o *options.KubeletServer) {
 		case c.Status:
 		case c.Type == runtimeapi.NetworkReady:
 			l.add(cni.remedy(), "the container runtime has no network for pods: %s", firstLine(c.Message))
-		default:
+		case c.Type == runtimeapi.RuntimeReady:
 			l.add("see its log", "the container runtime is not ready: %s %s", c.Reason, firstLine(c.Message))
+		default: // the kubelet asks for these two alone (pkg/kubelet/kubelet.go, updateRuntimeUp); others are a runtime's own
+			log.Warn("The container runtime reports a condition that is not met; nodes can do without",
+				"condition", c.Type, "reason", c.Reason, "message", firstLine(c.Message))
 		}
 	}
 	cni.check(l)
