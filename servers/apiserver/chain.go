@@ -162,6 +162,7 @@ func (c *chain) makeServer(completed options.CompletedOptions) (err error) {
 	aggregator := &config.Aggregator.GenericConfig.Config
 	aggregator.BuildHandlerChainFunc = ownAgent(c.loopback.BearerToken, aggregator.BuildHandlerChainFunc)
 	if c.cluster != nil {
+		aggregator.BuildHandlerChainFunc = componentAgents(aggregator.BuildHandlerChainFunc)
 		gate := &gate{usable: c.usable, ctx: c.ctx, token: c.loopback.BearerToken}
 		aggregator.BuildHandlerChainFunc = gate.wrap(aggregator.BuildHandlerChainFunc)
 	}

@@ -193,7 +193,7 @@ func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []s
 			return err
 		}
 	}
-	registered, err := process.Turn(ctx)
+	registered, err := process.Turn(ctx, upstream)
 	if err != nil {
 		return err
 	}
@@ -211,15 +211,17 @@ func takeNames() {
 	releaseName()
 }
 
-// watcher sees the first request of the informers: upstream registers nothing more from then on (app.Run,
-// CreateControllerContext).
+// watcher sees the first request of the informers, after which upstream registers nothing more (app.Run,
+// CreateControllerContext, BuildControllers), or of the election of a leader: who does not lead may never come that
+// far.
 type watcher struct {
 	next       http.RoundTripper
 	registered func()
 }
 
 func (w *watcher) RoundTrip(r *http.Request) (*http.Response, error) {
-	if strings.HasSuffix(r.UserAgent(), "/shared-informers") {
+	agent := r.UserAgent()
+	if strings.HasSuffix(agent, "/shared-informers") && r.URL.Path != "/healthz" || strings.HasSuffix(agent, "/leader-election") {
 		w.registered()
 	}
 	return w.next.RoundTrip(r)

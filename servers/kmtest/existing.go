@@ -16,21 +16,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
 // existing is the cluster that is there already. Its folder is known if it is that of `km run -- go test`.
 func existing(ctx context.Context, config Config) (*Cluster, error) {
-	c := &Cluster{form: others{}, DataDir: os.Getenv("KM_DATA_DIR")}
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	c := &Cluster{form: others{}, DataDir: os.Getenv("KM_DATA_DIR"), Kubeconfig: os.Getenv("KUBECONFIG")}
+	if c.Kubeconfig == "" { // the one in the home folder is somebody's own
+		return nil, fmt.Errorf("%s=true: KUBECONFIG does not say which: set it, or call `km run --ephemeral --free-ports -- go test ./...`", existingVariable)
+	}
 	var err error
-	if c.Config, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig(); err != nil {
+	if c.Config, err = clientcmd.BuildConfigFromFlags("", c.Kubeconfig); err != nil {
 		return nil, fmt.Errorf("%s=true: %w", existingVariable, err)
 	}
 	c.Config.QPS = -1
-	if files := rules.GetLoadingPrecedence(); len(files) > 0 {
-		c.Kubeconfig = files[0]
-	}
 	if c.DataDir != "" {
 		if err := c.wantServers(ctx, config.Servers); err != nil {
 			return nil, fmt.Errorf("%s=true: %w", existingVariable, err)
@@ -39,6 +39,9 @@ func existing(ctx context.Context, config Config) (*Cluster, error) {
 	_, err = apply(ctx, c.Config, metav1.NamespaceDefault, config.Apply)
 	return c, err
 }
+
+// canonical are names by which a status has servers.
+var canonical = []string{names.Etcd, names.APIServer, names.ControllerManager, names.Scheduler, names.Executor, names.Proxy}
 
 // wantServers is an error if one of the servers does not run in the cluster.
 func (c *Cluster) wantServers(ctx context.Context, servers []string) error {
@@ -60,12 +63,14 @@ func (c *Cluster) wantServers(ctx context.Context, servers []string) error {
 		return err
 	}
 	var status supervisor.Status
-	if err := json.Unmarshal(text, &status); err != nil {
-		return fmt.Errorf("%s: %w: %s", socket, err, text)
+	if err := json.Unmarshal(text, &status); err != nil || answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s: %s", socket, answer.Status, text)
 	}
 	var lacking []string
-	for _, name := range servers {
-		if !slices.ContainsFunc(status.Servers, func(s supervisor.ServerStatus) bool { return s.Name == name }) {
+	for _, name := range strings.Split(strings.Join(servers, ","), ",") {
+		name = strings.TrimPrefix(name, "kube-")
+		// Whatever other names stand for is not told there.
+		if slices.Contains(canonical, name) && !slices.ContainsFunc(status.Servers, func(s supervisor.ServerStatus) bool { return s.Name == name }) {
 			lacking = append(lacking, name)
 		}
 	}

@@ -24,7 +24,8 @@ import (
 // Apply applies the objects of files, and of the files *.yaml, *.yml and *.json of folders, in the way of `kubectl
 // apply --server-side --force-conflicts`. Those of a namespaced kind that name no namespace come into this one.
 // CustomResourceDefinitions come first, and are waited for. What was not there before is deleted when the test ends,
-// unless the cluster has gone by then; how long that takes is not waited for.
+// unless the cluster has gone by then; how long that takes is not waited for. Tests that run at the same time do not
+// share definitions by it: those belong in Config.Apply.
 func (c *Cluster) Apply(t testing.TB, namespace string, paths ...string) {
 	t.Helper()
 	if c.Config == nil {
@@ -38,8 +39,10 @@ func (c *Cluster) Apply(t testing.TB, namespace string, paths ...string) {
 		if c.Err() != nil {
 			return
 		}
+		ctx, cancel := withDeadline(context.WithoutCancel(t.Context()), t)
+		defer cancel()
 		for _, object := range slices.Backward(made) {
-			if err := object.remove(context.WithoutCancel(t.Context())); err != nil {
+			if err := object.remove(ctx); err != nil {
 				t.Error(err)
 			}
 		}
@@ -100,7 +103,7 @@ func apply(ctx context.Context, config *rest.Config, namespace string, paths []s
 			made = append(made, a)
 		}
 		if err == nil && object.GetKind() == "CustomResourceDefinition" {
-			err = a.awaitKinds(ctx, mapper)
+			err = a.awaitKinds(ctx, client, mapper)
 		}
 		if err != nil {
 			return made, fmt.Errorf("%s: %w", a, err)
@@ -126,15 +129,20 @@ func (a *applied) apply(ctx context.Context) (isNew bool, err error) {
 		return false, errors.New("it has no name")
 	}
 	// What is being deleted, because of a test before, say, is not it.
-	err = wait.PollUntilContextCancel(ctx, fixturePoll, true, func(ctx context.Context) (bool, error) {
-		there, err := a.client.Get(ctx, name, metav1.GetOptions{})
+	var there *unstructured.Unstructured
+	err = wait.PollUntilContextTimeout(ctx, fixturePoll, goneLimit, true, func(ctx context.Context) (bool, error) {
+		there, err = a.client.Get(ctx, name, metav1.GetOptions{})
 		isNew = apierrors.IsNotFound(err)
 		return isNew || err == nil && there.GetDeletionTimestamp() == nil, ignoreNotFound(err)
 	})
+	if wait.Interrupted(err) {
+		return false, fmt.Errorf("it is still being deleted, and nobody ends that: spec.finalizers %v, metadata.finalizers %v",
+			field(there, "spec", "finalizers"), there.GetFinalizers())
+	}
 	if err != nil {
 		return false, err
 	}
-	there, err := a.client.Apply(ctx, name, a.object, metav1.ApplyOptions{FieldManager: "kmtest", Force: true})
+	there, err = a.client.Apply(ctx, name, a.object, metav1.ApplyOptions{FieldManager: "kmtest", Force: true})
 	if err != nil {
 		return false, err
 	}
@@ -142,21 +150,34 @@ func (a *applied) apply(ctx context.Context) (isNew bool, err error) {
 	return isNew, nil
 }
 
+// goneLimit is how long what is being deleted has to go.
+const goneLimit = time.Minute
+
+func field(o *unstructured.Unstructured, path ...string) any {
+	value, _, _ := unstructured.NestedFieldNoCopy(o.Object, path...) // of another type it is none
+	return value
+}
+
 // fixturePoll is how often something is asked again that is not there yet.
 const fixturePoll = 20 * time.Millisecond
 
-// awaitKinds waits until objects of a definition can be made, and clients can find out how. Discovery learns of it a
-// moment later than the definition's status.
-func (a *applied) awaitKinds(ctx context.Context, mapper *restmapper.DeferredDiscoveryRESTMapper) error {
+// awaitKinds waits until objects of a definition can be made, and clients can find out how: discovery, and what serves
+// the objects, learn of it a moment later than the definition's status has it.
+func (a *applied) awaitKinds(ctx context.Context, client dynamic.Interface, mapper *restmapper.DeferredDiscoveryRESTMapper) error {
 	return wait.PollUntilContextCancel(ctx, fixturePoll, true, func(ctx context.Context) (bool, error) {
 		there, err := a.client.Get(ctx, a.object.GetName(), metav1.GetOptions{})
 		if err != nil || !isTrue(there, "Established") {
 			return false, err
 		}
 		for _, kind := range kindsOf(there) {
-			if _, err := mappingOf(mapper, kind); meta.IsNoMatchError(err) {
+			mapping, err := mappingOf(mapper, kind)
+			if err == nil {
+				_, err = client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{Limit: 1})
+			}
+			if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
 				return false, nil
-			} else if err != nil {
+			}
+			if err != nil {
 				return false, err
 			}
 		}

@@ -2,16 +2,20 @@ package kmtest
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // hookServer is what the apiserver asks.
@@ -21,11 +25,14 @@ type hookServer struct {
 	address string       // host and port
 	ca      []byte
 	ended   chan error
+	cancel  context.CancelFunc // of requests
 
-	mu    sync.Mutex // guards what follows
-	probe string     // the name of the object that is no business of the test's, or ""
+	mu    sync.Mutex // guards asked
 	asked map[string]bool
 }
+
+// probeLabel is on objects that are no business of tests.
+const probeLabel = "kmtest-probe"
 
 // probePath is asked only to see whether webhooks are asked.
 const probePath = "/kmtest-probe/"
@@ -56,48 +63,58 @@ func serveHooks(handler http.Handler) (*hookServer, error) {
 	mux.HandleFunc(probePath+"{kind}", s.probed)
 	s.http.Handler = mux
 	s.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	var ctx context.Context
+	ctx, s.cancel = context.WithCancel(context.Background())
+	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
 	go func() { s.ended <- s.http.ServeTLS(listener, "", "") }()
 	return s, nil
 }
 
+// drain is how long handlers have to end, whose requests have been cancelled.
+const drain = 5 * time.Second
+
+// close waits for handlers: what they would still tell, the test that has ended cannot take.
 func (s *hookServer) close() error {
-	err := s.http.Close()
+	s.cancel()
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("a handler has not ended: %w", err), s.http.Close())
+	}
 	if ended := <-s.ended; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, ended)
 	}
 	return err
 }
 
-// begin has the object of this name be the probe, about which no webhook has been asked; end has none be it.
-func (s *hookServer) begin(probe string) (end func()) {
-	s.set(probe)
-	return func() { s.set("") }
-}
-
-func (s *hookServer) set(probe string) {
+// forget has no webhook been asked yet.
+func (s *hookServer) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.probe, s.asked = probe, map[string]bool{}
+	s.asked = map[string]bool{}
 }
 
-// pass asks the test's handler, but not about the probe.
+// pass asks the test's handler, but not about probes, its own or others'.
 func (s *hookServer) pass(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	probe := s.probe
-	s.mu.Unlock()
-	if probe != "" {
-		text, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		if review := reviewOf(text); review != nil && review.Request.Name == probe {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if bytes.Contains(text, []byte(probeLabel)) {
+		if review := reviewOf(text); review != nil && isProbe(review.Request.Object.Raw) {
 			allow(w, review)
 			return
 		}
-		r.Body = io.NopCloser(bytes.NewReader(text))
 	}
+	r.Body = io.NopCloser(bytes.NewReader(text))
 	s.handler.ServeHTTP(w, r)
+}
+
+func isProbe(object []byte) bool {
+	var m metav1.PartialObjectMetadata
+	return json.Unmarshal(object, &m) == nil && m.Labels[probeLabel] != ""
 }
 
 // probed notes that a webhook was asked.

@@ -206,7 +206,8 @@ func start(ctx context.Context, c Config, name string, screen *screen) (_ *Clust
 	}
 	if err != nil {
 		_ = cluster.Stop() // it is the same, or follows from it
-		if where, logsErr := cluster.logs.settle(true, ""); logsErr != nil {
+		wanted := !errors.Is(context.Cause(ctx), errUnwanted)
+		if where, logsErr := cluster.logs.settle(wanted, ""); logsErr != nil {
 			err = errors.Join(err, logsErr)
 		} else if where != "" {
 			err = fmt.Errorf("%w (the logs of the servers are in %s)", err, where)
@@ -298,7 +299,9 @@ func (c *Cluster) Namespace(t testing.TB) string {
 		if c.Err() != nil {
 			return
 		}
-		if err := namespaces.Delete(context.WithoutCancel(t.Context()), made.Name, metav1.DeleteOptions{}); err != nil {
+		ctx, cancel := withDeadline(context.WithoutCancel(t.Context()), t)
+		defer cancel()
+		if err := namespaces.Delete(ctx, made.Name, metav1.DeleteOptions{}); err != nil {
 			t.Errorf("namespace %s: %v", made.Name, err)
 		}
 	})

@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -101,6 +103,37 @@ func TestOneAfterAnother(t *testing.T) {
 			}
 			gone(t, c.DataDir)
 		})
+	}
+}
+
+// What controllers write has upstream's names as managers of its fields, whatever the process is called.
+func TestManagers(t *testing.T) {
+	c := kmtest.Start(t, kmtest.Config{New: km.New, Servers: []string{"controller-manager"}})
+	k, namespace := client(t, c), c.Namespace(t)
+	labels := map[string]string{"app": "web"}
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: appsv1.DeploymentSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "example.invalid/c"}}}},
+	}}
+	if _, err := k.AppsV1().Deployments(namespace).Create(t.Context(), deployment, metav1.CreateOptions{FieldManager: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		sets, err := k.AppsV1().ReplicaSets(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil || len(sets.Items) == 0 {
+			return false, err
+		}
+		deployment, err = k.AppsV1().Deployments(namespace).Get(ctx, "web", metav1.GetOptions{})
+		for _, m := range slices.Concat(sets.Items[0].ManagedFields, deployment.ManagedFields) {
+			if m.Manager != "kube-controller-manager" && m.Manager != "test" {
+				t.Errorf("%q manages fields", m.Manager)
+			}
+		}
+		return len(deployment.ManagedFields) > 1, err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -215,6 +248,14 @@ func TestLogsOfAStart(t *testing.T) {
 // Twenty clusters, some of them at the same time, leave no goroutines behind in the process of the tests, but those
 // that upstream never ends.
 func TestNoGoroutinesStay(t *testing.T) {
+	if os.Getenv("KMTEST_ALONE") == "" { // clusters of other tests have goroutines, too
+		p := exec.Command(os.Args[0], "-test.run=^TestNoGoroutinesStay$", "-test.timeout="+(5*patience).String())
+		p.Env = append(os.Environ(), "KMTEST_ALONE=yes")
+		if out, err := p.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
 	once := func(t *testing.T) {
 		c := kmtest.Start(t, kmtest.Config{New: km.New, Servers: []string{"apiserver", "controller-manager", "scheduler"}})
 		use(t, c)

@@ -22,6 +22,8 @@ import (
 // The first test waits for its cluster as with Start, those that follow for none, if they take longer than a start. It
 // costs the memory of those that wait, which is that of one cluster each; the time of a processor that a start takes,
 // during a test instead of before it; and at the end those that nobody has taken are stopped. Main stops them.
+//
+// With Config.LogToTest a test shows what is logged from the time on when it has the cluster.
 type Pool struct {
 	Config Config
 	// Ready is how many wait, or are being started. Default: 1. More are of use to tests that run in parallel.
@@ -29,7 +31,7 @@ type Pool struct {
 
 	mu      sync.Mutex // guards what follows
 	ctx     context.Context
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 	waiting []chan *pooled // each gets one
 }
 
@@ -52,15 +54,15 @@ func (p *Pool) Start(t testing.TB) *Cluster {
 	defer cancel()
 	select {
 	case got := <-next:
-		if got.err == nil {
-			got.err = got.cluster.Err() // while it waited
-		}
 		if got.err != nil {
 			t.Fatalf("no cluster: %v\n%s", got.err, got.screen.text())
 		}
 		p.fill()
 		got.screen.to(t, p.Config.LogToTest)
 		got.cluster.endWith(t, p.Config, got.screen)
+		if err := got.cluster.Err(); err != nil { // while it waited
+			t.Fatalf("no cluster: %v\n%s", err, got.screen.text())
+		}
 		return got.cluster
 	case <-ctx.Done():
 		p.giveBack(next)
@@ -68,6 +70,9 @@ func (p *Pool) Start(t testing.TB) *Cluster {
 	}
 	panic("not reached")
 }
+
+// errUnwanted is why a start is given up when all tests have ended: nobody wants to know more of it.
+var errUnwanted = errors.New("the tests have ended")
 
 // take takes one out of those that wait.
 func (p *Pool) take() (chan *pooled, error) {
@@ -77,7 +82,7 @@ func (p *Pool) take() (chan *pooled, error) {
 		if err := atEnd(p); err != nil {
 			return nil, err
 		}
-		p.ctx, p.cancel = context.WithCancel(context.Background())
+		p.ctx, p.cancel = context.WithCancelCause(context.Background())
 	}
 	if len(p.waiting) == 0 {
 		p.begin()
@@ -118,7 +123,7 @@ func (p *Pool) giveBack(next chan *pooled) {
 func (p *Pool) end(bool) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cancel() // those that are being started
+	p.cancel(errUnwanted) // those that are being started
 	for _, started := range p.waiting {
 		got := <-started
 		if got.cluster == nil {

@@ -17,7 +17,7 @@ import (
 type Request struct {
 	// ID is the audit ID, which the answer has in its header Audit-ID.
 	ID string
-	// User is who asked, and UserAgent with which program (rest.Config.UserAgent).
+	// User is who asked, who may have impersonated somebody, and UserAgent with which program (rest.Config.UserAgent).
 	User, UserAgent string
 	// Verb is get, list, watch, create, update, patch, delete or deletecollection; where no resource is asked for, the
 	// method in lower case.
@@ -28,7 +28,8 @@ type Request struct {
 	APIGroup, APIVersion, Resource, Subresource, Namespace, Name string
 	// Code is the HTTP status of the answer.
 	Code int
-	// Began is when the request came, and Took how long it was until it had been answered; 0 for a watch that goes on.
+	// Began is when the request came, and Took how long it was until it had been answered; 0 for a watch that goes on,
+	// and where it is not known.
 	Began time.Time
 	Took  time.Duration
 }
@@ -40,7 +41,8 @@ func (r Request) Writes() bool {
 
 // Requests returns the requests that the apiserver has answered and that are wanted, in the order in which they came;
 // wanted may be nil for all, which has those of km's own servers among them. A client that has its answer finds its
-// request here. The cluster needs Config.RecordRequests.
+// request here, unless the answer is that the server has run out of time, or is ending. The cluster needs
+// Config.RecordRequests.
 //
 //	writes, err := cluster.Requests(func(r kmtest.Request) bool { return r.UserAgent == "greeter" && r.Writes() })
 func (c *Cluster) Requests(wanted func(Request) bool) ([]Request, error) {
@@ -85,7 +87,7 @@ type auditEvent struct {
 func (r *record) read() (all []Request, err error) {
 	file, err := os.Open(r.log)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("the apiserver has written none: do Config.Flags have others for its audit log?")
+		return nil, errors.New("there are none: the cluster has been stopped, or Config.Flags have others for the audit log")
 	}
 	if err != nil {
 		return nil, err

@@ -27,8 +27,8 @@ import (
 //
 //	USE_EXISTING_CLUSTER=true km run --ephemeral --free-ports -- go test ./...
 //
-// It is the one that KUBECONFIG names. Its servers and their flags are its own; if it is km's, those of Config.Servers
-// have to run there. Config.Apply is applied to it.
+// It is the one that KUBECONFIG names. Its servers and their flags are its own; if it is that of `km run`, those of
+// Config.Servers have to run there. Config.Apply is applied to it. Its requests are not recorded.
 //
 // With Config.LogToTest the logs of a Shared cluster are shown on standard error: which test they are of, nobody can
 // tell.
@@ -50,12 +50,14 @@ func (s *Shared) Cluster(t testing.TB) *Cluster {
 	t.Helper()
 	s.once.Do(func() {
 		s.screen = newScreen(s.Config)
+		ctx, cancel := withDeadline(context.Background(), t)
+		defer cancel()
 		if os.Getenv(existingVariable) == "true" {
-			s.cluster, s.err = existing(context.Background(), s.Config)
+			s.cluster, s.err = existing(ctx, s.Config)
 			return
 		}
 		if s.err = atEnd(s); s.err == nil {
-			s.cluster, s.err = start(context.Background(), s.Config, "shared", s.screen)
+			s.cluster, s.err = start(ctx, s.Config, "shared", s.screen)
 		}
 	})
 	if s.err != nil {

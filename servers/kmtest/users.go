@@ -20,6 +20,9 @@ func (c *Cluster) AddUser(name string, groups ...string) (*rest.Config, error) {
 	if c.Config == nil {
 		return nil, errors.New("no user: the cluster has no apiserver")
 	}
+	if c.DataDir == "" {
+		return nil, errors.New("no user: the cluster is not km's, and its keys are not known")
+	}
 	cert, key, err := c.sign(pkix.Name{CommonName: name, Organization: groups})
 	if err != nil {
 		return nil, fmt.Errorf("user %s: %w", name, err)
@@ -39,16 +42,27 @@ func (c *Cluster) sign(subject pkix.Name) (cert, key []byte, err error) {
 	return issue(&x509.Certificate{Subject: subject, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, &ca)
 }
 
-// Kubeconfig is a kubeconfig with which kubectl, or any other program, is this client.
+// Kubeconfig is a kubeconfig with which kubectl, or any other program, is this client. It is an error where a
+// kubeconfig cannot say how the client is known: by functions of Go.
 func Kubeconfig(config *rest.Config) ([]byte, error) {
+	if config.AuthProvider != nil || config.Transport != nil || config.WrapTransport != nil || config.Dial != nil || config.Proxy != nil {
+		return nil, errors.New("no kubeconfig: the client has functions (AuthProvider, Transport, WrapTransport, Dial, Proxy), which no file can have")
+	}
 	whole := rest.CopyConfig(config)
 	if err := rest.LoadTLSFiles(whole); err != nil {
 		return nil, err
 	}
 	const name = "kmtest"
 	return clientcmd.Write(clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: whole.Host, CertificateAuthorityData: whole.CAData}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {ClientCertificateData: whole.CertData, ClientKeyData: whole.KeyData, Token: whole.BearerToken}},
+		Clusters: map[string]*clientcmdapi.Cluster{name: {
+			Server: whole.Host, CertificateAuthorityData: whole.CAData, InsecureSkipTLSVerify: whole.Insecure, TLSServerName: whole.ServerName,
+		}},
+		AuthInfos: map[string]*clientcmdapi.AuthInfo{name: {
+			ClientCertificateData: whole.CertData, ClientKeyData: whole.KeyData, Token: whole.BearerToken, TokenFile: whole.BearerTokenFile,
+			Username: whole.Username, Password: whole.Password, Exec: whole.ExecProvider,
+			Impersonate: whole.Impersonate.UserName, ImpersonateUID: whole.Impersonate.UID,
+			ImpersonateGroups: whole.Impersonate.Groups, ImpersonateUserExtra: whole.Impersonate.Extra,
+		}},
 		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
 		CurrentContext: name,
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,8 @@ type Webhooks struct {
 
 // ServeWebhooks serves the webhooks on loopback and registers them: what their configurations say of a Service is
 // replaced by the address of the test, whose path stays. When it returns, the apiserver asks them; when the test has
-// ended, it asks them no more.
+// ended, it asks them no more. Names of configurations, and whom they match, are the whole cluster's: tests that run at
+// the same time take clusters of their own, or configurations of other names.
 func (c *Cluster) ServeWebhooks(t testing.TB, w Webhooks) {
 	t.Helper()
 	if c.Config == nil {
@@ -75,6 +77,7 @@ func (c *Cluster) ServeWebhooks(t testing.TB, w Webhooks) {
 
 // read adds the configurations of the paths to the others. They are copies, to be changed.
 func (w *Webhooks) read() error {
+	w.Mutating, w.Validating = slices.Clone(w.Mutating), slices.Clone(w.Validating)
 	for i, m := range w.Mutating {
 		w.Mutating[i] = m.DeepCopy()
 	}
@@ -205,8 +208,8 @@ const webhookPoll = 10 * time.Millisecond
 // watch for each. A probe of the kind is registered behind that, for an object that is not kept: when it is asked, all
 // is known.
 func (r *registration) awaitUse(ctx context.Context, mutating, validating bool) (err error) {
-	name := "kmtest-probe-" + strings.ToLower(rand.Text())
-	defer r.server.begin(name)()
+	name := "0-kmtest-probe-" + strings.ToLower(rand.Text()) // the first in order: nobody refuses it before it is asked
+	r.server.forget()
 	probes := &registration{client: r.client, server: r.server}
 	defer func() { err = errors.Join(err, probes.takeBack(context.WithoutCancel(ctx))) }()
 	if mutating {
@@ -252,5 +255,5 @@ var (
 
 // marked selects the object of a probe.
 func marked(name string) *metav1.LabelSelector {
-	return &metav1.LabelSelector{MatchLabels: map[string]string{"kmtest-probe": name}}
+	return &metav1.LabelSelector{MatchLabels: map[string]string{probeLabel: name}}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -36,6 +37,16 @@ func TestWebhooks(t *testing.T) {
 	for _, process := range []bool{false, true} {
 		c := kmtest.Start(t, kmtest.Config{New: km.New, Process: process, Servers: []string{"apiserver"}})
 		maps := client(t, c).CoreV1().ConfigMaps("default")
+		more := &admissionregistrationv1.ValidatingWebhookConfiguration{ // of which tests may share the value
+			ObjectMeta: metav1.ObjectMeta{Name: "more"},
+			Webhooks: []admissionregistrationv1.ValidatingWebhook{{
+				Name: "more.example.com", AdmissionReviewVersions: []string{"v1"}, SideEffects: new(admissionregistrationv1.SideEffectClassNone),
+				ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{Path: new("/more")}},
+				Rules: []admissionregistrationv1.RuleWithOperations{{Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
+					Rule: admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}}}},
+			}},
+		}
+		hooks := kmtest.Webhooks{Paths: []string{"testdata/webhooks"}, Validating: []*admissionregistrationv1.ValidatingWebhookConfiguration{more}}
 		for range 5 {
 			t.Run("", func(t *testing.T) {
 				var asked atomic.Int32
@@ -54,11 +65,20 @@ func TestWebhooks(t *testing.T) {
 					note(r)
 					return &admissionv1.AdmissionResponse{Result: &metav1.Status{Message: "not " + r.Name + ", " + string(r.Object.Raw)}}
 				}))
-				c.ServeWebhooks(t, kmtest.Webhooks{Handler: mux, Paths: []string{"testdata/webhooks"}})
+				hooks.Handler = mux
+				c.ServeWebhooks(t, hooks)
 				if n := asked.Load(); n != 0 {
 					t.Errorf("it was asked %d times about what is not the test's", n)
 				}
-				_, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "one"}}, metav1.CreateOptions{})
+				mux.Handle("/more", answer(t, func(*admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+					return &admissionv1.AdmissionResponse{Result: &metav1.Status{Message: "no more"}}
+				}))
+				secrets := client(t, c).CoreV1().Secrets("default")
+				_, err := secrets.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "one"}}, metav1.CreateOptions{})
+				if err == nil || !strings.Contains(err.Error(), "no more") && !strings.Contains(err.Error(), "not one, ") {
+					t.Errorf("process %v: %v", process, err)
+				}
+				_, err = maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "one"}}, metav1.CreateOptions{})
 				if err == nil || !strings.Contains(err.Error(), "not one, ") || !strings.Contains(err.Error(), `"by":"test"`) {
 					t.Errorf("process %v: %v", process, err)
 				}

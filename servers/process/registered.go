@@ -8,14 +8,17 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// turn has something as long as a start is in its Turn.
-var turn = make(chan struct{}, 1)
+// turns has, for each component, a channel that has something as long as a start is in its Turn.
+var turns sync.Map // of string to chan struct{}
 
 // Turn is for a component that registers itself under a name for the process, and fails where that is taken
-// (k8s.io/component-base/configz, k8s.io/client-go/tools/cache.NewInformerName). It waits until no other start in this
-// process is in its turn: the component then gives the name back for whoever has it, and calls end as soon as it has
-// registered itself. Without it two clusters that start at once may find each other's names. end may be called again.
-func Turn(ctx context.Context) (end func(), err error) {
+// (k8s.io/component-base/configz, k8s.io/client-go/tools/cache.NewInformerName). It waits until no other start of this
+// component in this process is in its turn: the component then gives the name back for whoever has it, and calls end as
+// soon as it has registered itself. Without it two clusters that start at once may find each other's names. end may be
+// called again.
+func Turn(ctx context.Context, component string) (end func(), err error) {
+	made, _ := turns.LoadOrStore(component, make(chan struct{}, 1))
+	turn := made.(chan struct{})
 	select {
 	case turn <- struct{}{}:
 		return sync.OnceFunc(func() { <-turn }), nil

@@ -163,7 +163,7 @@ func (sched *scheduler) run(ctx context.Context, s *supervisor.Server, _ []strin
 // run runs the scheduler until ctx ends. Its configuration is registered for the process: that of the last start
 // counts.
 func (r *running) run(ctx context.Context) error {
-	registered, err := process.Turn(ctx)
+	registered, err := process.Turn(ctx, upstream)
 	if err != nil {
 		return err
 	}

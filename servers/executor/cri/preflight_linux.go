@@ -144,7 +144,7 @@ func checkRuntime(ctx context.Context, l *lacks, o *options.KubeletServer, log *
 			l.add(cni.remedy(), "the container runtime has no network for pods: %s", firstLine(c.Message))
 		case c.Type == runtimeapi.RuntimeReady:
 			l.add("see its log", "the container runtime is not ready: %s %s", c.Reason, firstLine(c.Message))
-		default: // the kubelet asks for these two alone (pkg/kubelet/kubelet.go, updateRuntimeUp); others are a runtime's own
+		default: // the kubelet asks for these two alone (pkg/kubelet, updateRuntimeUp); others are a runtime's own
 			log.Warn("The container runtime reports a condition that is not met; nodes can do without",
 				"condition", c.Type, "reason", c.Reason, "message", firstLine(c.Message))
 		}

@@ -43,6 +43,10 @@ type (
 	AuthenticatedUser     = envtest.AuthenticatedUser
 	Arguments             = envtest.Arguments
 	Arg                   = envtest.Arg
+	Etcd                  = envtest.Etcd
+	SecureServing         = envtest.SecureServing
+	ListenAddr            = envtest.ListenAddr
+	Authn                 = envtest.Authn
 )
 
 // What suites call beside the methods of Environment.
@@ -53,6 +57,9 @@ var (
 	ReadCRDFiles    = envtest.ReadCRDFiles
 	WaitForCRDs     = envtest.WaitForCRDs
 	WaitForWebhooks = envtest.WaitForWebhooks
+	EmptyArguments  = envtest.EmptyArguments
+
+	SetupEnvtestDefaultBinaryAssetsDirectory = envtest.SetupEnvtestDefaultBinaryAssetsDirectory
 )
 
 // Environment is a cluster for a suite. But for KM its fields are those of controller-runtime's, and mean what they
@@ -61,7 +68,7 @@ var (
 //   - What says where binaries are has no effect: they are km's, as KM says.
 //   - Of ControlPlane the flags of APIServer.Configure count, and KubectlPath, for AuthenticatedUser.Kubectl. Users can
 //     be added when the environment has started.
-//   - Without ControlPlaneStartTimeout, and its variable, a start may take the time that it takes.
+//   - Without ControlPlaneStartTimeout, and its variable, a start may take the time that it takes. A stop always may.
 //   - With AttachControlPlaneOutput what the servers log comes on standard error, each line with its server.
 type Environment struct {
 	// KM says which servers to run, and where: in a process of km, or with New in that of the test. Servers is
@@ -191,7 +198,7 @@ func (te *Environment) flags(config kmtest.Config) ([]string, error) {
 	if len(server.Args) > 0 {
 		return nil, errors.New("APIServer.Args has no effect here: use APIServer.Configure")
 	}
-	defaults := map[string][]string{}
+	defaults := map[string][]string{"service-cluster-ip-range": {"10.0.0.0/24"}} // suites may name addresses of it
 	if !slices.ContainsFunc(config.Servers, isManager) {
 		// Nobody makes the service accounts without which it refuses pods.
 		defaults["disable-admission-plugins"] = []string{"ServiceAccount"}
