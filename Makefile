@@ -19,7 +19,7 @@ LDFLAGS := -s -w \
 	-X k8s.io/component-base/version.gitMinor=$(MINOR)
 
 # km's own module, and those of tests that need what km does not.
-MODULES := . test/envtest test/bench/peers test/robustness test/monitoring
+MODULES := . test/envtest test/bench/peers test/robustness test/monitoring test/suites
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -35,7 +35,7 @@ GOTEST := go test -vet=off
 # each part takes on two cores.
 LIMIT := -timeout 30m
 
-.PHONY: build run test test-quick check format vet staticcheck race packages e2e bench robustness clean fresh
+.PHONY: build run test test-quick check format vet staticcheck race packages e2e bench robustness suites clean fresh
 
 # One part after the other, also with make -j: each keeps all cores busy by itself.
 .NOTPARALLEL:
@@ -115,6 +115,10 @@ robustness: build
 	cd test/robustness && KM=$(CURDIR)/bin/km go test -count=1 -v -timeout 12h -run '$(RUN)' . -seed $(or $(SEED),0) -rounds $(or $(ROUNDS),20) \
 		-operations $(or $(OPERATIONS),200) -nodes 500 -pods 5000 $(if $(SEED)$(RUN),,-results results.json)
 	$(if $(SEED)$(RUN),,cd test/robustness && go test -count=1 -run '^TestTableOfFaults$$' . -update)
+
+# The suites of others, on km's links: for the night. RUN chooses, as go test's -run does; a whole run keeps its counts.
+suites: build
+	cd test/suites && KM=$(CURDIR)/bin/km go test -count=1 -v -timeout 12h -run '$(RUN)' . $(if $(RUN),,-results results.json)
 
 clean:
 	rm -rf bin
