@@ -24,7 +24,7 @@ import (
 func existing(ctx context.Context, config Config) (*Cluster, error) {
 	c := &Cluster{form: others{}, DataDir: os.Getenv("KM_DATA_DIR"), Kubeconfig: os.Getenv("KUBECONFIG")}
 	if c.Kubeconfig == "" { // the one in the home folder is somebody's own
-		return nil, fmt.Errorf("%s=true: KUBECONFIG does not say which: set it, or call `km run --ephemeral --free-ports -- go test ./...`", existingVariable)
+		return nil, fmt.Errorf("%s=true: KUBECONFIG does not say which: set it, or have it set as the documentation of kmtest.Shared shows", existingVariable)
 	}
 	var err error
 	if c.Config, err = clientcmd.BuildConfigFromFlags("", c.Kubeconfig); err != nil {
@@ -75,7 +75,7 @@ func (c *Cluster) wantServers(ctx context.Context, servers []string) error {
 		}
 	}
 	if len(lacking) > 0 {
-		return fmt.Errorf("the cluster of %s runs without %s: add them to its km run", c.DataDir, strings.Join(lacking, ", "))
+		return fmt.Errorf("the cluster of %s runs without %s: start it with them", c.DataDir, strings.Join(lacking, ", "))
 	}
 	return nil
 }
