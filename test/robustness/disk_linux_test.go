@@ -70,6 +70,11 @@ func (d *disk) unmount(ctx context.Context) error {
 
 // cut has the file system forget all that has not been written to the disk, at once, and fail from now on with EIO:
 // FS_IOC_SHUTDOWN, without the journal being flushed. It is what the kernel's own tests of power cuts do.
+//
+// An fdatasync that is under way meanwhile may return without an error, and what it has written be gone: ext4 does not
+// tell that it could no longer note that a preallocated block, as etcd's log has them, has been written. 25 of 300 were
+// so in a program of ten lines that did nothing else. On a machine that is off nobody would hear of it: whoever cuts
+// sees to it that nobody does here.
 func (d *disk) cut() error {
 	f, err := os.Open(d.dir)
 	if err != nil {

@@ -179,7 +179,14 @@ func (r *run) answeredNow() int {
 }
 
 func failing(ctx context.Context, r *run) error {
+	// A write that is under way would be acknowledged, and be lost (disk.cut).
+	if err := r.process.halt(ctx, "T"); err != nil {
+		return err
+	}
 	if err := r.disk.cut(); err != nil {
+		return err
+	}
+	if err := signal(r.process.cmd.Process.Pid, syscall.SIGCONT); err != nil {
 		return err
 	}
 	if err := r.after(ctx, 2*clients); err != nil {
@@ -203,6 +210,10 @@ func failing(ctx context.Context, r *run) error {
 }
 
 func powerCut(ctx context.Context, r *run) error {
+	// A write may be under way, but nobody hears of it any more: the machine is off.
+	if err := r.process.halt(ctx, "TD"); err != nil {
+		return err
+	}
 	if err := r.disk.cut(); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,6 +67,36 @@ func (p *process) ended() bool {
 func (p *process) kill() error {
 	_ = p.cmd.Process.Kill() // it has ended already, otherwise
 	return await(context.Background(), "the end of km after kill -9", p.done)
+}
+
+// halt stops the process (SIGSTOP), and waits until each of its threads is in one of the states: T is stopped, and D
+// within the kernel, on its way there.
+func (p *process) halt(ctx context.Context, states string) error {
+	pid := p.cmd.Process.Pid
+	if err := signal(pid, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	return poll(ctx, "km is halted", func(context.Context) (bool, error) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			return false, errors.Join(err, errors.New("km has no threads"))
+		}
+		for _, file := range threads {
+			text, err := os.ReadFile(file)
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+				continue // it has just ended
+			}
+			if err != nil {
+				return false, err
+			}
+			// pid (name) state …; the name may have anything in it.
+			state := strings.TrimSpace(string(text[bytes.LastIndexByte(text, ')')+1:]))
+			if !strings.Contains(states+"ZX", state[:1]) { // or it is ending
+				return false, nil
+			}
+		}
+		return true, nil
+	})
 }
 
 // home is a folder for a km's state: HOME, and with it the data folder, are below it.
