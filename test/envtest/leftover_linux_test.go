@@ -145,7 +145,7 @@ func usersOf(texts []string) (pids []string) {
 func TestStopBothAtOnce(t *testing.T) {
 	t.Parallel()
 	env := environment(t)
-	var said lockedBuffer
+	var said output
 	env.ControlPlane.GetAPIServer().Err = &said
 	start(t, env)
 	found := tracesOf(t, &env.ControlPlane)
@@ -160,22 +160,4 @@ func TestStopBothAtOnce(t *testing.T) {
 	if text := said.String(); strings.Contains(text, "RemoveEndpoints() timed out") {
 		t.Errorf("it has waited for etcd as long as it may:\n%s", text)
 	}
-}
-
-// lockedBuffer takes what a process writes.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(text []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(text)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
