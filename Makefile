@@ -19,7 +19,7 @@ LDFLAGS := -s -w \
 	-X k8s.io/component-base/version.gitMinor=$(MINOR)
 
 # km's own module, and those of tests that need what km does not.
-MODULES := . test/envtest test/bench/peers test/robustness test/monitoring test/suites
+MODULES := . test/envtest test/bench/peers test/robustness test/monitoring test/suites test/conformance
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -35,7 +35,7 @@ GOTEST := go test -vet=off
 # each part takes on two cores.
 LIMIT := -timeout 30m
 
-.PHONY: build run test test-quick check format vet staticcheck race packages e2e bench robustness suites clean fresh
+.PHONY: build run test test-quick check format vet staticcheck race packages e2e bench robustness suites conformance clean fresh
 
 # One part after the other, also with make -j: each keeps all cores busy by itself.
 .NOTPARALLEL:
@@ -119,6 +119,12 @@ robustness: build
 # The suites of others, on km's links: for the night. RUN chooses, as go test's -run does; a whole run keeps its counts.
 suites: build
 	cd test/suites && KM=$(CURDIR)/bin/km go test -count=1 -v -timeout 12h -run '$(RUN)' . $(if $(RUN),,-results results.json)
+
+# Kubernetes' own conformance suite, as far as simulated nodes let it pass. FOCUS chooses other specs, PROCS says how
+# many run at once, and ARGS=-all runs what cannot pass, too. A whole run keeps what became of each spec.
+conformance: build
+	cd test/conformance && KM=$(CURDIR)/bin/km go test -count=1 -v -timeout 12h -run '^TestConformance$$' . -procs $(or $(PROCS),8) \
+		-focus '$(FOCUS)' $(ARGS) $(if $(FOCUS),,-results results.json)
 
 clean:
 	rm -rf bin
