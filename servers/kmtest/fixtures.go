@@ -19,13 +19,15 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+
+	"github.com/seed-200a7251/km/servers/manifests/objects"
 )
 
-// Apply applies the objects of files, and of the files *.yaml, *.yml and *.json of folders, in the way of `kubectl
+// Apply applies the objects of files and folders, which are read as those of Config.Apply, in the way of `kubectl
 // apply --server-side --force-conflicts`. Those of a namespaced kind that name no namespace come into this one.
-// CustomResourceDefinitions come first, and are waited for. What was not there before is deleted when the test ends,
-// unless the cluster has gone by then; how long that takes is not waited for. Tests that run at the same time do not
-// share definitions by it: those belong in Config.Apply.
+// CustomResourceDefinitions come before what is of their kinds, and are waited for. What was not there before is
+// deleted when the test ends, unless the cluster has gone by then; how long that takes is not waited for. Tests that
+// run at the same time do not share definitions by it: those belong in Config.Apply.
 func (c *Cluster) Apply(t testing.TB, namespace string, paths ...string) {
 	t.Helper()
 	if c.Config == nil {
@@ -72,11 +74,10 @@ func (a *applied) remove(ctx context.Context) error {
 
 // apply applies all objects of the paths, and returns those that were not there before, also beside an error.
 func apply(ctx context.Context, config *rest.Config, namespace string, paths []string) (made []*applied, err error) {
-	objects, err := readObjects(paths)
+	all, err := read(paths)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(objects, before)
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func apply(ctx context.Context, config *rest.Config, namespace string, paths []s
 		return nil, err
 	}
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(k.Discovery()))
-	for _, object := range objects {
+	for _, object := range all {
 		mapping, err := mappingOf(mapper, object.GroupVersionKind())
 		if err != nil {
 			return made, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
@@ -110,6 +111,16 @@ func apply(ctx context.Context, config *rest.Config, namespace string, paths []s
 		}
 	}
 	return made, nil
+}
+
+// read returns the objects of files and folders, in the order in which they are applied.
+func read(paths []string) (all []*unstructured.Unstructured, err error) {
+	found, wrong := objects.Read(paths, objects.Kept{})
+	slices.SortStableFunc(found, objects.Order)
+	for _, o := range found {
+		all = append(all, o.Unstructured)
+	}
+	return all, errors.Join(wrong...)
 }
 
 // mappingOf finds the resource of an object's kind.

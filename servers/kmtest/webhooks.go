@@ -26,8 +26,8 @@ type Webhooks struct {
 	// Handler answers them, at the paths that the configurations name: an http.ServeMux, say, with the handlers of
 	// controller-runtime's package webhook/admission.
 	Handler http.Handler
-	// Paths names files, and folders of files, with the configurations, as controller-gen writes them. Objects of other
-	// kinds are left out.
+	// Paths names files and folders with the configurations, as controller-gen writes them and Config.Apply reads them.
+	// Objects of other kinds are left out.
 	Paths []string
 	// Mutating and Validating are further ones.
 	Mutating   []*admissionregistrationv1.MutatingWebhookConfiguration
@@ -84,11 +84,11 @@ func (w *Webhooks) read() error {
 	for i, v := range w.Validating {
 		w.Validating[i] = v.DeepCopy()
 	}
-	objects, err := readObjects(w.Paths)
+	all, err := read(w.Paths)
 	if err != nil {
 		return err
 	}
-	for _, object := range objects {
+	for _, object := range all {
 		switch kind := object.GroupVersionKind(); {
 		case kind.Group != admissionregistrationv1.GroupName:
 		case kind.Version != "v1":

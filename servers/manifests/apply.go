@@ -21,7 +21,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/kustomize/kyaml/resid"
 
 	"github.com/seed-200a7251/km/servers/manifests/objects"
 )
@@ -90,37 +89,13 @@ func (a *applier) apply(ctx context.Context, all []objects.Object) (refused []er
 			return isDefinition(r.object) && definedKind(r.object) == o.GroupVersionKind().GroupKind()
 		})
 	})
-	slices.SortStableFunc(others, order)
+	slices.SortStableFunc(others, objects.Order)
 	wrong = append(wrong, a.applyEach(ctx, others)...)
 	slices.SortFunc(wrong, func(r, s refusal) int { return slices.Index(all, r.object) - slices.Index(all, s.object) })
 	for _, r := range wrong {
 		refused = append(refused, fmt.Errorf("%s: %v: %w", r.object.At(), r.object, r.err))
 	}
 	return refused
-}
-
-// order is kustomize's: what others refer to comes first, webhooks last. It knows nothing of aggregated APIs, which are
-// kinds to others as definitions are.
-func order(a, b objects.Object) int {
-	if first := isAPIService(a); first != isAPIService(b) {
-		if first {
-			return -1
-		}
-		return 1
-	}
-	x, y := gvk(a), gvk(b)
-	switch {
-	case x.IsLessThan(y):
-		return -1
-	case y.IsLessThan(x):
-		return 1
-	}
-	return 0
-}
-
-func gvk(o objects.Object) resid.Gvk {
-	k := o.GroupVersionKind()
-	return resid.Gvk{Group: k.Group, Version: k.Version, Kind: k.Kind}
 }
 
 // applyEach applies objects, one after another.

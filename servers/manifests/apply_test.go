@@ -17,7 +17,7 @@ func TestOrder(t *testing.T) {
 		named("v1", "ConfigMap", "c"), named("apps/v1", "Deployment", "d"), named("v1", "Namespace", "n"),
 		named("apiregistration.k8s.io/v1", "APIService", "v1.example.com"),
 	}
-	slices.SortStableFunc(all, order)
+	slices.SortStableFunc(all, objects.Order)
 	var got []string
 	for _, o := range all {
 		got = append(got, o.GetKind())

@@ -139,11 +139,6 @@ func (a *applier) settles(o objects.Object) bool {
 	return time.Since(a.changed[o.GroupVersionKind().GroupKind()]) < settle
 }
 
-// isAPIService reports whether the object names the server of an aggregated API.
-func isAPIService(o objects.Object) bool {
-	return o.GroupVersionKind().GroupKind() == schema.GroupKind{Group: "apiregistration.k8s.io", Kind: "APIService"}
-}
-
 // unknownKind is the error about a kind that is not in discovery. It is a notYet if it may come.
 func (a *applier) unknownKind(ctx context.Context, kind schema.GroupVersionKind) error {
 	none := fmt.Errorf("the API server has no kind %s in %s; apply its CustomResourceDefinition, too, or correct apiVersion and kind",
@@ -167,7 +162,7 @@ func (a *applier) unknownKind(ctx context.Context, kind schema.GroupVersionKind)
 // declaresAPI reports whether one of the objects is the APIService of a version of a group.
 func declaresAPI(all []objects.Object, version schema.GroupVersion) bool {
 	return slices.ContainsFunc(all, func(o objects.Object) bool {
-		return isAPIService(o) && o.GetName() == version.Version+"."+version.Group // the API insists on that name
+		return o.IsAPIService() && o.GetName() == version.Version+"."+version.Group // the API insists on that name
 	})
 }
 
