@@ -36,13 +36,7 @@ func (c *Cluster) Apply(t testing.TB, namespace string, paths ...string) {
 	ctx, cancel := withDeadline(t.Context(), t)
 	defer cancel()
 	made, err := apply(ctx, c.Config, namespace, paths)
-	t.Cleanup(func() {
-		t.Helper()
-		if c.Err() != nil {
-			return
-		}
-		ctx, cancel := withDeadline(context.WithoutCancel(t.Context()), t)
-		defer cancel()
+	c.cleanUp(t, func(ctx context.Context) {
 		for _, object := range slices.Backward(made) {
 			if err := object.remove(ctx); err != nil {
 				t.Error(err)

@@ -295,15 +295,23 @@ func (c *Cluster) Namespace(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("no namespace: %v", err)
 	}
+	c.cleanUp(t, func(ctx context.Context) {
+		if err := namespaces.Delete(ctx, made.Name, metav1.DeleteOptions{}); err != nil {
+			t.Errorf("namespace %s: %v", made.Name, err)
+		}
+	})
+	return made.Name
+}
+
+// cleanUp has something done in the cluster when the test ends, in the time that it has, unless the cluster has gone by
+// then.
+func (c *Cluster) cleanUp(t testing.TB, do func(context.Context)) {
 	t.Cleanup(func() {
 		if c.Err() != nil {
 			return
 		}
 		ctx, cancel := withDeadline(context.WithoutCancel(t.Context()), t)
 		defer cancel()
-		if err := namespaces.Delete(ctx, made.Name, metav1.DeleteOptions{}); err != nil {
-			t.Errorf("namespace %s: %v", made.Name, err)
-		}
+		do(ctx)
 	})
-	return made.Name
 }

@@ -58,15 +58,12 @@ func (c *Cluster) ServeWebhooks(t testing.TB, w Webhooks) {
 	defer cancel()
 	r := &registration{client: client, server: s}
 	t.Cleanup(func() {
-		t.Helper()
-		if c.Err() == nil {
-			ctx, cancel := withDeadline(context.WithoutCancel(t.Context()), t)
-			defer cancel()
-			if err := r.end(ctx); err != nil {
-				t.Errorf("the webhooks: %v", err)
-			}
-		}
 		if err := s.close(); err != nil {
+			t.Errorf("the webhooks: %v", err)
+		}
+	})
+	c.cleanUp(t, func(ctx context.Context) { // before that
+		if err := r.end(ctx); err != nil {
 			t.Errorf("the webhooks: %v", err)
 		}
 	})
