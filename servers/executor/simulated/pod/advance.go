@@ -194,7 +194,11 @@ func (l *life) step(c *corev1.Container, kind kind, st *corev1.ContainerStatus) 
 		l.end(st, 0)
 		st.LastTerminationState = st.State
 		st.RestartCount++
-		l.start(c, kind, st, of(l.pod, c, kind, st.RestartCount))
+		if does := of(l.pod, c, kind, st.RestartCount); does.noImage {
+			st.State = noImage(c.Image)
+		} else {
+			l.start(c, kind, st, does)
+		}
 		return true
 	case st.State.Running != nil:
 		if does.ends && l.since(st.State.Running.StartedAt, does.after) {
@@ -221,13 +225,18 @@ func (l *life) step(c *corev1.Container, kind kind, st *corev1.ContainerStatus) 
 	case !does.noImage:
 		l.start(c, kind, st, does)
 	case reason != errPull && reason != pullBackOff:
-		st.State = waiting(errPull, fmt.Sprintf("failed to pull image %q: the pod's annotation says that it cannot be pulled", c.Image))
+		st.State = noImage(c.Image)
 	case reason == errPull && l.since(*l.status.StartTime, pullTime):
 		st.State = waiting(pullBackOff, fmt.Sprintf("Back-off pulling image %q", c.Image))
 	default:
 		return false
 	}
 	return true
+}
+
+// noImage is the state of a container whose image cannot be pulled.
+func noImage(image string) corev1.ContainerState {
+	return waiting(errPull, fmt.Sprintf("failed to pull image %q: its tag, or the pod's annotation, says that it cannot be pulled", image))
 }
 
 // describe copies into a container's status what its spec says. Resources get there when it starts, and are changed

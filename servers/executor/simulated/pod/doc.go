@@ -29,13 +29,16 @@
 // they are started again whatever happens (restartPolicy Always). If not, the pod is there to get something done: it
 // completes, at once if it is a Job's, and after a second if not, so that somebody who waits until it is Ready sees it.
 //
+// An image cannot be pulled either whose tag says that there is none: 404, does-not-exist, invalid, nonexistent or
+// non-existent. An annotation that has the container do something else counts for more.
+//
 // The annotations may be changed at any time: a container that runs ends, and one that could not pull its image starts.
 // With a value that is none of these a pod does not start: its containers wait, for the reason
 // CreateContainerConfigError, and an Event tells why.
 //
 // What is different from the kubelet:
 //   - Probes and hooks are not run: a container that runs is started and, without annotation, ready at once.
-//   - Volumes, Secrets, ConfigMaps and images are not looked for.
+//   - Volumes, Secrets, ConfigMaps and images are not looked for: an image is there unless its tag says otherwise.
 //   - A deleted pod's containers end within a second, or within the grace period if that is shorter: with exit code 0
 //     if they are there to run on, else with 143, as what SIGTERM ends.
 //   - Containers leave no image ID. In-place resizes are done at once. The restart rule RestartAllContainers restarts

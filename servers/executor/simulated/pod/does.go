@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
@@ -105,7 +106,7 @@ func of(pod *corev1.Pod, c *corev1.Container, kind kind, restarts int32) does {
 			return d
 		}
 	}
-	d := does{annotated: ok}
+	d := does{annotated: ok, noImage: missing(c.Image)}
 	switch {
 	case kind == initial:
 		d.ends = true
@@ -116,6 +117,19 @@ func of(pod *corev1.Pod, c *corev1.Container, kind kind, restarts int32) does {
 		}
 	}
 	return d
+}
+
+// missingTags are the tags of images that cannot be pulled.
+var missingTags = []string{"404", "does-not-exist", "invalid", "nonexistent", "non-existent"}
+
+// missing reports whether an image's name says that there is none.
+func missing(image string) bool {
+	named, err := reference.ParseDockerRef(image)
+	if err != nil {
+		return false // images are not looked for
+	}
+	tagged, ok := named.(reference.Tagged)
+	return ok && slices.Contains(missingTags, tagged.Tag())
 }
 
 func isJobs(pod *corev1.Pod) bool {

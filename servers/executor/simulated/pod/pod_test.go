@@ -270,6 +270,25 @@ func TestLife(t *testing.T) {
 			2s pod-no-image (Failed): Pending Ready=False/ContainersNotReady app=ImagePullBackOff
 			then
 			2s pod-containers: Running Ready=True app=runs+`},
+		{name: "image that is not there", spec: "containers: [{name: app, image: 'registry.example:5000/app:404'}]", then: func(p *played) {
+			p.pod.Spec.Containers[0].Image = "registry.example:5000/app:1"
+		}, want: `
+			0s pod-ready: Pending Ready=False/ContainersNotReady app=ErrImagePull
+			2s pod-no-image (Failed): Pending Ready=False/ContainersNotReady app=ImagePullBackOff
+			then
+			2s pod-containers: Running Ready=True app=runs+`},
+		{name: "other image that is not there", then: func(p *played) {
+			p.pod.Spec.Containers[0].Image = "app:does-not-exist@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+			p.play(1)
+			p.pod.Spec.Containers[0].Image = "app:does-not-exist"
+		}, want: `
+			0s pod-ready: Running Ready=True app=runs+
+			then
+			0s pod-containers: Running Ready=True app=runs+*1
+			0s pod-containers: Running Ready=False/ContainersNotReady app=ErrImagePull*2
+			2s pod-no-image (Failed): Running Ready=False/ContainersNotReady app=ImagePullBackOff*2`},
+		{name: "image that is not there, and runs", spec: "containers: [{name: app, image: 'app:non-existent'}]", does: "km.simulated-pod: runs", want: `
+			0s pod-ready: Running Ready=True app=runs+`},
 		{name: "ready later", does: "km.simulated-pod: runs, ready after 30s", want: `
 			0s pod-ready: Running Ready=False/ContainersNotReady app=runs
 			31s pod-containers: Running Ready=True app=runs+`},
