@@ -1,5 +1,6 @@
-// Package conformance runs Kubernetes' own end-to-end tests, of which its conformance suite is a part, on a cluster of
-// km's with simulated nodes. KM names km's binary; without it, it is bin/km of this checkout, which `make build` makes.
+// Package conformance runs Kubernetes' own end-to-end tests, of which its conformance suite is a part, on clusters of
+// km's, with simulated nodes or real ones. KM names km's binary; without it, it is bin/km of this checkout, which
+// `make build` makes.
 package conformance
 
 import (
@@ -15,44 +16,60 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/seed-200a7251/km/test/conformance/images"
 )
 
 var (
+	whole   = flag.Bool("whole", false, "all specs of the conformance suite, instead of a few minutes' worth")
+	nodes   = flag.String("nodes", "", "what the specs run on, simulated or real; else on one after the other")
 	procs   = flag.Int("procs", 8, "how many specs run at once")
-	focus   = flag.String("focus", "", "a pattern of specs; else those of the conformance suite")
-	all     = flag.Bool("all", false, "also what cannot pass on simulated nodes, and waits for that")
-	keepIn  = flag.String("kept", "../../bin/conformance", "folder for reports and what was printed")
+	focusOn = flag.String("focus", "", "a pattern of specs; else those of the conformance suite")
+	all     = flag.Bool("all", false, "also what cannot pass, and waits for that")
+	keepIn  = flag.String("kept", "../../bin/conformance", "folder for reports, what was printed, and what is built")
 	results = flag.String("results", "", "file that keeps what became of each spec of the conformance suite")
 )
 
 // limit is for all specs together. It is no expectation of speed.
 const limit = 6 * time.Hour
 
-// Specs that disturb others run by themselves, after them, and those that stop servers not at all.
+// What stops servers or breaks nodes is not run, but for what the conformance suite has of it: two specs about taints.
 const (
 	conformance = `\[Conformance\]`
-	serial      = `\[Serial\]`
 	disruptive  = `\[Disruptive\]`
 )
 
-// The specs that are chosen pass. Of all of the conformance suite those may fail for which unable has a reason.
+// A cluster is what specs run on.
+type cluster interface {
+	// command is one that finds the cluster by KUBECONFIG.
+	command(ctx context.Context, args ...string) *exec.Cmd
+}
+
+// The specs that are chosen pass. Of all of the conformance suite those may fail for which there is a reason.
 func TestConformance(t *testing.T) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	r := newRun(t)
 	r.build(ctx)
-	o := outcome{}
-	for _, part := range r.parts() {
-		t.Logf("%s: %d at once", part.name, part.procs)
-		o.add(r.specs(ctx, part))
+	for kind, newCluster := range map[string]func(context.Context, *run) cluster{simulatedNodes: newSimulated, realNodes: newReal} {
+		if *nodes != "" && *nodes != kind {
+			continue
+		}
+		t.Run(kind, func(t *testing.T) { r.on(t, kind).test(ctx, newCluster) })
 	}
-	o.print(os.Stdout)
+}
+
+// test runs the chosen specs.
+func (r *run) test(ctx context.Context, newCluster func(context.Context, *run) cluster) {
+	t := r.t
+	o := r.specs(ctx, newCluster(ctx, r))
+	o.print(os.Stdout, r.kind)
 	if len(o) == 0 {
 		t.Error("no spec has run")
 	}
 	for _, name := range o.names() {
 		s := o[name]
-		switch listed := reasonOf(name) != ""; {
+		switch listed := reasonOf(r.kind, name) != ""; {
 		case s.State == "passed" && listed:
 			t.Logf("it passes, and is listed as one that cannot: %s", name)
 		case s.State != "passed" && s.State != "skipped" && !listed:
@@ -60,25 +77,20 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	if *results != "" && !t.Failed() {
-		if err := o.keep(*results, r.km); err != nil {
+		if err := o.keep(*results, r); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// A part is a choice of specs that run together.
-type part struct {
-	name        string
-	procs       int
-	focus, skip string
-}
-
 // run has what the tests need.
 type run struct {
 	t      *testing.T
+	kind   string // of nodes
 	km     string
 	bin    string // folder for what is built
 	report string // folder for reports
+	images []images.Image
 }
 
 func newRun(t *testing.T) *run {
@@ -94,7 +106,17 @@ func newRun(t *testing.T) *run {
 	if err != nil {
 		t.Fatalf("no binary to test: %v; run `make build`, or name one with KM", err)
 	}
-	report, err := filepath.Abs(*keepIn)
+	bin, err := filepath.Abs(filepath.Join(*keepIn, "built"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &run{t: t, km: km, bin: bin}
+}
+
+// on is the run on one kind of nodes.
+func (r *run) on(t *testing.T, kind string) *run {
+	t.Helper()
+	report, err := filepath.Abs(filepath.Join(*keepIn, kind))
 	if err == nil {
 		err = os.RemoveAll(report)
 	}
@@ -104,67 +126,96 @@ func newRun(t *testing.T) *run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &run{t: t, km: km, bin: t.TempDir(), report: report}
+	return &run{t: t, kind: kind, km: r.km, bin: r.bin, report: report}
 }
 
-// build builds Kubernetes' tests and ginkgo, as go.mod has their versions.
+// containerd has the container runtime's programs.
+const (
+	containerd        = "github.com/containerd/containerd/v2/cmd/"
+	containerdVersion = "v2.4.2"
+)
+
+// build builds Kubernetes' tests and ginkgo, as go.mod has their versions, and, for real nodes, containerd.
 func (r *run) build(ctx context.Context) {
 	r.t.Helper()
-	for _, args := range [][]string{
+	commands := [][]string{
 		{"build", "-o", filepath.Join(r.bin, "ginkgo"), "github.com/onsi/ginkgo/v2/ginkgo"},
 		{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", filepath.Join(r.bin, "e2e.test"), "k8s.io/kubernetes/test/e2e"},
-	} {
-		if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
+	}
+	if *nodes != simulatedNodes {
+		commands = append(commands,
+			// by its own go.mod: in one with Kubernetes, most of that would be compiled anew
+			[]string{"install", "-ldflags=-s -w", containerd + "containerd@" + containerdVersion, containerd + "containerd-shim-runc-v2@" + containerdVersion})
+	}
+	for _, args := range commands {
+		command := exec.CommandContext(ctx, "go", args...)
+		command.Env = append(os.Environ(), "GOBIN="+r.bin)
+		if out, err := command.CombinedOutput(); err != nil {
 			r.t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
 }
 
-func (r *run) parts() []part {
-	if *focus != "" {
-		return []part{{"chosen", *procs, *focus, disruptive}}
+// choice is what ginkgo is told of the specs: patterns of those that run, and of those that do not.
+func (r *run) choice() (focus, skip string) {
+	switch {
+	case *focusOn != "":
+		return *focusOn, disruptive
+	case !*whole:
+		return strings.Join(few[r.kind], "|"), ""
+	case *all:
+		return conformance, ""
 	}
-	together, alone := part{"together", *procs, conformance, serial + "|" + disruptive}, part{"alone", 1, conformance + `.*` + serial + `|` + serial + `.*` + conformance, disruptive}
-	if !*all {
-		for _, p := range []*part{&together, &alone} {
-			p.skip = strings.Join(append([]string{p.skip}, unablePatterns()...), "|")
-		}
-	}
-	return []part{together, alone}
+	return conformance, strings.Join(unablePatterns(r.kind), "|")
 }
 
-// specs runs a part in a cluster of its own, and returns what became of its specs.
-func (r *run) specs(ctx context.Context, p part) outcome {
+// specs runs them, and returns what became of them. Ginkgo runs those that are [Serial] by themselves, after the
+// others.
+func (r *run) specs(ctx context.Context, c cluster) outcome {
 	r.t.Helper()
-	report := filepath.Join(r.report, p.name)
-	if err := os.MkdirAll(report, 0o755); err != nil {
-		r.t.Fatal(err)
-	}
-	printed, err := os.Create(filepath.Join(report, "printed"))
+	printed, err := os.Create(filepath.Join(r.report, "printed"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	home := r.t.TempDir()
-	// Two nodes, as specs about several want.
-	command := exec.CommandContext(ctx, r.km, "run", "--ephemeral", "--free-ports", "--quiet", "--executor.nodes=2", "--",
-		filepath.Join(r.bin, "ginkgo"), fmt.Sprint("--procs=", p.procs), "--no-color", "--silence-skips", "--timeout="+limit.String(),
-		"--focus="+p.focus, "--skip="+p.skip, "--output-dir="+report, "--json-report=report.json", "--junit-report=junit.xml",
+	focus, skip := r.choice()
+	command := c.command(ctx, filepath.Join(r.bin, "ginkgo"), fmt.Sprint("--procs=", *procs), "--no-color", "--silence-skips", "--timeout="+limit.String(),
+		"--focus="+focus, "--skip="+skip, "--output-dir="+r.report, "--json-report=report.json", "--junit-report=junit.xml",
 		filepath.Join(r.bin, "e2e.test"), "--", "--provider=skeleton")
-	command.Env = append(slices.DeleteFunc(os.Environ(), func(set string) bool {
-		return strings.HasPrefix(set, "KM_") || strings.HasPrefix(set, "KUBECONFIG=")
-	}), "HOME="+home, "TMPDIR="+home)
 	command.Stdout, command.Stderr = printed, printed
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) } // km ends the command with itself
-	command.WaitDelay = time.Minute
 	ended := command.Run()
 	if err := printed.Close(); err != nil {
 		r.t.Error(err)
 	}
-	o, err := readReport(filepath.Join(report, "report.json"))
+	o, err := readReport(filepath.Join(r.report, "report.json"))
 	if err != nil {
-		r.t.Errorf("%s: %v (%v); what was printed is in %s", p.name, err, ended, printed.Name())
+		r.t.Errorf("%v (%v); what was printed is in %s", err, ended, printed.Name())
 	}
 	return o
+}
+
+// simulated is a cluster with simulated nodes, for each command another one.
+type simulated struct {
+	t  *testing.T
+	km string
+}
+
+func newSimulated(_ context.Context, r *run) cluster { return &simulated{r.t, r.km} }
+
+// command runs a command in a cluster of its own. There are two nodes, as specs about several want.
+func (s *simulated) command(ctx context.Context, args ...string) *exec.Cmd {
+	home := s.t.TempDir()
+	c := exec.CommandContext(ctx, s.km, append([]string{"run", "--ephemeral", "--free-ports", "--quiet", "--executor.nodes=2", "--"}, args...)...)
+	c.Env = append(environment(), "HOME="+home, "TMPDIR="+home)
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) } // km ends the command with itself
+	c.WaitDelay = time.Minute
+	return c
+}
+
+// environment is this process's without what would lead km or its clients elsewhere.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(set string) bool {
+		return strings.HasPrefix(set, "KM_") || strings.HasPrefix(set, "KUBECONFIG=") || strings.HasPrefix(set, "XDG_")
+	})
 }

@@ -2,8 +2,10 @@ package conformance
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -12,6 +14,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/seed-200a7251/km/test/conformance/images"
 )
 
 // spec is what became of one.
@@ -65,7 +69,7 @@ func readReport(file string) (outcome, error) {
 var sig = regexp.MustCompile(`\[(sig-[a-z-]+)\]`)
 
 // print prints a table by SIG.
-func (o outcome) print(to io.Writer) {
+func (o outcome) print(to io.Writer, kind string) {
 	type row struct{ passed, unable, other int }
 	rows, sum := map[string]*row{}, &row{}
 	for name, s := range o {
@@ -80,7 +84,7 @@ func (o outcome) print(to io.Writer) {
 			switch {
 			case s.State == "passed":
 				r.passed++
-			case reasonOf(name) != "":
+			case reasonOf(kind, name) != "":
 				r.unable++
 			default:
 				r.other++
@@ -99,21 +103,25 @@ func (o outcome) print(to io.Writer) {
 // leftOut is the state of a spec that cannot pass and was not run.
 const leftOut = "left out"
 
-// keep writes what became of each spec of the conformance suite.
-func (o outcome) keep(file, km string) error {
-	version, err := exec.Command(km, "version").Output()
+// kept is what a file of results has of one kind of nodes.
+type kept struct {
+	Versions []string `json:"versions"`
+	Date     string   `json:"date"`
+	Specs    int      `json:"specs"`
+	Passed   int      `json:"passed"`
+	// Images are what the containers ran, where the published ones could not be had.
+	Images  []images.Image `json:"images,omitempty"`
+	Results []spec         `json:"results"`
+}
+
+// keep writes what became of each spec of the conformance suite, beside what there is of other nodes.
+func (o outcome) keep(file string, r *run) error {
+	version, err := exec.Command(r.km, "version").Output()
 	if err != nil {
 		return fmt.Errorf("km version: %w", err)
 	}
-	kept := struct {
-		Versions []string `json:"versions"`
-		Date     string   `json:"date"`
-		Nodes    string   `json:"nodes"`
-		Specs    int      `json:"specs"`
-		Passed   int      `json:"passed"`
-		Results  []spec   `json:"results"`
-	}{Versions: strings.Split(strings.TrimSpace(string(version)), "\n"), Date: time.Now().UTC().Format(time.DateOnly), Nodes: "simulated"}
-	for _, u := range unable {
+	k := kept{Versions: strings.Split(strings.TrimSpace(string(version)), "\n"), Date: time.Now().UTC().Format(time.DateOnly), Images: r.images}
+	for _, u := range unableOn[r.kind] {
 		for _, name := range u.specs {
 			if _, ran := o[name]; !ran {
 				o[name] = spec{State: leftOut}
@@ -124,14 +132,24 @@ func (o outcome) keep(file, km string) error {
 		s := o[name]
 		s.Name = name
 		if s.State != "passed" {
-			s.Reason = reasonOf(name)
+			s.Reason = reasonOf(r.kind, name)
 		} else {
-			kept.Passed++
+			k.Passed++
 		}
-		kept.Specs++
-		kept.Results = append(kept.Results, s)
+		k.Specs++
+		k.Results = append(k.Results, s)
 	}
-	text, err := json.MarshalIndent(kept, "", "  ")
+	byKind := map[string]kept{}
+	switch text, err := os.ReadFile(file); {
+	case err == nil:
+		if err := json.Unmarshal(text, &byKind); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	byKind[r.kind] = k
+	text, err := json.MarshalIndent(byKind, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,20 @@ import (
 	"slices"
 )
 
-// unable are the specs of the conformance suite that cannot pass on simulated nodes, by the reason.
-var unable = []struct {
+// The kinds of nodes.
+const (
+	simulatedNodes = "simulated"
+	realNodes      = "real"
+)
+
+// unable are specs of the conformance suite that cannot pass, for a reason.
+type unable struct {
 	reason string
 	specs  []string
-}{
+}
+
+// unableOn has them by the kind of nodes.
+var unableOn = map[string][]unable{simulatedNodes: {
 	{
 		reason: "No container runs: what it prints, serves, mounts or executes, or is probed for, is looked for in vain.",
 		specs: []string{
@@ -241,13 +250,6 @@ var unable = []struct {
 		},
 	},
 	{
-		reason: "An image that cannot be pulled runs nevertheless.",
-		specs: []string{
-			"[sig-apps] Daemon set should rollback without unnecessary restarts [Conformance] [Serial]",
-			"[sig-apps] Deployment deployment should support proportional scaling [Conformance]",
-		},
-	},
-	{
 		reason: "A node takes each pod that is bound to it, also one whose host port is taken.",
 		specs: []string{
 			"[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] Should recreate evicted statefulset [Conformance]",
@@ -259,11 +261,11 @@ var unable = []struct {
 			"[sig-network] API Server should have Endpoints and EndpointSlices pointing to API Server [Conformance]",
 		},
 	},
-}
+}}
 
 // reasonOf is why a spec cannot pass, or "".
-func reasonOf(name string) string {
-	for _, u := range unable {
+func reasonOf(kind, name string) string {
+	for _, u := range unableOn[kind] {
 		if slices.Contains(u.specs, name) {
 			return u.reason
 		}
@@ -272,11 +274,11 @@ func reasonOf(name string) string {
 }
 
 // unablePatterns match the specs that cannot pass.
-func unablePatterns() (all []string) {
-	for _, u := range unable {
+func unablePatterns(kind string) (patterns []string) {
+	for _, u := range unableOn[kind] {
 		for _, name := range u.specs {
-			all = append(all, regexp.QuoteMeta(name))
+			patterns = append(patterns, regexp.QuoteMeta(name))
 		}
 	}
-	return all
+	return patterns
 }

@@ -313,10 +313,14 @@ func TestRealMinion(t *testing.T) {
 		"--apiserver.kubelet-certificate-authority=")...)
 	control.waitReady()
 	kubeconfig := filepath.Join(n.dataDir("km"), "kubeconfig", "admin.conf")
-	n.km = n.start(t, "nsenter", n.within(binary, "minion", "--name=node", "--kubeconfig="+kubeconfig, "--runtime=cri", "--container-runtime-endpoint=unix://"+n.socket())...)
+	n.km = n.start(t, "nsenter", n.within(binary, "minion", "--name=node", "--kubeconfig="+kubeconfig, "--runtime=cri", "--container-runtime-endpoint=unix://"+n.socket(),
+		"--cluster-dns=10.96.0.10")...)
 	t.Cleanup(func() { n.stopKM(t) })
 	n.km.waitReady()
 	n.runPod(t, "there", "containers: [{name: main, image: APP}]")
+	if text := n.file(t, "there", "/etc/resolv.conf"); !strings.Contains(text, "search default.svc.cluster.local ") || !strings.Contains(text, "nameserver 10.96.0.10\n") {
+		t.Errorf("how the pod looks names up: %q", text)
+	}
 	n.get(t, n.podURL(t, "there")+"/heard")
 	if out := n.kubectl(t, "logs", "there"); !strings.Contains(out, "web: GET /heard\n") {
 		t.Errorf("logs: %q", out)

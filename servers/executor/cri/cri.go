@@ -86,7 +86,9 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 		Authorization:   kubeletconfigv1beta1.KubeletAuthorization{Mode: kubeletconfigv1beta1.KubeletAuthorizationModeWebhook},
 		TLSCipherSuites: component.CipherSuites(),
 		Address:         n.address,
-		PodLogsDir:      p.Path("pod-logs"),
+		// kubeadm's default, too. Without one, no Service is found by its short name, elsewhere neither.
+		ClusterDomain: cluster.Domain,
+		PodLogsDir:    p.Path("pod-logs"),
 		// Upstream's is made in /usr.
 		VolumePluginDir: p.Path("kubelet", "volume-plugins"),
 
@@ -119,7 +121,6 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 	if apiserver := p.Server(names.APIServer); apiserver != nil {
 		c.Authentication.X509.ClientCAFile = cluster.PKIPath(p, "ca.crt")
 		c.TLSCertFile, c.TLSPrivateKeyFile = cluster.NodeCert(p)
-		c.ClusterDomain = cluster.Domain
 		if p.Selected(names.DNS) {
 			ip, err := cluster.DNSIP(apiserver)
 			if err != nil {

@@ -1,0 +1,303 @@
+package conformance
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	imageutils "k8s.io/kubernetes/test/utils/image"
+
+	"github.com/seed-200a7251/km/test/conformance/images"
+)
+
+// The addresses are those of examples; the machines have no way out of their namespaces.
+const (
+	gateway     = "192.0.2.1"
+	podsOfAll   = "10.85.0.0/16"
+	servicesDNS = "10.96.0.10"
+	registry    = "192.0.2.11:5000"
+)
+
+// The main thread is the main goroutine's. A thread that has entered a machine's network (machine.listen) ends with its
+// goroutine, but for the main thread, which cannot: the tests themselves would count as a process on the machine then.
+func init() { runtime.LockOSThread() }
+
+// realMachines are two machines that run real containers: on the first are all servers, the second is a node alone.
+type realMachines struct {
+	first, second *machine
+	km            string
+}
+
+// requireReal tells what is missing where nothing real can run.
+func requireReal(t *testing.T) (cni string) {
+	t.Helper()
+	var missing []string
+	if os.Geteuid() != 0 {
+		missing = append(missing, "root")
+	}
+	for _, command := range []string{"runc", "nft", "iptables", "ip", "nsenter", "mount", "umount", "apt-get", "dpkg-deb", "gcc"} {
+		if _, err := exec.LookPath(command); err != nil {
+			missing = append(missing, command)
+		}
+	}
+	for _, dir := range []string{"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"} {
+		if _, err := os.Stat(filepath.Join(dir, "bridge")); err == nil {
+			cni = dir
+		}
+	}
+	if cni == "" {
+		missing = append(missing, "CNI plugins")
+	}
+	// Without it, what a pod on the bridge answers to another one does not pass the rules that have to translate it
+	// back.
+	if _, err := os.Stat("/proc/sys/net/bridge"); err != nil && exec.Command("modprobe", "br_netfilter").Run() != nil {
+		missing = append(missing, "the kernel's br_netfilter")
+	}
+	if len(missing) > 0 {
+		t.Fatalf("real nodes need what is missing here: %s", strings.Join(missing, ", "))
+	}
+	return cni
+}
+
+// newReal starts them, and waits until both are nodes.
+func newReal(ctx context.Context, r *run) cluster {
+	t := r.t
+	t.Helper()
+	cni := requireReal(t)
+	first := newMachine(t, "first", "192.0.2.11", "10.85.1.0/24", r.report)
+	second := newMachine(t, "second", "192.0.2.12", "10.85.2.0/24", r.report)
+	join(first, second)
+	serveImages(ctx, r, first)
+	for _, m := range []*machine{first, second} {
+		m.startContainerd(filepath.Join(r.bin, "containerd"), cni)
+	}
+	c := &realMachines{first: first, second: second, km: r.km}
+	c.startServers()
+	c.joinSecond()
+	return c
+}
+
+// serveImages has a registry on the machine.
+func serveImages(ctx context.Context, r *run, m *machine) {
+	t := r.t
+	t.Helper()
+	handler, served, err := images.Serve(ctx, filepath.Join(r.bin, "images"))
+	if err != nil {
+		t.Fatalf("the images: %v", err)
+	}
+	r.images = served
+	listener, err := m.listen(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("the registry: %v", err)
+		}
+	})
+}
+
+// startContainerd starts the container runtime, whose images all come from the registry.
+func (m *machine) startContainerd(binary, cni string) {
+	m.t.Helper()
+	m.write(fmt.Sprintf(`{
+	"cniVersion": "0.4.0", "name": %q,
+	"plugins": [
+		{"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
+			"ipam": {"type": "host-local", "ranges": [[{"subnet": %q}]], "routes": [{"dst": "0.0.0.0/0"}], "dataDir": %q}},
+		{"type": "portmap", "capabilities": {"portMappings": true}}
+	]
+}`, m.cgroup(), m.pods, m.path("ipam")), "cni", "10-bridge.conflist")
+	m.write(fmt.Sprintf("[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", "http://"+registry), "registries", "_default", "hosts.toml")
+	config := m.write(fmt.Sprintf(`
+version = 3
+root = "%[1]s/r"
+state = "%[1]s/s"
+[grpc]
+  address = "%[1]s/c.sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "%[1]s/opt"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = %[3]q
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "%[1]s/registries"
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true # not every root may lower it
+  netns_mounts_under_state_dir = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = [%[2]q]
+  conf_dir = "%[1]s/cni"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+  runtime_path = %[4]q
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+  Root = "%[1]s/runc"
+`, m.dir, cni, imageutils.GetPauseImageName(), filepath.Join(filepath.Dir(binary), "containerd-shim-runc-v2")), "containerd.toml")
+	p := m.start("containerd", binary, "--config", config)
+	m.until(p, "containerd", func() error {
+		c, err := net.Dial("unix", m.path("c.sock"))
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
+}
+
+// nodeFlags are those of a km whose machine is a node.
+func (m *machine) nodeFlags(prefix string) []string {
+	return []string{
+		"--" + prefix + "runtime=cri", "--" + prefix + "container-runtime-endpoint=unix://" + m.path("c.sock"),
+	}
+}
+
+// startServers starts all servers on the first machine.
+func (c *realMachines) startServers() {
+	m := c.first
+	m.t.Helper()
+	p := m.start("km", c.km, append([]string{"run", "--proxy.cluster-cidr=" + podsOfAll, "--data-dir=" + m.path("km")}, m.nodeFlags("executor.")...)...)
+	m.until(p, "all servers", func() error {
+		if text, err := os.ReadFile(p.printed); err != nil || !strings.Contains(string(text), "km: ready after") {
+			return fmt.Errorf("they are not ready (%v)", err)
+		}
+		return nil
+	})
+}
+
+// kubeconfig is the administrator's.
+func (c *realMachines) kubeconfig() string { return c.first.path("km", "kubeconfig", "admin.conf") }
+
+// kubectl asks the apiserver.
+func (c *realMachines) kubectl(args ...string) string {
+	c.first.t.Helper()
+	return c.first.do(c.km, append([]string{"kubectl", "--kubeconfig=" + c.kubeconfig()}, args...)...)
+}
+
+// joinSecond has the second machine join, with keys of its own.
+func (c *realMachines) joinSecond() {
+	m := c.second
+	m.t.Helper()
+	c.issue("node", pkix.Name{CommonName: "system:node:" + m.name, Organization: []string{"system:nodes"}})
+	c.issue("serving", pkix.Name{CommonName: "system:node:" + m.name, Organization: []string{"system:nodes"}})
+	c.issue("proxy", pkix.Name{CommonName: "system:kube-proxy"})
+	p := m.start("km", c.km, append([]string{"run", "minion", "--data-dir=" + m.path("km"),
+		"--executor.kubeconfig=" + c.kubeconfigOf("node"), "--executor.tls-cert-file=" + m.path("serving.crt"), "--executor.tls-private-key-file=" + m.path("serving.key"),
+		"--executor.cluster-dns=" + servicesDNS, "--proxy.kubeconfig=" + c.kubeconfigOf("proxy"), "--proxy.cluster-cidr=" + podsOfAll}, m.nodeFlags("executor.")...)...)
+	m.until(p, "the node", func() error {
+		_, err := c.first.try(context.Background(), c.km, "kubectl", "--kubeconfig="+c.kubeconfig(), "get", "node", m.name)
+		return err
+	})
+	c.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout="+patience.String())
+}
+
+// issue writes a key and a certificate by the cluster's CA into the second machine's folder.
+func (c *realMachines) issue(name string, subject pkix.Name) {
+	t := c.second.t
+	t.Helper()
+	ca := readCertificate(t, c.first.path("km", "pki", "ca.crt"))
+	caKey := readKey(t, c.first.path("km", "pki", "ca.key"))
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: serial, Subject: subject, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+		IPAddresses: []net.IP{net.ParseIP(c.second.ip)}, DNSNames: []string{c.second.name},
+	}, ca, key.Public(), caKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.second.write(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})), name+".crt")
+	c.second.write(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), name+".key")
+}
+
+func readPEM(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		t.Fatalf("%s is not PEM", file)
+	}
+	return block.Bytes
+}
+
+func readCertificate(t *testing.T, file string) *x509.Certificate {
+	t.Helper()
+	certificate, err := x509.ParseCertificate(readPEM(t, file))
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return certificate
+}
+
+func readKey(t *testing.T, file string) any {
+	t.Helper()
+	der := readPEM(t, file)
+	if key, err := x509.ParseECPrivateKey(der); err == nil {
+		return key
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return key
+}
+
+// kubeconfigOf writes one of a user for whom there is a certificate.
+func (c *realMachines) kubeconfigOf(user string) string {
+	ca := c.second.write(readText(c.second.t, c.first.path("km", "pki", "ca.crt")), "ca.crt")
+	return c.second.write(fmt.Sprintf(`apiVersion: v1
+kind: Config
+clusters: [{name: km, cluster: {server: "https://%s:6443", certificate-authority: %q}}]
+users: [{name: km, user: {client-certificate: %q, client-key: %q}}]
+contexts: [{name: km, context: {cluster: km, user: km}}]
+current-context: km
+`, c.first.ip, ca, c.second.path(user+".crt"), c.second.path(user+".key")), user+".kubeconfig")
+}
+
+func readText(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// command is one on the first machine, with the administrator's kubeconfig.
+func (c *realMachines) command(ctx context.Context, args ...string) *exec.Cmd {
+	command := c.first.command(ctx, args[0], args[1:]...)
+	command.Env = append(command.Env, "KUBECONFIG="+c.kubeconfig())
+	return command
+}
