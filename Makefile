@@ -56,7 +56,7 @@ fresh:
 	@rm -rf bin/skipped bin/failed
 
 # For before each commit, in a few minutes: without staticcheck, the tests of cmd/km, servers/kmtest, test/envtest,
-# test/robustness and test/monitoring, and most of those of test/e2e. Of these it has a first start, one after a stop,
+# test/robustness, test/monitoring and test/conformance, and most of those of test/e2e. Of these it has a first start, one after a stop,
 # one after a kill, restarts, a command in a cluster of its own, and wrong usage.
 QUICK := ^(TestStateSurvives|TestSteer|TestThrowAway|TestWrongUsage)$$
 
@@ -103,6 +103,7 @@ e2e: fresh build
 	cd test/robustness && KM=$(CURDIR)/bin/km KM_SKIPPED=$(CURDIR)/bin/skipped \
 		$(GOTEST) -count=1 -parallel $(PARALLEL) $(LIMIT) ./...
 	cd test/monitoring && $(GOTEST) -count=1 -parallel $(PARALLEL) $(LIMIT) ./...
+	cd test/conformance && KM=$(CURDIR)/bin/km KM_SKIPPED=$(CURDIR)/bin/skipped $(GOTEST) -count=1 $(LIMIT) ./...
 	@if [ -s bin/skipped ]; then echo "make e2e: left out:" >&2; cat bin/skipped >&2; fi
 
 # Measures; never part of a test. ROW=start measures one row, RUNS=9 takes more runs.
@@ -122,10 +123,10 @@ suites: build
 
 # Kubernetes' own conformance suite, all of it that the nodes let pass: NODES=real on two machines, NODES=simulated on
 # nodes without containers, else on one after the other. FOCUS chooses other specs, PROCS says how many run at once, and
-# ARGS=-all runs what cannot pass, too. A whole run keeps what became of each spec.
+# ARGS are those of the tests, such as -all or -official. A whole run without them keeps what became of each spec.
 conformance: build
 	cd test/conformance && KM=$(CURDIR)/bin/km go test -count=1 -v -timeout 12h -run '^TestConformance$$' . -whole -nodes '$(NODES)' \
-		-procs $(or $(PROCS),8) -focus '$(FOCUS)' $(ARGS) $(if $(FOCUS),,-results results.json)
+		-procs $(or $(PROCS),8) -focus '$(FOCUS)' $(ARGS) $(if $(FOCUS)$(ARGS),,-results results.json)
 
 clean:
 	rm -rf bin

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ import (
 type spec struct {
 	Name    string `json:"name"`
 	State   string `json:"state"`            // as Ginkgo has it: passed, failed, timedout, …; or left out
-	Reason  string `json:"reason,omitempty"` // why it cannot pass
+	Reason  string `json:"reason,omitempty"` // why it cannot pass, or why it has not
 	message string
 }
 
@@ -33,34 +34,43 @@ func (o outcome) add(more outcome) { maps.Copy(o, more) }
 
 func (o outcome) names() []string { return slices.Sorted(maps.Keys(o)) }
 
-// readReport reads what Ginkgo has written.
+// reportName is that of the file in which the tests themselves report, in JUnit's form.
+const reportName = "junit_01.xml"
+
+// readReport reads what they have written.
 func readReport(file string) (outcome, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	var reports []struct {
-		SpecReports []struct {
-			ContainerHierarchyTexts           []string
-			LeafNodeType, LeafNodeText, State string
-			Failure                           struct{ Message, ForwardedPanic string }
-		}
+	type failure struct {
+		Text string `xml:",chardata"`
 	}
-	if err := json.Unmarshal(text, &reports); err != nil {
+	var report struct {
+		Cases []struct {
+			Name    string `xml:"name,attr"`
+			Status  string `xml:"status,attr"`
+			Skipped *struct {
+				Message string `xml:"message,attr"`
+			} `xml:"skipped"`
+			Failure, Error failure
+		} `xml:"testsuite>testcase"`
+	}
+	if err := xml.Unmarshal(text, &report); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	o := outcome{}
-	for _, r := range reports {
-		for _, s := range r.SpecReports {
-			name := strings.Join(append(s.ContainerHierarchyTexts, s.LeafNodeText), " ")
-			switch {
-			case s.LeafNodeType != "It" && s.State == "passed": // of the suite's own steps only what fails is a result
-			case s.LeafNodeType != "It":
-				o["["+s.LeafNodeType+"] "+name] = spec{State: s.State, message: s.Failure.Message + s.Failure.ForwardedPanic}
-			case s.State == "skipped" && s.Failure.Message == "": // not chosen
-			default:
-				o[name] = spec{State: s.State, message: s.Failure.Message + s.Failure.ForwardedPanic}
+	for _, c := range report.Cases {
+		s := spec{State: c.Status, message: strings.TrimSpace(c.Failure.Text + c.Error.Text)}
+		name, isSpec := strings.CutPrefix(c.Name, "[It] ")
+		switch {
+		case !isSpec && s.State == "passed": // of the suite's own steps only what fails is a result
+		case c.Skipped != nil && c.Skipped.Message == "skipped": // not chosen
+		default:
+			if c.Skipped != nil {
+				s.message = c.Skipped.Message
 			}
+			o[name] = s
 		}
 	}
 	return o, nil
@@ -131,10 +141,13 @@ func (o outcome) keep(file string, r *run) error {
 	for _, name := range o.names() {
 		s := o[name]
 		s.Name = name
-		if s.State != "passed" {
-			s.Reason = reasonOf(r.kind, name)
-		} else {
+		switch {
+		case s.State == "passed":
 			k.Passed++
+		case reasonOf(r.kind, name) != "":
+			s.Reason = reasonOf(r.kind, name)
+		default:
+			s.Reason = s.message
 		}
 		k.Specs++
 		k.Results = append(k.Results, s)

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,16 @@ const (
 	podsOfAll   = "10.85.0.0/16"
 	servicesDNS = "10.96.0.10"
 	registry    = "192.0.2.11:5000"
+)
+
+// hydrophone is the CNCF's runner of the suite.
+const hydrophone = "sigs.k8s.io/hydrophone@v0.8.0"
+
+// The container runtime's programs.
+const (
+	containerd        = "github.com/containerd/containerd/v2/cmd/"
+	containerdVersion = "v2.4.2"
+	shim              = "containerd-shim-runc-v2"
 )
 
 // The main thread is the main goroutine's. A thread that has entered a machine's network (machine.listen) ends with its
@@ -70,7 +81,7 @@ func requireReal(t *testing.T) (cni string) {
 		missing = append(missing, "the kernel's br_netfilter")
 	}
 	if len(missing) > 0 {
-		t.Fatalf("real nodes need what is missing here: %s", strings.Join(missing, ", "))
+		skipOrFail(t, "real nodes need what is missing here: "+strings.Join(missing, ", "))
 	}
 	return cni
 }
@@ -80,6 +91,8 @@ func newReal(ctx context.Context, r *run) cluster {
 	t := r.t
 	t.Helper()
 	cni := requireReal(t)
+	// It is built by its own go.mod: in one with Kubernetes, most of that would be compiled anew.
+	r.goTool(ctx, "install", "-ldflags=-s -w", containerd+"containerd@"+containerdVersion, containerd+shim+"@"+containerdVersion)
 	first := newMachine(t, "first", "192.0.2.11", "10.85.1.0/24", r.report)
 	second := newMachine(t, "second", "192.0.2.12", "10.85.2.0/24", r.report)
 	join(first, second)
@@ -97,7 +110,11 @@ func newReal(ctx context.Context, r *run) cluster {
 func serveImages(ctx context.Context, r *run, m *machine) {
 	t := r.t
 	t.Helper()
-	handler, served, err := images.Serve(ctx, filepath.Join(r.bin, "images"))
+	var suite images.Suite
+	if *official {
+		suite = images.Suite{Tests: filepath.Join(r.bin, "e2e.test"), Ginkgo: filepath.Join(r.bin, "ginkgo"), Kubectl: r.km}
+	}
+	handler, served, err := images.Serve(ctx, filepath.Join(r.bin, "images"), suite)
 	if err != nil {
 		t.Fatalf("the images: %v", err)
 	}
@@ -152,7 +169,7 @@ state = "%[1]s/s"
   runtime_path = %[4]q
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
   Root = "%[1]s/runc"
-`, m.dir, cni, imageutils.GetPauseImageName(), filepath.Join(filepath.Dir(binary), "containerd-shim-runc-v2")), "containerd.toml")
+`, m.dir, cni, imageutils.GetPauseImageName(), filepath.Join(filepath.Dir(binary), shim)), "containerd.toml")
 	p := m.start("containerd", binary, "--config", config)
 	m.until(p, "containerd", func() error {
 		c, err := net.Dial("unix", m.path("c.sock"))
@@ -164,17 +181,15 @@ state = "%[1]s/s"
 }
 
 // nodeFlags are those of a km whose machine is a node.
-func (m *machine) nodeFlags(prefix string) []string {
-	return []string{
-		"--" + prefix + "runtime=cri", "--" + prefix + "container-runtime-endpoint=unix://" + m.path("c.sock"),
-	}
+func (m *machine) nodeFlags() []string {
+	return []string{"--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://" + m.path("c.sock"), "--proxy.cluster-cidr=" + podsOfAll}
 }
 
 // startServers starts all servers on the first machine.
 func (c *realMachines) startServers() {
 	m := c.first
 	m.t.Helper()
-	p := m.start("km", c.km, append([]string{"run", "--proxy.cluster-cidr=" + podsOfAll, "--data-dir=" + m.path("km")}, m.nodeFlags("executor.")...)...)
+	p := m.start("km", c.km, slices.Concat([]string{"run", "--data-dir=" + m.path("km")}, m.nodeFlags(), strings.Fields(*with))...)
 	m.until(p, "all servers", func() error {
 		if text, err := os.ReadFile(p.printed); err != nil || !strings.Contains(string(text), "km: ready after") {
 			return fmt.Errorf("they are not ready (%v)", err)
@@ -199,9 +214,9 @@ func (c *realMachines) joinSecond() {
 	c.issue("node", pkix.Name{CommonName: "system:node:" + m.name, Organization: []string{"system:nodes"}})
 	c.issue("serving", pkix.Name{CommonName: "system:node:" + m.name, Organization: []string{"system:nodes"}})
 	c.issue("proxy", pkix.Name{CommonName: "system:kube-proxy"})
-	p := m.start("km", c.km, append([]string{"run", "minion", "--data-dir=" + m.path("km"),
+	p := m.start("km", c.km, slices.Concat([]string{"run", "minion", "--data-dir=" + m.path("km"),
 		"--executor.kubeconfig=" + c.kubeconfigOf("node"), "--executor.tls-cert-file=" + m.path("serving.crt"), "--executor.tls-private-key-file=" + m.path("serving.key"),
-		"--executor.cluster-dns=" + servicesDNS, "--proxy.kubeconfig=" + c.kubeconfigOf("proxy"), "--proxy.cluster-cidr=" + podsOfAll}, m.nodeFlags("executor.")...)...)
+		"--executor.cluster-dns=" + servicesDNS, "--proxy.kubeconfig=" + c.kubeconfigOf("proxy")}, m.nodeFlags())...)
 	m.until(p, "the node", func() error {
 		_, err := c.first.try(context.Background(), c.km, "kubectl", "--kubeconfig="+c.kubeconfig(), "get", "node", m.name)
 		return err
@@ -300,4 +315,12 @@ func (c *realMachines) command(ctx context.Context, args ...string) *exec.Cmd {
 	command := c.first.command(ctx, args[0], args[1:]...)
 	command.Env = append(command.Env, "KUBECONFIG="+c.kubeconfig())
 	return command
+}
+
+// officially is a command that runs specs in a pod.
+func (c *realMachines) officially(ctx context.Context, r *run, focus, skip string) *exec.Cmd {
+	r.t.Helper()
+	r.goTool(ctx, "install", "-ldflags=-s -w", hydrophone)
+	return c.command(ctx, filepath.Join(r.bin, "hydrophone"), "--kubeconfig="+c.kubeconfig(), "--focus="+focus, "--skip="+skip, fmt.Sprint("--parallel=", *procs),
+		"--busybox-image="+imageutils.GetE2EImage(imageutils.BusyBox), "--output-dir="+r.report)
 }

@@ -5,6 +5,7 @@ package images
 
 import (
 	_ "go.etcd.io/etcd/server/v3"
+	_ "k8s.io/kubernetes/test/conformance/image/go-runner"
 	_ "k8s.io/kubernetes/test/images/agnhost"
 	_ "k8s.io/kubernetes/test/images/nonewprivs"
 	_ "k8s.io/kubernetes/test/images/regression-issue-74839"

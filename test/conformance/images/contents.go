@@ -40,40 +40,48 @@ func (m *maker) recipes() []recipe {
 		Cmd: []string{"nginx", "-g", "daemon off;"}, ExposedPorts: ports("80"), StopSignal: "SIGQUIT",
 	}
 	shell := v1.Config{Cmd: []string{"bash"}}
-	return []recipe{
-		{imageutils.Pause, of("pause", kubernetes), false, []string{"pause"}, v1.Config{
+	suite := v1.Config{Entrypoint: []string{"kubeconformance"}, Env: append([]string{searchPath}, suiteEnvironment...)}
+	all := []recipe{
+		{imageutils.GetE2EImage(imageutils.Pause), of("pause", kubernetes), false, []string{"pause"}, v1.Config{
 			User: "65535:65535", Entrypoint: []string{"/pause"}}},
-		{imageutils.Agnhost, of("agnhost", kubernetes) + ", " + of("CoreDNS", coreDNS) + ", " +
+		{imageutils.GetE2EImage(imageutils.Agnhost), of("agnhost", kubernetes) + ", " + of("CoreDNS", coreDNS) + ", " +
 			debian("bind9-dnsutils", "curl", "iperf", "iproute2", "netcat-openbsd", "socat"),
 			m.standIn(imageutils.Agnhost, "agnhost"), []string{"userland", "agnhost"}, agnhost},
-		{imageutils.AgnhostPrev, of("agnhost", kubernetes), true, []string{"userland", "agnhost"}, agnhost},
-		{imageutils.Kitten, of("agnhost", kubernetes) + ", /etc/os-release with the name of the published image's system", true,
+		{imageutils.GetE2EImage(imageutils.AgnhostPrev), of("agnhost", kubernetes), true, []string{"userland", "agnhost"}, agnhost},
+		{imageutils.GetE2EImage(imageutils.Kitten), of("agnhost", kubernetes) + ", /etc/os-release with the name of the published image's system", true,
 			[]string{"userland", "agnhost", "kitten"}, web},
-		{imageutils.Nautilus, of("agnhost", kubernetes), m.standIn(imageutils.Nautilus, "nautilus"),
+		{imageutils.GetE2EImage(imageutils.Nautilus), of("agnhost", kubernetes), m.standIn(imageutils.Nautilus, "nautilus"),
 			[]string{"userland", "agnhost", "nautilus"}, web},
-		{imageutils.APIServer, of("sample-apiserver", sampleAPIServer), true, []string{"ground", "sample-apiserver"},
+		{imageutils.GetE2EImage(imageutils.APIServer), of("sample-apiserver", sampleAPIServer), true, []string{"ground", "sample-apiserver"},
 			v1.Config{Entrypoint: []string{"/sample-apiserver"}}},
-		{imageutils.Etcd, of("etcd", etcd), true, []string{"ground", "etcd"}, v1.Config{
+		{imageutils.GetE2EImage(imageutils.Etcd), of("etcd", etcd), true, []string{"ground", "etcd"}, v1.Config{
 			Cmd: []string{"etcd"}, ExposedPorts: ports("2379", "2380", "4001", "7001")}},
-		{imageutils.BusyBox, debian("busybox-static", "bash-static", "wget"), true, []string{"busybox"},
+		{imageutils.GetE2EImage(imageutils.BusyBox), debian("busybox-static", "bash-static", "wget"), true, []string{"busybox"},
 			v1.Config{Cmd: []string{"sh"}}},
-		{imageutils.Nginx, debian("nginx-light"), true, []string{"userland", "nginx"}, nginx},
-		{imageutils.NginxNew, debian("nginx-light"), true, []string{"userland", "nginx"}, nginx},
-		{imageutils.Nonewprivs, of("nonewprivs", kubernetes), m.standIn(imageutils.Nonewprivs, "nonewprivs"),
+		{imageutils.GetE2EImage(imageutils.Nginx), debian("nginx-light"), true, []string{"userland", "nginx"}, nginx},
+		{imageutils.GetE2EImage(imageutils.NginxNew), debian("nginx-light"), true, []string{"userland", "nginx"}, nginx},
+		{imageutils.GetE2EImage(imageutils.Nonewprivs), of("nonewprivs", kubernetes), m.standIn(imageutils.Nonewprivs, "nonewprivs"),
 			[]string{"ground", "nonewprivs"}, v1.Config{Cmd: []string{"nnp"}}},
-		{imageutils.NonRoot, debian("bash", "coreutils"), m.standIn(imageutils.NonRoot, "nonroot"),
+		{imageutils.GetE2EImage(imageutils.NonRoot), debian("bash", "coreutils"), m.standIn(imageutils.NonRoot, "nonroot"),
 			[]string{"userland"}, v1.Config{Cmd: []string{"bash"}, User: "1234"}},
-		{imageutils.GlibcDnsTesting, debian("bind9-dnsutils") + ", " + of("CoreDNS", coreDNS),
+		{imageutils.GetE2EImage(imageutils.GlibcDnsTesting), debian("bind9-dnsutils") + ", " + of("CoreDNS", coreDNS),
 			m.standIn(imageutils.GlibcDnsTesting, "glibc-dns-testing"), []string{"userland", "coredns"}, shell},
-		{imageutils.IpcUtils, debian("util-linux"), true, []string{"userland"}, shell},
-		{imageutils.DistrolessIptables, debian("conntrack"), true, []string{"userland", "conntrack"}, shell},
-		{imageutils.ResourceConsumer, of("resource-consumer", kubernetes) + ", " + debian("stress"),
+		{imageutils.GetE2EImage(imageutils.IpcUtils), debian("util-linux"), true, []string{"userland"}, shell},
+		{imageutils.GetE2EImage(imageutils.DistrolessIptables), debian("conntrack"), true, []string{"userland", "conntrack"}, shell},
+		{imageutils.GetE2EImage(imageutils.ResourceConsumer), of("resource-consumer", kubernetes) + ", " + debian("stress"),
 			m.standIn(imageutils.ResourceConsumer, "resource-consumer"), []string{"userland", "resource-consumer"}, v1.Config{
 				Entrypoint: []string{"/consumer"}, ExposedPorts: ports("8080")}},
-		{imageutils.RegressionIssue74839, of("regression-issue-74839", kubernetes),
+		{imageutils.GetE2EImage(imageutils.RegressionIssue74839), of("regression-issue-74839", kubernetes),
 			m.standIn(imageutils.RegressionIssue74839, "regression-issue-74839"),
 			[]string{"ground", "regression-issue-74839"}, v1.Config{Entrypoint: []string{"/regression-issue-74839"}}},
 	}
+	if m.suite != (Suite{}) {
+		all = append(all, recipe{
+			"registry.k8s.io/conformance:" + m.modules[kubernetes].version, of("e2e.test and go-runner", kubernetes) + ", ginkgo, and km as kubectl",
+			false, []string{"userland", "conformance"}, suite,
+		})
+	}
+	return all
 }
 
 func ports(tcp ...string) map[string]struct{} {
@@ -120,7 +128,7 @@ func (m *maker) fill(ctx context.Context, layer string, f *files) error {
 			f.link("bin/nc", "nc.openbsd"), m.applets(ctx, f))
 	case "busybox":
 		return errors.Join(f.ground(), f.text("etc/wgetrc", wgetrc), f.packages(ctx, m.debs[layer]),
-			f.link("bin/sh", "bash-static"), m.applets(ctx, f))
+			f.copied("usr/bin/sh", 0o755, m.program("sh")), m.applets(ctx, f))
 	case "agnhost":
 		return m.agnhost(ctx, f)
 	case "kitten":
@@ -138,6 +146,10 @@ func (m *maker) fill(ctx context.Context, layer string, f *files) error {
 		return errors.Join(f.text("etc/nginx/nginx.conf", nginxConf), f.packages(ctx, m.debs[layer]))
 	case "conntrack":
 		return f.packages(ctx, m.debs[layer])
+	case "conformance":
+		const below = "usr/local/bin/"
+		return errors.Join(f.copied(below+"e2e.test", 0o755, m.suite.Tests), f.copied(below+"ginkgo", 0o755, m.suite.Ginkgo),
+			f.copied(below+"kubectl", 0o755, m.suite.Kubectl), f.copied(below+"kubeconformance", 0o755, m.program("go-runner")))
 	case "resource-consumer":
 		return errors.Join(f.packages(ctx, m.debs[layer]), f.copied("consumer", 0o755, m.program("resource-consumer")),
 			f.dir("consume-cpu", 0o755), f.copied("consume-cpu/consume-cpu", 0o755, m.program("consume-cpu")))
@@ -190,7 +202,7 @@ func (m *maker) agnhost(ctx context.Context, f *files) error {
 // that pull from a registry in the cluster.
 func (m *maker) fakeRegistry(ctx context.Context, f *files) error {
 	recipes := m.recipes()
-	pause, err := m.image(ctx, recipes[slices.IndexFunc(recipes, func(r recipe) bool { return r.id == imageutils.Pause })])
+	pause, err := m.image(ctx, recipes[slices.IndexFunc(recipes, func(r recipe) bool { return r.name == imageutils.GetE2EImage(imageutils.Pause) })])
 	if err != nil {
 		return err
 	}
@@ -237,6 +249,11 @@ func (m *maker) fakeRegistry(ctx context.Context, f *files) error {
 		return err
 	}
 	return f.text(path.Join(below, "manifests", "testing"), digest.String()+"\n")
+}
+
+// As the Dockerfile of k8s.io/kubernetes/test/conformance/image has it.
+var suiteEnvironment = []string{
+	`E2E_FOCUS=\[Conformance\]`, "E2E_SKIP=", "E2E_PROVIDER=local", "E2E_PARALLEL=1", "E2E_VERBOSITY=4", "RESULTS_DIR=/tmp/results", "KUBECONFIG=",
 }
 
 // As busybox' wget, which is the one that specs expect, it tries once.

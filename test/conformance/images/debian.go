@@ -26,8 +26,8 @@ var userland = []string{"base-files", "bash", "bind9-dnsutils", "busybox-static"
 var (
 	systems = map[string][]string{
 		"userland": userland,
-		// Debian's busybox has a shell that drops variables whose names no shell can use, which a spec looks for, and a
-		// wget that ends with a segmentation fault if it is told a timeout, which many do.
+		// Debian's busybox has a shell that drops variables whose names no shell can use (see the command sh), and a
+		// wget that ends with a segmentation fault if it is told a timeout, which many specs do.
 		"busybox": {"bash-static", "busybox-static", "usr-is-merged", "wget"},
 	}
 	added = map[string]string{"conntrack": "conntrack", "nginx": "nginx-light", "resource-consumer": "stress"}

@@ -24,7 +24,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	imageutils "k8s.io/kubernetes/test/utils/image"
 )
 
 // Image is one that is served.
@@ -39,15 +38,20 @@ type Image struct {
 	Size int64 `json:"-"`
 }
 
+// Suite has the programs of the image in which the tests themselves run, as files. Without them there is no such image.
+type Suite struct {
+	Tests, Ginkgo, Kubectl string
+}
+
 // Serve makes all images, below dir, and returns a registry that has them by their repositories' paths, without hosts:
 // as a mirror of any registry is asked for them. Dir has to stay while it serves. What has been downloaded to dir
 // before is not downloaded again.
-func Serve(ctx context.Context, dir string) (http.Handler, []Image, error) {
+func Serve(ctx context.Context, dir string, suite Suite) (http.Handler, []Image, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	m := &maker{dir: dir, layers: map[string]v1.Layer{}}
+	m := &maker{dir: dir, suite: suite, layers: map[string]v1.Layer{}}
 	if err := m.sources(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -58,7 +62,7 @@ func Serve(ctx context.Context, dir string) (http.Handler, []Image, error) {
 	defer intake.Close()
 	var images []Image
 	for _, r := range m.recipes() {
-		i := Image{Name: imageutils.GetE2EImage(r.id), Made: r.made, StandIn: r.standIn}
+		i := Image{Name: r.name, Made: r.made, StandIn: r.standIn}
 		if err := func() error {
 			made, err := m.image(ctx, r)
 			if err != nil {
@@ -97,9 +101,12 @@ func size(image v1.Image) (int64, error) {
 	return sum, nil
 }
 
+// searchPath is the variable by which containers find programs.
+const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // A recipe tells how an image is made.
 type recipe struct {
-	id      imageutils.ImageID
+	name    string
 	made    string
 	standIn bool
 	layers  []string // by what fill names them, from below
@@ -109,6 +116,7 @@ type recipe struct {
 // maker makes layers, and images of them.
 type maker struct {
 	dir     string
+	suite   Suite
 	modules map[string]module
 	debs    map[string][]deb // by layers
 	layers  map[string]v1.Layer
@@ -137,7 +145,7 @@ func (m *maker) sources(ctx context.Context) error {
 // image makes one as a recipe tells, with layers that are made once.
 func (m *maker) image(ctx context.Context, r recipe) (v1.Image, error) {
 	if r.config.Env == nil {
-		r.config.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+		r.config.Env = []string{searchPath}
 	}
 	var layers []v1.Layer
 	for _, called := range r.layers {

@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -25,21 +26,23 @@ type module struct{ path, version, dir string }
 
 func (m module) String() string { return m.path + " " + m.version }
 
-// modules are those that go.mod has, by path.
+// modules are those that go.mod has, by path. They are downloaded where they are not there.
 func modules(ctx context.Context, paths ...string) (map[string]module, error) {
-	list, err := output(ctx, "go", append([]string{"list", "-m", "-f", "{{.Path}}\t{{.Version}}\t{{.Dir}}"}, paths...)...)
+	list, err := output(ctx, "go", append([]string{"mod", "download", "-json"}, paths...)...)
 	if err != nil {
 		return nil, err
 	}
 	found := map[string]module{}
-	for line := range strings.Lines(list) {
-		if f := strings.Split(strings.TrimSpace(line), "\t"); len(f) == 3 {
-			found[f[0]] = module{f[0], f[1], f[2]}
+	for d := json.NewDecoder(strings.NewReader(list)); d.More(); {
+		var m struct{ Path, Version, Dir string }
+		if err := d.Decode(&m); err != nil {
+			return nil, fmt.Errorf("go mod download: %w", err)
 		}
+		found[m.Path] = module{m.Path, m.Version, m.Dir}
 	}
 	for _, p := range paths {
 		if found[p].dir == "" {
-			return nil, fmt.Errorf("module %s: go list does not tell its folder; has it been downloaded? %s", p, list)
+			return nil, fmt.Errorf("module %s: go mod download does not tell its folder: %s", p, list)
 		}
 	}
 	return found, nil
@@ -50,7 +53,7 @@ func (m *maker) build(ctx context.Context) error {
 	const images = kubernetes + "/test/images/"
 	if _, err := output(ctx, "env", "CGO_ENABLED=0", "go", "build", "-ldflags=-s -w", "-o", m.program("")+"/",
 		images+"agnhost", images+"nonewprivs", images+"regression-issue-74839", images+"resource-consumer",
-		images+"resource-consumer/consume-cpu", sampleAPIServer, etcd, here+"/coredns"); err != nil {
+		images+"resource-consumer/consume-cpu", sampleAPIServer, etcd, kubernetes+"/test/conformance/image/go-runner", here+"/coredns", here+"/sh"); err != nil {
 		return err
 	}
 	_, err := output(ctx, "gcc", "-Os", "-Wall", "-static", "-s", "-DVERSION=v"+tag(imageutils.Pause),
