@@ -27,8 +27,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -107,7 +105,7 @@ func Write(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, data, 0o600)
+	return replaceFile(path, data, nil)
 }
 
 func exists(path string) (bool, error) {

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -206,18 +205,7 @@ func (f *userFile) write() error {
 		}
 		_ = writable.Close() // nothing was written
 	}
-	pending, err := renameio.NewPendingFile(path, renameio.WithPermissions(mode), renameio.WithExistingPermissions())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = pending.Cleanup() }() // it is there only after an error, which is told
-	if _, err := pending.Write(text); err != nil {
-		return err
-	}
-	if info != nil {
-		keepOwner(pending.File, info)
-	}
-	err = pending.CloseAtomicallyReplace()
+	err = replaceFile(path, text, info)
 	if errors.Is(err, syscall.EBUSY) { // it is mounted there, as into a container
 		return os.WriteFile(path, text, mode)
 	}
