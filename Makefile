@@ -35,13 +35,29 @@ GOTEST := go test -vet=off
 # each part takes on two cores.
 LIMIT := -timeout 30m
 
-.PHONY: build run test test-quick check format vet staticcheck race packages e2e bench robustness suites conformance clean fresh
+.PHONY: build builds platforms run test test-quick check format vet staticcheck race packages e2e bench robustness suites conformance clean fresh
 
 # One part after the other, also with make -j: each keeps all cores busy by itself.
 .NOTPARALLEL:
 
 build:
-	go build -ldflags="$(LDFLAGS)" -o bin/km ./cmd/km
+	@.ci/compile -ldflags="$(LDFLAGS)" -o bin/km ./cmd/km
+
+# The binary for each system, and vet, which take some minutes each the first time. `make test` looks at the framework
+# alone, and for one of each two.
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+builds:
+	@set -e; for p in $(PLATFORMS); do \
+		export GOOS=$${p%/*} GOARCH=$${p#*/}; \
+		(set -x; .ci/compile -ldflags="$(LDFLAGS)" -o bin/builds/km-$$GOOS-$$GOARCH ./cmd/km; go vet ./...); \
+	done
+	@ls -l bin/builds
+
+platforms:
+	@set -e; for p in linux/arm64 darwin/arm64 windows/amd64; do \
+		(set -x; GOOS=$${p%/*} GOARCH=$${p#*/} go vet ./supervisor/... ./logging/...); \
+	done
 
 # ARGS are km's: make run ARGS="apiserver,scheduler --free-ports"
 run: build
@@ -66,7 +82,7 @@ test-quick: format vet build race
 	KM=$(CURDIR)/bin/km $(GOTEST) -count=1 -parallel $(PARALLEL) $(LIMIT) -run '$(QUICK)' ./test/e2e
 	$(GOTEST) ./test/source
 
-check: format vet staticcheck
+check: format vet platforms staticcheck
 
 format:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted as gofmt does:" $$unformatted >&2; exit 1; fi

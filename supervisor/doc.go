@@ -17,6 +17,7 @@
 //	supervisor             what users of the package name, and the command line: from arguments to a plan and a run
 //	  supervisortest       for tests of servers: start a selection, wait for states, make one fail; with a fake clock
 //	  charset, mounts      small ones that servers use, too
+//	  topics               what `help TOPIC` prints of what this package does, in Markdown; no package
 //	  internal/admin       the API by which a run is looked at and steered: its handlers, its client, its types
 //	  internal/bare        how supervisortest asks for a run without a folder, files and sockets of its own
 //	  internal/child       a server in a process of its own, both sides of it
@@ -24,6 +25,7 @@
 //	  internal/configfile  config files in YAML and JSON
 //	  internal/kept        files and folders that are to stay where they are
 //	  internal/life        a group of servers with needs, readiness and restarts, without flags
+//	  internal/markdown    Markdown in a terminal
 //	  internal/meter       what servers use up
 //	  internal/sockets     the listening sockets of a server, which outlast its starts
 //	  internal/sweep       the process that removes what a killed one leaves behind

@@ -23,16 +23,16 @@ var searchWords = []string{"flag", "flags"}
 func helpCommand(program string) *Command {
 	return &Command{
 		Name:  "help",
-		Args:  "[SERVER | COMMAND | SERVER.FLAG | flag PATTERN...]",
-		Short: "help for " + program + ", a server, a command or a flag",
-		Long: "Help for PROGRAM, or for what is named.\n\n" +
+		Args:  "[SERVER | COMMAND | TOPIC | SERVER.FLAG | flag PATTERN...]",
+		Short: "help for " + program + ", a server, a command, a topic or a flag",
+		Long: "Help for PROGRAM, or for what is named. `help topics` lists what else there is to read about.\n\n" +
 			"`help flag` searches the flags of `run`, which are those of all servers. Each PATTERN is a regular expression, in upper or lower " +
 			"case, and all of them have to match a flag, be it in its name or in its description:\n\n" +
 			"PROGRAM help flag log file",
 		Complete: func(hk *HyperKube, args []string) []string {
 			switch {
 			case len(args) == 0:
-				return append(hk.words(), searchWords[0]+"\tsearch the flags of all servers")
+				return slices.Concat(hk.words(), hk.topicsToComplete(), []string{searchWords[0] + "\tsearch the flags of all servers"})
 			case slices.Contains(searchWords, args[0]):
 				return hk.flagsToComplete()
 			}
@@ -40,6 +40,16 @@ func helpCommand(program string) *Command {
 		},
 		Run: help,
 	}
+}
+
+// topicsToComplete are the topics, but those that have a command's name, and the word that lists them.
+func (hk *HyperKube) topicsToComplete() (words []string) {
+	for _, t := range hk.allTopics() {
+		if hk.command(t.Name) == nil && !slices.Contains(searchWords, t.Name) {
+			words = append(words, t.Name+"\t"+t.Short)
+		}
+	}
+	return append(words, topicsWord+"\tlist what there is to read about")
 }
 
 // flagsToComplete are the names of the flags of `run`.
@@ -81,16 +91,27 @@ func help(ctx context.Context, hk *HyperKube, _ *Plan, args []string) error {
 	if flag, dashed := strings.CutPrefix(word, "--"); dashed {
 		return hk.helpFlag(flag)
 	}
+	topic := hk.topic(word)
 	if c := hk.command(word); c != nil {
 		if c.Name == "run" {
 			hk.runUsage()
 		} else {
 			hk.commandUsage(c)
 		}
+		if topic != nil {
+			fmt.Fprintln(hk.Out())
+			hk.printTopic(topic)
+		}
 		return nil
 	}
 	s, err := hk.FindServer(word)
 	switch {
+	case topic != nil && len(args) == 1:
+		hk.printTopic(topic)
+		return nil
+	case word == topicsWord:
+		hk.printTopics()
+		return nil
 	case err == nil && s.Run == nil && s.Main != nil:
 		return s.Main(ctx, s, append(slices.Clone(args[1:]), "--help"))
 	case err == nil:
@@ -110,9 +131,12 @@ func help(ctx context.Context, hk *HyperKube, _ *Plan, args []string) error {
 	for _, c := range hk.allCommands() {
 		commands = append(commands, c.Name)
 	}
-	return usageError(fmt.Errorf("%w; there are the servers %s, the commands %s, and `%s`, which searches flags",
-		text.Suggest(err, word, append(hk.words(), searchWords...)), nameList(hk.servers), strings.Join(commands, ", "),
-		hk.typed("help", searchWords[0], "WORD")))
+	words := slices.Concat(hk.words(), searchWords, []string{topicsWord})
+	for _, t := range hk.allTopics() {
+		words = append(words, t.Name)
+	}
+	return usageError(fmt.Errorf("%w; there are the servers %s, the commands %s, `%s`, which lists what else there is to read about, and `%s`, which searches flags",
+		text.Suggest(err, word, words), nameList(hk.servers), strings.Join(commands, ", "), hk.typed("help", topicsWord), hk.typed("help", searchWords[0], "WORD")))
 }
 
 // helpFlag prints the help of one flag of `run`.

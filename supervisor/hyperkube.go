@@ -68,6 +68,7 @@ type HyperKube struct {
 	byName    map[string]*Server // names and aliases
 	framework *pflag.FlagSet     // frameworkFlags, when there is a server
 	commands  []*Command
+	topics    []*Topic
 	flags     *pflag.FlagSet
 	settings  settings
 	help      bool

@@ -50,7 +50,7 @@ func (hk *HyperKube) usage() {
 	text.Table(out, "  ", commands, columns)
 	fmt.Fprintf(out, "\nFlags\n\n%s\n", marks{}.usages(hk.Flags(), columns))
 	fmt.Fprint(out, text.Wrap(fmt.Sprintf("Call '%[1]s run --help' for running several servers, '%[1]s help SERVER' for a server's flags, "+
-		"'%[1]s help flag WORD' to search the flags of all.", program), "", columns))
+		"'%[1]s help flag WORD' to search the flags of all, '%[1]s help topics' for what else there is to read about.", program), "", columns))
 }
 
 // usage prints what the server is and which flags it has, to the HyperKube's Out, or to standard output if the server

@@ -337,9 +337,10 @@ var controls = []control{
 }
 
 const hardeningHead = "# Hardening\n\n" +
-	"`km run --hardened` is for a cluster that others may reach; the README says what it does. This is how km stands in the\n" +
-	"controls of the CIS Kubernetes benchmark for the control plane and the node, numbered as kube-bench has them in\n" +
-	"`cis-1.12` and in words of our own: plain is `km run --executor.runtime=cri`, hardened is that with `--hardened`.\n\n" +
+	"`km run --hardened` is for a cluster that others may reach; [security](servers/cluster/security.md) says what it does.\n" +
+	"This is how km stands in the controls of the CIS Kubernetes benchmark for the control plane and the node, numbered as\n" +
+	"kube-bench has them in `cis-1.12` and in words of our own: plain is `km run --executor.runtime=cri`, hardened is that\n" +
+	"with `--hardened`.\n\n" +
 	"- pass, fail: as a flag, the kubelet's configuration, or a test shows that is named\n" +
 	"- n/a: there is no such thing here\n" +
 	"- manual: for whoever runs the cluster to judge\n\n" +

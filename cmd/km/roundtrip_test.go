@@ -99,19 +99,19 @@ func validate(schema *jsonschema.Schema, text string) error {
 	return schema.Validate(document)
 }
 
-// The file of the README is one that editors and km take, and editors find what is wrong with one.
+// The file that is shown as an example is one that editors and km take, and editors find what is wrong with one.
 func TestSchema(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	topic, err := os.ReadFile(filepath.Join("..", "..", "servers", "km", "how-to.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	schema := newSchema(t)
-	example := regexp.MustCompile("(?s)```yaml\n(.+?)```").FindSubmatch(readme)
+	example := regexp.MustCompile("(?s)```yaml\n(.+?)```").FindSubmatch(topic)
 	if example == nil {
-		t.Fatal("there is no config file in the README")
+		t.Fatal("there is no config file in how-to.md")
 	}
 	if err := validate(schema, string(example[1])); err != nil {
-		t.Errorf("the README's file: %v", err)
+		t.Errorf("the file in how-to.md: %v", err)
 	}
 	for _, wrong := range []string{
 		"apisever: {}", "apiserver: {secure-prot: 1}", "apiserver: {secure-port: high}", "apiserver: {profiling: 1}", "executor: {nodes: -x}",

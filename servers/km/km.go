@@ -61,5 +61,8 @@ func NewWith(c *cluster.Cluster) *supervisor.HyperKube {
 	km.AddCommand(snapshot.Command())
 	km.AddCommand(etcd.RepairCommand())
 	km.AddCommand(encryption.Command())
+	for _, t := range topics() {
+		km.AddTopic(t)
+	}
 	return km
 }

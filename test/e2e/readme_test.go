@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,6 +9,22 @@ import (
 	"syscall"
 	"testing"
 )
+
+// typed are the commands that a page shows behind a prompt, in its order.
+func typed(page string) (commands []string) {
+	for _, m := range regexp.MustCompile(`(?m)^\$ (.+)$`).FindAllStringSubmatch(page, -1) {
+		commands = append(commands, m[1])
+	}
+	return commands
+}
+
+// types runs a command as somebody types it, in HOME.
+func (h home) types(t *testing.T, command string) {
+	t.Helper()
+	if r := h.do(t, "sh", "-c", "cd && "+command); r.code != 0 {
+		t.Errorf("%s: exit code %d\n%s%s", command, r.code, r.stdout, r.stderr)
+	}
+}
 
 // The commands of the README run as they stand, in its order, in an empty HOME. Those that build are what made this
 // test.
@@ -20,14 +37,8 @@ func TestReadme(t *testing.T) {
 	h := newHome(t)
 	lockMachine(t, "ports") // `km run` as it stands takes the default ones
 	var cluster *process
-	file := regexp.MustCompile("(?s)```yaml\n(.+?)```").FindStringSubmatch(string(text))
-	if file == nil {
-		t.Fatal("there is no config file in the README")
-	}
-	writeFile(t, filepath.Join(h.dir, "km.yaml"), file[1])
 	ran := 0
-	for _, m := range regexp.MustCompile(`(?m)^\$ (.+)$`).FindAllStringSubmatch(string(text), -1) {
-		command := m[1]
+	for _, command := range typed(string(text)) {
 		switch {
 		case strings.HasPrefix(command, "git clone"), strings.HasPrefix(command, "make "):
 			target := strings.TrimPrefix(command, "make ")
@@ -49,9 +60,7 @@ func TestReadme(t *testing.T) {
 			}
 			ran++
 		default:
-			if r := h.do(t, "sh", "-c", "cd && "+command); r.code != 0 {
-				t.Errorf("%s: exit code %d\n%s%s", command, r.code, r.stdout, r.stderr)
-			}
+			h.types(t, command)
 			ran++
 		}
 	}
@@ -59,7 +68,7 @@ func TestReadme(t *testing.T) {
 		t.Fatalf("only %d commands found", ran)
 	}
 
-	// What the table shows, beside the cluster that runs.
+	// What the table in how-to.md shows, beside the cluster that runs.
 	second := h.start(t, "sh", "-c", "exec km run --name=two --free-ports --apiserver.event-ttl=2h --controller-manager.v=4 --feature-gates=APIServingWithRoutine=true --scheduler.log-level=v=5")
 	second.waitReady()
 	if out := h.must(t, "--name=two", "kubectl", "get", "namespace", "default", "-o", "name"); out != "namespace/default\n" {
@@ -72,5 +81,61 @@ func TestReadme(t *testing.T) {
 		if code := p.stop(syscall.SIGINT); code != 0 {
 			t.Errorf("exit code %d, want 0", code)
 		}
+	}
+}
+
+// The commands that topics show run as they stand, in their order, in an empty HOME beside a cluster. What a topic
+// shows as km.yaml is there. PROGRAM, in those of the framework, is km.
+func TestTopics(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	listed := newHome(t).must(t, "help", "topics")
+	topics, tried := 0, 0
+	for _, rooms := range []string{"servers", "supervisor"} {
+		err := filepath.WalkDir(filepath.Join(root, rooms), func(path string, _ fs.DirEntry, err error) error {
+			name, isPage := strings.CutSuffix(filepath.Base(path), ".md")
+			if err != nil || !isPage {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			topics++
+			if !strings.Contains(listed, "\n  "+name+" ") {
+				t.Errorf("`km help topics` does not list %s, of %s", name, path)
+			}
+			page := strings.ReplaceAll(string(text), "PROGRAM", "km")
+			if commands := typed(page); len(commands) > 0 {
+				tried++
+				t.Run(name, func(t *testing.T) { tryTopic(t, page, commands) })
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if topics < 20 || tried < 10 {
+		t.Errorf("only %d topics found, %d with commands", topics, tried)
+	}
+}
+
+func tryTopic(t *testing.T, page string, commands []string) {
+	t.Parallel()
+	h := newHome(t)
+	if strings.Contains(page, "\nSaved as `km.yaml`:\n") {
+		file := regexp.MustCompile("(?s)```yaml\n(.+?)```").FindStringSubmatch(page)
+		if file == nil {
+			t.Fatal("there is no config file")
+		}
+		writeFile(t, filepath.Join(h.dir, "km.yaml"), file[1])
+	}
+	p := h.run(t)
+	for _, command := range commands {
+		h.types(t, command)
+	}
+	if code := p.stop(syscall.SIGINT); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
 	}
 }

@@ -184,7 +184,8 @@ func (n *realNode) elsewhere(t *testing.T) map[string]bool {
 	for _, root := range []string{"/etc/kubernetes", "/usr/libexec/kubernetes", "/var/lib/cni", "/var/lib/kubelet", "/var/lib/kube-proxy", "/var/log/containers", "/var/log/pods"} {
 		err := filepath.WalkDir(n.keeper.root(root), func(path string, d fs.DirEntry, err error) error {
 			path = strings.TrimPrefix(path, n.keeper.root(""))
-			// These names are fixed upstream, the last one by the container runtime; the README tells of km's.
+			// These names are fixed upstream, the last one by the container runtime; real-containers.md
+			// tells of km's.
 			fixed := []string{"/var/lib/kubelet", "/var/log/containers", "/var/lib/cni/results"}
 			if err == nil && !slices.Contains(fixed, path) && !strings.HasPrefix(path, "/var/lib/kubelet/device-plugins") {
 				found[path] = true

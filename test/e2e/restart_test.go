@@ -193,7 +193,7 @@ func (h home) size(t testing.TB, p *process) size {
 }
 
 // leaks is how many goroutines a restart of a server may leave behind. What is not named leaves none. kwok's
-// controllers never end the goroutines of their event broadcaster (2) and of their queues (3); see the README.
+// controllers never end the goroutines of their event broadcaster (2) and of their queues (3); see `km help limits`.
 var leaks = map[string]int{"executor": 5}
 
 func TestSchedulerAndExecutorRestarts(t *testing.T) {

@@ -14,16 +14,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// recipes are the blocks of code in the README's section about tests and CI, each with the word behind its fence.
+// recipes are the blocks of code in the topic about CI, each with the word behind its fence.
 func recipes(t *testing.T) (words, blocks []string) {
 	t.Helper()
-	text := read(t, filepath.Join("..", "..", "README.md"))
-	_, section, found := strings.Cut(text, "\n## In tests and CI\n")
-	if !found {
-		t.Fatal("the README has no section about tests and CI")
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
-	for _, m := range regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$").FindAllStringSubmatch(section, -1) {
+	text := read(t, filepath.Join("..", "..", "servers", "km", "ci.md"))
+	for _, m := range regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
 		words, blocks = append(words, m[1]), append(blocks, m[2])
 	}
 	return words, blocks
@@ -40,7 +35,7 @@ func recipe(t *testing.T, word, text string) string {
 		}
 	}
 	if len(found) != 1 {
-		t.Fatalf("%d blocks of %s in the README have %q, want 1", len(found), word, text)
+		t.Fatalf("%d blocks of %s in ci.md have %q, want 1", len(found), word, text)
 	}
 	return found[0]
 }
@@ -271,7 +266,7 @@ func TestVersion(t *testing.T) {
 			t.Errorf("a recipe says that Kubernetes is %s; it is %s", m[1], required)
 		}
 	}
-	folders := regexp.MustCompile("/k8s/([0-9.]+)-").FindAllStringSubmatch(read(t, filepath.Join("..", "..", "README.md")), -1)
+	folders := regexp.MustCompile("/k8s/([0-9.]+)-").FindAllStringSubmatch(read(t, filepath.Join("..", "..", "servers", "kmtest", "topics", "tests.md")), -1)
 	if len(folders) != 2 {
 		t.Errorf("%d folders for links are named, want setup-envtest's and Java's", len(folders))
 	}
