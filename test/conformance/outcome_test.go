@@ -30,8 +30,6 @@ type spec struct {
 // outcome is what became of specs, by name.
 type outcome map[string]spec
 
-func (o outcome) add(more outcome) { maps.Copy(o, more) }
-
 func (o outcome) names() []string { return slices.Sorted(maps.Keys(o)) }
 
 // reportName is that of the file in which the tests themselves report, in JUnit's form.
