@@ -29,6 +29,7 @@ var (
 	nodes    = flag.String("nodes", "", "what the specs run on, simulated or real; else on one after the other")
 	procs    = flag.Int("procs", 8, "how many specs run at once")
 	focusOn  = flag.String("focus", "", "a pattern of specs; else those of the conformance suite")
+	labels   = flag.String("labels", "", "further what ginkgo's --label-filter is to be, such as 'Feature: isEmpty && !Slow'")
 	with     = flag.String("with", "", "further flags of km run, separated by blanks")
 	all      = flag.Bool("all", false, "also what cannot pass, and waits for that")
 	official = flag.Bool("official", false, "as for a submission to the CNCF, where that can be: in a pod of the cluster, started by hydrophone")
@@ -160,13 +161,15 @@ func (r *run) build(ctx context.Context) {
 	r.goTool(ctx, "build", "-o", filepath.Join(r.bin, "ginkgo"), "github.com/onsi/ginkgo/v2/ginkgo")
 	r.goTool(ctx, "test", "-c", "-vet=off", "-o", filepath.Join(r.bin, "e2e.test"),
 		"-ldflags=-s -w"+variable+"gitVersion="+version+variable+"gitMajor="+numbers[0]+variable+"gitMinor="+numbers[1], "k8s.io/kubernetes/test/e2e")
-	// Specs about kubectl run one by this name.
+	// Specs about kubectl run one by this name, and one copies it into a pod: a hard link, where that can be.
 	link := filepath.Join(r.bin, "kubectl")
 	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.t.Fatal(err)
 	}
-	if err := os.Symlink(r.km, link); err != nil {
-		r.t.Fatal(err)
+	if os.Link(r.km, link) != nil {
+		if err := os.Symlink(r.km, link); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 }
 
@@ -205,7 +208,7 @@ func (r *run) specs(ctx context.Context, c cluster) outcome {
 	defer cancel()
 	focus, skip := r.choice()
 	command := c.command(ctx, filepath.Join(r.bin, "ginkgo"), fmt.Sprint("--procs=", *procs), "--no-color", "--silence-skips", "--timeout="+limit.String(),
-		"--focus="+strings.Join(focus, "|"), "--skip="+strings.Join(skip, "|"), filepath.Join(r.bin, "e2e.test"),
+		"--label-filter="+*labels, "--focus="+strings.Join(focus, "|"), "--skip="+strings.Join(skip, "|"), filepath.Join(r.bin, "e2e.test"),
 		"--", "--provider=skeleton", "--report-dir="+r.report)
 	if hydrophone, ok := c.(officialRunner); ok && *official {
 		command = hydrophone.officially(ctx, r, strings.Join(focus, "|"), strings.Join(skip, "|"))
