@@ -94,8 +94,8 @@ func PlainKubeconfigPath(p *supervisor.Plan, identity string) string {
 // PKIPath is where a file of the cluster's keys is.
 func PKIPath(p *supervisor.Plan, file string) string { return p.Path("pki", file) }
 
-// Write replaces a file in one step, readable for its owner alone. One that has these bytes already is left as it is:
-// on a disk that is full it could not be written, and need not be.
+// Write replaces a file, which keeps its mode, or makes one for its owner alone, in one step. One that has these bytes
+// already is left as it is: on a disk that is full it could not be written, and need not be.
 func Write(path string, data []byte) error {
 	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
 		if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, data) {

@@ -10,14 +10,10 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// replaceFile replaces a file, or makes it, in one step. Where there was one that is to be looked like, it has the same
-// mode and owner; else it can be read by its owner alone.
+// replaceFile replaces a file, which keeps its mode, or makes one for its owner alone, in one step. Where was is not
+// nil, the owner stays the same, too.
 func replaceFile(path string, data []byte, was fs.FileInfo) error {
-	options := []renameio.Option{renameio.WithPermissions(0o600)}
-	if was != nil {
-		options = append(options, renameio.WithExistingPermissions())
-	}
-	pending, err := renameio.NewPendingFile(path, options...)
+	pending, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o600), renameio.WithExistingPermissions())
 	if err != nil {
 		return err
 	}
