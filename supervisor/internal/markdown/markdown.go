@@ -125,12 +125,11 @@ func (p *page) table(table ast.Node, indent string) {
 func (p *page) stack(rows [][]string, indent string) {
 	for _, cells := range rows[min(1, len(rows)):] { // each cell tells by itself what it is, as a rule
 		for i, cell := range cells {
+			at := indent
 			if i > 0 {
-				indent := indent + margin
-				p.out.WriteString(text.Wrap(cell, indent, p.columns))
-				continue
+				at += margin
 			}
-			p.out.WriteString(text.Wrap(cell, indent, p.columns))
+			p.out.WriteString(text.Wrap(cell, at, p.columns))
 		}
 	}
 }
