@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	imageutils "k8s.io/kubernetes/test/utils/image"
+
 	"github.com/seed-200a7251/km/test/conformance/images"
 )
 
@@ -52,10 +54,8 @@ type cluster interface {
 	command(ctx context.Context, args ...string) *exec.Cmd
 }
 
-// An officialRunner is one on which they may run as for a submission to the CNCF: in a pod, started by hydrophone.
-type officialRunner interface {
-	officially(ctx context.Context, r *run, focus, skip string) *exec.Cmd
-}
+// hydrophone is the CNCF's runner of the suite.
+const hydrophone = "sigs.k8s.io/hydrophone@v0.8.0"
 
 // The specs that are chosen pass. Of all of the conformance suite those may fail for which there is a reason.
 func TestConformance(t *testing.T) {
@@ -200,19 +200,28 @@ func (r *run) choice() (focus, skip []string) {
 	return []string{conformance}, unablePatterns(r.kind)
 }
 
+// runner is what runs specs, with its arguments. It finds the cluster by KUBECONFIG.
+func (r *run) runner(ctx context.Context) []string {
+	r.t.Helper()
+	focus, skip := r.choice()
+	chosen := []string{"--focus=" + strings.Join(focus, "|"), "--skip=" + strings.Join(skip, "|")}
+	if *official && r.kind == realNodes {
+		r.goTool(ctx, "install", "-ldflags=-s -w", hydrophone)
+		return append([]string{filepath.Join(r.bin, "hydrophone"), fmt.Sprint("--parallel=", *procs),
+			"--busybox-image=" + imageutils.GetE2EImage(imageutils.BusyBox), "--output-dir=" + r.report}, chosen...)
+	}
+	return slices.Concat([]string{filepath.Join(r.bin, "ginkgo"), fmt.Sprint("--procs=", *procs), "--no-color", "--silence-skips",
+		"--timeout=" + limit.String(), "--label-filter=" + *labels}, chosen,
+		[]string{filepath.Join(r.bin, "e2e.test"), "--", "--provider=skeleton", "--report-dir=" + r.report})
+}
+
 // specs runs them, and returns what became of them. Ginkgo runs those that are [Serial] by themselves, after the
 // others.
 func (r *run) specs(ctx context.Context, c cluster) outcome {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	focus, skip := r.choice()
-	command := c.command(ctx, filepath.Join(r.bin, "ginkgo"), fmt.Sprint("--procs=", *procs), "--no-color", "--silence-skips", "--timeout="+limit.String(),
-		"--label-filter="+*labels, "--focus="+strings.Join(focus, "|"), "--skip="+strings.Join(skip, "|"), filepath.Join(r.bin, "e2e.test"),
-		"--", "--provider=skeleton", "--report-dir="+r.report)
-	if hydrophone, ok := c.(officialRunner); ok && *official {
-		command = hydrophone.officially(ctx, r, strings.Join(focus, "|"), strings.Join(skip, "|"))
-	}
+	command := c.command(ctx, r.runner(ctx)...)
 	printed, err := os.Create(filepath.Join(r.report, "printed"))
 	if err != nil {
 		r.t.Fatal(err)

@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	certutil "k8s.io/client-go/util/cert"
+	"k8s.io/client-go/util/keyutil"
 	imageutils "k8s.io/kubernetes/test/utils/image"
 
 	"github.com/seed-200a7251/km/test/conformance/images"
@@ -34,9 +36,6 @@ const (
 	servicesDNS = "10.96.0.10"
 	registry    = "192.0.2.11:5000"
 )
-
-// hydrophone is the CNCF's runner of the suite.
-const hydrophone = "sigs.k8s.io/hydrophone@v0.8.0"
 
 // The container runtime's programs.
 const (
@@ -212,10 +211,9 @@ func (c *realMachines) joinSecond() {
 	m := c.second
 	m.t.Helper()
 	c.issue("node", pkix.Name{CommonName: "system:node:" + m.name, Organization: []string{"system:nodes"}})
-	c.issue("serving", pkix.Name{CommonName: "system:node:" + m.name, Organization: []string{"system:nodes"}})
 	c.issue("proxy", pkix.Name{CommonName: "system:kube-proxy"})
 	p := m.start("km", c.km, slices.Concat([]string{"run", "minion", "--data-dir=" + m.path("km"),
-		"--executor.kubeconfig=" + c.kubeconfigOf("node"), "--executor.tls-cert-file=" + m.path("serving.crt"), "--executor.tls-private-key-file=" + m.path("serving.key"),
+		"--executor.kubeconfig=" + c.kubeconfigOf("node"), "--executor.tls-cert-file=" + m.path("node.crt"), "--executor.tls-private-key-file=" + m.path("node.key"),
 		"--executor.cluster-dns=" + servicesDNS, "--proxy.kubeconfig=" + c.kubeconfigOf("proxy")}, m.nodeFlags())...)
 	m.until(p, "the node", func() error {
 		_, err := c.first.try(context.Background(), c.km, "kubectl", "--kubeconfig="+c.kubeconfig(), "get", "node", m.name)
@@ -224,12 +222,18 @@ func (c *realMachines) joinSecond() {
 	c.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout="+patience.String())
 }
 
-// issue writes a key and a certificate by the cluster's CA into the second machine's folder.
+// issue writes a key and a certificate by the cluster's CA, to ask and to serve with, into the second machine's folder.
 func (c *realMachines) issue(name string, subject pkix.Name) {
 	t := c.second.t
 	t.Helper()
-	ca := readCertificate(t, c.first.path("km", "pki", "ca.crt"))
-	caKey := readKey(t, c.first.path("km", "pki", "ca.key"))
+	ca, err := certutil.CertsFromFile(c.first.path("km", "pki", "ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	caKey, err := keyutil.PrivateKeyFromFile(c.first.path("km", "pki", "ca.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -242,51 +246,16 @@ func (c *realMachines) issue(name string, subject pkix.Name) {
 		SerialNumber: serial, Subject: subject, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 		IPAddresses: []net.IP{net.ParseIP(c.second.ip)}, DNSNames: []string{c.second.name},
-	}, ca, key.Public(), caKey)
+	}, ca[0], key.Public(), caKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	text, err := keyutil.MarshalPrivateKeyToPEM(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.second.write(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})), name+".crt")
-	c.second.write(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), name+".key")
-}
-
-func readPEM(t *testing.T, file string) []byte {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		t.Fatalf("%s is not PEM", file)
-	}
-	return block.Bytes
-}
-
-func readCertificate(t *testing.T, file string) *x509.Certificate {
-	t.Helper()
-	certificate, err := x509.ParseCertificate(readPEM(t, file))
-	if err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	return certificate
-}
-
-func readKey(t *testing.T, file string) any {
-	t.Helper()
-	der := readPEM(t, file)
-	if key, err := x509.ParseECPrivateKey(der); err == nil {
-		return key
-	}
-	key, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	return key
+	c.second.write(string(pem.EncodeToMemory(&pem.Block{Type: certutil.CertificateBlockType, Bytes: certificate})), name+".crt")
+	c.second.write(string(text), name+".key")
 }
 
 // kubeconfigOf writes one of a user for whom there is a certificate.
@@ -315,12 +284,4 @@ func (c *realMachines) command(ctx context.Context, args ...string) *exec.Cmd {
 	command := c.first.command(ctx, args[0], args[1:]...)
 	command.Env = append(command.Env, "KUBECONFIG="+c.kubeconfig())
 	return command
-}
-
-// officially is a command that runs specs in a pod.
-func (c *realMachines) officially(ctx context.Context, r *run, focus, skip string) *exec.Cmd {
-	r.t.Helper()
-	r.goTool(ctx, "install", "-ldflags=-s -w", hydrophone)
-	return c.command(ctx, filepath.Join(r.bin, "hydrophone"), "--kubeconfig="+c.kubeconfig(), "--focus="+focus, "--skip="+skip, fmt.Sprint("--parallel=", *procs),
-		"--busybox-image="+imageutils.GetE2EImage(imageutils.BusyBox), "--output-dir="+r.report)
 }
