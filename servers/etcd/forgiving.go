@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"strings"
 	"sync/atomic"
 
 	"go.uber.org/zap/zapcore"
@@ -10,7 +11,7 @@ import (
 // first time in a start, and of its warnings that this version is not known, which are many and say nothing that the
 // complaint does not. A new database gets its version when there is a leader, but what that takes is written with the
 // first batch, after a tenth of a second, and a single member leads sooner than that. It is tried again after four
-// seconds (etcdserver.monitorStorageVersion); what is still wrong then is told.
+// seconds (etcdserver.monitorStorageVersion); what is still wrong then is told. A panic that is none is one, too.
 type forgiving struct {
 	zapcore.Core
 	complained *atomic.Bool
@@ -24,7 +25,8 @@ const (
 func forgive(core zapcore.Core) zapcore.Core { return forgiving{core, new(atomic.Bool)} }
 
 func (f forgiving) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if e.Message == versionUnknown || e.Message == versionNotUpdated && !f.complained.Swap(true) {
+	if e.Message == versionUnknown || e.Message == versionNotUpdated && !f.complained.Swap(true) ||
+		strings.HasPrefix(e.Message, unscanned) {
 		e.Level = zapcore.DebugLevel
 	}
 	return f.Core.Check(e, checked)

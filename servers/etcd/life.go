@@ -3,16 +3,13 @@ package etcd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"time"
 
 	"github.com/gofrs/flock"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -183,52 +180,3 @@ func (e *etcd) ready(ctx context.Context, s *supervisor.Server) error {
 		return ctx.Err()
 	}
 }
-
-// guarded calls f, which is code of etcd's that gets a logger with the hook. A fatal log line ends the goroutine that
-// writes it, and data that etcd cannot make sense of may have it panic: both become errors.
-func guarded[T any](s *supervisor.Server, fatal <-chan error, f func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	returned := make(chan result, 1)
-	go func() {
-		var r result
-		r.err = s.Guard(func() (err error) {
-			r.value, err = f()
-			return err
-		})
-		returned <- r
-	}()
-	select {
-	case r := <-returned:
-		return r.value, r.err
-	case err := <-fatal:
-		var none T
-		return none, err
-	}
-}
-
-// fatalHook makes of a log line after which the process would end an error, and the end of the goroutine.
-type fatalHook chan error
-
-func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
-	err := errors.New(e.Message)
-	for _, f := range fields {
-		if why, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType {
-			err = fmt.Errorf("%s: %w", e.Message, why)
-		}
-	}
-	select {
-	case h <- &fatalError{err}:
-	default: // the first one counts
-	}
-	runtime.Goexit()
-}
-
-// fatalError is one after which upstream would end the process.
-type fatalError struct{ err error }
-
-func (e *fatalError) Error() string { return e.err.Error() }
-
-func (e *fatalError) Unwrap() error { return e.err }
