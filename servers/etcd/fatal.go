@@ -39,17 +39,7 @@ func guarded[T any](s *supervisor.Server, fatal <-chan error, f func() (T, error
 // fatalHook makes of a log line after which the process would end an error, and the end of the goroutine.
 type fatalHook chan error
 
-// unscanned begins what raft says as it panics because entries that it was to look through before an election are gone
-// from memory (go.etcd.io/raft/v3, hasUnappliedConfChanges). They are gone because etcd has applied them, and has
-// compacted them before raft was told so: it forgets the first entry when it has applied a hundred, and a member that
-// is alone is hurried into its election at the same time (etcdserver, compactRaftLog and adjustTicks). What raft looks
-// for, a change of members that is not applied, is not among them, so that the election may go on.
-const unscanned = "error scanning unapplied entries"
-
 func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
-	if strings.HasPrefix(e.Message, unscanned) {
-		return
-	}
 	err := errors.New(e.Message)
 	for _, f := range fields {
 		if why, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType {
@@ -61,6 +51,22 @@ func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 	default: // the first one counts
 	}
 	runtime.Goexit()
+}
+
+// loneHook is that for the panics of a member that is alone. It lets raft go on after the one that says unscanned.
+type loneHook struct{ fatalHook }
+
+// unscanned begins what raft says as it panics because entries that it was to look through before an election are gone
+// from memory (go.etcd.io/raft/v3, hasUnappliedConfChanges). They are gone because etcd has applied them, and has
+// compacted them before raft was told so: it forgets the first entry when it has applied a hundred, and a member that
+// is alone is hurried into its election at the same time (etcdserver, compactRaftLog and adjustTicks). What raft looks
+// for, a change of members that is not applied, is not among them, so that the election may go on.
+const unscanned = "error scanning unapplied entries"
+
+func (h loneHook) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
+	if !strings.HasPrefix(e.Message, unscanned) {
+		h.fatalHook.OnWrite(e, fields)
+	}
 }
 
 // fatalError is one after which upstream would end the process.

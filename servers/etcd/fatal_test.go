@@ -32,7 +32,7 @@ func TestElectionAfterCompaction(t *testing.T) {
 	fatal := make(fatalHook, 1)
 	node, err := raft.NewRawNode(&raft.Config{
 		ID: self, ElectionTick: 10, HeartbeatTick: 1, Storage: stored, MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 1,
-		Logger: etcdserver.NewRaftLoggerZap(withRightLines(zap.New(core)).WithOptions(zap.WithPanicHook(fatal))),
+		Logger: etcdserver.NewRaftLoggerZap(withRightLines(zap.New(core)).WithOptions(zap.WithPanicHook(loneHook{fatal}))),
 	})
 	ok(err)
 	entries := node.Ready() // etcd applies them,

@@ -11,7 +11,9 @@ import (
 // first time in a start, and of its warnings that this version is not known, which are many and say nothing that the
 // complaint does not. A new database gets its version when there is a leader, but what that takes is written with the
 // first batch, after a tenth of a second, and a single member leads sooner than that. It is tried again after four
-// seconds (etcdserver.monitorStorageVersion); what is still wrong then is told. A panic that is none is one, too.
+// seconds (etcdserver.monitorStorageVersion); what is still wrong then is told.
+//
+// Raft's panic about entries that it cannot look through is one, too: see loneHook. Where it ends etcd, km says so.
 type forgiving struct {
 	zapcore.Core
 	complained *atomic.Bool

@@ -39,8 +39,12 @@ func (e *etcd) newLife(s *supervisor.Server) (*life, error) {
 	}
 	l := &life{etcd: e, server: s, config: c, at: at, fatal: make(fatalHook, 1), segmentMissing: make(spaceHook, 1)}
 	// Upstream ends the process with a fatal line, or a panic in one of its goroutines, where its data cannot be read.
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(withRightLines(s.Logger()).WithOptions(
-		zap.WithFatalHook(l.fatal), zap.WithPanicHook(l.fatal), l.segmentMissing.option()))
+	lg := withRightLines(s.Logger()).WithOptions(
+		zap.WithFatalHook(l.fatal), zap.WithPanicHook(l.fatal), l.segmentMissing.option())
+	if alone(s) {
+		lg = lg.WithOptions(zap.WithPanicHook(loneHook{l.fatal}))
+	}
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(lg)
 	c.GRPCAdditionalServerOptions = append(c.GRPCAdditionalServerOptions, l.streams.option(), e.full.option(), onlyKept(s))
 	return l, nil
 }

@@ -38,7 +38,7 @@ func (a *Access) offline(dir, socket string) (*offline, error) {
 		return nil, err
 	}
 	o := &offline{server: server, config: config, fatal: make(fatalHook, 1)}
-	o.logger = zap.NewNop().WithOptions(zap.WithFatalHook(o.fatal), zap.WithPanicHook(o.fatal))
+	o.logger = zap.NewNop().WithOptions(zap.WithFatalHook(o.fatal), zap.WithPanicHook(loneHook{o.fatal}))
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(o.logger)
 	return o, nil
 }
