@@ -18,6 +18,8 @@ const (
 	// Provisioner is the name by which a StorageClass asks for these volumes. It is the same for simulated ones: a
 	// cluster may have real nodes today and simulated ones tomorrow, and a class's provisioner cannot be changed.
 	Provisioner = "km.local/folder"
+	// AskedProvisioner is the annotation of a claim with which the controller-manager says whom it asks for a volume.
+	AskedProvisioner = "volume.kubernetes.io/storage-provisioner"
 	// SelectedNode is the annotation of a claim with which the scheduler says where its pod is to run.
 	SelectedNode = "volume.kubernetes.io/selected-node"
 	// defaultClass is what makes a class the one for claims that name none.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,7 @@ type volumes struct {
 	started supervisor.Handoff[struct{}]
 
 	dir        string
+	unanswered *unanswered // nil where the apiserver is elsewhere: the storage beside it tells of all claims
 	node       string
 	client     kubernetes.Interface
 	controller *controller.ProvisionController
@@ -102,7 +104,13 @@ func (v *volumes) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor
 		return err
 	}
 	// Not in run: see StartsOnce.
-	return v.make(ctx, s)
+	if err := v.make(ctx, s); err != nil {
+		return err
+	}
+	if p.Selected(names.APIServer) {
+		v.unanswered = newUnanswered(v.client, v.node, s.Command("run", names.Minion+","+names.Storage))
+	}
+	return nil
 }
 
 // make makes the controller.
@@ -135,6 +143,9 @@ func (v *volumes) run(ctx context.Context, s *supervisor.Server, _ []string) (er
 			v.started <- struct{}{}
 		}
 	}()
+	if v.unanswered != nil {
+		go v.unanswered.run(ctx)
+	}
 	v.controller.Run(ctx)
 	return nil
 }
@@ -144,10 +155,46 @@ func (v *volumes) ready(ctx context.Context, _ *supervisor.Server) error {
 	return err
 }
 
-// ShouldProvision reports whether a claim is for this machine. It is that of a controller.Qualifier.
-func (v *volumes) ShouldProvision(_ context.Context, claim *corev1.PersistentVolumeClaim) bool {
+// ShouldProvision reports whether a claim is for this machine. It is that of a controller.Qualifier, which is asked about
+// claims of other classes, too.
+func (v *volumes) ShouldProvision(ctx context.Context, claim *corev1.PersistentVolumeClaim) bool {
 	node, waits := claim.Annotations[SelectedNode]
-	return !waits || node == v.node // a class of the user's may have volumes made at once
+	if !waits || node == v.node {
+		return true // a class of the user's may have volumes made at once
+	}
+	if v.unanswered != nil && claim.Annotations[AskedProvisioner] == Provisioner && claim.Spec.VolumeName == "" {
+		v.unanswered.add(ctx, claim)
+	}
+	return false
+}
+
+// ShouldDelete reports whether a volume is of this machine. It is that of a controller.DeletionGuard. The folder tells,
+// as machines have theirs at the same path, and get other names.
+func (v *volumes) ShouldDelete(_ context.Context, pv *corev1.PersistentVolume) bool {
+	if IsSimulated(pv) || pv.Spec.NodeAffinity == nil || pv.Spec.NodeAffinity.Required == nil {
+		return true
+	}
+	_, err := os.Lstat(filepath.Join(v.dir, pv.Name))
+	return err == nil || slices.Contains(nodesOf(pv), v.node)
+}
+
+// onNodes is the affinity of a volume that the nodes of these names can have.
+func onNodes(names ...string) *corev1.VolumeNodeAffinity {
+	return &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+		MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: names}},
+	}}}}
+}
+
+// nodesOf are the names of the nodes that can have a volume.
+func nodesOf(pv *corev1.PersistentVolume) (names []string) {
+	for _, term := range pv.Spec.NodeAffinity.Required.NodeSelectorTerms {
+		for _, e := range term.MatchExpressions {
+			if e.Key == corev1.LabelHostname && e.Operator == corev1.NodeSelectorOpIn {
+				names = append(names, e.Values...)
+			}
+		}
+	}
+	return names
 }
 
 // Provision makes the folder of a claim. It is that of a controller.Provisioner.
@@ -174,9 +221,7 @@ func (v *volumes) Provision(_ context.Context, o controller.ProvisionOptions) (*
 			MountOptions:                  o.StorageClass.MountOptions,
 			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: o.PVC.Spec.Resources.Requests[corev1.ResourceStorage]},
 			PersistentVolumeSource:        corev1.PersistentVolumeSource{Local: &corev1.LocalVolumeSource{Path: path}},
-			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
-				MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{v.node}}},
-			}}}},
+			NodeAffinity:                  onNodes(v.node),
 		},
 	}
 	return pv, controller.ProvisioningFinished, nil

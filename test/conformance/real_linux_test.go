@@ -212,9 +212,11 @@ func (c *realMachines) joinSecond() {
 	m.t.Helper()
 	c.issue("node", pkix.Name{CommonName: "system:node:" + m.name, Organization: []string{"system:nodes"}})
 	c.issue("proxy", pkix.Name{CommonName: "system:kube-proxy"})
-	p := m.start("km", c.km, slices.Concat([]string{"run", "minion", "--data-dir=" + m.path("km"),
+	c.issue("storage", pkix.Name{CommonName: "km:storage"})
+	p := m.start("km", c.km, slices.Concat([]string{"run", "minion,storage", "--data-dir=" + m.path("km"),
 		"--executor.kubeconfig=" + c.kubeconfigOf("node"), "--executor.tls-cert-file=" + m.path("node.crt"), "--executor.tls-private-key-file=" + m.path("node.key"),
-		"--executor.cluster-dns=" + servicesDNS, "--proxy.kubeconfig=" + c.kubeconfigOf("proxy")}, m.nodeFlags())...)
+		"--executor.cluster-dns=" + servicesDNS, "--proxy.kubeconfig=" + c.kubeconfigOf("proxy"),
+		"--storage.kubeconfig=" + c.kubeconfigOf("storage")}, m.nodeFlags())...)
 	m.until(p, "the node", func() error {
 		_, err := c.first.try(context.Background(), c.km, "kubectl", "--kubeconfig="+c.kubeconfig(), "get", "node", m.name)
 		return err

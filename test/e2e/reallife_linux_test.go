@@ -326,6 +326,14 @@ func TestRealMinion(t *testing.T) {
 	if out := n.kubectl(t, "logs", "there"); !strings.Contains(out, "web: GET /heard\n") {
 		t.Errorf("logs: %q", out)
 	}
+	if code := n.km.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	// With storage, it has volumes, too.
+	n.km = n.start(t, "nsenter", n.within(binary, "run", "minion,storage", "--name=node", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://"+n.socket(),
+		"--executor.kubeconfig="+kubeconfig, "--proxy.kubeconfig="+kubeconfig, "--storage.kubeconfig="+kubeconfig)...)
+	n.km.waitReady()
+	testRealPersistentVolume(t, n)
 	for _, p := range []*process{n.km, control} {
 		if code := p.stop(syscall.SIGTERM); code != 0 {
 			t.Errorf("exit code %d, want 0", code)

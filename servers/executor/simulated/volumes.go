@@ -21,11 +21,8 @@ import (
 	"github.com/seed-200a7251/km/supervisor"
 )
 
-// Annotations that the controller-manager and a provisioner talk by.
-const (
-	askedProvisioner = "volume.kubernetes.io/storage-provisioner"
-	provisionedBy    = "pv.kubernetes.io/provisioned-by"
-)
+// provisionedBy is the annotation of a volume with which a provisioner says that it is to delete it.
+const provisionedBy = "pv.kubernetes.io/provisioned-by"
 
 // volumes gives claims volumes that have nothing behind them, as their pods run nowhere. What a claim goes through is
 // what it does with any external provisioner: the controller-manager asks for a volume and binds it, and leaves the
@@ -59,7 +56,7 @@ func newVolumes(s *supervisor.Server, client kubernetes.Interface, nodes followe
 // run serves claims until ctx ends.
 func (v *volumes) run(ctx context.Context) error {
 	v.claims = follow(ctx, v.client.CoreV1().PersistentVolumeClaims(metav1.NamespaceAll), func(c *corev1.PersistentVolumeClaim) {
-		if c.Annotations[askedProvisioner] == storage.Provisioner {
+		if c.Annotations[storage.AskedProvisioner] == storage.Provisioner {
 			v.queue.Add(volumeKey{true, cache.MetaObjectToName(c).String()})
 		}
 	}, nil)
