@@ -21,7 +21,16 @@ LDFLAGS := -s -w \
 # km's own module, and those of tests that need what km does not.
 MODULES := . test/envtest test/bench/peers test/robustness test/monitoring test/suites test/conformance
 
+# Tools, which are compiled when they are needed.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+GORELEASER  := github.com/goreleaser/goreleaser/v2@v2.17.0
+GOLICENSES  := github.com/google/go-licenses@v1.6.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+export CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
+
+# Runs one of them: by its own modules, and not for the system that is built for.
+TOOL := GOOS= GOARCH= GOFLAGS="$(GOFLAGS) -mod=mod" go run
 
 # How many tests of test/e2e run at once. They wait most of the time: this keeps two cores busy. GOMAXPROCS, which is
 # the default, would be about the test's own process, and km has others.
@@ -35,7 +44,7 @@ GOTEST := go test -vet=off
 # each part takes on two cores.
 LIMIT := -timeout 30m
 
-.PHONY: build builds platforms run test test-quick check format vet staticcheck race packages e2e bench robustness suites conformance clean fresh
+.PHONY: build builds platforms run release audit test test-quick check format vet staticcheck workflows race packages e2e bench robustness suites conformance clean fresh
 
 # One part after the other, also with make -j: each keeps all cores busy by itself.
 .NOTPARALLEL:
@@ -58,6 +67,22 @@ platforms:
 	@set -e; for p in linux/arm64 darwin/arm64 windows/amd64; do \
 		(set -x; GOOS=$${p%/*} GOARCH=$${p#*/} go vet ./supervisor/... ./logging/...); \
 	done
+
+# All that a release consists of, in bin/dist, and nothing published: ARGS are goreleaser's, such as --skip=nfpm. With
+# RELEASE=1 a tag is released.
+release: export LDFLAGS := $(LDFLAGS)
+release: build
+	rm -rf bin/release
+	mkdir -p bin/release/completions bin/release/empty
+	for shell in bash zsh fish; do bin/km completion $$shell >bin/release/completions/km.$$shell || exit 1; done
+	$(TOOL) $(GOLICENSES) check ./cmd/km --disallowed_types=forbidden,restricted,unknown --ignore github.com/seed-200a7251/km
+	$(TOOL) $(GOLICENSES) save ./cmd/km --save_path=bin/release/licenses --ignore github.com/seed-200a7251/km
+	$(TOOL) $(GORELEASER) release --clean $(if $(RELEASE),,--snapshot) $(ARGS)
+
+# What is known of faults in what is linked in, and whether the modules are those that go.sum names.
+audit:
+	go mod verify
+	$(TOOL) $(GOVULNCHECK) ./cmd/km
 
 # ARGS are km's: make run ARGS="apiserver,scheduler --free-ports"
 run: build
@@ -82,7 +107,7 @@ test-quick: format vet build race
 	KM=$(CURDIR)/bin/km $(GOTEST) -count=1 -parallel $(PARALLEL) $(LIMIT) -run '$(QUICK)' ./test/e2e
 	$(GOTEST) ./test/source
 
-check: format vet platforms staticcheck
+check: format vet platforms staticcheck workflows
 
 format:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted as gofmt does:" $$unformatted >&2; exit 1; fi
@@ -92,6 +117,15 @@ vet:
 
 staticcheck:
 	@set -e; for module in $(MODULES); do (set -x; cd $$module; GOFLAGS="$(GOFLAGS) -mod=mod" go run $(STATICCHECK) ./...); done
+
+# What runs elsewhere, and shell scripts, which only CI must have the means to check.
+workflows:
+	$(TOOL) $(ACTIONLINT)
+	@if command -v shellcheck >/dev/null 2>&1; then \
+		set -x; shellcheck .release/install.sh .ci/compile .ci/run .ci/install; \
+	elif [ -n "$$CI" ]; then \
+		echo "make workflows: there is no shellcheck" >&2; exit 1; \
+	fi
 
 # The framework's tests, under the race detector, which needs a C compiler. Without one they run without it, except on
 # CI, where that is an error.

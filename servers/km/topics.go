@@ -21,6 +21,9 @@ var ciText string
 //go:embed how-to.md
 var howToText string
 
+//go:embed install.md
+var installText string
+
 //go:embed limits.md
 var limitsText string
 
@@ -32,6 +35,7 @@ func topics() []*supervisor.Topic {
 	own := []*supervisor.Topic{
 		{Name: "ci", Short: "recipes for CI, and for a Makefile of kubebuilder's", Text: ciText},
 		{Name: "how-to", Short: "what you want, and what you type", Text: howToText},
+		{Name: "install", Short: "how km gets onto a machine", Text: installText},
 		{Name: "limits", Short: "what km cannot do, or does otherwise", Text: limitsText},
 		{Name: "own-server", Short: "a server of yours in km", Text: ownServerText},
 	}
