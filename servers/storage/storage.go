@@ -155,8 +155,8 @@ func (v *volumes) ready(ctx context.Context, _ *supervisor.Server) error {
 	return err
 }
 
-// ShouldProvision reports whether a claim is for this machine. It is that of a controller.Qualifier, which is asked about
-// claims of other classes, too.
+// ShouldProvision reports whether a claim is for this machine. It is that of a controller.Qualifier, which is asked
+// about claims of other classes, too.
 func (v *volumes) ShouldProvision(ctx context.Context, claim *corev1.PersistentVolumeClaim) bool {
 	node, waits := claim.Annotations[SelectedNode]
 	if !waits || node == v.node {
