@@ -168,6 +168,11 @@ state = "%[1]s/s"
   runtime_path = %[4]q
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
   Root = "%[1]s/runc"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.test-handler] # specs about RuntimeClass want one of this name
+  runtime_type = "io.containerd.runc.v2"
+  runtime_path = %[4]q
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.test-handler.options]
+  Root = "%[1]s/runc"
 `, m.dir, cni, imageutils.GetPauseImageName(), filepath.Join(filepath.Dir(binary), shim)), "containerd.toml")
 	p := m.start("containerd", binary, "--config", config)
 	m.until(p, "containerd", func() error {

@@ -329,11 +329,14 @@ func TestRealMinion(t *testing.T) {
 	if code := n.km.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-	// With storage, it has volumes, too.
+	// With storage, it has volumes, too. Drivers for others look for the kubelet in its usual folder.
 	n.km = n.start(t, "nsenter", n.within(binary, "run", "minion,storage", "--name=node", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://"+n.socket(),
-		"--executor.kubeconfig="+kubeconfig, "--proxy.kubeconfig="+kubeconfig, "--storage.kubeconfig="+kubeconfig)...)
+		"--executor.kubeconfig="+kubeconfig, "--proxy.kubeconfig="+kubeconfig, "--storage.kubeconfig="+kubeconfig,
+		"--executor.root-dir=/var/lib/kubelet")...)
 	n.km.waitReady()
 	testRealPersistentVolume(t, n)
+	n.runPod(t, "driver", `containers: [{name: main, image: APP, volumeMounts: [{name: registration, mountPath: /registration}]}]
+  volumes: [{name: registration, hostPath: {path: /var/lib/kubelet/plugins_registry, type: Directory}}]`)
 	for _, p := range []*process{n.km, control} {
 		if code := p.stop(syscall.SIGTERM); code != 0 {
 			t.Errorf("exit code %d, want 0", code)

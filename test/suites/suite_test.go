@@ -1,6 +1,7 @@
 package suites
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +19,13 @@ import (
 type suite struct {
 	name    string
 	command []string
-	dir     string   // in which it runs: of its source
-	env     []string // besides what all suites have
-	ginkgo  bool     // it knows Ginkgo's flags
-	leaves  bool     // it leaves processes running
-	output  string   // of its last run: a file
+	dir     string        // in which it runs: of its source
+	env     []string      // besides what all suites have
+	ginkgo  bool          // it knows Ginkgo's flags
+	leaves  bool          // it leaves processes running
+	cases   bool          // it is a script of Kubernetes', and says what became of each of its cases
+	killed  time.Duration // instead of the usual one
+	output  string        // of its last run: a file
 }
 
 // run runs a suite on links, and returns what became of its specs.
@@ -45,7 +48,12 @@ func (s *suite) run(t *testing.T, k *kind) *outcome {
 	ended := s.start(t, dir, k, command)
 	o := &outcome{specs: map[string]verdict{}, seconds: time.Since(begin).Seconds(), ended: ended}
 	reported, err := o.readReport(report)
-	if err = errors.Join(err, o.readTests(s.output, reported)); err == nil && len(o.specs) == 0 {
+	if s.cases {
+		err = errors.Join(err, o.readCases(s.output))
+	} else {
+		err = errors.Join(err, o.readTests(s.output, reported))
+	}
+	if err == nil && len(o.specs) == 0 {
 		err = errors.New("no spec has run")
 	}
 	if err != nil {
@@ -66,7 +74,7 @@ func (s *suite) start(t *testing.T, dir string, k *kind, args []string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(interrupted, killed)
+	ctx, cancel := context.WithTimeout(interrupted, cmp.Or(s.killed, killed))
 	defer cancel()
 	command := exec.CommandContext(ctx, args[0], args[1:]...)
 	command.Dir, command.Stdout, command.Stderr = s.dir, output, output

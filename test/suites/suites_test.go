@@ -25,6 +25,10 @@ var modules = []*module{
 	},
 }
 
+// commands are Kubernetes' own tests of kubectl, in shell: against a kube-apiserver and a kube-controller-manager,
+// which they start. Of the module they have the version that km is made of.
+var commands = &module{name: "kubernetes", path: "k8s.io/kubernetes"}
+
 // Each suite passes on plain links. With controllers beside the kube-apiserver, what differs is what is listed.
 func TestSuites(t *testing.T) {
 	for _, m := range modules {
@@ -35,6 +39,7 @@ func TestSuites(t *testing.T) {
 		})
 	}
 	t.Run(kubebuilder.name, testKubebuilder)
+	t.Run(commands.name, testCommands)
 }
 
 func testSuite(t *testing.T, m *module, folder string) {
