@@ -75,8 +75,8 @@ release: build
 	rm -rf bin/release
 	mkdir -p bin/release/completions bin/release/empty
 	for shell in bash zsh fish; do bin/km completion $$shell >bin/release/completions/km.$$shell || exit 1; done
-	$(TOOL) $(GOLICENSES) check ./cmd/km --disallowed_types=forbidden,restricted,unknown --ignore github.com/seed-200a7251/km
-	$(TOOL) $(GOLICENSES) save ./cmd/km --save_path=bin/release/licenses --ignore github.com/seed-200a7251/km
+	$(TOOL) $(GOLICENSES) check ./cmd/km --disallowed_types=forbidden,restricted,unknown
+	$(TOOL) $(GOLICENSES) save ./cmd/km --save_path=bin/release/licenses
 	$(TOOL) $(GORELEASER) release --clean $(if $(RELEASE),,--snapshot) $(ARGS)
 
 # What is known of faults in what is linked in, and whether the modules are those that go.sum names.
