@@ -69,7 +69,7 @@ func (hk *HyperKube) allCommands() []*Command {
 		helpCommand(hk.Name),
 		logsCommand(),
 		statusCommand(),
-	}, steerCommands(), []*Command{logLevelCommand(), topCommand(), profileCommand(), analyzeCommand(), configCommand(), resetCommand(), completionCommand()}, hk.commands)
+	}, steerCommands(), []*Command{logLevelCommand(), topCommand(), profileCommand(), analyzeCommand(), configCommand(), doctorCommand(), resetCommand(), completionCommand()}, hk.commands)
 }
 
 // runCommand parses a command's flags and runs it.
@@ -92,7 +92,7 @@ func (hk *HyperKube) runCommand(c *Command, args []string) error {
 		return nil
 	}
 	p, err := hk.emptyPlan()
-	if err != nil && c.Name != "help" { // help is there without a place for the state, too
+	if err != nil && c.Name != "help" && c.Name != "doctor" { // they are there without a place for the state, too
 		return hk.wrongUsage(hk.locateVariables(err, flags), nil)
 	}
 	ctx, stop := untilSignal()

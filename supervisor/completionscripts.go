@@ -23,11 +23,17 @@ type shell struct {
 	mends []string
 	// more is added at the end.
 	more string
+	// load is what to type for this shell to read the script, with a place for the command that prints it.
+	load string
+	// file, if not nil, is the path of what the user's shells read at their start.
+	file func() string
 }
 
 var shells = []*shell{
 	{
 		name:  "bash",
+		load:  "source <(%s)",
+		file:  func() string { return inHome("", "", ".bashrc") },
 		write: func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, true) },
 		// printf quotes commas, but nobody who types a list does: what is typed would not match a quoted list.
 		mends: []string{
@@ -48,12 +54,16 @@ __NAME_quote()
 	},
 	{
 		name:  "zsh",
+		load:  "source <(%s)",
+		file:  func() string { return inHome("ZDOTDIR", "", ".zshrc") },
 		write: (*cobra.Command).GenZshCompletion,
 		// A flag ends at the first =, and there may be more in its value.
 		mends: []string{"'-.*='", "'^-[^=]*='"},
 	},
 	{
 		name:  "fish",
+		load:  "%s | source",
+		file:  func() string { return inHome("XDG_CONFIG_HOME", ".config", "fish", "config.fish") },
 		write: func(root *cobra.Command, w io.Writer) error { return root.GenFishCompletion(w, true) },
 		mends: []string{
 			"'-.*='", "'^-[^=]*='",

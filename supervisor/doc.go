@@ -56,8 +56,9 @@
 //   - When all have been ready, the process uses less (idle.go, memory.go), and the command of `run -- COMMAND` starts
 //     (foreground.go). When the last one has ended, the folder is let go.
 //
-// Commands such as status and restart ask a run over its socket (remote.go). What users are told to type is made in
-// hint.go. Programs that are no command line, such as tests, have the same run by [HyperKube.Start].
+// The command doctor goes this way as far as the checks, and looks at the machine (diagnose.go, usershell.go), for
+// findings (finding.go). Commands such as status and restart ask a run over its socket (remote.go). What users are told
+// to type is made in hint.go. Programs that are no command line, such as tests, have the same run by [HyperKube.Start].
 //
 // How a server lives, from waiting for its needs to its end, is drawn in package internal/life.
 //

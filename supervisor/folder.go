@@ -26,9 +26,8 @@ import (
 func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	none := func() error { return nil }
 	note := none
-	if mask, known := system.Umask(); known && mask&0o700 != 0 {
-		return none, fmt.Errorf("the umask is %04o, with which this user may not use the files that %s makes: call `umask 077` before",
-			mask, hk.Name)
+	if err := hk.checkUmask(); err != nil {
+		return none, err
 	}
 	if p.Ephemeral {
 		// Mkdir, not MkdirAll: a folder that is there already is not ours to remove.
@@ -55,8 +54,7 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 	case err != nil:
 		return clean, cannotUse(p, err)
 	case !locked:
-		return clean, fmt.Errorf("the data folder %s is in use by %s: stop that one, or use another folder with --name or --data-dir",
-			p.DataDir, holder(file, hk.Name))
+		return clean, inUse(p, hk.Name)
 	case !sameFile(lock, file):
 		return clean, errors.Join(fmt.Errorf("the data folder %s was deleted at this moment: try again", p.DataDir), lock.Unlock())
 	}
@@ -73,6 +71,43 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 		folder.Close()
 		return errors.Join(lock.Unlock(), clean())
 	}, nil
+}
+
+func (hk *HyperKube) checkUmask() error {
+	if mask, known := system.Umask(); known && mask&0o700 != 0 {
+		return fmt.Errorf("the umask is %04o, with which this user may not use the files that %s makes: call `umask 077` before",
+			mask, hk.Name)
+	}
+	return nil
+}
+
+// inUse is the error about a data folder that another process holds.
+func inUse(p *Plan, program string) error {
+	return fmt.Errorf("the data folder %s is in use by %s: stop that one, or use another folder with --name or --data-dir",
+		p.DataDir, holder(p.Path(program+".lock"), program))
+}
+
+// checkFolder looks for what hold would refuse, as far as that can be seen without writing. made says that the folder
+// is not there yet.
+func (hk *HyperKube) checkFolder(p *Plan) (made bool, err error) {
+	if err := hk.checkUmask(); err != nil {
+		return false, err
+	}
+	dir := p.DataDir
+	if _, err := os.Lstat(dir); err == nil {
+		if _, err := hk.takeOver(p); err != nil {
+			return false, err
+		}
+	} else {
+		for made = true; errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir; {
+			dir = filepath.Dir(dir) // it is where the missing ones are made
+			_, err = os.Stat(dir)
+		}
+	}
+	if err := system.Writable(dir); err != nil {
+		return made, cannotUse(p, err)
+	}
+	return made, nil
 }
 
 // lookLimit is longer than any command takes to see whether the data folder is held: while it looks, it has the lock,

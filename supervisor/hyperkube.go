@@ -60,6 +60,13 @@ type HyperKube struct {
 	// same.
 	Forget func(ctx context.Context, p *Plan) (gone []string, err error)
 
+	// Ways are further calls of `run`, for `doctor` to tell whether they would start on this machine. They need New.
+	Ways []Way
+
+	// New, if not nil, returns another HyperKube with the same servers, of which none has been used. `doctor` takes one
+	// for each of Ways: flags get their values once.
+	New func() *HyperKube
+
 	// Linked, if not nil, is called when --make-symlinks has made its links in a folder: for what is to lie beside
 	// them. Flags that are for that are added to Flags, with AnnotationLinks.
 	Linked func(dir string) error
@@ -85,7 +92,7 @@ type HyperKube struct {
 // reserved are the names that no server may have: commands of this package, and those that it will have.
 var reserved = []string{
 	"run", "status", "logs", "start", "stop", "restart", "log-level", "top", "profile", "analyze", "kubeconfig", "reset", "snapshot",
-	"config", "completion", "version", "help", "all", serversKey, isolatedCommand, cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd,
+	"config", "doctor", "completion", "version", "help", "all", serversKey, isolatedCommand, cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd,
 }
 
 // AddServer adds a server. It panics, and says why, if the server has no name or nothing to run, if another one has the

@@ -171,7 +171,7 @@ func TestHelpOfUnknownWord(t *testing.T) {
 	out, err := call(newHyperKube(t, &newCallee("test1").Server), "hk", "help", "test")
 	wantCode(t, err, 2)
 	if want := "Error: server not found: test (did you mean test1?); there are the servers test1, the commands run, version, help, logs, status, start, " +
-		"stop, restart, log-level, top, profile, analyze, config, reset, completion, `hk help topics`, which lists what else there is to read " +
+		"stop, restart, log-level, top, profile, analyze, config, doctor, reset, completion, `hk help topics`, which lists what else there is to read " +
 		"about, and `hk help flag WORD`, which searches flags\n"; out != want {
 		t.Errorf("printed %q, want %q", out, want)
 	}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
 // Port is where a server listens with TCP, as its flags say: one flag with HOST:PORT, or several of these if it may be
@@ -167,7 +169,7 @@ func (s *Server) openPort(p *Plan, pt Port) error {
 		switch {
 		case asked.port == "0" && pt.ZeroIsNone:
 			continue
-		case p.FreePorts && !s.Given(pt.name()):
+		case pt.isFree(p, s):
 			asked.port = "0"
 		}
 		one := openPort{port: pt, n: i, asked: asked}
@@ -205,6 +207,34 @@ func (s *Server) openPort(p *Plan, pt Port) error {
 		}
 	}
 	return nil
+}
+
+// isFree reports whether the port may be any free one in this plan.
+func (pt Port) isFree(p *Plan, s *Server) bool { return p.FreePorts && !s.Given(pt.name()) }
+
+// tryPorts opens the ports that the server would listen at, and gives each back at once. open are the addresses at
+// which that was possible.
+func (s *Server) tryPorts(p *Plan) (open []string, err error) {
+	var errs []error
+	for _, x := range s.Ports {
+		where, err := x.where(s)
+		if err != nil {
+			return open, err
+		}
+		for _, asked := range where {
+			if asked.port == "0" || x.isFree(p, s) {
+				continue
+			}
+			l, err := system.ListenPrivately("tcp", asked.String())
+			if err != nil {
+				errs = append(errs, x.explain(s, asked, false, err))
+				continue
+			}
+			_ = l.Close() // nobody has come
+			open = append(open, asked.String())
+		}
+	}
+	return open, errors.Join(errs...)
 }
 
 func (ps *ports) set(name string, opened []openPort) {

@@ -98,6 +98,10 @@ type Server struct {
 	// maybe beside Run, and only one at a time: an error refuses that, and the server stays as it is.
 	Check func(ctx context.Context, p *Plan, s *Server) error
 
+	// Diagnose, if not nil, tells `doctor` what Check does not look at: what the server needs of this machine to become
+	// ready, or to do well. It is called after Check, which has found nothing wrong, and changes nothing either.
+	Diagnose func(ctx context.Context, p *Plan, s *Server) []Finding
+
 	// Listen opens the sockets that the server will serve on, so that a port that is taken is found before anything is
 	// written.
 	Listen func(p *Plan, s *Server) error

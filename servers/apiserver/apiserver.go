@@ -57,6 +57,7 @@ func New(c *cluster.Cluster, km *supervisor.HyperKube) *supervisor.Server {
 		Defaults: defaults,
 		State:    slices.Concat(cluster.State(), cluster.Written("authentication.json"), cluster.Written(clientCAs), hardenedState()),
 		Check:    check,
+		Diagnose: diagnose,
 		Ports:    cluster.Ports,
 		Prepare:  a.prepare,
 		Build:    a.build,

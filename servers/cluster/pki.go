@@ -189,6 +189,12 @@ func (k *pki) setClock(cert *x509.Certificate) string {
 	return "set the clock, if that is ahead; or "
 }
 
+// outOfTime is the error about an authority that is not valid now.
+func (k *pki) outOfTime(authority string, cert *x509.Certificate, why string) error {
+	certFile, _ := pkiutil.PathsForCertAndKey(k.dir, authority)
+	return fmt.Errorf("%s %s: %s%s", certFile, why, k.setClock(cert), k.again(authority))
+}
+
 func inUTC(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
 
 // ensureCA returns a certificate authority. Its key is nil if the user keeps it elsewhere.
@@ -222,7 +228,7 @@ func (k *pki) ensureCA(spec *certsphase.KubeadmCert) (*x509.Certificate, crypto.
 			return nil, nil, damaged(keyFile, "it does not belong to "+certFile, restore)
 		}
 		if why := k.untimely(cert); why != "" {
-			return nil, nil, fmt.Errorf("%s %s: %s%s", certFile, why, k.setClock(cert), k.again(spec.BaseName))
+			return nil, nil, k.outOfTime(spec.BaseName, cert, why)
 		}
 		return cert, key, nil
 	}

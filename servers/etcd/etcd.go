@@ -39,6 +39,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		FlagValues: component.FlagValues(values),
 		Defaults:   e.defaults,
 		Check:      e.check,
+		Diagnose:   diagnose,
 		Prepare:    e.prepare,
 		Run:        e.run,
 		Ready:      e.ready,

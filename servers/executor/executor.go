@@ -25,6 +25,9 @@ import (
 // upstream is the name of the component's own binary.
 const upstream = "kubelet"
 
+// RealContainers is the way to them.
+var RealContainers = supervisor.Way{Name: "real containers", Args: []string{"--" + names.Executor + "." + cluster.RuntimeFlag + "=" + cluster.CRI}}
+
 // identity plays all simulated nodes: it may do what a kubelet may, for all of them, and what kwok's Stages and volumes
 // take. A real node is another user (cluster.EnsureNodeKubeconfig).
 var identity = cluster.Identity{Rules: []rbacv1.PolicyRule{

@@ -44,6 +44,8 @@ func NewWith(c *cluster.Cluster) *supervisor.HyperKube {
 		Banner:         cluster.Banner,
 		Environment:    cluster.Environment,
 		Forget:         cluster.Forget,
+		Ways:           []supervisor.Way{executor.RealContainers},
+		New:            New, // without what others add: that matters to none of Ways
 	}
 	apiserver.AddCompanionsFlag(km)
 	km.AddServer(etcd.New(c))

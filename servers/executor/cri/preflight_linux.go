@@ -22,6 +22,8 @@ import (
 	kubelettypes "k8s.io/kubelet/pkg/types"
 	kubeadm "k8s.io/kubernetes/cmd/kubeadm/app/preflight"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
+
+	"github.com/seed-200a7251/km/servers/component"
 )
 
 // lacks are what a machine has to have as a node and has not, each with its remedy.
@@ -93,19 +95,8 @@ const watchers = 6
 // checkWatchers reports whether so many can be had. The kubelet ends the process if it gets none
 // (pkg/kubelet.initializeRuntimeDependentModules), and the limit of most machines is 128 for all that a user runs.
 func checkWatchers(l *lacks) {
-	for range watchers {
-		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
-		if err != nil {
-			limit, is := 0, ""
-			text, _ := os.ReadFile("/proc/sys/fs/inotify/max_user_instances")
-			if _, err := fmt.Sscan(string(text), &limit); err == nil {
-				is = fmt.Sprintf("the limit is %d: ", limit)
-			}
-			l.add(fmt.Sprintf("%ssysctl fs.inotify.max_user_instances=%d", is, max(1024, 2*limit)),
-				"the kernel lets this user have too few more instances of inotify; the kubelet watches files with them")
-			return
-		}
-		defer unix.Close(fd)
+	if lack, remedy := component.LackWatchers(watchers); lack != "" {
+		l.add(remedy, "%s; the kubelet watches files with them", lack)
 	}
 }
 
