@@ -172,6 +172,10 @@ func lastIndexIn(file string) (last uint64, err error) {
 	}
 }
 
+// fewFiles begins the line with which upstream ends the process because it may open too few files
+// (embed.configureClientListeners).
+const fewFiles = "file descriptor limit of etcd process is too low"
+
 // explain adds to an error of a start, or of what has ended a run after it, what can be done about it, and says where
 // another try is pointless.
 func (at place) explain(p *supervisor.Plan, err error, starting bool) error {
@@ -186,6 +190,9 @@ func (at place) explain(p *supervisor.Plan, err error, starting bool) error {
 	case errors.Is(err, syscall.EROFS):
 		return supervisor.Permanent(fmt.Errorf("%w: %s must be writable, but is on a file system that is mounted read-only, maybe since an "+
 			"error of the disk: look at the kernel's log (dmesg), and mount it again", err, at.Data))
+	case errors.Is(err, syscall.EMFILE) || strings.Contains(err.Error(), fewFiles):
+		return supervisor.Permanent(fmt.Errorf("%w: raise the limit, with `ulimit -n 1024` as far as you may, or by LimitNOFILE= of a systemd "+
+			"unit, and start anew; nothing is wrong with the data", err))
 	case errors.Is(err, fs.ErrPermission) && (isFatal || at.has(err)):
 		return supervisor.Permanent(fmt.Errorf("%w: %s, and what is in it, must be readable and writable for the user that runs this: put "+
 			"back its owner and mode", err, at.Data))

@@ -30,6 +30,8 @@ func TestExplain(t *testing.T) {
 		{&fs.PathError{Op: "open", Path: "/d/etcd/member", Err: syscall.EACCES}, "owner and mode", true},
 		{&fs.PathError{Op: "open", Path: "/elsewhere/tls.crt", Err: syscall.EACCES}, "tls.crt: permission denied", false},
 		{&fatalError{fmt.Errorf("x: %w", syscall.EIO)}, "reports errors", true},
+		{&fatalError{errors.New("file descriptor limit of etcd process is too low; please set higher")}, "raise the limit", true},
+		{fmt.Errorf("%w: db: %w", errDamaged, syscall.EMFILE), "nothing is wrong with the data", true},
 		{&fatalError{errors.New("failed to read WAL")}, "etcd's data is damaged: failed to read WAL. /d/etcd stays", true},
 		{errors.New("panic: x"), "etcd's data is damaged", true},
 		{fmt.Errorf("x: %w", walpb.ErrCRCMismatch), "etcd's data is damaged", true},
