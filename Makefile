@@ -70,13 +70,16 @@ platforms:
 
 # All that a release consists of, in bin/dist, and nothing published: ARGS are goreleaser's, such as --skip=nfpm. With
 # RELEASE=1 a tag is released.
+# Built with -trimpath, go-licenses does not know where Go is, takes every package for one of Go's, and finds nothing.
+LICENSES = GOROOT="$$(go env GOROOT)" $(TOOL) $(GOLICENSES)
+
 release: export LDFLAGS := $(LDFLAGS)
 release: build
 	rm -rf bin/release
 	mkdir -p bin/release/completions bin/release/empty
 	for shell in bash zsh fish; do bin/km completion $$shell >bin/release/completions/km.$$shell || exit 1; done
-	$(TOOL) $(GOLICENSES) check ./cmd/km --disallowed_types=forbidden,restricted,unknown
-	$(TOOL) $(GOLICENSES) save ./cmd/km --save_path=bin/release/licenses
+	$(LICENSES) check ./cmd/km --disallowed_types=forbidden,restricted,unknown
+	$(LICENSES) save ./cmd/km --save_path=bin/release/licenses
 	$(TOOL) $(GORELEASER) release --clean $(if $(RELEASE),,--snapshot) $(ARGS)
 
 # What is known of faults in what is linked in, and whether the modules are those that go.sum names.
