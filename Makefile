@@ -32,6 +32,9 @@ export CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.
 # Runs one of them: by its own modules, and not for the system that is built for.
 TOOL := GOOS= GOARCH= GOFLAGS="$(GOFLAGS) -mod=mod" go run
 
+# Built with -trimpath, go-licenses does not know where Go is, takes every package for one of Go's, and finds nothing.
+LICENSES := GOROOT="$(shell go env GOROOT)" $(TOOL) $(GOLICENSES)
+
 # How many tests of test/e2e run at once. They wait most of the time: this keeps two cores busy. GOMAXPROCS, which is
 # the default, would be about the test's own process, and km has others.
 PARALLEL ?= 4
@@ -70,9 +73,6 @@ platforms:
 
 # All that a release consists of, in bin/dist, and nothing published: ARGS are goreleaser's, such as --skip=nfpm. With
 # RELEASE=1 a tag is released.
-# Built with -trimpath, go-licenses does not know where Go is, takes every package for one of Go's, and finds nothing.
-LICENSES = GOROOT="$$(go env GOROOT)" $(TOOL) $(GOLICENSES)
-
 release: export LDFLAGS := $(LDFLAGS)
 release: build
 	rm -rf bin/release
