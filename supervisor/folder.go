@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/seed-200a7251/km/supervisor/errno"
 	"github.com/seed-200a7251/km/supervisor/internal/kept"
 	"github.com/seed-200a7251/km/supervisor/internal/sweep"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
@@ -162,7 +163,7 @@ func (hk *HyperKube) sweep(p *Plan) (clean func() error, err error) {
 
 func cannotUse(p *Plan, err error) error {
 	helps := "name another one with --data-dir"
-	if system.NoSpace(err) {
+	if errno.NoSpace(err) {
 		helps = "free space on its disk, or " + helps
 	}
 	return fmt.Errorf("the data folder %s cannot be used: %w; %s", p.DataDir, withoutPath(err), helps)
@@ -170,7 +171,7 @@ func cannotUse(p *Plan, err error) error {
 
 // withSpace adds to an error, which may be nil, what to do if the disk is full.
 func (p *Plan) withSpace(err error) error {
-	if !system.NoSpace(err) {
+	if !errno.NoSpace(err) {
 		return err
 	}
 	return fmt.Errorf("%w; free space on the disk of %s, and try again", err, p.DataDir)

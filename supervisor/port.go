@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/seed-200a7251/km/supervisor/errno"
 	"github.com/seed-200a7251/km/supervisor/internal/system"
 )
 
@@ -95,6 +98,28 @@ func (one openPort) listen(s *Server) (net.Listener, error) {
 	return s.at().sockets.Listen(fmt.Sprint(one.port.name(), " ", one.n), "tcp", one.asked.String())
 }
 
+// open is listen for the first time. macOS lets a process listen at an address beside another one that listens at all
+// of them with the same port: there it is tried before whether somebody answers.
+func (one openPort) open(s *Server) (net.Listener, error) {
+	if runtime.GOOS == "darwin" && one.asked.port != "0" && answers(one.asked) {
+		return nil, syscall.EADDRINUSE
+	}
+	return one.listen(s)
+}
+
+// answers reports whether somebody listens at an address.
+func answers(at hostPort) bool {
+	conn, err := net.DialTimeout("tcp", at.String(), answerTime)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close() // it was only to see
+	return true
+}
+
+// answerTime is longer than this machine takes to connect to itself.
+const answerTime = time.Second
+
 // listen opens the sockets on which the server is going to serve.
 func (s *Server) listen(p *Plan) error {
 	if s.Listen != nil {
@@ -173,7 +198,7 @@ func (s *Server) openPort(p *Plan, pt Port) error {
 			asked.port = "0"
 		}
 		one := openPort{port: pt, n: i, asked: asked}
-		l, err := one.listen(s)
+		l, err := one.open(s)
 		if err != nil {
 			return pt.explain(s, asked, asked.port == "0", err)
 		}
@@ -326,11 +351,15 @@ func (pt Port) explain(s *Server, at hostPort, free bool, err error) error {
 // taken.
 func explainListen(at hostPort, err error, hostFlag, portFlag, free string) error {
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
+	case errno.AddressTaken(err):
 		return fmt.Errorf("port %s of %s is taken; choose another with %s%s", at.port, at.host, portFlag, free)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("not allowed to listen on port %s; choose one above 1023 with %s", at.port, portFlag)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
+	case errno.NotAllowed(err):
+		which := "one above 1023"
+		if runtime.GOOS == "windows" { // there others are reserved
+			which = "another"
+		}
+		return fmt.Errorf("not allowed to listen on port %s; choose %s with %s", at.port, which, portFlag)
+	case errno.NoAddress(err):
 		return fmt.Errorf("this machine has no address %s; choose another with %s", at.host, hostFlag)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {

@@ -605,3 +605,26 @@ func TestLimitsOfRestarts(t *testing.T) {
 	wantCode(t, err, 2)
 	contains(t, out, "--db.restart-limit=0, --db.restart-window=1m0s, --db.restart-pause=200ms: use numbers above 0")
 }
+
+// Who listens at all addresses answers at each.
+func TestAnswers(t *testing.T) {
+	l, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"127.0.0.1", "", "0.0.0.0"} {
+		if !answers(hostPort{host, port}) {
+			t.Errorf("nobody answers at %q", host)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if answers(hostPort{"127.0.0.1", port}) {
+		t.Error("somebody answers who has gone")
+	}
+}

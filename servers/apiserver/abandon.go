@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +15,8 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubernetes/pkg/controlplane/reconcilers"
+
+	"github.com/seed-200a7251/km/supervisor/errno"
 )
 
 // abandonable ends what waits for etcd when it is abandoned, and what would wait later. Upstream waits at a stop for
@@ -148,7 +149,7 @@ func unreachable(addresses []string) (why error) {
 		if err == nil {
 			_ = conn.Close()
 		}
-		if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist) {
+		if !errno.Refused(err) && !errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		why = err

@@ -24,6 +24,7 @@ import (
 	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
+	"github.com/seed-200a7251/km/supervisor/errno"
 )
 
 // errDamaged is data with which no etcd can go on.
@@ -184,7 +185,7 @@ func (at place) explain(p *supervisor.Plan, err error, starting bool) error {
 	switch {
 	case err == nil:
 		return nil
-	case noSpace(err):
+	case errno.NoSpace(err):
 		return fmt.Errorf("%w: free space in %s, or raise the disk's quota; nothing that was acknowledged is lost", err,
 			strings.Join(at.folders(), " and "))
 	case errors.Is(err, syscall.EROFS):
@@ -242,6 +243,3 @@ func (at place) folders() []string {
 	}
 	return []string{at.Data, at.Log}
 }
-
-// noSpace reports whether the error is that a disk, or a quota of it, is full.
-func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }

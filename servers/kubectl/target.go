@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -21,6 +20,7 @@ import (
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
+	"github.com/seed-200a7251/km/supervisor/errno"
 )
 
 // kubectlOptions are what kubectl is called with.
@@ -116,7 +116,7 @@ func (e explaining) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := e.next.RoundTrip(r)
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		why := op.Err.Error()
-		if errors.Is(err, syscall.ECONNREFUSED) {
+		if errno.Refused(err) {
 			// where kubectl reads "connection refused", it says something else (k8s.io/kubectl/pkg/cmd/util/helpers.go)
 			why = "refused"
 		}

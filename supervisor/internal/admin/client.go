@@ -11,9 +11,9 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
+	"github.com/seed-200a7251/km/supervisor/errno"
 	"github.com/seed-200a7251/km/supervisor/internal/life"
 )
 
@@ -83,7 +83,7 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 
 // unheard reports whether a request has reached nobody.
 func unheard(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+	return errors.Is(err, fs.ErrNotExist) || errno.Refused(err)
 }
 
 func (c *Client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
@@ -104,7 +104,7 @@ func (c *Client) explain(err error) error {
 	case unheard(err):
 		err = ErrNotRunning
 	case errors.Is(err, os.ErrPermission):
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errno.Reset(err):
 		err = ErrGone
 	}
 	if c.Explain == nil {

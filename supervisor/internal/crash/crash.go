@@ -20,7 +20,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-200a7251/km/logging"
-	"github.com/seed-200a7251/km/supervisor/internal/system"
+	"github.com/seed-200a7251/km/supervisor/errno"
 	"github.com/seed-200a7251/km/supervisor/internal/text"
 )
 
@@ -191,7 +191,7 @@ func markRun(dir string) error {
 	}
 	if err != nil {
 		helps := "make the data folder writable"
-		if system.NoSpace(err) {
+		if errno.NoSpace(err) {
 			helps = "free space on its disk"
 		}
 		return fmt.Errorf("if this run is killed, the next one will not tell: %w; %s", err, helps)
