@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -35,6 +36,9 @@ func (ls *Logs) TakeStderr() error {
 	syscall.CloseOnExec(fds[1])
 	// Without it, long text is refused. The system may allow less.
 	_ = syscall.SetsockoptInt(fds[1], syscall.SOL_SOCKET, syscall.SO_SNDBUF, maxMessage)
+	if runtime.GOOS != "linux" { // elsewhere the receiver has to have room, too, for that and what was printed before
+		_ = syscall.SetsockoptInt(fds[0], syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2*maxMessage)
+	}
 	in, out := os.NewFile(uintptr(fds[0]), "stderr"), os.NewFile(uintptr(fds[1]), "stderr")
 	before := os.Stderr
 	os.Stderr = out

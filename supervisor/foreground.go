@@ -73,8 +73,7 @@ func (fg *foreground) execute() error {
 	case err != nil:
 		fg.err = fmt.Errorf("%s cannot be run: %w", fg.args[0], err)
 	case cmd != nil:
-		system.AwaitEnd(cmd.Process.Pid)
-		fg.finish(cmd)
+		fg.finish(cmd, system.AwaitEnd(cmd.Process.Pid))
 	}
 	return life.ErrStop
 }
@@ -121,10 +120,13 @@ func (fg *foreground) begin() (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// finish notes how the command has ended, and ends what it has left in the background.
-func (fg *foreground) finish(cmd *exec.Cmd) {
-	// Before Wait, the number cannot be another group's.
-	system.SignalGroup(cmd.Process.Pid, system.EndSignal)
+// finish notes how the command has ended, and ends what it has left in the background. awaited says that it is known to
+// have ended.
+func (fg *foreground) finish(cmd *exec.Cmd, awaited bool) {
+	if awaited { // otherwise the signal could end it
+		// Before Wait, the number cannot be another group's.
+		system.SignalGroup(cmd.Process.Pid, system.EndSignal)
+	}
 	err := cmd.Wait()
 	fg.mu.Lock()
 	defer fg.mu.Unlock()

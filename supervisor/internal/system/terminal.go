@@ -20,7 +20,7 @@ func IsTerminal(w io.Writer) bool {
 // Drawable reports whether w is a terminal on which the cursor can be moved. A terminal that says that it is dumb, or
 // says nothing, takes escape codes for text.
 func Drawable(w io.Writer) bool {
-	return IsTerminal(w) && takesEscapes(os.Getenv("TERM"), runtime.GOOS)
+	return IsTerminal(w) && takesEscapes(os.Getenv("TERM"), runtime.GOOS) && enableEscapes(w)
 }
 
 // takesEscapes goes by TERM, which is not set on Windows.

@@ -1,4 +1,4 @@
-//go:build unix && !linux
+//go:build unix && !darwin && !linux
 
 package system
 
@@ -8,6 +8,3 @@ const followsStops = false
 
 // Follow does nothing.
 func (t *Terminal) Follow(int) {}
-
-// AwaitEnd does not wait.
-func AwaitEnd(int) {}

@@ -1,10 +1,10 @@
-//go:build !unix
-
 package system
 
 import (
 	"os"
 	"os/exec"
+
+	"golang.org/x/sys/windows"
 )
 
 // EndSignal ends a process: there is none that asks it to.
@@ -13,8 +13,12 @@ var EndSignal = os.Kill
 // CatchForwarded sends nothing.
 func CatchForwarded() chan os.Signal { return make(chan os.Signal) }
 
-// SignalGroup kills the leader, whatever the signal: there are no process groups.
-func SignalGroup(pgid int, _ os.Signal) bool {
+// SignalGroup kills the leader if the signal is os.Kill: there are no process groups. It does nothing for others, which
+// the console sends to all of its processes by itself.
+func SignalGroup(pgid int, s os.Signal) bool {
+	if s != os.Kill {
+		return true
+	}
 	p, err := os.FindProcess(pgid)
 	return err == nil && p.Kill() == nil
 }
@@ -40,5 +44,14 @@ func (*Terminal) TakeBack(int) {}
 // Follow does nothing.
 func (*Terminal) Follow(int) {}
 
-// AwaitEnd does not wait.
-func AwaitEnd(int) {}
+// AwaitEnd waits until a process has ended, and reports whether it could. The number stays the process's own as long as
+// this process has it open.
+func AwaitEnd(pid int) bool {
+	process, err := windows.OpenProcess(windows.SYNCHRONIZE, false, uint32(pid))
+	if err != nil {
+		return false
+	}
+	defer windows.CloseHandle(process)
+	event, err := windows.WaitForSingleObject(process, windows.INFINITE)
+	return err == nil && event == windows.WAIT_OBJECT_0
+}
