@@ -175,7 +175,7 @@ func (src *source) openOne(choose func(all []string) (int, error)) (bool, error)
 }
 
 func (src *source) openFile(path string) error {
-	f, err := os.Open(path)
+	f, err := openShared(path)
 	if err != nil {
 		return err
 	}

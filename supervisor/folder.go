@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -60,7 +58,7 @@ func (hk *HyperKube) hold(p *Plan) (release func() error, err error) {
 		return clean, errors.Join(fmt.Errorf("the data folder %s was deleted at this moment: try again", p.DataDir), lock.Unlock())
 	}
 	// Who holds it is for the message above; the lock does not depend on it.
-	if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+	if err := system.NoteHolder(file); err != nil {
 		return clean, errors.Join(cannotUse(p, err), lock.Unlock())
 	}
 	if err := errors.Join(note(), p.forgetPaths(hk.Name)); err != nil {
@@ -206,8 +204,7 @@ func held(p *Plan, program string) bool {
 
 // holder says which process has the lock.
 func holder(file, program string) string {
-	text, err := os.ReadFile(file)
-	if pid := strings.TrimSpace(string(text)); err == nil && pid != "" {
+	if pid := system.Holder(file); pid != "" {
 		return "process " + pid
 	}
 	return "another " + program

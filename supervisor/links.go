@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -26,7 +28,7 @@ func (hk *HyperKube) makeSymlinks() error {
 	}
 	var wrong []error
 	for _, name := range hk.serverNames() {
-		link := filepath.Join(dir, name)
+		link := filepath.Join(dir, name+executable)
 		err := hk.makeSymlink(binary, link)
 		if err == nil {
 			fmt.Fprintln(hk.Out(), link)
@@ -38,6 +40,9 @@ func (hk *HyperKube) makeSymlinks() error {
 	}
 	return errors.Join(wrong...)
 }
+
+// executable is what the names of programs end with.
+var executable = map[string]string{"windows": ".exe"}[runtime.GOOS]
 
 // AnnotationLinks is the annotation of a flag that is for --make-symlinks alone.
 const AnnotationLinks = "supervisor.links"
@@ -53,7 +58,7 @@ func (hk *HyperKube) linksFlag() (name string) {
 }
 
 func (hk *HyperKube) makeSymlink(binary, link string) error {
-	err := os.Symlink(binary, link)
+	err := makeLink(binary, link)
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -64,10 +69,22 @@ func (hk *HyperKube) makeSymlink(binary, link string) error {
 		if err := os.Remove(link); err != nil {
 			return err
 		}
-		return os.Symlink(binary, link)
+		return makeLink(binary, link)
 	}
 	return fmt.Errorf("%s is there already, and is not a link to %s: remove it, or choose another folder with --dir",
 		link, binary)
+}
+
+// makeLink makes a symlink. On Windows few may do that; there a hard link is as good, until the binary is replaced.
+func makeLink(binary, link string) error {
+	err := os.Symlink(binary, link)
+	if err == nil || errors.Is(err, fs.ErrExist) || runtime.GOOS != "windows" {
+		return err
+	}
+	if errLink := os.Link(binary, link); errLink != nil {
+		return errors.Join(err, errLink)
+	}
+	return nil
 }
 
 // leads reports whether a link, symbolic or hard, leads to the binary.
@@ -81,7 +98,7 @@ func leads(link, binary string) bool {
 // server's name is somebody else's: the real server may come back there.
 func (hk *HyperKube) isDeadLink(link string) bool {
 	target, err := os.Readlink(link)
-	if err != nil || hk.linked(filepath.Base(target)) != nil {
+	if err != nil || hk.linked(strings.TrimSuffix(filepath.Base(target), executable)) != nil {
 		return false
 	}
 	_, err = os.Stat(link)

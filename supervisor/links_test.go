@@ -15,7 +15,10 @@ func TestMakeSymlinks(t *testing.T) {
 	hk := newHyperKube(t,
 		&Server{SimpleUsage: "test1", Aliases: []string{"old-test1"}, Run: done},
 		&Server{SimpleUsage: "test2 FILE", Main: done})
-	want := filepath.Join(dir, "test1") + "\n" + filepath.Join(dir, "old-test1") + "\n" + filepath.Join(dir, "test2") + "\n"
+	want := ""
+	for _, name := range []string{"test1", "old-test1", "test2"} {
+		want += filepath.Join(dir, name+executable) + "\n"
+	}
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +33,7 @@ func TestMakeSymlinks(t *testing.T) {
 			t.Errorf("printed (-want +got):\n%s", diff)
 		}
 		for _, name := range []string{"test1", "old-test1", "test2"} {
-			if target, err := os.Readlink(filepath.Join(dir, name)); err != nil || target != binary {
+			if target, err := os.Readlink(filepath.Join(dir, name+executable)); err != nil || target != binary {
 				t.Errorf("%s leads to %q, %v, want %q", name, target, err, binary)
 			}
 		}
@@ -59,7 +62,7 @@ func TestMakeSymlinksLeavesForeignFilesAlone(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
-			inTheWay := filepath.Join(dir, "test1")
+			inTheWay := filepath.Join(dir, "test1"+executable)
 			if err := test.make(inTheWay); err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +74,7 @@ func TestMakeSymlinksLeavesForeignFilesAlone(t *testing.T) {
 				t.Error("it has been changed")
 			}
 			// One that is wrong does not keep the others from being made.
-			if _, err := os.Readlink(filepath.Join(dir, "test2")); err != nil {
+			if _, err := os.Readlink(filepath.Join(dir, "test2"+executable)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -83,7 +86,7 @@ func TestMakeSymlinksReplacesDeadOnes(t *testing.T) {
 	for _, target := range []string{"/elsewhere/hk", "hk", "../gone/hk-linux-amd64", "/elsewhere/hk (deleted)", "/elsewhere/hk.exe"} {
 		t.Run(target, func(t *testing.T) {
 			dir := t.TempDir()
-			link := filepath.Join(dir, "test1")
+			link := filepath.Join(dir, "test1"+executable)
 			if err := os.Symlink(target, link); err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +112,7 @@ func TestMakeSymlinksKeepsOtherLinksToTheBinary(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for from, to := range map[string]string{"mine": binary, "test1": "mine"} {
+	for from, to := range map[string]string{"mine": binary, "test1" + executable: "mine"} {
 		if err := os.Symlink(to, filepath.Join(dir, from)); err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +121,7 @@ func TestMakeSymlinksKeepsOtherLinksToTheBinary(t *testing.T) {
 	if out, err := call(hk, "hk", "--make-symlinks", "--dir", dir); err != nil {
 		t.Errorf("%v, printed %q", err, out)
 	}
-	if target, err := os.Readlink(filepath.Join(dir, "test1")); err != nil || target != "mine" {
+	if target, err := os.Readlink(filepath.Join(dir, "test1"+executable)); err != nil || target != "mine" {
 		t.Errorf("it leads to %q, %v", target, err)
 	}
 }

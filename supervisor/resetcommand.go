@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -61,7 +62,7 @@ func (hk *HyperKube) reset(ctx context.Context, p *Plan, yes bool) error {
 	release, err := hk.hold(p)
 	if err == nil {
 		hk.forgetElsewhere(ctx, p, hk.Out())
-		err = hk.empty(p)
+		err = hk.empty(p, release)
 	}
 	return errors.Join(err, release())
 }
@@ -158,7 +159,8 @@ func within(path, folder string) bool {
 
 // empty deletes what is the program's in the data folder, which is held, and the folder itself, if that is the
 // program's. The lock goes last: until then nobody else uses the folder, and if this is killed, it can be called again.
-func (hk *HyperKube) empty(p *Plan) error {
+// release is what hold has returned, and may be called again.
+func (hk *HyperKube) empty(p *Plan, release func() error) error {
 	b, err := hk.survey(p) // again: the answer to the question may have taken a while
 	if err != nil {
 		return cannotDelete(p, err)
@@ -169,7 +171,13 @@ func (hk *HyperKube) empty(p *Plan) error {
 	if err := b.remove(p, lock); err != nil {
 		return err
 	}
-	if err := os.Remove(lock); err != nil {
+	if runtime.GOOS == "windows" { // there a file that somebody has open cannot be removed
+		if err := release(); err != nil {
+			return err
+		}
+	}
+	// On Windows somebody may have begun anew, and have it open: it stays then, with the folder.
+	if err := os.Remove(lock); err != nil && runtime.GOOS != "windows" {
 		return err
 	}
 	if len(b.others) > 0 {

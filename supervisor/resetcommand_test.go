@@ -34,7 +34,7 @@ func TestResetAndHold(t *testing.T) {
 				// It is refused while the folder is held, or if another one deletes it.
 				if _, err := hk.deletable(p); err == nil {
 					if release, err := hk.hold(p); err == nil {
-						if err := errors.Join(hk.empty(p), release()); err != nil {
+						if err := errors.Join(hk.empty(p, release), release()); err != nil {
 							t.Error(err)
 							return
 						}

@@ -23,10 +23,11 @@ type Files struct {
 	closed bool
 }
 
-// file is one of them. It is held open: nothing that takes its place can get its number.
+// file is one of them. It is held open: nothing that takes its place can get its number. Not on Windows: there nobody
+// could rename or remove it.
 type file struct {
 	path string
-	file *os.File    // nil if it could not be opened
+	file *os.File    // nil if it could not be opened, and on Windows
 	info os.FileInfo // of what was there; nil if it could not be opened
 }
 
@@ -42,7 +43,11 @@ func take(paths []string) (all []file) {
 		f := file{path: path}
 		var err error
 		if f.file, err = os.Open(path); err == nil {
-			f.info, err = f.file.Stat()
+			f.info, err = f.file.Stat() // of an open file it has the number, which is compared
+			if runtime.GOOS == "windows" {
+				_ = f.file.Close() // nothing was written
+				f.file = nil
+			}
 		}
 		if err != nil { // look checks all the same that it is there
 			f.info = nil

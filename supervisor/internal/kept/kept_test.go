@@ -65,7 +65,7 @@ func TestReplacedFileIsLetGo(t *testing.T) {
 	if lost := k.Lost(); lost != nil {
 		t.Fatal(lost)
 	}
-	if _, err := before.Stat(); !errors.Is(err, os.ErrClosed) {
+	if _, err := before.Stat(); before != nil && !errors.Is(err, os.ErrClosed) { // on Windows none is held open
 		t.Errorf("what was there before is still open (%v)", err)
 	}
 	if err := os.Remove(file); err != nil {

@@ -79,7 +79,7 @@ func linkedDir() (string, error) {
 func RemoveUnix(path string) {
 	// What cannot be removed is in the way of the next ListenUnix, which says so. A symlink of somebody else's may lead
 	// anywhere: only what ListenUnix makes is removed behind it.
-	if real, err := os.Readlink(path); err == nil && filepath.Base(real) == linkedSocket {
+	if real, linked, err := linkAt(path); err == nil && linked && filepath.Base(real) == linkedSocket {
 		if dir := filepath.Dir(real); strings.HasPrefix(filepath.Base(dir), linkedDirPrefix) {
 			_ = os.Remove(real)
 			_ = os.Remove(dir)
@@ -103,16 +103,27 @@ func UnixTransport(path string) *http.Transport {
 
 // UnixAddress is the real path of a socket that ListenUnix has made.
 func UnixAddress(path string) (string, error) {
-	real, err := os.Readlink(path)
+	real, linked, err := linkAt(path)
 	switch {
-	case err == nil && IsPrivate(filepath.Dir(real)):
+	case err == nil && linked && IsPrivate(filepath.Dir(real)):
 		return real, nil
-	case err == nil: // temporary folders are emptied, and others may have put something there since
+	case err == nil && linked: // temporary folders are emptied, and others may have put something there since
 		return "", fmt.Errorf("%s: %w", real, fs.ErrNotExist)
 	case errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}
 	return path, nil // a socket, not a symlink
+}
+
+// linkAt returns where the symlink at the path leads to, if there is one. Readlink alone does not tell: of a socket on
+// Windows it says that it is not there.
+func linkAt(path string) (real string, linked bool, err error) {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return "", false, err
+	}
+	real, err = os.Readlink(path)
+	return real, err == nil, err
 }
 
 // SocketRoom is how long the rest of a socket's path may be behind its folder.

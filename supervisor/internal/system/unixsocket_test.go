@@ -151,3 +151,24 @@ func TestUnixSocketInPlaceOfALink(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Only of a symlink it is said where it leads.
+func TestLinkAt(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if _, linked, err := linkAt(file); linked || !os.IsNotExist(err) {
+		t.Errorf("what is not there: %v", err)
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, linked, err := linkAt(file); linked || err != nil {
+		t.Errorf("a file: %v", err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		t.Skip(err) // on Windows few may
+	}
+	if real, linked, err := linkAt(link); !linked || err != nil || real != file {
+		t.Errorf("a link: %q (%v)", real, err)
+	}
+}
