@@ -101,7 +101,7 @@ const serviceRange = "10.96.0.0/12"
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	pki := func(file string) string { return cluster.PKIPath(p, file) }
 	if etcd := p.Server(names.Etcd); etcd != nil && !s.Given("etcd-servers") {
-		urls := etcd.Value("listen-client-urls")
+		urls := component.Endpoints(etcd.Value("listen-client-urls"))
 		if etcd.Given("config-file") {
 			return errors.New("--etcd.config-file says where etcd listens: tell the apiserver with --apiserver.etcd-servers")
 		}

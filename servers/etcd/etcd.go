@@ -175,14 +175,14 @@ func load(s *supervisor.Server) (*embed.Config, error) {
 	return c, nil
 }
 
-// address is where etcd listens for clients, as URLs apart by commas.
+// address is where clients reach etcd, comma-separated.
 func address(s *supervisor.Server) string {
 	if s.Given("config-file") { // it says where
 		if c, err := load(s); err == nil { // otherwise it does not run
-			return strings.Join(urlStrings(c.ListenClientUrls), ",")
+			return component.Endpoints(strings.Join(urlStrings(c.ListenClientUrls), ","))
 		}
 	}
-	return s.Value("listen-client-urls")
+	return component.Endpoints(s.Value("listen-client-urls"))
 }
 
 func urlStrings(urls []url.URL) (texts []string) {
@@ -203,7 +203,7 @@ func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	// Upstream warns of its own default name.
 	err := s.Default("name", "km", "data-dir", p.Path(names.Etcd))
 	if err == nil && !s.Given("listen-client-urls") {
-		err = s.Default("listen-client-urls", "unix://"+socket, "advertise-client-urls", "unix://"+socket)
+		err = s.Default("listen-client-urls", component.SocketURL(socket), "advertise-client-urls", component.SocketURL(socket))
 	}
 	if err == nil && alone(s) {
 		err = s.Default("heartbeat-interval", aloneHeartbeat, "election-timeout", aloneElection)

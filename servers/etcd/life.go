@@ -3,11 +3,8 @@ package etcd
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
 	"time"
 
-	"github.com/gofrs/flock"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
 
@@ -158,14 +155,6 @@ func (e *etcd) stuck() bool {
 
 // InUse reports whether an etcd, or something else, has the data in a folder open.
 func InUse(dir string) bool { return locked(DatabaseIn(dir)) }
-
-// locked reports whether an etcd, or something else, has the database open. One that is not there is not locked.
-func locked(database string) bool {
-	lock := flock.New(database, flock.SetFlag(os.O_RDWR))
-	defer lock.Close() // unlocks it, too
-	mine, err := lock.TryLock()
-	return !mine && !errors.Is(err, fs.ErrNotExist)
-}
 
 // closeTime is how long a failed etcd may take to close before it is left as it is.
 const closeTime = 2 * time.Second

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -28,7 +29,7 @@ func (a *Access) offline(dir, socket string) (*offline, error) {
 	server := New(cluster.New())
 	err := server.Defaults(a.plan, server)
 	if err == nil {
-		err = server.Default("data-dir", dir, "listen-client-urls", "unix://"+socket)
+		err = server.Default("data-dir", dir, "listen-client-urls", component.SocketURL(socket))
 	}
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func (a *Access) Serve(ctx context.Context, dir string, f func(endpoint string) 
 		return ctx.Err()
 	case <-etcd.Server.ReadyNotify():
 		defer etcd.Close()
-		return f("unix://" + socket)
+		return f(component.Endpoints(component.SocketURL(socket)))
 	}
 }
 
