@@ -73,8 +73,8 @@ main() {
 	version=$("$work/km" version) || fail "the binary does not run on this machine"
 	mv -f "$work/km" "$dir/km"
 
-	echo "$version"
-	echo "is installed as $dir/km, its checksum is that of $from/checksums.txt"
+	echo "installed $dir/km, with the checksum that $from/checksums.txt names:"
+	echo "$version" | sed 's/^/  /'
 	case :$PATH: in
 	*:"$dir":*) echo "next: km run" ;;
 	*)

@@ -52,8 +52,8 @@ func (o *outcome) readCases(output string) error {
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
-		line := lines.Text()
-		if next, ok := strings.CutPrefix(line, begin); ok {
+		line := lines.Text() // what came before it may not have ended its line
+		if _, next, ok := strings.Cut(line, begin); ok {
 			if name != "" { // it has ended the script
 				o.add(name, verdict{"failed", printed.String()})
 			}
@@ -62,7 +62,7 @@ func (o *outcome) readCases(output string) error {
 			continue
 		}
 		printed.WriteString(line + "\n")
-		if code, ok := strings.CutPrefix(line, end); ok && name != "" {
+		if _, code, ok := strings.Cut(line, end); ok && name != "" {
 			v := verdict{"passed", ""}
 			if strings.TrimSpace(code) != "0" {
 				v = verdict{"failed", printed.String()}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -107,11 +108,28 @@ func copyModule(module, dir string) error {
 			return err
 		}
 		mode := info.Mode().Perm() | 0o200
-		if strings.HasSuffix(name, ".sh") { // a module does not keep this
+		if script, err := isScript(name); err != nil {
+			return err
+		} else if script { // a module does not keep this
 			mode |= 0o100
 		}
 		return os.Chmod(name, mode)
 	})
+}
+
+// isScript reports whether a file begins as a script does that can be called.
+func isScript(name string) (bool, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var begin [2]byte
+	n, err := f.Read(begin[:])
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EISDIR) {
+		err = nil
+	}
+	return string(begin[:n]) == "#!", err
 }
 
 // goTool runs the go tool in a folder of the copy, with the flags that the suites are built with.
