@@ -54,7 +54,9 @@ func (u *unanswered) run(ctx context.Context) {
 	for {
 		select {
 		case name := <-u.claims:
-			waited[name] = waited[name]
+			if _, known := waited[name]; !known {
+				waited[name] = false
+			}
 		case <-ticker.C:
 			for name, long := range waited {
 				claim, waits := u.waits(ctx, name)
