@@ -36,6 +36,11 @@ func New(location func() (*supervisor.Plan, error)) *supervisor.Server {
 
 func run(location func() (*supervisor.Plan, error), s *supervisor.Server, args []string) error {
 	o := options()
+	handler := plugins{PluginHandler: o.PluginHandler}
+	if s.Linked() {
+		handler.self = link()
+	}
+	o.PluginHandler = handler
 	if !s.Linked() && os.Getenv("KUBECONFIG") == "" && !namesKubeconfig(args) {
 		p, err := location()
 		if err != nil {

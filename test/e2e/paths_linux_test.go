@@ -119,6 +119,7 @@ unset KUBECONFIG
 km kubectl get configmap applied -o name
 KUBECONFIG=$(km kubeconfig) kubectl get configmap built -o name
 km kubectl whoami
+KUBECONFIG=$(km kubeconfig) kubectl whoami
 km snapshot save "$1/running.db" >&2
 km status >&2
 km logs scheduler --tail=1 >&2`
@@ -130,7 +131,7 @@ func TestOddPaths(t *testing.T) {
 	if err := os.Symlink(binary, filepath.Join(links, "kubectl")); err != nil {
 		t.Fatal(err)
 	}
-	plugin := "#!/bin/sh\nexec kubectl get configmap applied -o name\n"
+	plugin := "#!/bin/sh\nexec \"${KUBECTL_PATH:-kubectl}\" get configmap applied -o name\n"
 	if err := os.WriteFile(filepath.Join(links, "kubectl-whoami"), []byte(plugin), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func TestOddPaths(t *testing.T) {
 			o.write(t, o.path("scheduler.yaml"), "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n")
 			places := []string{"--config=" + o.path("km.yaml"), "--apply=" + o.path("applied.yaml"), "--apply=" + o.path("built"), "--log-dir=" + o.path("logs"),
 				"--scheduler.log-file=" + o.path("one.log"), "--scheduler.config=" + o.path("scheduler.yaml"), "--scheduler.isolation=process", "--quiet"}
-			want := strings.Repeat("configmap/applied\n", 2) + "configmap/built\nconfigmap/applied\n"
+			want := strings.Repeat("configmap/applied\n", 2) + "configmap/built\n" + strings.Repeat("configmap/applied\n", 2)
 			job := []string{"--", "sh", "-c", oddScript, "sh", o.folder}
 
 			r := o.km(t, slices.Concat([]string{"run", "--data-dir=" + o.path("data")}, places, job)...)
