@@ -14,6 +14,7 @@ import (
 
 // A result is that of a suite on a kind of links.
 type result struct {
+	KM      string `json:"km"` // of which the links were
 	Module  string `json:"module"`
 	Suite   string `json:"suite"`
 	With    string `json:"with,omitempty"` // the servers beside the kube-apiserver
@@ -27,7 +28,6 @@ type result struct {
 
 // kept is what results.json has.
 type kept struct {
-	KM         string   `json:"km"`
 	Kubernetes string   `json:"kubernetes"`
 	Date       string   `json:"date"`
 	Results    []result `json:"results"`
@@ -84,11 +84,14 @@ func (t table) keep(file string) error {
 	if err != nil {
 		return err
 	}
-	if all.KM, all.Kubernetes, err = versions(); err != nil {
+	km, kubernetes, err := versions()
+	if err != nil {
 		return err
 	}
+	all.Kubernetes = kubernetes
 	all.Date = time.Now().UTC().Format(time.DateOnly)
 	for _, r := range t {
+		r.KM = km
 		switch i := slices.IndexFunc(all.Results, r.same); {
 		case r.failed:
 		case i >= 0:
