@@ -33,7 +33,7 @@ func testCommands(t *testing.T) {
 		name: "kubernetes/test/cmd", dir: commands.dir(), command: []string{"bash", "hack/make-rules/test-cmd.sh"},
 		env: []string{
 			"PATH=" + strings.Join([]string{tools, links, os.Getenv("PATH")}, string(filepath.ListSeparator)),
-			"KUBE_JUNIT_REPORT_DIR=" + t.TempDir(), "GOFLAGS=",
+			"KUBE_JUNIT_REPORT_DIR=" + t.TempDir(), "SERVICE_ACCOUNT_KEY=" + filepath.Join(tools, "key"), "GOFLAGS=",
 		},
 		cases: true, killed: 2 * time.Hour,
 	}
