@@ -34,8 +34,8 @@ func (hk *HyperKube) diagnose(ctx context.Context, empty *Plan) *diagnosis {
 	}
 	defer func() { _ = p.run.abandon(nil) }()
 	d.found(Finding{Name: "servers", Text: nameList(p.Servers), Err: err, Needed: true})
-	d.found(hk.findFolder(p))
 	taken := held(p, hk.Name)
+	d.found(hk.findFolder(p, taken))
 	if !taken {
 		d.found(findPorts(p))
 	}
@@ -74,8 +74,8 @@ func (hk *HyperKube) try(ctx context.Context, args []string) (*Plan, error) {
 	return p, p.run.check(ctx)
 }
 
-// findFolder looks at the data folder.
-func (hk *HyperKube) findFolder(p *Plan) Finding {
+// findFolder looks at the data folder. taken says that another run has it.
+func (hk *HyperKube) findFolder(p *Plan, taken bool) Finding {
 	f := Finding{Name: "data folder", Text: p.DataDir, Needed: true}
 	made, err := hk.checkFolder(p)
 	switch {
@@ -83,7 +83,7 @@ func (hk *HyperKube) findFolder(p *Plan) Finding {
 		f.Err, f.Commands = err, []string{hk.typed("run", "--ephemeral")}
 	case made:
 		f.Text += ", which is made at the first start"
-	case held(p, hk.Name):
+	case taken:
 		f.Err = inUse(p, hk.Name)
 		f.Commands = []string{p.Command("status"), hk.typed("run", "--ephemeral", "--free-ports")}
 	}

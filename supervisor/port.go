@@ -98,13 +98,22 @@ func (one openPort) listen(s *Server) (net.Listener, error) {
 	return s.at().sockets.Listen(fmt.Sprint(one.port.name(), " ", one.n), "tcp", one.asked.String())
 }
 
-// open is listen for the first time. macOS lets a process listen at an address beside another one that listens at all
-// of them with the same port: there it is tried before whether somebody answers.
+// open is listen for the first time.
 func (one openPort) open(s *Server) (net.Listener, error) {
-	if runtime.GOOS == "darwin" && one.asked.port != "0" && answers(one.asked) {
-		return nil, syscall.EADDRINUSE
+	if err := unseen(one.asked); err != nil {
+		return nil, err
 	}
 	return one.listen(s)
+}
+
+// unseen is the error about a port that is taken, and that the system would let this process have all the same. macOS
+// lets a process listen at an address beside another one that listens at all of them with the same port: there it is
+// tried whether somebody answers.
+func unseen(asked hostPort) error {
+	if runtime.GOOS == "darwin" && asked.port != "0" && answers(asked) {
+		return syscall.EADDRINUSE
+	}
+	return nil
 }
 
 // answers reports whether somebody listens at an address.
@@ -250,7 +259,11 @@ func (s *Server) tryPorts(p *Plan) (open []string, err error) {
 			if asked.port == "0" || x.isFree(p, s) {
 				continue
 			}
-			l, err := system.ListenPrivately("tcp", asked.String())
+			err := unseen(asked)
+			var l net.Listener
+			if err == nil {
+				l, err = system.ListenPrivately("tcp", asked.String())
+			}
 			if err != nil {
 				errs = append(errs, x.explain(s, asked, false, err))
 				continue

@@ -19,16 +19,10 @@ func TestImage(t *testing.T) {
 		}
 		t.Skip("a root of its own takes the right to mount: run it as root")
 	}
-	km := os.Getenv("KM")
-	if km == "" {
-		km = filepath.Join(root, "bin", "km")
-	}
 	env, command := containerfile(t)
 	rootfs := t.TempDir()
-	binary, err := os.ReadFile(km)
-	if err == nil {
-		err = os.MkdirAll(filepath.Join(rootfs, "usr", "bin"), 0o755)
-	}
+	_, binary := built(t)
+	err := os.MkdirAll(filepath.Join(rootfs, "usr", "bin"), 0o755)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(rootfs, "usr", "bin", "km"), binary, 0o755)
 	}

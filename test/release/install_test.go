@@ -26,6 +26,20 @@ var script = filepath.Join(root, ".release", "install.sh")
 // archive is the name of a release's file for this machine.
 var archive = fmt.Sprintf("km_%s_%s.tar.gz", runtime.GOOS, runtime.GOARCH)
 
+// built is km's binary, and what is in it.
+func built(t *testing.T) (path string, content []byte) {
+	t.Helper()
+	path = os.Getenv("KM")
+	if path == "" {
+		path = filepath.Join(root, "bin", "km")
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("no binary to test: %v; run `make build`, or name one with KM", err)
+	}
+	return path, content
+}
+
 // packed is an archive with a file km.
 func packed(t *testing.T, content []byte) []byte {
 	t.Helper()
@@ -121,14 +135,7 @@ func version(t *testing.T, binary string) string {
 }
 
 func TestInstall(t *testing.T) {
-	km := os.Getenv("KM")
-	if km == "" {
-		km = filepath.Join(root, "bin", "km")
-	}
-	binary, err := os.ReadFile(km)
-	if err != nil {
-		t.Fatalf("no binary to test: %v; run `make build`, or name one with KM", err)
-	}
+	km, binary := built(t)
 	from := "KM_RELEASES=" + released(t, map[string][]byte{
 		"latest/download": packed(t, binary), "download/v1.2.3": packed(t, saying("1.2.3")), "download/broken": packed(t, []byte("no program")),
 	})
