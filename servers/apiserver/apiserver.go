@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,8 +18,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
+	apiserverv1 "k8s.io/apiserver/pkg/apis/apiserver/v1"
 	"k8s.io/apiserver/pkg/server/flagz"
 	"k8s.io/client-go/kubernetes"
+	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 	"k8s.io/kubernetes/pkg/serviceaccount"
 
@@ -101,7 +104,7 @@ const serviceRange = "10.96.0.0/12"
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	pki := func(file string) string { return cluster.PKIPath(p, file) }
 	if etcd := p.Server(names.Etcd); etcd != nil && !s.Given("etcd-servers") {
-		urls := component.Endpoints(etcd.Value("listen-client-urls"))
+		urls := component.Endpoints(component.Sockets(etcd.Value("listen-client-urls")))
 		if etcd.Given("config-file") {
 			return errors.New("--etcd.config-file says where etcd listens: tell the apiserver with --apiserver.etcd-servers")
 		}
@@ -112,6 +115,9 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	address := "127.0.0.1"
 	if ip := cluster.NodeIP(p); ip != nil && cluster.HasRealNode(p) {
 		address = ip.String() // pods have to reach it
+	}
+	if ip := cluster.Advertised(p); ip != nil {
+		address = ip.String()
 	}
 	pairs := []string{
 		"bind-address", address,
@@ -140,6 +146,9 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		"allow-privileged", "true",
 	}
 	pairs = append(pairs, stopDefaults...)
+	if cluster.IsAdvertised(p) {
+		pairs = append(pairs, "enable-bootstrap-token-auth", "true")
+	}
 	// Upstream refuses some flags beside others: a default must not be in the way of what the user gives.
 	if !s.Given("service-account-signing-endpoint") {
 		pairs = append(pairs, "service-account-key-file", pki("sa.pub"), "service-account-signing-key-file", pki("sa.key"))
@@ -185,16 +194,23 @@ var anonymousFlags = []string{"authentication-config", "anonymous-auth", "oidc-i
 
 func anonymousGiven(s *supervisor.Server) bool { return slices.ContainsFunc(anonymousFlags, s.Given) }
 
-// authentication refuses anonymous requests, except for the health endpoints, which probes ask without credentials.
-const authentication = `{
-  "apiVersion": "apiserver.config.k8s.io/v1",
-  "kind": "AuthenticationConfiguration",
-  "anonymous": {
-    "enabled": true,
-    "conditions": [{"path": "/livez"}, {"path": "/readyz"}, {"path": "/healthz"}]
-  }
+// healthPaths are asked by probes without credentials.
+var healthPaths = []string{"/livez", "/readyz", "/healthz"}
+
+// discoveryPath is asked by machines that are to join, before they know whom to trust.
+const discoveryPath = "/api/v1/namespaces/" + metav1.NamespacePublic + "/configmaps/" + bootstrapapi.ConfigMapClusterInfo
+
+// authentication is a configuration that refuses anonymous requests, except for these paths.
+func authentication(paths []string) ([]byte, error) {
+	anonymous := &apiserverv1.AnonymousAuthConfig{Enabled: true}
+	for _, path := range paths {
+		anonymous.Conditions = append(anonymous.Conditions, apiserverv1.AnonymousAuthCondition{Path: path})
+	}
+	return json.MarshalIndent(&apiserverv1.AuthenticationConfiguration{
+		TypeMeta:  metav1.TypeMeta{APIVersion: apiserverv1.SchemeGroupVersion.String(), Kind: "AuthenticationConfiguration"},
+		Anonymous: anonymous,
+	}, "", "  ")
 }
-`
 
 // newOptions returns options for one start.
 func newOptions(s *supervisor.Server) (*options.ServerRunOptions, error) {
@@ -250,9 +266,9 @@ func throwAwayIssuer() (serviceaccount.TokenGenerator, error) {
 	return serviceaccount.JWTTokenGenerator("https://check.invalid", key)
 }
 
-func (a *apiserver) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+func (a *apiserver) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	a.plan = p
-	if err := a.cluster.EnsureKeys(p, s); err != nil {
+	if err := a.cluster.EnsureKeys(ctx, p, s); err != nil {
 		return err
 	}
 	if err := prepareHardened(p, s); err != nil {
@@ -261,7 +277,15 @@ func (a *apiserver) prepare(_ context.Context, p *supervisor.Plan, s *supervisor
 	if anonymousGiven(s) {
 		return nil
 	}
-	return cluster.Write(p.Path("authentication.json"), []byte(authentication))
+	paths := healthPaths
+	if cluster.IsAdvertised(p) {
+		paths = append(slices.Clone(paths), discoveryPath)
+	}
+	text, err := authentication(paths)
+	if err != nil {
+		return err
+	}
+	return cluster.Write(p.Path("authentication.json"), text)
 }
 
 // readyPoll is how often it is asked whether the server is ready. The answer costs the server less than a millisecond.

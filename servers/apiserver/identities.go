@@ -36,12 +36,18 @@ func rightsOf(c *cluster.Cluster) *rights {
 	for name, identity := range c.Identities() {
 		r.add("km:"+name, identity)
 	}
+	for name, identity := range c.Granted() {
+		r.add("km:"+name, identity)
+	}
 	return r
 }
 
 // add adds what an identity asks for. own is the name of what is its own.
 func (r *rights) add(own string, identity cluster.Identity) {
 	subject := user(identity.User)
+	if identity.Group != "" {
+		subject = group(identity.Group)
+	}
 	if len(identity.Rules) > 0 {
 		r.clusterRoles = append(r.clusterRoles, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: own}, Rules: identity.Rules})
 		r.bind(own, own, subject)

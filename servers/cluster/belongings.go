@@ -12,6 +12,10 @@ func State() []string {
 	for _, name := range []string{"ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client", kubeletCert} {
 		names = append(names, certificateFiles(name)...)
 	}
+	for _, name := range []string{"etcd/ca", "etcd/server", "etcd/peer", "etcd/healthcheck-client", "apiserver-etcd-client"} {
+		names = append(names, certificateFiles(name)...)
+	}
+	names = slices.Concat(names, Written(joinedFile))
 	return slices.Concat(names, kubeconfigFiles(Admin), kubeconfigFiles(NodeKubeconfig))
 }
 

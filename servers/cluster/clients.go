@@ -29,8 +29,10 @@ func ClientDefaults(p *supervisor.Plan, s *supervisor.Server) error {
 		"authorization-kubeconfig", kubeconfig,
 		"client-ca-file", PKIPath(p, "ca.crt"),
 		"requestheader-client-ca-file", PKIPath(p, "front-proxy-ca.crt"),
+	}
+	if !IsAdvertised(p) {
 		// It is alone; and when its context ends, upstream's leader election ends the process.
-		"leader-elect", "false",
+		pairs = append(pairs, "leader-elect", "false")
 	}
 	if Signs(p) && !s.Given("cert-dir") && !s.Given("tls-cert-file") && !s.Given("tls-private-key-file") {
 		// Without them upstream makes an RSA key at each start, for some hundred milliseconds of CPU time.
@@ -47,9 +49,13 @@ func Signs(p *supervisor.Plan) bool {
 	return certErr != nil || !errors.Is(keyErr, fs.ErrNotExist)
 }
 
-// PrepareClient makes the kubeconfig of a server that is a client of the apiserver, if that is run beside it, and the
-// certificate with which it serves, if it has none of its own. It is the Prepare of a supervisor.Server.
-func (c *Cluster) PrepareClient(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+// PrepareClient makes the kubeconfig of a server that is a client of the apiserver, if that is run beside it or this
+// machine joins a cluster, and the certificate with which it serves, if it has none of its own. It is the Prepare of a
+// supervisor.Server.
+func (c *Cluster) PrepareClient(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if IsJoined(p) {
+		return c.Open(ctx, p) // which makes all of them
+	}
 	if !p.Selected(names.APIServer) {
 		return nil
 	}

@@ -19,6 +19,7 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"net"
@@ -27,6 +28,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -40,6 +42,9 @@ type Cluster struct {
 	command  func(words ...string) string // Plan.Command: what to type to find the cluster
 
 	identities []named // the admin's, and those of Identify
+	granted    []named // those of Grant
+	beforeOpen func(context.Context, *supervisor.Plan) error
+	peers      func(context.Context) ([]string, error)
 }
 
 // New returns a Cluster of which nothing is known yet but its admin.
@@ -47,12 +52,21 @@ func New() *Cluster {
 	return &Cluster{identities: []named{{Admin, adminIdentity}}}
 }
 
-// Open checks, once, that this program may write to the data folder, and notes that it does.
-func (c *Cluster) Open(p *supervisor.Plan) error {
+// Open checks, once, that this program may write to the data folder, and notes that it does. Before that, a machine
+// joins its cluster.
+func (c *Cluster) Open(ctx context.Context, p *supervisor.Plan) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.opened {
 		return nil
+	}
+	if err := checkJoined(p); err != nil {
+		return err
+	}
+	if c.beforeOpen != nil && p.Selected(names.Machine) {
+		if err := c.beforeOpen(ctx, p); err != nil {
+			return err
+		}
 	}
 	if err := claim(p.Path("state.json")); err != nil {
 		return err

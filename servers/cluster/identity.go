@@ -28,6 +28,13 @@ type Identity struct {
 	// Namespaced are what the user may do in single namespaces.
 	Namespaced []NamespacedRules
 
+	// Group has what the identity may do be that of a group, and not of a user: it is for those who come with a token,
+	// and has no kubeconfig.
+	Group string
+
+	// OnNodes says that a machine that joins as a node gets a kubeconfig of it.
+	OnNodes bool
+
 	// Serves says that the cluster makes a certificate with which the server serves, too: pki/NAME.crt and its key. It
 	// is made, by PrepareClient, where the server's flag tls-cert-file names it.
 	Serves bool
@@ -69,10 +76,22 @@ func (c *Cluster) Identify(name string, i Identity) (state []string) {
 	return slices.Concat(state, kubeconfigFiles(name))
 }
 
+// Grant gives a user or a group rights of which no server here makes use by a kubeconfig of its own. It is for Prepare,
+// and may be called again. The name is that of its roles, km:NAME.
+func (c *Cluster) Grant(name string, i Identity) {
+	c.granted = slices.DeleteFunc(c.granted, func(other named) bool { return other.name == name })
+	c.granted = append(c.granted, named{name, i})
+}
+
+// Granted are what Grant was called with, by name.
+func (c *Cluster) Granted() iter.Seq2[string, Identity] { return each(c.granted) }
+
 // Identities are those of the servers, in the order in which they were added, and that of the admin, by name.
-func (c *Cluster) Identities() iter.Seq2[string, Identity] {
+func (c *Cluster) Identities() iter.Seq2[string, Identity] { return each(c.identities) }
+
+func each(all []named) iter.Seq2[string, Identity] {
 	return func(yield func(string, Identity) bool) {
-		for _, i := range c.identities {
+		for _, i := range all {
 			if !yield(i.name, i.Identity) {
 				return
 			}

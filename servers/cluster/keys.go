@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -30,8 +31,8 @@ var (
 
 // EnsureKeys makes the cluster's keys and the admin's kubeconfig, and gives the apiserver's address to all kubeconfigs
 // that are made afterwards. The apiserver's socket must be open.
-func (c *Cluster) EnsureKeys(p *supervisor.Plan, apiserver *supervisor.Server) error {
-	if err := c.Open(p); err != nil {
+func (c *Cluster) EnsureKeys(ctx context.Context, p *supervisor.Plan, apiserver *supervisor.Server) (err error) {
+	if err := c.Open(ctx, p); err != nil {
 		return err
 	}
 	// The certificate is for the address that the server advertises and for the one on which it is reached here.
@@ -49,6 +50,12 @@ func (c *Cluster) EnsureKeys(p *supervisor.Plan, apiserver *supervisor.Server) e
 	subnet, _, _ := strings.Cut(apiserver.Value("service-cluster-ip-range"), ",")
 	c.endpoint, c.command = HTTPS(apiserver), p.Command
 	c.pki = &pki{dir: p.Path("pki"), config: kubeadmConfig(p, advertise, names, subnet), now: time.Now()}
+	if IsAdvertised(p) {
+		c.pki.etcd = true
+		if c.pki.config.NodeRegistration.Name, err = MachineName(p); err != nil {
+			return err
+		}
+	}
 	if err := c.pki.ensure(); err != nil {
 		return err
 	}

@@ -29,6 +29,15 @@ type pki struct {
 	dir    string
 	config *kubeadmapi.InitConfiguration
 	now    time.Time
+	etcd   bool // etcd has peers, and clients elsewhere
+}
+
+// certificates are kubeadm's. etcd's are there only where etcd is to be reached by other machines.
+func (k *pki) certificates() certsphase.Certificates {
+	if k.etcd {
+		return certsphase.GetDefaultCertList()
+	}
+	return certsphase.GetCertsWithoutEtcd()
 }
 
 // kubeadmConfig is what kubeadm's phases have to know about this cluster.
@@ -52,7 +61,7 @@ func kubeadmConfig(p *supervisor.Plan, address net.IP, names []string, serviceSu
 // ensure makes all keys and certificates that are missing, and those anew that end soon or lack a name. What is there
 // and is not what it should be is an error: nothing is overwritten that somebody may need.
 func (k *pki) ensure() error {
-	certificates := certsphase.GetCertsWithoutEtcd()
+	certificates := k.certificates()
 	tree, err := certificates.AsMap().CertTree()
 	if err != nil {
 		return err

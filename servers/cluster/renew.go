@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/client-go/tools/clientcmd"
 	kubeadmconstants "k8s.io/kubernetes/cmd/kubeadm/app/constants"
-	certsphase "k8s.io/kubernetes/cmd/kubeadm/app/phases/certs"
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
 
 	"github.com/seed-200a7251/km/servers/names"
@@ -101,7 +100,7 @@ func (r renewable) contents() [][]byte {
 // leaves are the certificates in the folder of keys, without the authorities.
 func (c *Cluster) leaves() ([]renewable, error) {
 	k := c.pki
-	certificates := certsphase.GetCertsWithoutEtcd()
+	certificates := k.certificates()
 	tree, err := certificates.AsMap().CertTree()
 	if err != nil {
 		return nil, err
@@ -192,7 +191,7 @@ func (c *Cluster) renewKubeconfig(p *supervisor.Plan, name string, id Identity) 
 // ending says of each authority that ends soon what is to be done then: with another one no client could come any more,
 // so it is never renewed.
 func (k *pki) ending() (said []string) {
-	for _, name := range []string{kubeadmconstants.CACertAndKeyBaseName, kubeadmconstants.FrontProxyCACertAndKeyBaseName} {
+	for _, name := range []string{kubeadmconstants.CACertAndKeyBaseName, kubeadmconstants.FrontProxyCACertAndKeyBaseName, kubeadmconstants.EtcdCACertAndKeyBaseName} {
 		cert, err := pkiutil.TryLoadCertFromDisk(k.dir, name)
 		if err == nil && endsSoon(cert, k.now) { // what is wrong with it is said where it is used
 			said = append(said, fmt.Sprintf("%s.crt ends on %s, and is not renewed: before that, stop km; %s",

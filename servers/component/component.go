@@ -30,11 +30,11 @@ func AddFlags(s *supervisor.Server, flags cliflag.NamedFlagSets) {
 	}
 }
 
-// Replay is the server's own, without the flags that upstream keeps in variables of the process, and the one that is
+// Replay is the server's own, without the flags that upstream keeps in variables of the process, and those that are
 // km's own.
 func Replay(s *supervisor.Server, set func(flag, value string) error) error {
 	return s.Replay(func(flag, value string) error {
-		if flag == HardenedFlag || slices.Contains(process.Variables, flag) {
+		if flag == HardenedFlag || flag == JoinFlag || slices.Contains(process.Variables, flag) {
 			return nil
 		}
 		return set(flag, value)

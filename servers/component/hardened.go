@@ -14,7 +14,7 @@ import (
 const HardenedFlag = "hardened"
 
 // ProcessFlags are the flags of which one value is for all servers of a run, for supervisor.Server.ProcessFlags.
-var ProcessFlags = append(slices.Clone(process.Flags), HardenedFlag)
+var ProcessFlags = append(slices.Clone(process.Flags), HardenedFlag, JoinFlag)
 
 // AddHardened gives a server the flag, which its Defaults are to look at with Hardened.
 func AddHardened(s *supervisor.Server) {

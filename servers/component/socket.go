@@ -23,3 +23,18 @@ func Endpoints(urls string) string {
 	}
 	return strings.Join(all, ",")
 }
+
+// Sockets are those of the URLs where etcd listens at which clients on this machine reach it without TLS, if there are
+// any, otherwise all; comma-separated.
+func Sockets(urls string) string {
+	var sockets []string
+	for url := range strings.SplitSeq(urls, ",") {
+		if strings.HasPrefix(url, unixScheme) {
+			sockets = append(sockets, url)
+		}
+	}
+	if len(sockets) == 0 {
+		return urls
+	}
+	return strings.Join(sockets, ",")
+}

@@ -90,6 +90,12 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 			return err
 		}
 	}
+	if cluster.IsAdvertised(p) {
+		// Tokens that have expired are refused, but would stay.
+		if err := s.Default("controllers", "*,"+controllers.TokenCleanerController); err != nil {
+			return err
+		}
+	}
 	return s.Default(
 		"root-ca-file", pki("ca.crt"),
 		"service-account-private-key-file", pki("sa.key"),

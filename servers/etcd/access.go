@@ -59,7 +59,7 @@ func (a *Access) whileStopped(ctx context.Context, what, instead string, f func(
 	if err != nil {
 		return err
 	}
-	if err := cluster.New().Open(a.plan); err != nil {
+	if err := cluster.New().Open(ctx, a.plan); err != nil {
 		return err
 	}
 	var errOf error

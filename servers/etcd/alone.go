@@ -24,7 +24,7 @@ var betweenMembers = []string{"initial-cluster", "discovery-srv", "discovery-end
 
 // alone reports whether there is no other member, nor will be, and the user leaves the times between members to km.
 func alone(s *supervisor.Server) bool {
-	return !s.Given("listen-peer-urls") && !slices.ContainsFunc(betweenMembers, s.Given)
+	return !s.Flags().Changed("listen-peer-urls") && !slices.ContainsFunc(betweenMembers, s.Given)
 }
 
 // hurried are the arguments of upstream's command for a new member that is alone, and elects itself as soon as it does

@@ -143,7 +143,7 @@ func load(s *supervisor.Server) (*embed.Config, error) {
 	}
 	// What follows is etcdmain/config.go, configFromCmdLine, for the flags that are not bound to fields.
 	c, fs := o.config, o.set
-	if s.Given("listen-peer-urls") || s.Given("initial-cluster") {
+	if flags.IsSet(fs, "listen-peer-urls") || s.Given("initial-cluster") {
 		c.ListenPeerUrls = flags.UniqueURLsFromFlag(fs, "listen-peer-urls")
 	} else {
 		c.ListenPeerUrls = nil // a single member has no peers; the flag cannot be set to nothing
@@ -202,7 +202,10 @@ func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	socket := p.SocketPath(names.Etcd + ".sock") // upstream cuts a URL off at its first # or ?
 	// Upstream warns of its own default name.
 	err := s.Default("name", "km", "data-dir", p.Path(names.Etcd))
-	if err == nil && !s.Given("listen-client-urls") {
+	if err == nil && cluster.Advertised(p) != nil {
+		err = advertise(p, s, socket)
+	}
+	if err == nil && !s.Given("listen-client-urls") && !s.Flags().Changed("listen-client-urls") {
 		err = s.Default("listen-client-urls", component.SocketURL(socket), "advertise-client-urls", component.SocketURL(socket))
 	}
 	if err == nil && alone(s) {
@@ -226,10 +229,10 @@ func (e *etcd) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	return err
 }
 
-// servesTLS reports whether the user has it serve TLS, to clients or to other members.
+// servesTLS reports whether it serves TLS, to clients or to other members.
 func servesTLS(s *supervisor.Server) bool {
 	for _, flag := range []string{"cert-file", "auto-tls", "peer-cert-file", "peer-auto-tls"} {
-		if s.Given(flag) {
+		if s.Flags().Changed(flag) {
 			return true
 		}
 	}
@@ -258,8 +261,8 @@ func (e *etcd) check(_ context.Context, _ *supervisor.Plan, s *supervisor.Server
 	return nil
 }
 
-func (e *etcd) prepare(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
-	if err := e.cluster.Open(p); err != nil {
+func (e *etcd) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if err := e.cluster.Open(ctx, p); err != nil {
 		return err
 	}
 	c, err := load(s)

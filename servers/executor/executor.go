@@ -30,7 +30,7 @@ var RealContainers = supervisor.Way{Name: "real containers", Args: []string{"--"
 
 // identity plays all simulated nodes: it may do what a kubelet may, for all of them, and what kwok's Stages and volumes
 // take. A real node is another user (cluster.EnsureNodeKubeconfig).
-var identity = cluster.Identity{Rules: []rbacv1.PolicyRule{
+var identity = cluster.Identity{OnNodes: true, Rules: []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
 	{APIGroups: []string{""}, Resources: []string{"nodes/status", "pods/status"}, Verbs: []string{"update", "patch"}},
 	{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch", "update", "patch", "delete"}},
@@ -63,9 +63,10 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		FlagValues:    component.FlagValues(values),
 		Packages:      []string{"sigs.k8s.io/kwok", "k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/pkg/kubelet", "github.com/google/cadvisor"},
 		Needs: []supervisor.Need{
-			{Server: names.APIServer, Unless: []string{"kubeconfig"}},
-			{Server: names.DNS, Unless: []string{"kubeconfig", "cluster-dns"}, When: cluster.IsReal},
+			{Server: names.APIServer, Unless: []string{"kubeconfig", component.JoinFlag}},
+			{Server: names.DNS, Unless: []string{"kubeconfig", "cluster-dns", component.JoinFlag}, When: cluster.IsReal},
 			{Server: names.Storage, Unless: []string{"kubeconfig"}, When: cluster.IsReal},
+			cluster.AfterMachine,
 		},
 		State:    append(state(), c.Identify(names.Executor, identity)...),
 		Defaults: e.defaults,
@@ -99,7 +100,7 @@ type executor struct {
 // Flags that say something about simulated nodes alone, and those of the kubelet's that say something about them, too.
 var (
 	simulatedFlags = []string{"nodes", "node-prefix", "node-capacity", "node-zones"}
-	sharedFlags    = []string{cluster.RuntimeFlag, "node-labels", "pod-cidr", "kubeconfig", "address", "port", "v", "vmodule", "feature-gates", "oom-score-adj", component.HardenedFlag}
+	sharedFlags    = []string{cluster.RuntimeFlag, "node-labels", "pod-cidr", "kubeconfig", "address", "port", "v", "vmodule", "feature-gates", "oom-score-adj", component.HardenedFlag, component.JoinFlag}
 )
 
 func (e *executor) addFlags(s *supervisor.Server) {
@@ -117,6 +118,7 @@ func (e *executor) addFlags(s *supervisor.Server) {
 	}
 	s.AddFlagGroup(upstream, cri.Flags(kubelet))
 	component.AddHardened(s)
+	component.AddJoin(s)
 }
 
 // state is what a kubelet has in the data folder, and what containers write.
@@ -137,7 +139,14 @@ func (e *executor) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		return cri.Defaults(p, s)
 	}
 	pairs := []string{"address", "127.0.0.1", "pod-cidr", simulated.DefaultPodCIDR}
-	if p.Selected(names.APIServer) {
+	if cluster.IsJoined(p) { // the nodes of each machine have names of their own
+		name, err := cluster.MachineName(p)
+		if err != nil {
+			return err
+		}
+		pairs = append(pairs, "node-prefix", name+"-")
+	}
+	if cluster.HasKubeconfigs(p) {
 		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, names.Executor))
 	}
 	return s.Default(pairs...)

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-200a7251/km/servers/etcd/snapshot"
 	"github.com/seed-200a7251/km/servers/executor"
 	"github.com/seed-200a7251/km/servers/kubectl"
+	"github.com/seed-200a7251/km/servers/machine"
 	"github.com/seed-200a7251/km/servers/manifests"
 	"github.com/seed-200a7251/km/servers/minion"
 	"github.com/seed-200a7251/km/servers/names"
@@ -58,11 +59,13 @@ func NewWith(c *cluster.Cluster) *supervisor.HyperKube {
 	km.AddServer(dns.New(c))
 	km.AddServer(storage.New(c))
 	km.AddServer(manifests.New(c))
+	km.AddServer(machine.New(c))
 	km.AddServer(kubectl.New(km.Location))
 	km.AddCommand(cluster.KubeconfigCommand())
 	km.AddCommand(snapshot.Command())
 	km.AddCommand(etcd.RepairCommand())
 	km.AddCommand(encryption.Command())
+	km.AddCommand(machine.TokenCommand())
 	for _, t := range topics() {
 		km.AddTopic(t)
 	}

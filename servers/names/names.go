@@ -14,5 +14,6 @@ const (
 	DNS               = "dns"
 	Storage           = "storage"
 	Manifests         = "manifests"
+	Machine           = "machine"
 	Kubectl           = "kubectl"
 )

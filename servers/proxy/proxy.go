@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -42,22 +43,25 @@ func New(c *cluster.Cluster) *supervisor.Server {
 			"iptables). With simulated nodes, or without the rights, it is simulated, too: --proxy.proxy-mode=simulated watches " +
 			"Services and programs nothing.",
 		AddFlags:      addFlags,
-		ProcessFlags:  process.Flags,
+		ProcessFlags:  append(slices.Clone(process.Flags), component.JoinFlag),
 		VerbosityFlag: "v",
 		VModuleFlag:   "vmodule",
 		LevelWarning:  component.LevelWarning,
 		FlagValues:    component.FlagValues(values),
 		Packages:      []string{"k8s.io/kubernetes/cmd/kube-proxy", "k8s.io/kubernetes/pkg/proxy", "sigs.k8s.io/knftables"},
-		Needs:         []supervisor.Need{{Server: names.APIServer, Unless: []string{"kubeconfig", "master"}}},
-		State:         c.Identify(names.Proxy, cluster.Identity{User: "system:kube-proxy"}),
-		Defaults:      defaults,
-		Check:         p.check,
-		Prepare:       c.PrepareClient,
-		Run:           p.run,
-		Ready:         p.ready,
-		Address:       p.address,
-		StartsOnce:    p.startsOnce,
-		Main:          component.Main(upstream, func() *cobra.Command { return app.NewProxyCommand() }),
+		Needs: []supervisor.Need{
+			{Server: names.APIServer, Unless: []string{"kubeconfig", "master", component.JoinFlag}},
+			cluster.AfterMachine,
+		},
+		State:      c.Identify(names.Proxy, cluster.Identity{User: "system:kube-proxy", OnNodes: true}),
+		Defaults:   defaults,
+		Check:      p.check,
+		Prepare:    c.PrepareClient,
+		Run:        p.run,
+		Ready:      p.ready,
+		Address:    p.address,
+		StartsOnce: p.startsOnce,
+		Main:       component.Main(upstream, func() *cobra.Command { return app.NewProxyCommand() }),
 	}
 }
 
@@ -90,6 +94,7 @@ func addFlags(s *supervisor.Server) {
 	// It is told as such in the help, which is to be the same everywhere.
 	fs.Lookup("oom-score-adj").Annotations = map[string][]string{supervisor.AnnotationDefault: {"that of the process"}}
 	s.AddFlagGroup(upstream, fs)
+	component.AddJoin(s)
 }
 
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
@@ -105,7 +110,7 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if p.FreePorts {
 		pairs = append(pairs, "healthz-bind-address", "", "metrics-bind-address", "")
 	}
-	if p.Selected(names.APIServer) {
+	if cluster.HasKubeconfigs(p) {
 		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, names.Proxy))
 	}
 	if executor := p.Server(names.Executor); executor != nil && executor.Value("hostname-override") != "" {

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 
 	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 	"github.com/seed-200a7251/km/supervisor/mounts"
@@ -30,6 +31,7 @@ import (
 
 // identity may do what Kubernetes' own role for provisioners allows, and make a StorageClass.
 var identity = cluster.Identity{
+	OnNodes: true,
 	Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{"storage.k8s.io"}, Resources: []string{"storageclasses"}, Verbs: []string{"create"}},
 	},
@@ -43,10 +45,14 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		SimpleUsage: names.Storage,
 		Long: "Volumes for PersistentVolumeClaims: a folder of this machine for each, made when its pod is scheduled here, and removed " +
 			"with it. It joins where the executor runs real containers, and makes the StorageClass " + Class + " the default one.",
-		AddFlags: addFlags,
-		State:    append([]string{"volumes/pvc-*"}, c.Identify(names.Storage, identity)...),
-		Packages: []string{"sigs.k8s.io/sig-storage-lib-external-provisioner"},
-		Needs:    []supervisor.Need{{Server: names.APIServer, Unless: []string{"kubeconfig"}}},
+		AddFlags:     addFlags,
+		State:        append([]string{"volumes/pvc-*"}, c.Identify(names.Storage, identity)...),
+		Packages:     []string{"sigs.k8s.io/sig-storage-lib-external-provisioner"},
+		ProcessFlags: []string{component.JoinFlag},
+		Needs: []supervisor.Need{
+			{Server: names.APIServer, Unless: []string{"kubeconfig", component.JoinFlag}},
+			cluster.AfterMachine,
+		},
 		Defaults: defaults,
 		Check:    v.check,
 		Prepare:  v.prepare,
@@ -76,11 +82,12 @@ func addFlags(s *supervisor.Server) {
 	fs.String("dir", "volumes", "folder for the volumes; beside others, the default is in the data folder")
 	fs.String("kubeconfig", "", "kubeconfig of a cluster elsewhere")
 	s.AddFlagGroup(names.Storage, fs)
+	component.AddJoin(s)
 }
 
 func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	pairs := []string{"dir", p.Path("volumes")}
-	if p.Selected(names.APIServer) {
+	if cluster.HasKubeconfigs(p) {
 		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, names.Storage))
 	}
 	return s.Default(pairs...)

@@ -2,6 +2,7 @@
 package versions
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -24,6 +25,9 @@ func Text() string {
 	}
 	return fmt.Sprintf("%s\nKubernetes %s\netcd v%s\n%s %s/%s", own, Kubernetes(), Etcd(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
+
+// KM is the version of km; "unknown" if it was built in a way that does not tell.
+func KM() string { return cmp.Or(km, "unknown") }
 
 // Kubernetes is the version of the Kubernetes components, with its v.
 func Kubernetes() string {

@@ -80,7 +80,7 @@ func (r *restore) stopped(ctx context.Context) (err error) {
 	if err := r.stage(ctx, nil); err != nil {
 		return err
 	}
-	aside, err := "", cluster.New().Open(r.plan)
+	aside, err := "", cluster.New().Open(ctx, r.plan)
 	if err == nil {
 		aside, err = r.swap()
 	}

@@ -67,7 +67,7 @@ func Defaults(p *supervisor.Plan, s *supervisor.Server) error {
 		// Upstream asks first what this machine's name is resolved to, which may be a loopback address.
 		pairs = append(pairs, "node-ip", ip.String())
 	}
-	if p.Selected(names.APIServer) {
+	if cluster.HasKubeconfigs(p) {
 		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, cluster.NodeKubeconfig))
 	}
 	return s.Default(pairs...)
@@ -133,6 +133,8 @@ func (n *Node) configuration(p *supervisor.Plan) (*kubeletconfigv1beta1.KubeletC
 	// Elsewhere whoever signs for the apiserver signs for its clients, too, as a rule; the apiserver is one, of the
 	// kubelet.
 	c.Authentication.X509.ClientCAFile = clusterCA(p)
+	// The cluster signs a certificate with which the kubelet serves, or the apiserver would not know it.
+	c.ServerTLSBootstrap = cluster.IsJoined(p)
 	return c, nil
 }
 
