@@ -199,8 +199,12 @@ func (v *processValue) Type() string          { return v.flag.model.Value.Type()
 func (v *processValue) Set(text string) error { return v.take(assignment{value: text}) }
 
 func (v *processValue) take(a assignment) error {
+	servers := v.flag.servers
 	if v.s != nil {
-		v.s.flags.note(v.flag.name)
+		servers = []*Server{v.s}
+	}
+	for _, s := range servers { // Need.Unless may name it
+		s.flags.note(v.flag.name)
 	}
 	v.flag.given = append(v.flag.given, a)
 	return nil

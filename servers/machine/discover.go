@@ -198,7 +198,7 @@ func (o *other) checkVersion(client kubernetes.Interface, role string) error {
 func skewed(mine, theirs, role string) error {
 	m, errM := version.Parse(mine)
 	t, errT := version.Parse(theirs)
-	if errM != nil || errT != nil {
+	if errM != nil || errT != nil || m.Major() == 0 || t.Major() == 0 {
 		return nil // a development build: nothing is known
 	}
 	apart := int(m.Minor()) - int(t.Minor())
