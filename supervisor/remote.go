@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/seed-200a7251/km/supervisor/internal/admin"
@@ -35,6 +36,25 @@ func (hk *HyperKube) StartServers(ctx context.Context, p *Plan, names ...string)
 func (hk *HyperKube) StopServers(ctx context.Context, p *Plan, names ...string) error {
 	_, err := hk.steered(ctx, hk.connect(p), life.Stop, names, true)
 	return err
+}
+
+// EndRun ends the run with the plan's data folder, as a SIGTERM does, and waits until it has ended. The request stands
+// even if the context ends.
+func (hk *HyperKube) EndRun(ctx context.Context, p *Plan) error {
+	c := hk.connect(p)
+	status, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	process, err := os.FindProcess(status.PID)
+	if err == nil {
+		err = process.Signal(syscall.SIGTERM)
+	}
+	if err != nil {
+		return fmt.Errorf("%s (process %d) cannot be ended: %w", hk.Name, status.PID, err)
+	}
+	ended := &statusFlags{wait: "stopped"}
+	return ended.await(ctx, c)
 }
 
 // Hold makes the plan's data folder, if it is not there, and keeps `run`, and whatever else holds it, out of it until

@@ -23,6 +23,8 @@ type Membership struct {
 	CAHash string `json:"caHash"`
 	// APIServers are those that have been seen last, as HOST:PORT, the first one being that of --join.
 	APIServers []string `json:"apiservers"`
+	// Left says that the machine has left the cluster: what is in the folder is of no use any more.
+	Left bool `json:"left,omitempty"`
 }
 
 // ReadMembership returns what the data folder says. It is nil for a machine that has not joined.
@@ -63,6 +65,9 @@ func checkJoined(p *supervisor.Plan) error {
 	m, err := ReadMembership(p)
 	if err != nil || m == nil {
 		return err
+	}
+	if m.Left {
+		return fmt.Errorf("this machine has left the cluster of the data folder %s: delete that with `%s`, and join again with a new token", p.DataDir, p.Command("reset"))
 	}
 	if s := p.Server(names.Machine); s != nil && s.Value(component.JoinFlag) != "" {
 		return nil

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"net"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -54,9 +55,21 @@ func IsJoined(p *supervisor.Plan) bool {
 	return m != nil && m.Value(component.JoinFlag) != "" && !p.Selected(names.APIServer)
 }
 
+// CheckJoin refuses --join where the server is not there that joins: a composite that is called by its name takes no
+// others along.
+func CheckJoin(p *supervisor.Plan, s *supervisor.Server) error {
+	if !s.Given(component.JoinFlag) || p.Selected(names.Machine) {
+		return nil
+	}
+	return fmt.Errorf("--%s is for `%s`", component.JoinFlag, p.Command("run", names.Minion, "--"+component.JoinFlag+"="+s.Value(component.JoinFlag)))
+}
+
 // HasKubeconfigs reports whether km makes the kubeconfigs of its servers: beside the apiserver, and where this machine
 // joins a cluster.
 func HasKubeconfigs(p *supervisor.Plan) bool { return p.Selected(names.APIServer) || IsJoined(p) }
+
+// MachineLabel is on what belongs to one of several machines.
+const MachineLabel = "km.machine"
 
 // MachineName is the name of this machine among others: that of its node, whichever runtime that has.
 func MachineName(p *supervisor.Plan) (string, error) { return NodeName(p) }

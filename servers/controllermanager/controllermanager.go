@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	cliflag "k8s.io/component-base/cli/flag"
@@ -205,8 +206,15 @@ func (m *controllerManager) run(ctx context.Context, s *supervisor.Server, _ []s
 	}
 	defer registered()
 	takeNames()
+	plain := rest.CopyConfig(config.Kubeconfig)
 	config.Kubeconfig.Wrap(func(next http.RoundTripper) http.RoundTripper { return &watcher{next, registered} })
-	return app.Run(ctx, config)
+	err = app.Run(ctx, config)
+	if election := config.ComponentConfig.Generic.LeaderElection; election.LeaderElect && ctx.Err() != nil {
+		if err := release(ctx, plain, election); err != nil {
+			s.Logger().Info("others wait for the lease to end", zap.Error(err))
+		}
+	}
+	return err
 }
 
 // takeNames gives back what upstream registers for the process: left there by an earlier start, or by another cluster,

@@ -138,13 +138,15 @@ func (e *executor) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 	if cluster.IsReal(s) {
 		return cri.Defaults(p, s)
 	}
-	pairs := []string{"address", "127.0.0.1", "pod-cidr", simulated.DefaultPodCIDR}
-	if cluster.IsJoined(p) { // the nodes of each machine have names of their own
+	pairs := []string{"address", "127.0.0.1"}
+	if s.Given(component.JoinFlag) { // the nodes of each machine have names of their own
 		name, err := cluster.MachineName(p)
 		if err != nil {
 			return err
 		}
-		pairs = append(pairs, "node-prefix", name+"-")
+		pairs = append(pairs, "node-prefix", name+"-", "pod-cidr", simulated.MachinePodCIDR(name))
+	} else {
+		pairs = append(pairs, "pod-cidr", simulated.DefaultPodCIDR)
 	}
 	if cluster.HasKubeconfigs(p) {
 		pairs = append(pairs, "kubeconfig", cluster.KubeconfigPath(p, names.Executor))
@@ -153,6 +155,9 @@ func (e *executor) defaults(p *supervisor.Plan, s *supervisor.Server) error {
 }
 
 func (e *executor) check(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if err := cluster.CheckJoin(p, s); err != nil {
+		return err
+	}
 	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
 		return err
 	}
@@ -202,6 +207,12 @@ func refuse(s *supervisor.Server, useless func(flag string) bool, why string) er
 func (e *executor) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	if err := e.cluster.PrepareClient(ctx, p, s); err != nil {
 		return err
+	}
+	if s.Given(component.JoinFlag) {
+		var err error
+		if e.simulated.Machine, err = cluster.MachineName(p); err != nil {
+			return err
+		}
 	}
 	if cluster.IsReal(s) {
 		e.forget = ""

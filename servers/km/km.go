@@ -66,6 +66,7 @@ func NewWith(c *cluster.Cluster) *supervisor.HyperKube {
 	km.AddCommand(etcd.RepairCommand())
 	km.AddCommand(encryption.Command())
 	km.AddCommand(machine.TokenCommand())
+	km.AddCommand(machine.LeaveCommand())
 	for _, t := range topics() {
 		km.AddTopic(t)
 	}

@@ -142,9 +142,12 @@ func (o *other) unreachable(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("nothing answers there")
 	}
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
-		return fmt.Errorf("nothing answers there (%w)", dial.Err)
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op) && op.Op == "dial":
+		return fmt.Errorf("nothing answers there (%w)", op.Err)
+	case errors.As(err, &op) && op.Op == "remote error":
+		return fmt.Errorf("what answers there is no apiserver (%w): name the apiserver's port", op.Err)
 	}
 	return cause(err)
 }

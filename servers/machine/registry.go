@@ -10,13 +10,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
+
+	"github.com/seed-200a7251/km/servers/cluster"
 )
 
 // Machines with a control plane tell of themselves by a Lease each, in kube-system, which they renew as kubelets renew
 // those of nodes. What else is known of them is in its annotations.
 const (
 	leasePrefix    = "km-machine-"
-	machineLabel   = "km.machine"
 	addressKey     = "km.machine/address"    // of the apiserver, HOST:PORT
 	etcdKey        = "km.machine/etcd"       // URL for clients of the member
 	versionKey     = "km.machine/km"         // of km
@@ -46,14 +47,14 @@ func (m *Machine) annotations() map[string]string {
 func machineOf(lease *coordinationv1.Lease) Machine {
 	a := lease.Annotations
 	return Machine{
-		Name: lease.Labels[machineLabel], Address: a[addressKey], Etcd: a[etcdKey], KM: a[versionKey], Kubernetes: a[kubernetesKey],
+		Name: lease.Labels[cluster.MachineLabel], Address: a[addressKey], Etcd: a[etcdKey], KM: a[versionKey], Kubernetes: a[kubernetesKey],
 		Seen: ptr.Deref(lease.Spec.RenewTime, metav1.MicroTime{}).Time,
 	}
 }
 
 // List are the machines with a control plane that have told of themselves, by name.
 func List(ctx context.Context, client kubernetes.Interface) ([]Machine, error) {
-	leases, err := client.CoordinationV1().Leases(leaseNamespace).List(ctx, metav1.ListOptions{LabelSelector: machineLabel})
+	leases, err := client.CoordinationV1().Leases(leaseNamespace).List(ctx, metav1.ListOptions{LabelSelector: cluster.MachineLabel})
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (m *Machine) tell(ctx context.Context, client kubernetes.Interface) error {
 	if err != nil {
 		return err
 	}
-	lease.Labels = map[string]string{machineLabel: m.Name}
+	lease.Labels = map[string]string{cluster.MachineLabel: m.Name}
 	lease.Annotations = m.annotations()
 	lease.Spec.HolderIdentity = ptr.To(m.Name)
 	lease.Spec.LeaseDurationSeconds = ptr.To[int32](leaseSeconds)

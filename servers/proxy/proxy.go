@@ -133,6 +133,9 @@ func defaultMode(p *supervisor.Plan) kubeproxyconfig.ProxyMode {
 }
 
 func (px *proxy) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if err := cluster.CheckJoin(p, s); err != nil {
+		return err
+	}
 	if err := component.RefuseLogFlags(s, component.LogFlags...); err != nil {
 		return err
 	}

@@ -220,6 +220,7 @@ func (r *running) lead(ctx context.Context) error {
 	election := *r.config.LeaderElection
 	r.config.LeaderElection = nil // so that app.Run runs at once
 	r.config.ComponentConfig.LeaderElection.LeaderElect = false
+	election.ReleaseOnCancel = true // another one need not wait for the lease to end
 	standby := sync.OnceFunc(func() { close(r.standby) })
 	led, ended := make(chan struct{}), make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)

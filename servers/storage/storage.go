@@ -94,6 +94,9 @@ func defaults(p *supervisor.Plan, s *supervisor.Server) error {
 }
 
 func (v *volumes) check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
+	if err := cluster.CheckJoin(p, s); err != nil {
+		return err
+	}
 	if s.Value("kubeconfig") == "" {
 		return errors.New("storage: there is no apiserver in the list: name the cluster with --storage.kubeconfig")
 	}

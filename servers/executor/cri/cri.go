@@ -48,6 +48,7 @@ type Node struct {
 	address  string
 	defaults *kubeletconfigv1beta1.KubeletConfiguration
 	tunables tunables
+	joined   bool // the cluster is one that this machine has joined
 	// controllers is the address of a controller-manager in the same process, if there is one.
 	controllers string
 }
@@ -221,6 +222,7 @@ func (n *Node) Prepare(p *supervisor.Plan, s *supervisor.Server) error {
 	if m := p.Server(names.ControllerManager); m != nil && !m.Isolated() && !s.Isolated() {
 		n.controllers = cluster.HTTPS(m)
 	}
+	n.joined = cluster.IsJoined(p)
 	if !p.Selected(names.APIServer) {
 		config, err := clientcmd.BuildConfigFromFlags("", s.Value("kubeconfig"))
 		if err != nil {
@@ -243,6 +245,11 @@ func (n *Node) Prepare(p *supervisor.Plan, s *supervisor.Server) error {
 
 // Run is the kubelet, until ctx ends.
 func (n *Node) Run(ctx context.Context, s *supervisor.Server) error {
+	if n.joined && !s.Given("cluster-dns") {
+		if err := n.findDNS(ctx, s); err != nil {
+			return err
+		}
+	}
 	o, err := newOptions(ctx, s, n.defaults)
 	if err != nil {
 		return err

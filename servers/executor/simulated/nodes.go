@@ -37,6 +37,15 @@ const (
 
 func (ns *Nodes) nodeName(n int) string { return ns.Prefix + strconv.Itoa(n) }
 
+// selector finds the nodes that are played here: those of this machine, if it has joined a cluster, otherwise those of
+// no machine.
+func (ns *Nodes) selector() string {
+	if ns.Machine == "" {
+		return "!" + cluster.MachineLabel
+	}
+	return cluster.MachineLabel + "=" + ns.Machine
+}
+
 func nameErrors(name string) []string { return validation.IsDNS1123Subdomain(name) }
 
 // resources are what each node has.
@@ -102,6 +111,9 @@ func (ns *Nodes) node(n int, resources corev1.ResourceList, port int) *corev1.No
 			},
 		},
 	}
+	if ns.Machine != "" {
+		node.Labels[cluster.MachineLabel] = ns.Machine
+	}
 	for key, value := range ns.Labels {
 		node.Labels[key] = value
 	}
@@ -154,8 +166,12 @@ func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, p
 	for n := range ns.Count {
 		name := ns.nodeName(n + 1)
 		node := have[name]
-		if node != nil && node.Annotations[fakeAnnotation] == "" {
+		switch {
+		case node == nil:
+		case node.Annotations[fakeAnnotation] == "":
 			return fmt.Errorf("there is a node %s already that is not simulated: use another --executor.node-prefix", name)
+		case node.Labels[cluster.MachineLabel] != ns.Machine:
+			return fmt.Errorf("there is a node %s already that another machine simulates: use another --executor.node-prefix", name)
 		}
 		missing = missing || node == nil
 	}
@@ -178,7 +194,8 @@ func (ns *Nodes) ensureNodes(ctx context.Context, client kubernetes.Interface, p
 	}
 	for name, node := range have {
 		// Those with another prefix may be another executor's.
-		if n, err := strconv.Atoi(strings.TrimPrefix(name, ns.Prefix)); err == nil && name == ns.nodeName(n) && node.Labels[ourLabel] != "" {
+		if n, err := strconv.Atoi(strings.TrimPrefix(name, ns.Prefix)); err == nil && name == ns.nodeName(n) &&
+			node.Labels[ourLabel] != "" && node.Labels[cluster.MachineLabel] == ns.Machine {
 			g.Go(func() error { return deleteNode(ctx, client, name) })
 		}
 	}
@@ -219,13 +236,13 @@ func waitFor(ctx context.Context, f wait.ConditionWithContextFunc) error {
 	return wait.PollUntilContextCancel(ctx, 25*time.Millisecond, true, f)
 }
 
-// Forget deletes the nodes that an earlier run simulated: nobody plays them any more.
+// Forget deletes the nodes that an earlier run simulated on this machine: nobody plays them any more.
 func (ns *Nodes) Forget(ctx context.Context, kubeconfig string) error {
 	client, err := cluster.Client(kubeconfig)
 	if err != nil {
 		return err
 	}
-	there, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: ourLabel})
+	there, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: ourLabel + "," + ns.selector()})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"strings"
 	"sync"
@@ -46,12 +47,23 @@ type Nodes struct {
 	PodCIDR string
 	// Volumes says whether claims of the StorageClass standard get simulated volumes.
 	Volumes bool
+	// Machine is the name of this machine, if it has joined a cluster: it plays the nodes of that name only. Otherwise
+	// it plays those of no machine.
+	Machine string
 
 	started supervisor.Handoff[*roll]
 }
 
 // DefaultPodCIDR has a /24 for each of maxNodes, and is apart from the range of Services.
 const DefaultPodCIDR = "10.128.0.0/9"
+
+// MachinePodCIDR is the range of a machine that has joined a cluster: a part of DefaultPodCIDR that goes by its name, so
+// that pods of different machines have different addresses as a rule. It is enough for 256 nodes.
+func MachinePodCIDR(machine string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(machine)) // it never fails
+	return fmt.Sprintf("10.%d.0.0/16", 129+h.Sum32()%127)
+}
 
 // New returns simulated nodes without properties.
 func New(c *cluster.Cluster) *Nodes {
@@ -172,7 +184,7 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	}
 	recovery, leases := newRecovery(s, client), newLeases(ctx, client, s.Slog(), s.Fail)
 	roll := ns.newRoll()
-	nodes := follow(ctx, client.CoreV1().Nodes(),
+	nodes := follow(ctx, selected[*corev1.NodeList]{client.CoreV1().Nodes(), ns.selector()},
 		func(n *corev1.Node) { leases.changed(n); recovery.changed(n); roll.changed(n) },
 		func(n *corev1.Node) { leases.deleted(n); recovery.deleted(n); roll.deleted(n) })
 	beside(recovery.run)

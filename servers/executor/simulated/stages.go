@@ -208,6 +208,7 @@ func (ns *Nodes) play(ctx context.Context, s *supervisor.Server, functions gotpl
 		TypedClient:                       kwokClient{core, s.Slog()},
 		TypedKwokClient:                   kwokStages{kwok},
 		ManageNodesWithAnnotationSelector: fakeAnnotation + "=" + fakeValue,
+		ManageNodesWithLabelSelector:      ns.selector(),
 		CIDR:                              ns.PodCIDR,
 		NodeIP:                            nodeIP,
 		NodeName:                          "localhost",
