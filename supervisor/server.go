@@ -120,6 +120,10 @@ type Server struct {
 	// that is the first of Ports.
 	Address func(s *Server) string
 
+	// StopWarnings, if not nil, returns what people are to know before they stop the server, one sentence each: `stop`
+	// asks then. It is called in the process of that command.
+	StopWarnings func(ctx context.Context, p *Plan) []string
+
 	// State are the paths in the data folder of what the server makes there, as patterns of path.Match; what is in such
 	// a folder is its own, too. `reset` deletes that and nothing else, and a folder that others have made is not taken
 	// for the data folder if there is something else in it.

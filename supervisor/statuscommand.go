@@ -74,7 +74,17 @@ func (f *statusFlags) run(ctx context.Context, hk *HyperKube, p *Plan, args []st
 	if err != nil {
 		return err
 	}
-	return write(hk.Out(), s)
+	var details *Details
+	if hk.Details != nil {
+		details = hk.Details(ctx, p, s)
+	}
+	switch {
+	case details == nil:
+		return write(hk.Out(), s)
+	case f.output == "json":
+		return writeIndented(hk.Out(), withDetails{s, details})
+	}
+	return errors.Join(write(hk.Out(), s), details.write(hk.Out()))
 }
 
 // statusPoll is the time between two looks whether a run has begun, or ended.
@@ -159,7 +169,9 @@ func noArgs(command string, args []string) error {
 	return nil
 }
 
-func writeJSON(w io.Writer, s *Status) error {
+func writeJSON(w io.Writer, s *Status) error { return writeIndented(w, s) }
+
+func writeIndented(w io.Writer, s any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(s)

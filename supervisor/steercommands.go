@@ -56,7 +56,7 @@ func (hk *HyperKube) steer(ctx context.Context, p *Plan, what life.Verb, args []
 	}
 	c := hk.connect(p)
 	if what == life.Stop && !yes {
-		if err := confirmStop(ctx, hk, c, names); err != nil {
+		if err := confirmStop(ctx, hk, p, c, names); err != nil {
 			return err
 		}
 	}
@@ -94,8 +94,9 @@ func (hk *HyperKube) serversOf(args []string) ([]string, error) {
 	return namesOf(chosen), err
 }
 
-// confirmStop asks for confirmation if others need what is to be stopped, or if it cannot be started again.
-func confirmStop(ctx context.Context, hk *HyperKube, c *admin.Client, names []string) error {
+// confirmStop asks for confirmation if others need what is to be stopped, if it cannot be started again, or if a server
+// warns.
+func confirmStop(ctx context.Context, hk *HyperKube, p *Plan, c *admin.Client, names []string) error {
 	s, err := c.Status(ctx)
 	if err != nil {
 		return err
@@ -120,6 +121,11 @@ func confirmStop(ctx context.Context, hk *HyperKube, c *admin.Client, names []st
 	for _, server := range s.Servers {
 		if server.StartsOnce && slices.Contains(stopped, server.Name) && !server.State.Ended() {
 			warnings = append(warnings, fmt.Sprintf("%s can start only once in a process: it comes back when %s is started again.", server.Name, hk.Name))
+		}
+	}
+	for _, name := range stopped {
+		if server, err := hk.FindServer(name); err == nil && server.StopWarnings != nil {
+			warnings = append(warnings, server.StopWarnings(ctx, p)...)
 		}
 	}
 	if len(warnings) == 0 {

@@ -45,6 +45,7 @@ func NewWith(c *cluster.Cluster) *supervisor.HyperKube {
 		Banner:         cluster.Banner,
 		Environment:    cluster.Environment,
 		Forget:         cluster.Forget,
+		Details:        machine.Status,
 		Ways:           []supervisor.Way{executor.RealContainers},
 		New:            New, // without what others add: that matters to none of Ways
 	}

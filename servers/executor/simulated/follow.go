@@ -18,18 +18,18 @@ type source[L runtime.Object] interface {
 	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
 }
 
-// selected is a source of those objects that a label selector finds.
-type selected[L runtime.Object] struct {
+// filtered is a source of those objects that a label selector finds.
+type filtered[L runtime.Object] struct {
 	source[L]
 	selector string
 }
 
-func (s selected[L]) List(ctx context.Context, o metav1.ListOptions) (L, error) {
+func (s filtered[L]) List(ctx context.Context, o metav1.ListOptions) (L, error) {
 	o.LabelSelector = s.selector
 	return s.source.List(ctx, o)
 }
 
-func (s selected[L]) Watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+func (s filtered[L]) Watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	o.LabelSelector = s.selector
 	return s.source.Watch(ctx, o)
 }

@@ -184,7 +184,7 @@ func (ns *Nodes) Run(ctx context.Context, s *supervisor.Server) error {
 	}
 	recovery, leases := newRecovery(s, client), newLeases(ctx, client, s.Slog(), s.Fail)
 	roll := ns.newRoll()
-	nodes := follow(ctx, selected[*corev1.NodeList]{client.CoreV1().Nodes(), ns.selector()},
+	nodes := follow(ctx, filtered[*corev1.NodeList]{client.CoreV1().Nodes(), ns.selector()},
 		func(n *corev1.Node) { leases.changed(n); recovery.changed(n); roll.changed(n) },
 		func(n *corev1.Node) { leases.deleted(n); recovery.deleted(n); roll.deleted(n) })
 	beside(recovery.run)
