@@ -26,14 +26,20 @@ type Host struct {
 	IP   string // its address, which the other hosts reach
 	Dir  string // its folder: HOME, with TMPDIR in it. Its path is short enough for sockets, and the same outside
 
-	t   testing.TB
-	lan *lan
-	on  atomic.Pointer[namespaces] // nil: off
+	t    testing.TB
+	lan  *lan
+	node bool                       // it is one of NewNodes
+	on   atomic.Pointer[namespaces] // nil: off
 }
 
 // New makes hosts, which are on, and joined by a network. They are gone when the test has ended, with all that runs on
 // them. Where the machine cannot have any, the test is skipped, or fails on CI.
 func New(t testing.TB, n int) []*Host {
+	t.Helper()
+	return newHosts(t, n, false)
+}
+
+func newHosts(t testing.TB, n int, nodes bool) []*Host {
 	t.Helper()
 	if n > most {
 		t.Fatalf("%d hosts are more than %d", n, most)
@@ -46,10 +52,17 @@ func New(t testing.TB, n int) []*Host {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := &Host{Name: fmt.Sprint("host-", i+1), IP: fmt.Sprint(subnet, 11+i), Dir: dir, t: t, lan: lan}
+		h := &Host{Name: fmt.Sprint("host-", i+1), IP: fmt.Sprint(subnet, 11+i), Dir: dir, t: t, lan: lan, node: nodes}
 		hosts[i] = h
 		// The steps are in reverse, and each is a cleanup of its own: one that fails keeps no other from happening.
 		t.Cleanup(h.removeDir)
+		if nodes {
+			t.Cleanup(func() {
+				if err := h.removeCgroups(); err != nil {
+					t.Errorf("%s: %v", h.Name, err)
+				}
+			})
+		}
 		t.Cleanup(h.Kill)
 		h.Boot()
 	}
@@ -63,7 +76,7 @@ func require(t testing.TB) {
 	if os.Geteuid() != 0 {
 		missing = append(missing, "root")
 	}
-	for _, command := range []string{"sh", "env", "cat", "mount", "ip"} {
+	for _, command := range []string{"sh", "env", "cat", "mount", "umount", "ip"} {
 		if _, err := exec.LookPath(command); err != nil {
 			missing = append(missing, command)
 		}
@@ -73,10 +86,21 @@ func require(t testing.TB) {
 	}
 }
 
-// prepare has the first process of a host see the host's processes, and take its name.
+// prepare has the first process of a host see the host's processes, take the name, and, after the folder, mount one
+// path on another one, by pairs. A cgroup takes the other one's place instead of covering it: of two at one place, the container runtime
+// would take the first.
 const prepare = `
 mount -t proc proc /proc
-echo "$1" >/proc/sys/kernel/hostname`
+echo "$1" >/proc/sys/kernel/hostname
+folder=$2
+shift 2
+while [ $# -gt 0 ]; do
+	case $2 in
+	/sys/fs/cgroup*) mount --bind "$1" "$folder"; umount -l "$2"; mount --move "$folder" "$2" ;;
+	*) mount --bind "$1" "$2" ;;
+	esac
+	shift 2
+done`
 
 // Boot turns the host on, with what is in its folder, and with nothing running. It is connected.
 func (h *Host) Boot() {
@@ -87,7 +111,14 @@ func (h *Host) Boot() {
 	if err := os.MkdirAll(h.tmp(), 0o755); err != nil {
 		h.t.Fatal(err)
 	}
-	on, err := newNamespaces(unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWUTS|unix.CLONE_NEWNET, prepare, h.Name)
+	var mounts []string
+	if h.node {
+		var err error
+		if mounts, err = h.ownPlaces(); err != nil {
+			h.t.Fatalf("%s: %v", h.Name, err)
+		}
+	}
+	on, err := newNamespaces(unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWUTS|unix.CLONE_NEWNET, prepare, append([]string{h.Name, h.Dir}, mounts...)...)
 	if err != nil {
 		h.t.Fatalf("%s: %v", h.Name, err)
 	}

@@ -9,13 +9,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+
+	"github.com/seed-200a7251/km/test/skip"
 )
 
 // briefly is how long tests look for what is not to happen. A busy machine may need longer to do what it should not;
@@ -416,4 +421,68 @@ func TestEndOfTests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Nodes have what kubelets take for their own, each its own, also after they were off, and none of it is left.
+func TestNodes(t *testing.T) {
+	t.Parallel()
+	if _, missing := MissingForNodes(); len(missing) > 0 {
+		skip.OrFail(t, "nodes need what is missing here: "+strings.Join(missing, ", "))
+	}
+	var cgroups []string
+	t.Run("test", func(t *testing.T) {
+		hosts := NewNodes(t, 2)
+		for _, h := range hosts {
+			above, err := cgroupMounts()
+			if err != nil || len(above) == 0 {
+				t.Fatalf("cgroups are mounted at %v (%v)", above, err)
+			}
+			for _, real := range above {
+				cgroups = append(cgroups, filepath.Join(real, h.Cgroup()))
+				output(t, h.Command("mkdir", filepath.Join(real, "pod")))
+				if _, err := os.Stat(filepath.Join(real, h.Cgroup(), "pod")); err != nil {
+					t.Error(err)
+				}
+			}
+			for _, folder := range Folders {
+				output(t, h.Command("touch", filepath.Join(folder, h.Cgroup())))
+				if _, err := os.Stat(filepath.Join(folder, h.Cgroup())); !os.IsNotExist(err) {
+					t.Errorf("the real %s has what is the host's (%v)", folder, err)
+				}
+			}
+			h.Kill()
+			h.Boot()
+			if out := output(t, h.Command("find", "/sys/fs/cgroup", "-name", "pod")); out != "" {
+				t.Errorf("of the time before: %s", out)
+			}
+			if out := output(t, h.Command("find", Folders[0])); !strings.Contains(out, h.Cgroup()) {
+				t.Errorf("the folder is not as it was: %s", out)
+			}
+		}
+	})
+	for _, path := range cgroups {
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("%s is there (%v)", path, err)
+		}
+	}
+}
+
+// Of a thread that has entered a host, nobody is left: no other goroutine than the main one runs on the main thread.
+func TestMainThreadIsKept(t *testing.T) {
+	t.Parallel()
+	const many = 64 // more than there are idle threads
+	var here, all sync.WaitGroup
+	here.Add(many)
+	for range many {
+		all.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			here.Done()
+			here.Wait()
+			if unix.Gettid() == os.Getpid() {
+				t.Error("the main thread runs other goroutines than the main one")
+			}
+		})
+	}
+	all.Wait()
 }
