@@ -216,4 +216,13 @@ func (h *Host) Path(names ...string) string {
 	return filepath.Join(append([]string{h.Dir}, names...)...)
 }
 
+// Root is where the tests find a path of the host while it is on, with what is mounted there.
+func (h *Host) Root(path string) string {
+	on := h.on.Load()
+	if on == nil {
+		h.t.Fatalf("%s is off", h.Name)
+	}
+	return on.path("root", path)
+}
+
 func (h *Host) tmp() string { return h.Path("tmp") }
