@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,31 +52,7 @@ func requireRealNode(t *testing.T) (cni string) {
 	if len(missing) > 0 {
 		skip.OrFail(t, "a real node needs what is missing here: "+strings.Join(missing, ", "))
 	}
-	allowWatchers(t)
 	return cni
-}
-
-// allowWatchers has the kernel allow a user more instances of inotify than the usual 128. A km has 20 or so, most of
-// them for the files of certificates, and upstream's kubelet ends the process when it gets none. The limit is never
-// lowered: others may be above it by then.
-func allowWatchers(t *testing.T) {
-	t.Helper()
-	const file, enough, least = "/proc/sys/fs/inotify/max_user_instances", 1024, 256
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if now >= enough {
-		return
-	}
-	// In a container it may not be for its root to change.
-	if err := os.WriteFile(file, []byte(strconv.Itoa(enough)), 0); err != nil && now < least {
-		skip.OrFail(t, fmt.Sprintf("%d instances of inotify are too few for tests beside each other: sysctl fs.inotify.max_user_instances=%d", now, enough))
-	}
 }
 
 // newRealNode makes the host. It is gone when the test has ended, and everything that ran on it.

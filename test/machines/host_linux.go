@@ -5,15 +5,11 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/seed-200a7251/km/test/skip"
 )
 
 // most is how many hosts there can be: their addresses start at 11.
@@ -69,26 +65,9 @@ func newHosts(t testing.TB, n int, nodes bool) []*Host {
 	return hosts
 }
 
-// require skips the test where there can be no hosts.
-func require(t testing.TB) {
-	t.Helper()
-	var missing []string
-	if os.Geteuid() != 0 {
-		missing = append(missing, "root")
-	}
-	for _, command := range []string{"sh", "env", "cat", "mount", "umount", "ip"} {
-		if _, err := exec.LookPath(command); err != nil {
-			missing = append(missing, command)
-		}
-	}
-	if len(missing) > 0 {
-		skip.OrFail(t, "hosts of namespaces need what is missing here: "+strings.Join(missing, ", "))
-	}
-}
-
 // prepare has the first process of a host see the host's processes, take the name, and, after the folder, mount one
-// path on another one, by pairs. A cgroup takes the other one's place instead of covering it: of two at one place, the container runtime
-// would take the first.
+// path on another one, by pairs. A cgroup takes the other one's place instead of covering it: of two at one place, the
+// container runtime would take the first.
 const prepare = `
 mount -t proc proc /proc
 echo "$1" >/proc/sys/kernel/hostname
@@ -133,7 +112,7 @@ func (h *Host) Boot() {
 
 // Kill turns the host off, as pulling the plug does: all of its processes end at once, and none says goodbye, neither
 // to its disk nor to those that it is connected with. What they have written is in its folder, with or without fsync.
-// A host that is off stays off.
+// A host that is off is left as it is.
 func (h *Host) Kill() {
 	h.t.Helper()
 	on := h.on.Swap(nil)

@@ -14,6 +14,8 @@
 //	hosts[0].Kill()           // as pulling the plug
 //	hosts[0].Boot()
 //
+// Hosts of NewNodes can be nodes with real containers, each with a kubelet and a container runtime of its own.
+//
 // The life of a host:
 //
 //	New ──▶ on ──Kill──▶ off ──LoseDisk──▶ off, with an empty folder

@@ -9,15 +9,15 @@ import (
 )
 
 // NewNodes is New for hosts on which kubelets run real containers. What a kubelet takes for its own is each host's own:
-// cgroups, and the Folders and Settings. Two that shared them would end each other's pods. MissingForNodes tells what
-// the machine needs besides.
+// cgroups, and the Folders and Settings. Two that shared them would end each other's pods. MissingForNodes tells
+// what the machine lacks for that.
 func NewNodes(t testing.TB, n int) []*Host {
 	t.Helper()
 	return newHosts(t, n, true)
 }
 
-// MissingForNodes tells what the machine lacks for nodes with real containers, besides those of the commands that it
-// does not have, and where the plugins of CNI are.
+// MissingForNodes returns what the machine lacks for real containers on nodes, with those of the commands that it does
+// not have. cni is the folder of CNI's plugins.
 func MissingForNodes(commands ...string) (cni string, missing []string) {
 	if os.Geteuid() != 0 {
 		missing = append(missing, "root")
