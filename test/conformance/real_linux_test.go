@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -27,11 +26,11 @@ import (
 	imageutils "k8s.io/kubernetes/test/utils/image"
 
 	"github.com/seed-200a7251/km/test/conformance/images"
+	"github.com/seed-200a7251/km/test/machines"
 )
 
-// The addresses are those of examples; the machines have no way out of their namespaces.
+// Addresses. The registry's is the first machine's.
 const (
-	gateway     = "192.0.2.1"
 	podsOfAll   = "10.85.0.0/16"
 	servicesDNS = "10.96.0.10"
 	registry    = "192.0.2.11:5000"
@@ -44,10 +43,6 @@ const (
 	shim              = "containerd-shim-runc-v2"
 )
 
-// The main thread is the main goroutine's. A thread that has entered a machine's network (machine.listen) ends with its
-// goroutine, but for the main thread, which cannot: the tests themselves would count as a process on the machine then.
-func init() { runtime.LockOSThread() }
-
 // realMachines are two machines that run real containers: on the first are all servers, the second is a node alone.
 type realMachines struct {
 	first, second *machine
@@ -57,28 +52,7 @@ type realMachines struct {
 // requireReal tells what is missing where nothing real can run.
 func requireReal(t *testing.T) (cni string) {
 	t.Helper()
-	var missing []string
-	if os.Geteuid() != 0 {
-		missing = append(missing, "root")
-	}
-	for _, command := range []string{"runc", "nft", "iptables", "ip", "nsenter", "mount", "umount", "apt-get", "dpkg-deb", "gcc"} {
-		if _, err := exec.LookPath(command); err != nil {
-			missing = append(missing, command)
-		}
-	}
-	for _, dir := range []string{"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"} {
-		if _, err := os.Stat(filepath.Join(dir, "bridge")); err == nil {
-			cni = dir
-		}
-	}
-	if cni == "" {
-		missing = append(missing, "CNI plugins")
-	}
-	// Without it, what a pod on the bridge answers to another one does not pass the rules that have to translate it
-	// back.
-	if _, err := os.Stat("/proc/sys/net/bridge"); err != nil && exec.Command("modprobe", "br_netfilter").Run() != nil {
-		missing = append(missing, "the kernel's br_netfilter")
-	}
+	cni, missing := machines.MissingForNodes("apt-get", "dpkg-deb", "gcc")
 	if len(missing) > 0 {
 		skipOrFail(t, "real nodes need what is missing here: "+strings.Join(missing, ", "))
 	}
@@ -92,9 +66,7 @@ func newReal(ctx context.Context, r *run) cluster {
 	cni := requireReal(t)
 	// It is built by its own go.mod: in one with Kubernetes, most of that would be compiled anew.
 	r.goTool(ctx, "install", "-ldflags=-s -w", containerd+"containerd@"+containerdVersion, containerd+shim+"@"+containerdVersion)
-	first := newMachine(t, "first", "192.0.2.11", "10.85.1.0/24", r.report)
-	second := newMachine(t, "second", "192.0.2.12", "10.85.2.0/24", r.report)
-	join(first, second)
+	first, second := newMachines(t, r.report)
 	serveImages(ctx, r, first)
 	for _, m := range []*machine{first, second} {
 		m.startContainerd(filepath.Join(r.bin, "containerd"), cni)
@@ -118,7 +90,7 @@ func serveImages(ctx context.Context, r *run, m *machine) {
 		t.Fatalf("the images: %v", err)
 	}
 	r.images = served
-	listener, err := m.listen(registry)
+	listener, err := m.Listen("tcp", registry)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +115,7 @@ func (m *machine) startContainerd(binary, cni string) {
 			"ipam": {"type": "host-local", "ranges": [[{"subnet": %q}]], "routes": [{"dst": "0.0.0.0/0"}], "dataDir": %q}},
 		{"type": "portmap", "capabilities": {"portMappings": true}}
 	]
-}`, m.cgroup(), m.pods, m.path("ipam")), "cni", "10-bridge.conflist")
+}`, m.Cgroup(), m.pods, m.Path("ipam")), "cni", "10-bridge.conflist")
 	m.write(fmt.Sprintf("[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", "http://"+registry), "registries", "_default", "hosts.toml")
 	config := m.write(fmt.Sprintf(`
 version = 3
@@ -173,10 +145,10 @@ state = "%[1]s/s"
   runtime_path = %[4]q
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.test-handler.options]
   Root = "%[1]s/runc"
-`, m.dir, cni, imageutils.GetPauseImageName(), filepath.Join(filepath.Dir(binary), shim)), "containerd.toml")
+`, m.Dir, cni, imageutils.GetPauseImageName(), filepath.Join(filepath.Dir(binary), shim)), "containerd.toml")
 	p := m.start("containerd", binary, "--config", config)
 	m.until(p, "containerd", func() error {
-		c, err := net.Dial("unix", m.path("c.sock"))
+		c, err := net.Dial("unix", m.Path("c.sock"))
 		if err != nil {
 			return err
 		}
@@ -186,14 +158,14 @@ state = "%[1]s/s"
 
 // nodeFlags are those of a km whose machine is a node.
 func (m *machine) nodeFlags() []string {
-	return []string{"--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://" + m.path("c.sock"), "--proxy.cluster-cidr=" + podsOfAll}
+	return []string{"--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://" + m.Path("c.sock"), "--proxy.cluster-cidr=" + podsOfAll}
 }
 
 // startServers starts all servers on the first machine.
 func (c *realMachines) startServers() {
 	m := c.first
 	m.t.Helper()
-	p := m.start("km", c.km, slices.Concat([]string{"run", "--data-dir=" + m.path("km")}, m.nodeFlags(), strings.Fields(*with))...)
+	p := m.start("km", c.km, slices.Concat([]string{"run", "--data-dir=" + m.Path("km")}, m.nodeFlags(), strings.Fields(*with))...)
 	m.until(p, "all servers", func() error {
 		if text, err := os.ReadFile(p.printed); err != nil || !strings.Contains(string(text), "km: ready after") {
 			return fmt.Errorf("they are not ready (%v)", err)
@@ -203,7 +175,7 @@ func (c *realMachines) startServers() {
 }
 
 // kubeconfig is the administrator's.
-func (c *realMachines) kubeconfig() string { return c.first.path("km", "kubeconfig", "admin.conf") }
+func (c *realMachines) kubeconfig() string { return c.first.Path("km", "kubeconfig", "admin.conf") }
 
 // kubectl asks the apiserver.
 func (c *realMachines) kubectl(args ...string) string {
@@ -215,15 +187,15 @@ func (c *realMachines) kubectl(args ...string) string {
 func (c *realMachines) joinSecond() {
 	m := c.second
 	m.t.Helper()
-	c.issue("node", pkix.Name{CommonName: "system:node:" + m.name, Organization: []string{"system:nodes"}})
+	c.issue("node", pkix.Name{CommonName: "system:node:" + m.Name, Organization: []string{"system:nodes"}})
 	c.issue("proxy", pkix.Name{CommonName: "system:kube-proxy"})
 	c.issue("storage", pkix.Name{CommonName: "km:storage"})
-	p := m.start("km", c.km, slices.Concat([]string{"run", "minion,storage", "--data-dir=" + m.path("km"),
-		"--executor.kubeconfig=" + c.kubeconfigOf("node"), "--executor.tls-cert-file=" + m.path("node.crt"), "--executor.tls-private-key-file=" + m.path("node.key"),
+	p := m.start("km", c.km, slices.Concat([]string{"run", "minion,storage", "--data-dir=" + m.Path("km"),
+		"--executor.kubeconfig=" + c.kubeconfigOf("node"), "--executor.tls-cert-file=" + m.Path("node.crt"), "--executor.tls-private-key-file=" + m.Path("node.key"),
 		"--executor.cluster-dns=" + servicesDNS, "--proxy.kubeconfig=" + c.kubeconfigOf("proxy"),
 		"--storage.kubeconfig=" + c.kubeconfigOf("storage")}, m.nodeFlags())...)
 	m.until(p, "the node", func() error {
-		_, err := c.first.try(context.Background(), c.km, "kubectl", "--kubeconfig="+c.kubeconfig(), "get", "node", m.name)
+		_, err := c.first.try(context.Background(), c.km, "kubectl", "--kubeconfig="+c.kubeconfig(), "get", "node", m.Name)
 		return err
 	})
 	c.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout="+patience.String())
@@ -233,11 +205,11 @@ func (c *realMachines) joinSecond() {
 func (c *realMachines) issue(name string, subject pkix.Name) {
 	t := c.second.t
 	t.Helper()
-	ca, err := certutil.CertsFromFile(c.first.path("km", "pki", "ca.crt"))
+	ca, err := certutil.CertsFromFile(c.first.Path("km", "pki", "ca.crt"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	caKey, err := keyutil.PrivateKeyFromFile(c.first.path("km", "pki", "ca.key"))
+	caKey, err := keyutil.PrivateKeyFromFile(c.first.Path("km", "pki", "ca.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +224,7 @@ func (c *realMachines) issue(name string, subject pkix.Name) {
 	certificate, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: serial, Subject: subject, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
-		IPAddresses: []net.IP{net.ParseIP(c.second.ip)}, DNSNames: []string{c.second.name},
+		IPAddresses: []net.IP{net.ParseIP(c.second.IP)}, DNSNames: []string{c.second.Name},
 	}, ca[0], key.Public(), caKey)
 	if err != nil {
 		t.Fatal(err)
@@ -267,14 +239,14 @@ func (c *realMachines) issue(name string, subject pkix.Name) {
 
 // kubeconfigOf writes one of a user for whom there is a certificate.
 func (c *realMachines) kubeconfigOf(user string) string {
-	ca := c.second.write(readText(c.second.t, c.first.path("km", "pki", "ca.crt")), "ca.crt")
+	ca := c.second.write(readText(c.second.t, c.first.Path("km", "pki", "ca.crt")), "ca.crt")
 	return c.second.write(fmt.Sprintf(`apiVersion: v1
 kind: Config
 clusters: [{name: km, cluster: {server: "https://%s:6443", certificate-authority: %q}}]
 users: [{name: km, user: {client-certificate: %q, client-key: %q}}]
 contexts: [{name: km, context: {cluster: km, user: km}}]
 current-context: km
-`, c.first.ip, ca, c.second.path(user+".crt"), c.second.path(user+".key")), user+".kubeconfig")
+`, c.first.IP, ca, c.second.Path(user+".crt"), c.second.Path(user+".key")), user+".kubeconfig")
 }
 
 func readText(t *testing.T, file string) string {
@@ -290,5 +262,7 @@ func readText(t *testing.T, file string) string {
 func (c *realMachines) command(ctx context.Context, args ...string) *exec.Cmd {
 	command := c.first.command(ctx, args[0], args[1:]...)
 	command.Env = append(command.Env, "KUBECONFIG="+c.kubeconfig())
-	return command
+	return command.Cmd
 }
+
+func (c *realMachines) run(command *exec.Cmd) error { return c.first.Do(command.Run) }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-200a7251/km/test/skip"
 )
 
 // shell is a shell that people type in, and how its completion is set up for km.
@@ -53,10 +55,10 @@ PS1='READY> '
 func requireShell(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
-		skipOrFail(t, "there is no "+name+": install it")
+		skip.OrFail(t, "there is no "+name+": install it")
 	}
 	if _, err := os.Stat(bashCompletion); name == "bash" && err != nil {
-		skipOrFail(t, "bash has no completion: install bash-completion")
+		skip.OrFail(t, "bash has no completion: install bash-completion")
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/seed-200a7251/km/test/skip"
 )
 
 // finding is what `km doctor -o json` says of one thing.
@@ -98,7 +100,7 @@ func TestDoctor(t *testing.T) {
 
 	t.Run("a user who may not write", func(t *testing.T) {
 		if os.Geteuid() != 0 {
-			skipOrFail(t, "becoming another user takes root")
+			skip.OrFail(t, "becoming another user takes root")
 		}
 		// A copy where others get to; and a folder of root's.
 		dir, err := os.MkdirTemp("", "km")

@@ -265,7 +265,11 @@ func (p *process) objects() string {
 	defer cancel()
 	get := exec.CommandContext(ctx, p.cmd.Args[0], args...)
 	get.Env, get.WaitDelay = p.cmd.Env, quitLimit
-	out, err := get.CombinedOutput()
+	var out []byte
+	err := p.home.call(func() (err error) {
+		out, err = get.CombinedOutput()
+		return err
+	})
 	if err != nil {
 		return fmt.Sprintf("%s\n%v\n", out, err)
 	}

@@ -108,6 +108,7 @@ func (o *output) wait(text string, done <-chan struct{}) error {
 // process is a km that runs.
 type process struct {
 	t      testing.TB
+	home   home
 	cmd    *exec.Cmd
 	stdout *output
 	stderr *output
@@ -119,6 +120,16 @@ type process struct {
 type home struct {
 	dir string
 	tmp string // TMPDIR; empty: this process's
+	// on calls a function that starts commands, elsewhere than here; nil: here.
+	on func(start func() error) error
+}
+
+// call calls a function that starts commands, where they are to run.
+func (h home) call(start func() error) error {
+	if h.on == nil {
+		return start()
+	}
+	return h.on(start)
 }
 
 // newHome returns one that is removed with the test. When the test has failed, it says why, as far as a km has.
@@ -165,13 +176,13 @@ func (h home) start(t testing.TB, name string, args ...string) *process {
 // startWith is start, with changes to the command.
 func (h home) startWith(t testing.TB, change func(*exec.Cmd), name string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(name, args...), stdout: newOutput(), stderr: newOutput(), done: make(chan struct{})}
+	p := &process{t: t, home: h, cmd: exec.Command(name, args...), stdout: newOutput(), stderr: newOutput(), done: make(chan struct{})}
 	p.cmd.Env = h.env()
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	if change != nil {
 		change(p.cmd)
 	}
-	if err := p.cmd.Start(); err != nil {
+	if err := h.call(p.cmd.Start); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -296,7 +307,7 @@ func (h home) doWith(t testing.TB, change func(*exec.Cmd), name string, args ...
 	if change != nil {
 		change(cmd)
 	}
-	err := cmd.Run()
+	err := h.call(cmd.Run)
 	command := name + " " + strings.Join(args, " ")
 	if ctx.Err() != nil {
 		t.Logf("%s: %s", command, keep(t, "command.stderr", stderr.String()))

@@ -103,7 +103,7 @@ func testRealNodeObject(t *testing.T, n *realNode) {
 	}
 	n.waitFor(t, "node/"+node, "condition=Ready")
 	out := n.kubectl(t, "get", "nodes", "-o", "wide")
-	for _, want := range []string{node, " Ready ", " containerd://", " " + nodeIP + " "} {
+	for _, want := range []string{node, " Ready ", " containerd://", " " + n.host.IP + " "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("want %q in\n%s", want, out)
 		}
@@ -162,7 +162,7 @@ func testRealService(t *testing.T, n *realNode) {
 	}{
 		{"the node", func() string { return n.get(t, "http://"+ip+"/") }},
 		{"outside", func() string {
-			return n.get(t, "http://"+nodeIP+":"+n.value(t, "service/web", "{.spec.ports[0].nodePort}")+"/")
+			return n.get(t, "http://"+n.host.IP+":"+n.value(t, "service/web", "{.spec.ports[0].nodePort}")+"/")
 		}},
 		{"a pod", func() string {
 			return n.kubectl(t, "exec", "web-client", "--", "/app", "get", "-for", "60s", "http://"+ip+"/")
@@ -283,7 +283,7 @@ func testRealAttach(t *testing.T, n *realNode) {
 
 func testRealPortForward(t *testing.T, n *realNode) {
 	n.runPod(t, "behind", "containers: [{name: main, image: APP}]")
-	p := n.start(t, "nsenter", n.within(binary, "kubectl", "port-forward", "pod/behind", ":8080")...)
+	p := n.start(t, binary, "kubectl", "port-forward", "pod/behind", ":8080")
 	p.await(p.stdout, "-> 8080\n")
 	m := regexp.MustCompile(`Forwarding from (127\.0\.0\.1:\d+) -> 8080`).FindStringSubmatch(p.stdout.String())
 	if m == nil {
@@ -374,7 +374,7 @@ func testRealEnvironment(t *testing.T, n *realNode) {
   - {name: main, image: APP, command: [/app, sleep], envFrom: [{configMapRef: {name: env}}], env: [
       {name: SIZE, valueFrom: {configMapKeyRef: {name: env, key: size}}}, {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}},
       {name: NODE, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]}`)
-	if out := n.kubectl(t, "exec", "surrounded", "--", "/app", "env", "COLOR", "SIZE", "POD", "NODE"); out != "blue\nlarge\nsurrounded\n"+nodeIP+"\n" {
+	if out := n.kubectl(t, "exec", "surrounded", "--", "/app", "env", "COLOR", "SIZE", "POD", "NODE"); out != "blue\nlarge\nsurrounded\n"+n.host.IP+"\n" {
 		t.Errorf("environment: %q", out)
 	}
 }
@@ -495,13 +495,13 @@ func testRealKubelet(t *testing.T, n *realNode) {
 		{"a service account without rights", token, http.StatusForbidden},
 	} {
 		for _, path := range []string{"/pods", "/metrics", "/logs/", "/exec/default/none/main?command=ls"} {
-			if code, body, err := n.request(http.MethodGet, "https://"+net.JoinHostPort(nodeIP, "10250")+path, test.token); err != nil || code != test.want {
+			if code, body, err := n.request(http.MethodGet, "https://"+net.JoinHostPort(n.host.IP, "10250")+path, test.token); err != nil || code != test.want {
 				t.Errorf("GET %s by %s: %d %s (%v), want %d", path, test.who, code, body, err, test.want)
 			}
 		}
 	}
 	// The port that needs no login is off.
-	if code, _, err := n.request(http.MethodGet, "http://"+net.JoinHostPort(nodeIP, "10255")+"/pods", ""); err == nil {
+	if code, _, err := n.request(http.MethodGet, "http://"+net.JoinHostPort(n.host.IP, "10255")+"/pods", ""); err == nil {
 		t.Errorf("the read-only port answers with %d", code)
 	}
 }

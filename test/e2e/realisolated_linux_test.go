@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"syscall"
@@ -35,7 +36,7 @@ func TestRealNodeIsolated(t *testing.T) {
 			if before.Isolation != "process" || before.PID == n.status(t).PID {
 				t.Fatalf("%+v", before)
 			}
-			before.kill(t, syscall.SIGKILL)
+			n.command(t, "sh", "-c", fmt.Sprintf("kill -KILL %d", before.PID)) // it has that number there
 			// For a moment it is ready without a process.
 			eventually(t, name+" is started again", func() bool {
 				s := n.server(t, name)

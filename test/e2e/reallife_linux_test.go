@@ -2,18 +2,20 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/seed-200a7251/km/test/machines"
 )
 
 // km stops what it started: after it, no container runs, nothing is mounted and no rule is in force. What it ran, it
@@ -22,7 +24,7 @@ func TestRealNodeStops(t *testing.T) {
 	t.Parallel()
 	n := newRealNode(t)
 	before, settings := n.elsewhere(t), map[string]string{}
-	for _, name := range ownSettings {
+	for _, name := range machines.Settings {
 		settings[name] = n.setting(t, name)
 	}
 	n.runContainerd(t)
@@ -128,7 +130,7 @@ func TestRealNodeStops(t *testing.T) {
 	})
 	// A cluster whose nodes were simulated has the real one alone, as soon as that is asked for.
 	t.Run("after simulated nodes", func(t *testing.T) {
-		p := n.start(t, "nsenter", n.within(binary, "run", "--name=turned", "--executor.nodes=2")...)
+		p := n.start(t, binary, "run", "--name=turned", "--executor.nodes=2")
 		p.waitReady()
 		if code := p.stop(syscall.SIGTERM); code != 0 {
 			t.Errorf("exit code %d, want 0", code)
@@ -154,7 +156,7 @@ func TestRealNodeStops(t *testing.T) {
 // setting is the value of one of the kernel's.
 func (n *realNode) setting(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(n.keeper.root("/proc/sys/" + name))
+	text, err := os.ReadFile(n.host.Root("/proc/sys/" + name))
 	if err := ignore(err, os.IsNotExist); err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +166,7 @@ func (n *realNode) setting(t *testing.T, name string) string {
 // nftables are the tables of the machine.
 func (n *realNode) nftables(t *testing.T) string {
 	t.Helper()
-	return n.host(t, "nsenter", n.within("nft", "list", "tables")...)
+	return n.command(t, "nft", "list", "tables")
 }
 
 // noContainers checks that containerd has nothing of the kubelet's.
@@ -182,8 +184,8 @@ func (n *realNode) elsewhere(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
 	for _, root := range []string{"/etc/kubernetes", "/usr/libexec/kubernetes", "/var/lib/cni", "/var/lib/kubelet", "/var/lib/kube-proxy", "/var/log/containers", "/var/log/pods"} {
-		err := filepath.WalkDir(n.keeper.root(root), func(path string, d fs.DirEntry, err error) error {
-			path = strings.TrimPrefix(path, n.keeper.root(""))
+		err := filepath.WalkDir(n.host.Root(root), func(path string, d fs.DirEntry, err error) error {
+			path = strings.TrimPrefix(path, n.host.Root(""))
 			// These names are fixed upstream, the last one by the container runtime; real-containers.md
 			// tells of km's.
 			fixed := []string{"/var/lib/kubelet", "/var/log/containers", "/var/lib/cni/results"}
@@ -252,7 +254,7 @@ func TestRealNodeWithoutWatchers(t *testing.T) {
 	// The limit is one of the user namespace. root in there is root on the machine, for its files.
 	limited := []string{"unshare", "--user", "--map-root-user", "sh", "-c", `echo 3 > /proc/sys/user/max_inotify_instances && exec "$0" "$@"`}
 	command := append(limited, binary, "run", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://"+n.path("none.sock"))
-	refused(t, n.do(t, "nsenter", n.within(command...)...), "instances of inotify", "fs.inotify.max_user_instances=", n.path("none.sock"))
+	refused(t, n.do(t, command[0], command[1:]...), "instances of inotify", "fs.inotify.max_user_instances=", n.path("none.sock"))
 }
 
 // A container runtime that cannot connect pods is found, too.
@@ -278,11 +280,13 @@ func (n *realNode) refusedKM(t *testing.T, h home, endpoint string, as *syscall.
 			}
 		}
 	}
-	var user []string
-	if as != nil {
-		user = []string{fmt.Sprintf("--setuid=%d", as.Uid), fmt.Sprintf("--setgid=%d", as.Gid)}
+	h.on = n.host.Do
+	change := func(c *exec.Cmd) {
+		if as != nil {
+			c.SysProcAttr = &syscall.SysProcAttr{Credential: as}
+		}
 	}
-	return h.do(t, "nsenter", append(user, n.within(command, "run", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://"+endpoint)...)...)
+	return h.doWith(t, change, command, "run", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://"+endpoint)
 }
 
 func copyFile(t *testing.T, from, to string) {
@@ -309,13 +313,13 @@ func TestRealMinion(t *testing.T) {
 	t.Parallel()
 	n := newRealNode(t)
 	n.runContainerd(t)
-	control := n.start(t, "nsenter", n.within(binary, "run", "etcd,apiserver,controller-manager,scheduler", "--apiserver.bind-address="+nodeIP,
+	control := n.start(t, binary, "run", "etcd,apiserver,controller-manager,scheduler", "--apiserver.bind-address="+n.host.IP,
 		// The node's serving certificate is its own.
-		"--apiserver.kubelet-certificate-authority=")...)
+		"--apiserver.kubelet-certificate-authority=")
 	control.waitReady()
 	kubeconfig := filepath.Join(n.dataDir("km"), "kubeconfig", "admin.conf")
-	n.km = n.start(t, "nsenter", n.within(binary, "minion", "--name=node", "--kubeconfig="+kubeconfig, "--runtime=cri", "--container-runtime-endpoint=unix://"+n.socket(),
-		"--cluster-dns=10.96.0.10")...)
+	n.km = n.start(t, binary, "minion", "--name=node", "--kubeconfig="+kubeconfig, "--runtime=cri", "--container-runtime-endpoint=unix://"+n.socket(),
+		"--cluster-dns=10.96.0.10")
 	t.Cleanup(func() { n.stopKM(t) })
 	n.km.waitReady()
 	n.runPod(t, "there", "containers: [{name: main, image: APP}]")
@@ -330,9 +334,9 @@ func TestRealMinion(t *testing.T) {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	// With storage, it has volumes, too. Drivers for others look for the kubelet in its usual folder.
-	n.km = n.start(t, "nsenter", n.within(binary, "run", "minion,storage", "--name=node", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://"+n.socket(),
+	n.km = n.start(t, binary, "run", "minion,storage", "--name=node", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://"+n.socket(),
 		"--executor.kubeconfig="+kubeconfig, "--proxy.kubeconfig="+kubeconfig, "--storage.kubeconfig="+kubeconfig,
-		"--executor.root-dir=/var/lib/kubelet")...)
+		"--executor.root-dir=/var/lib/kubelet")
 	n.km.waitReady()
 	testRealPersistentVolume(t, n)
 	n.runPod(t, "driver", `containers: [{name: main, image: APP, volumeMounts: [{name: registration, mountPath: /registration}]}]

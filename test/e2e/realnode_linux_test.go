@@ -10,21 +10,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/moby/sys/mountinfo"
+
+	"github.com/seed-200a7251/km/test/machines"
+	"github.com/seed-200a7251/km/test/skip"
 )
 
 const (
@@ -32,20 +32,15 @@ const (
 	// namespaces of a pod.
 	appImage   = "example.invalid/app:1"
 	pauseImage = "registry.k8s.io/pause:3.6"
-
-	// nodeIP is the address of the machine. It is an example's, and the machine has no way out of its namespace.
-	nodeIP = "192.0.2.10"
 )
 
-// realNode is a machine for a real node, as far as there can be several in one: a folder, a network namespace, and a
-// mount namespace in which the places that kubelets share are its own (ownPlaces). It has a containerd of its own once
-// that is started. The folder is HOME, too, so that it has km's data folder.
+// realNode is a host for a real node, on which its commands run. It has a containerd of its own once that is started.
+// Its folder is HOME, so that it has km's data folder.
 type realNode struct {
 	home
-	name   string   // of its cgroups, and of the network of the pods; no other machine has it
-	cni    string   // folder of the plugins
-	keeper *keeper  // of the namespaces
-	km     *process // the last one
+	host *machines.Host
+	cni  string   // folder of the plugins
+	km   *process // the last one
 	// noNetwork is a containerd that does not know how to connect pods.
 	noNetwork bool
 }
@@ -53,135 +48,30 @@ type realNode struct {
 // requireRealNode skips the test on machines where nothing real can run, and says what is missing. CI skips nothing.
 func requireRealNode(t *testing.T) (cni string) {
 	t.Helper()
-	var missing []string
-	if os.Geteuid() != 0 {
-		missing = append(missing, "root")
-	}
-	for _, command := range []string{"containerd", "ctr", "runc", "nft", "iptables", "ip", "nsenter", "unshare", "mount", "umount", "go"} {
-		if _, err := exec.LookPath(command); err != nil {
-			missing = append(missing, command)
-		}
-	}
-	for _, dir := range []string{"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"} {
-		if !slices.ContainsFunc([]string{"bridge", "host-local", "portmap", "loopback"}, func(plugin string) bool {
-			_, err := os.Stat(filepath.Join(dir, plugin))
-			return err != nil
-		}) {
-			cni = dir
-		}
-	}
-	if cni == "" {
-		missing = append(missing, "CNI plugins")
-	}
-	// Without it, what a pod on the bridge answers to another one does not pass the rules that have to translate it
-	// back.
-	if _, err := os.Stat("/proc/sys/net/bridge"); err != nil && exec.Command("modprobe", "br_netfilter").Run() != nil {
-		missing = append(missing, "the kernel's br_netfilter")
-	}
+	cni, missing := machines.MissingForNodes("containerd", "ctr", "unshare", "go")
 	if len(missing) > 0 {
-		skipOrFail(t, "a real node needs what is missing here: "+strings.Join(missing, ", "))
+		skip.OrFail(t, "a real node needs what is missing here: "+strings.Join(missing, ", "))
 	}
-	allowWatchers(t)
 	return cni
 }
 
-// allowWatchers has the kernel allow a user more instances of inotify than the usual 128. A km has 20 or so, most of
-// them for the files of certificates, and upstream's kubelet ends the process when it gets none. The limit is never
-// lowered: others may be above it by then.
-func allowWatchers(t *testing.T) {
-	t.Helper()
-	const file, enough, least = "/proc/sys/fs/inotify/max_user_instances", 1024, 256
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if now >= enough {
-		return
-	}
-	// In a container it may not be for its root to change.
-	if err := os.WriteFile(file, []byte(strconv.Itoa(enough)), 0); err != nil && now < least {
-		skipOrFail(t, fmt.Sprintf("%d instances of inotify are too few for tests beside each other: sysctl fs.inotify.max_user_instances=%d", now, enough))
-	}
-}
-
-// skipOrFail skips the test, except on CI.
-func skipOrFail(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(why)
-	}
-	// go test does not tell of skipped tests; make test shows this file.
-	if file := os.Getenv("KM_SKIPPED"); file != "" {
-		f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = fmt.Fprintf(f, "%s: %s\n", t.Name(), why)
-		if err := errors.Join(err, f.Close()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Skip(why)
-}
-
-// newRealNode makes the machine. It is gone when the test has ended, and everything that ran on it.
+// newRealNode makes the host. It is gone when the test has ended, and everything that ran on it.
 func newRealNode(t *testing.T) *realNode {
 	t.Helper()
 	cni := requireRealNode(t)
-	dir, err := os.MkdirTemp("", "km") // t.TempDir is too long for the sockets
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &realNode{home: home{dir: dir}, name: filepath.Base(dir), cni: cni}
-	n.removeLater(t)
-	n.home = homeIn(t, dir) // behind what removes it
-
-	n.keeper = newKeeper(t, n.path("places"), n.ownPlaces(t))
-	for _, command := range []string{
-		"link set lo up",
-		"link add eth0 type veth peer name eth1", // both ends are here: all that is needed is an address
-		"addr add " + nodeIP + "/24 dev eth0",
-		"link set eth0 up",
-		"link set eth1 up",
-		"route add default via 192.0.2.1", // the kubelet takes the address of the device with the default route
-	} {
-		n.ip(t, strings.Fields(command)...)
-	}
-	for _, server := range nameservers() {
-		// nobody waits for the answer of a name server that cannot be reached
-		n.ip(t, "route", "add", "unreachable", server)
-	}
-	return n
+	host := machines.NewNodes(t, 1)[0]
+	h := homeIn(t, host.Dir)
+	h.on = host.Do
+	return &realNode{home: h, host: host, cni: cni}
 }
 
-// nameservers are the IPv4 ones of this machine, without those on the loopback device, where nobody listens in a
-// namespace.
-func nameservers() []string {
-	text, _ := os.ReadFile("/etc/resolv.conf") // without it, there are none
-	var found []string
-	for _, line := range lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "nameserver" {
-			if ip := net.ParseIP(f[1]); ip.To4() != nil && !ip.IsLoopback() && !slices.Contains(found, f[1]) {
-				found = append(found, f[1])
-			}
-		}
-	}
-	return found
-}
-
-// path is one in the machine's folder.
-func (n *realNode) path(names ...string) string {
-	return filepath.Join(append([]string{n.dir}, names...)...)
-}
+// path is one in the host's folder.
+func (n *realNode) path(names ...string) string { return n.host.Path(names...) }
 
 func (n *realNode) socket() string { return n.path("c.sock") }
 
-// host runs a command of the host, which has to succeed.
-func (n *realNode) host(t *testing.T, name string, args ...string) string {
+// command runs a command on the host, which has to succeed.
+func (n *realNode) command(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	r := n.do(t, name, args...)
 	if r.code != 0 {
@@ -190,21 +80,10 @@ func (n *realNode) host(t *testing.T, name string, args ...string) string {
 	return r.stdout
 }
 
-// within are the arguments of nsenter for a command on the machine.
-func (n *realNode) within(command ...string) []string {
-	return append([]string{fmt.Sprintf("--target=%d", n.keeper.pid()), "--net", "--mount", "--"}, command...)
-}
-
-// ip runs a command of that name on the machine.
-func (n *realNode) ip(t *testing.T, args ...string) {
-	t.Helper()
-	n.host(t, "nsenter", n.within(append([]string{"ip"}, args...)...)...)
-}
-
 // ctr runs containerd's client in the namespace of the kubelet's containers.
 func (n *realNode) ctr(t *testing.T, args ...string) string {
 	t.Helper()
-	return n.host(t, "ctr", append([]string{"-a", n.socket(), "-n", "k8s.io"}, args...)...)
+	return n.command(t, "ctr", append([]string{"-a", n.socket(), "-n", "k8s.io"}, args...)...)
 }
 
 // runContainerd starts the container runtime, with the images in it.
@@ -217,7 +96,7 @@ func (n *realNode) runContainerd(t *testing.T) *process {
 			"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.85.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}], "dataDir": %q}},
 		{"type": "portmap", "capabilities": {"portMappings": true}}
 	]
-}`, n.name, n.path("ipam"))
+}`, n.host.Cgroup(), n.path("ipam"))
 	if !n.noNetwork {
 		writeFile(t, n.path("cni", "10-bridge.conflist"), conflist)
 	}
@@ -243,7 +122,7 @@ state = "%[1]s/s"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       Root = "%[1]s/runc"
 `, n.dir, n.cni, pauseImage))
-	p := n.start(t, "nsenter", n.within("containerd", "--config", config)...)
+	p := n.start(t, "containerd", "--config", config)
 	poll(t, "containerd", func(context.Context) (bool, error) {
 		select {
 		case <-p.done:
@@ -268,10 +147,10 @@ state = "%[1]s/s"
 // startKM starts `km run` with a real node, and does not wait for anything.
 func (n *realNode) startKM(t *testing.T, args ...string) *process {
 	t.Helper()
-	command := append([]string{binary, "run", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://" + n.socket(),
+	args = append([]string{"run", "--executor.runtime=cri", "--executor.container-runtime-endpoint=unix://" + n.socket(),
 		// How many connections the kernel tracks cannot be set in a network namespace.
 		"--proxy.conntrack-max-per-core=0"}, args...)
-	n.km = n.start(t, "nsenter", n.within(command...)...)
+	n.km = n.start(t, binary, args...)
 	t.Cleanup(func() { n.stopKM(t) })
 	return n.km
 }
@@ -297,7 +176,7 @@ func (n *realNode) runKM(t *testing.T, args ...string) *process {
 func (n *realNode) feed(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	input := func(cmd *exec.Cmd) { cmd.Stdin = strings.NewReader(stdin) }
-	return n.doWith(t, input, "nsenter", n.within(append([]string{binary, "kubectl"}, args...)...)...)
+	return n.doWith(t, input, binary, append([]string{"kubectl"}, args...)...)
 }
 
 // kubectl is the output of a kubectl that is expected to succeed.
@@ -372,55 +251,10 @@ func (n *realNode) waitFor(t *testing.T, object, condition string) {
 	}
 }
 
-// The main thread is the main goroutine's. A thread that has entered a machine's network (realNode.dial) ends with its
-// goroutine, but for the main thread, which cannot: the tests themselves would count as a process on the machine then,
-// and be killed with what is left there.
-func init() { runtime.LockOSThread() }
-
-func TestMainThreadIsKept(t *testing.T) {
-	t.Parallel()
-	const many = 64 // more than there are idle threads
-	var here, all sync.WaitGroup
-	here.Add(many)
-	for range many {
-		all.Go(func() {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			here.Done()
-			here.Wait()
-			if unix.Gettid() == os.Getpid() {
-				t.Error("the main thread runs other goroutines than the main one")
-			}
-		})
-	}
-	all.Wait()
-}
-
-// dial connects from the machine. Its network must name the address by numbers: a name would be looked up elsewhere.
-func (n *realNode) dial(ctx context.Context, network, address string) (c net.Conn, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and nobody else may get it
-		ns, failure := os.Open(n.keeper.namespace("net"))
-		if failure != nil {
-			err = failure
-			return
-		}
-		defer ns.Close()
-		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return
-		}
-		c, err = (&net.Dialer{}).DialContext(ctx, network, address)
-	}()
-	<-done // as long as ctx at the most
-	return c, err
-}
-
 // client speaks HTTP from the machine. It trusts everybody: what is tested is what servers think of clients.
 func (n *realNode) client(limit time.Duration) *http.Client {
 	return &http.Client{Timeout: limit, Transport: &http.Transport{
-		DialContext: n.dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		DialContext: n.host.Dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}}
 }
 
@@ -488,76 +322,20 @@ func (n *realNode) endContainers(t *testing.T) {
 	}
 }
 
-// removeLater removes the machine when the test has ended, and checks that nothing of it is left. The steps are in
-// reverse, and each is a cleanup of its own: one that fails keeps none of the others from happening.
-func (n *realNode) removeLater(t *testing.T) {
-	t.Cleanup(func() {
-		if err := os.RemoveAll(n.dir); err != nil {
-			t.Error(err)
-		}
-	})
-	for _, mount := range cgroupMounts(t) {
-		t.Cleanup(func() { n.removeCgroup(t, filepath.Join(mount, n.name)) })
-	}
-	t.Cleanup(func() {
-		if left := mountsBelow(t, "self", n.dir); len(left) > 0 {
-			t.Errorf("still mounted: %v", left)
-		}
-	})
-	t.Cleanup(func() {
-		if n.keeper != nil {
-			n.endProcesses(t)
-		}
-	})
-	t.Cleanup(func() {
-		if n.keeper != nil {
-			n.keeper.end(t)
-		}
-	})
-}
-
-// endProcesses ends those that nobody else has ended: shims, and containers that lost them.
-func (n *realNode) endProcesses(t *testing.T) {
-	for _, pid := range n.processes() {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
-	poll(t, "the end of the machine's processes", func(context.Context) (bool, error) { return len(n.processes()) == 0, nil })
-}
-
-// mounts are the mount points on the machine that are below a folder, in the order in which they were made.
-func (n *realNode) mounts(t *testing.T, folder string) []string {
+// mounts are the mount points on the host that are below a folder, in the order in which they were made.
+func (n *realNode) mounts(t *testing.T, folder string) (found []string) {
 	t.Helper()
-	return mountsBelow(t, strconv.Itoa(n.keeper.pid()), folder)
-}
-
-// mountsBelow are those that the process sees.
-func mountsBelow(t *testing.T, process, folder string) (found []string) {
-	t.Helper()
-	for _, f := range mountTable(t, process) {
-		if strings.HasPrefix(f[4], folder+"/") {
-			found = append(found, f[4])
-		}
+	text, err := os.ReadFile(n.host.Root("/proc/1/mountinfo"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return found
-}
-
-// processes are those in one of the machine's namespaces, or in its cgroups, where all containers are.
-func (n *realNode) processes() (found []int) {
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		of := func(file string) string { return filepath.Join("/proc", e.Name(), file) }
-		mnt, err := os.Readlink(of("ns/mnt"))
-		if err != nil {
-			continue // it has ended
-		}
-		network, _ := os.Readlink(of("ns/net"))
-		cgroups, _ := os.ReadFile(of("cgroup"))
-		if mnt == n.keeper.mnt || network == n.keeper.net || bytes.Contains(cgroups, []byte("/"+n.name+"/")) {
-			found = append(found, pid)
+	mounts, err := mountinfo.GetMountsFromReader(bytes.NewReader(text), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mounts {
+		if strings.HasPrefix(m.Mountpoint, folder+"/") {
+			found = append(found, m.Mountpoint)
 		}
 	}
 	return found

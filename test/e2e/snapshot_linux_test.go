@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/seed-200a7251/km/test/skip"
 )
 
 // A full disk is told of, and leaves nothing half done.
@@ -14,7 +16,7 @@ func TestSnapshotOnFullDisk(t *testing.T) {
 	h, files := newEtcdHome(t, "one")
 	disk := t.TempDir()
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=64k"); err != nil {
-		skipOrFail(t, "mounting a small disk takes root: "+err.Error())
+		skip.OrFail(t, "mounting a small disk takes root: "+err.Error())
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(disk, 0); err != nil {

@@ -13,6 +13,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"github.com/seed-200a7251/km/test/skip"
 )
 
 // smallDisk mounts a disk of that size.
@@ -24,7 +26,7 @@ func smallDisk(t *testing.T, size string) string {
 	}
 	t.Cleanup(func() { _ = os.Remove(disk) })
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size="+size); err != nil {
-		skipOrFail(t, "mounting a small disk takes root: "+err.Error())
+		skip.OrFail(t, "mounting a small disk takes root: "+err.Error())
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(disk, 0); err != nil {

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-200a7251/km/test/skip"
 )
 
 // disk is a file system of its own, in a file.
@@ -27,10 +29,10 @@ const (
 func newDisk(t *testing.T, dir string) *disk {
 	t.Helper()
 	if os.Getenv(apart) == "" {
-		skip(t, "a file system of its own needs root, and a mount namespace")
+		skip.OrFail(t, "a file system of its own needs root, and a mount namespace")
 	}
 	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
-		skip(t, "a file system of its own needs mkfs.ext4")
+		skip.OrFail(t, "a file system of its own needs mkfs.ext4")
 	}
 	d := &disk{image: filepath.Join(dir, "image"), dir: filepath.Join(dir, "disk")}
 	for _, err := range []error{os.Mkdir(d.dir, 0o700), os.WriteFile(d.image, nil, 0o600), os.Truncate(d.image, diskSize)} {
@@ -43,7 +45,7 @@ func newDisk(t *testing.T, dir string) *disk {
 		t.Fatalf("mkfs.ext4: %v\n%s", err, out)
 	}
 	if err := d.mount(); err != nil {
-		skip(t, err.Error())
+		skip.OrFail(t, err.Error())
 	}
 	t.Cleanup(func() {
 		if err := d.unmount(context.Background()); err != nil {

@@ -3,8 +3,11 @@ module github.com/seed-200a7251/km/test/robustness
 
 go 1.26.0
 
+replace github.com/seed-200a7251/km => ../..
+
 require (
 	github.com/anishathalye/porcupine v1.3.1
+	github.com/seed-200a7251/km v0.0.0-00010101000000-000000000000
 	go.etcd.io/etcd/client/v3 v3.7.3
 	golang.org/x/sys v0.49.0
 	k8s.io/api v0.37.2

@@ -1,7 +1,6 @@
 package robustness
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -79,23 +78,4 @@ func prepare() error {
 		*seed = rand.Uint64N(1_000_000) + 1
 	}
 	return nil
-}
-
-// skip says why a test is left out, also to `make test`, which go test does not tell.
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(why)
-	}
-	if file := os.Getenv("KM_SKIPPED"); file != "" {
-		f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = fmt.Fprintf(f, "%s: %s\n", t.Name(), why)
-		if err := errors.Join(err, f.Close()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Skip(why)
 }
