@@ -208,10 +208,13 @@ func (e *executor) prepare(ctx context.Context, p *supervisor.Plan, s *superviso
 	if err := e.cluster.PrepareClient(ctx, p, s); err != nil {
 		return err
 	}
-	if s.Given(component.JoinFlag) {
-		var err error
-		if e.simulated.Machine, err = cluster.MachineName(p); err != nil {
+	if p.Selected(names.Machine) {
+		name, err := cluster.MachineName(p)
+		if err != nil {
 			return err
+		}
+		if e.simulated.Host = name; s.Given(component.JoinFlag) {
+			e.simulated.Machine = name
 		}
 	}
 	if cluster.IsReal(s) {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -232,7 +233,12 @@ func nodesOf(ctx context.Context, client kubernetes.Interface, machine string) (
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all.Items, func(n corev1.Node) bool { return n.Name != machine && n.Labels[cluster.MachineLabel] != machine }), nil
+	return slices.DeleteFunc(all.Items, func(n corev1.Node) bool { return machineOfNode(&n) != machine }), nil
+}
+
+// machineOfNode is the name of the machine that a node is, or that simulates it.
+func machineOfNode(n *corev1.Node) string {
+	return cmp.Or(n.Labels[cluster.MachineLabel], n.Annotations[cluster.MachineLabel], n.Name)
 }
 
 func namesOf(nodes []corev1.Node) string {

@@ -132,14 +132,14 @@ func (o *Overview) machine(name string) *MachineStatus {
 
 // addNode adds a node to its machine, which may be one without a control plane.
 func (o *Overview) addNode(n *corev1.Node) {
-	name := cmp.Or(n.Labels[cluster.MachineLabel], n.Name)
+	name := machineOfNode(n)
 	m := o.machine(name)
 	if m == nil {
 		o.Machines = append(o.Machines, MachineStatus{Name: name, Role: cluster.RoleNode, State: "ready", Kubernetes: n.Status.NodeInfo.KubeletVersion})
 		m = &o.Machines[len(o.Machines)-1]
 	}
 	for _, a := range n.Status.Addresses {
-		if a.Type == corev1.NodeInternalIP && n.Labels[cluster.MachineLabel] == "" && m.Address == "" {
+		if a.Type == corev1.NodeInternalIP && name == n.Name && m.Address == "" {
 			m.Address = a.Address
 		}
 	}

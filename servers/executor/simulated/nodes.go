@@ -111,6 +111,9 @@ func (ns *Nodes) node(n int, resources corev1.ResourceList, port int) *corev1.No
 			},
 		},
 	}
+	if ns.Host != "" {
+		node.Annotations[cluster.MachineLabel] = ns.Host
+	}
 	if ns.Machine != "" {
 		node.Labels[cluster.MachineLabel] = ns.Machine
 	}
@@ -214,8 +217,11 @@ func ensureNode(ctx context.Context, client kubernetes.Interface, old, want *cor
 	for key, value := range want.Labels {
 		metav1.SetMetaDataLabel(&node.ObjectMeta, key, value)
 	}
+	for key, value := range want.Annotations {
+		metav1.SetMetaDataAnnotation(&node.ObjectMeta, key, value)
+	}
 	var err error
-	if !maps.Equal(node.Labels, old.Labels) {
+	if !maps.Equal(node.Labels, old.Labels) || !maps.Equal(node.Annotations, old.Annotations) {
 		if node, err = nodes.Update(ctx, node, metav1.UpdateOptions{}); err != nil {
 			return err
 		}

@@ -50,6 +50,8 @@ type Nodes struct {
 	// Machine is the name of this machine, if it has joined a cluster: it plays the nodes of that name only. Otherwise
 	// it plays those of no machine.
 	Machine string
+	// Host is the name of this machine among others, if there may be some. It is an annotation of the nodes.
+	Host string
 
 	started supervisor.Handoff[*roll]
 }
