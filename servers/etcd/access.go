@@ -54,6 +54,9 @@ func (a *Access) whileStopped(ctx context.Context, what, instead string, f func(
 		return fmt.Errorf("there is nothing to %s in %s: no cluster was started there, or its etcd is elsewhere; start one with `%s`, name another one "+
 			"with --name or --data-dir, or use `%s` with an etcd elsewhere", what, dir, a.plan.Command("run"), instead)
 	}
+	if err := at.refuseStopped(); err != nil {
+		return err
+	}
 	release, err := a.hk.Hold(a.plan)
 	defer func() { err = errors.Join(err, release()) }()
 	if err != nil {

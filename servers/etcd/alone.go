@@ -19,19 +19,17 @@ const (
 	hurriedHeartbeat, hurriedElection = "10", "50"
 )
 
-// betweenMembers are the flags by which a member has others, or the user decides about the times between members.
-var betweenMembers = []string{"initial-cluster", "discovery-srv", "discovery-endpoints", "heartbeat-interval", "election-timeout"}
+// times are the flags by which the user decides about the times between members.
+var times = []string{"heartbeat-interval", "election-timeout"}
 
 // alone reports whether there is no other member, nor will be, and the user leaves the times between members to km.
-func alone(s *supervisor.Server) bool {
-	return !s.Flags().Changed("listen-peer-urls") && !slices.ContainsFunc(betweenMembers, s.Given)
-}
+func alone(s *supervisor.Server) bool { return !peered(s) && !slices.ContainsFunc(times, s.Given) }
 
 // hurried are the arguments of upstream's command for a new member that is alone, and elects itself as soon as it does
 // in `km run`; and others as they are. Data that is there already may be that of a member which is not alone. (A caller
 // that has no use for listen-peer-urls gives a free port, as the flag has a default.)
 func hurried(args []string) []string {
-	decisive := append([]string{"initial-cluster-state", "config-file"}, betweenMembers...)
+	decisive := slices.Concat([]string{"initial-cluster-state"}, betweenMembers, times)
 	set := false
 	dir := os.Getenv(flags.FlagToEnv("ETCD", "data-dir"))
 	for i, arg := range args {

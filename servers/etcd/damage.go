@@ -21,6 +21,7 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 
+	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
@@ -86,22 +87,7 @@ type stored struct {
 
 // readStored reads a database that no etcd has open.
 func readStored(database string) (d stored, err error) {
-	// What is damaged has bbolt panic, or read beyond the end of the file.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: %s: %v", errDamaged, database, v)
-		}
-	}()
-	db, err := bbolt.Open(database, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockPause})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout), errors.Is(err, fs.ErrPermission):
-		return d, err
-	case err != nil:
-		return d, fmt.Errorf("%w: %s: %w", errDamaged, database, err)
-	}
-	defer db.Close()
-	err = db.View(func(tx *bbolt.Tx) error {
+	err = view(database, func(tx *bbolt.Tx) error {
 		info, err := os.Stat(database)
 		if err != nil {
 			return err
@@ -122,6 +108,26 @@ func readStored(database string) (d stored, err error) {
 		})
 	})
 	return d, err
+}
+
+// view calls f with a database that no etcd has open.
+func view(database string, f func(*bbolt.Tx) error) (err error) {
+	// What is damaged has bbolt panic, or read beyond the end of the file.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %s: %v", errDamaged, database, v)
+		}
+	}()
+	db, err := bbolt.Open(database, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockPause})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout), errors.Is(err, fs.ErrPermission):
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: %s: %w", errDamaged, database, err)
+	}
+	defer db.Close()
+	return db.View(f)
 }
 
 // lastIndex is that of the last entry of a log that can be read. It looks at the last files first, and not further when
@@ -202,6 +208,8 @@ func (at place) explain(p *supervisor.Plan, err error, starting bool) error {
 			"be read", err, at.Data))
 	case errors.Is(err, fileutil.ErrLocked) || strings.Contains(err.Error(), fileutil.ErrLocked.Error()):
 		return err // by somebody who may end
+	case errors.Is(err, errRemoved):
+		return supervisor.Permanent(fmt.Errorf("%w: delete its data folder with `%s`, and join again with a new token", err, p.Command("reset")))
 	case errors.Is(err, errDamaged):
 	case strings.Contains(err.Error(), "use a newer km"):
 		return supervisor.Permanent(err)
@@ -210,6 +218,14 @@ func (at place) explain(p *supervisor.Plan, err error, starting bool) error {
 		err = fmt.Errorf("%w: %w", errDamaged, err)
 	default:
 		return err
+	}
+	return supervisor.Permanent(fmt.Errorf("%w. %s stays as it is until you decide: %s", err, at.Data, at.wayOut(p)))
+}
+
+// wayOut is what can be done about damaged data.
+func (at place) wayOut(p *supervisor.Plan) string {
+	if joined, err := cluster.ReadMembership(p); err == nil && joined != nil {
+		return fmt.Sprintf("move %s away, and start km again: it joins anew, and gets the data of the others", strings.Join(at.folders(), " and "))
 	}
 	way := fmt.Sprintf("`%s` goes back to a snapshot and keeps what is there beside it; `%s` begins anew",
 		p.Command("snapshot", "restore", "FILE"), p.Command("reset"))
@@ -220,7 +236,10 @@ func (at place) explain(p *supervisor.Plan, err error, starting bool) error {
 		way = fmt.Sprintf("`%s` goes back to a snapshot and keeps what is there beside it; to begin anew, move it away",
 			p.Command("snapshot", "restore", "FILE"))
 	}
-	return supervisor.Permanent(fmt.Errorf("%w. %s stays as it is until you decide: %s", err, at.Data, way))
+	if cluster.IsAdvertised(p) {
+		way += fmt.Sprintf("; where other machines have a control plane, `%s`, and join one of them with a new token", p.Command("reset"))
+	}
+	return way
 }
 
 // ofData reports whether an error's text is about data that upstream, or what it reads with, could not make sense of.

@@ -79,6 +79,7 @@ type etcd struct {
 	started  supervisor.Handoff[*embed.Etcd]
 	full     fullness
 	broken   atomic.Pointer[string] // path of the database, if the last start was broken off and may hold it
+	joining  *joining               // nil unless its first start is to join
 }
 
 // options are etcd's configuration and the flag set that fills it. Upstream binds part of the flags in etcdmain, where
@@ -144,7 +145,7 @@ func load(s *supervisor.Server) (*embed.Config, error) {
 	}
 	// What follows is etcdmain/config.go, configFromCmdLine, for the flags that are not bound to fields.
 	c, fs := o.config, o.set
-	if flags.IsSet(fs, "listen-peer-urls") || s.Given("initial-cluster") {
+	if peered(s) {
 		c.ListenPeerUrls = flags.UniqueURLsFromFlag(fs, "listen-peer-urls")
 	} else {
 		c.ListenPeerUrls = nil // a single member has no peers; the flag cannot be set to nothing
@@ -277,7 +278,13 @@ func (e *etcd) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Se
 	if err := whole(at.Data); err != nil {
 		return err
 	}
+	if err := at.refuseAlone(p, s); err != nil {
+		return err
+	}
 	e.plan, e.starting = p, startingLock(p)
 	e.full.server, e.full.repair = s, p.Command("repair")
+	if err := e.join(ctx, p, s, at); err != nil {
+		return err
+	}
 	return at.note(p)
 }

@@ -19,6 +19,7 @@ type life struct {
 	at             place
 	fatal          fatalHook
 	segmentMissing spaceHook
+	removed        removedHook
 	streams        streams
 }
 
@@ -34,11 +35,11 @@ func (e *etcd) newLife(s *supervisor.Server) (*life, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &life{etcd: e, server: s, config: c, at: at, fatal: make(fatalHook, 1), segmentMissing: make(spaceHook, 1)}
+	l := &life{etcd: e, server: s, config: c, at: at, fatal: make(fatalHook, 1), segmentMissing: make(spaceHook, 1), removed: make(removedHook, 1)}
 	// Upstream ends the process with a fatal line, or a panic in one of its goroutines, where its data cannot be read.
 	lg := withRightLines(s.Logger()).WithOptions(
-		zap.WithFatalHook(l.fatal), zap.WithPanicHook(l.fatal), l.segmentMissing.option())
-	if alone(s) {
+		zap.WithFatalHook(l.fatal), zap.WithPanicHook(l.fatal), l.segmentMissing.option(), l.removed.option())
+	if !peered(s) && at.membership().count <= 1 {
 		lg = lg.WithOptions(zap.WithPanicHook(loneHook{l.fatal}))
 	}
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(lg)
@@ -80,8 +81,11 @@ func (l *life) start(ctx context.Context) (embedded *embed.Etcd, err error) {
 		if err := l.at.sound(); err != nil {
 			return err
 		}
+		if err := l.at.refuseRemoved(); err != nil {
+			return err
+		}
 		defragAtStart(l.config, l.server)
-		embedded, err = guarded(l.server, l.fatal, func() (*embed.Etcd, error) { return embed.StartEtcd(l.config) })
+		embedded, err = l.open(ctx)
 		if err != nil {
 			l.mayHold()
 		}
@@ -105,13 +109,16 @@ func (l *life) watch(ctx context.Context, embedded *embed.Etcd) (short, err erro
 	defer cancel()
 	low := make(chan error, 1)
 	go watchSpace(ctx, l.at, l.segmentMissing, low)
+	if peered(l.server) {
+		go watchLost(ctx, l.server, embedded)
+	}
 	select {
 	case <-ctx.Done():
 	case short = <-low:
 	case err = <-embedded.Err():
 	case err = <-l.fatal:
 	case <-embedded.Server.StopNotify():
-		err = errors.New("etcd has stopped by itself")
+		err = l.ended(embedded)
 	}
 	return short, err
 }
@@ -120,7 +127,7 @@ func (l *life) watch(ctx context.Context, embedded *embed.Etcd) (short, err erro
 func (l *life) close(embedded *embed.Etcd, err error) error {
 	closed := make(chan struct{})
 	l.streams.end()
-	go func() { defer close(closed); embedded.Close() }()
+	go func() { defer close(closed); closeEtcd(embedded) }()
 	if err == nil {
 		select {
 		case <-closed:
@@ -164,12 +171,10 @@ func (e *etcd) ready(ctx context.Context, s *supervisor.Server) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case <-server.Server.ReadyNotify():
-		endAlarm(ctx, server, s.Logger())
-		e.full.look()
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := e.takePart(ctx, s, server); err != nil {
+		return err
 	}
+	endAlarm(ctx, server, s.Logger())
+	e.full.look()
+	return ctx.Err()
 }

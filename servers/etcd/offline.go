@@ -71,17 +71,17 @@ func (a *Access) Serve(ctx context.Context, dir string, f func(endpoint string) 
 		return err
 	}
 	if err := keepPrivate(o.config.ListenClientUrls); err != nil {
-		etcd.Close()
+		closeEtcd(etcd)
 		return err
 	}
 	select {
 	case err := <-o.fatal:
 		return err // what the goroutine that has ended had locked stays locked: Close would wait for it
 	case err := <-etcd.Err():
-		etcd.Close()
+		closeEtcd(etcd)
 		return err
 	case <-ctx.Done():
-		etcd.Close()
+		closeEtcd(etcd)
 		return ctx.Err()
 	case <-etcd.Server.ReadyNotify():
 		defer etcd.Close()

@@ -19,7 +19,8 @@ func RepairCommand() *supervisor.Command {
 			"written over or deleted, defragment it, and end the alarm that it has reached its quota, if it is below that then.\n\n" +
 			"In a full store objects can be deleted, such as ConfigMaps, Secrets, Events and those of your own kinds, but not what the API server " +
 			"marks first, which would write: pods, namespaces, and what has finalizers. etcd answers nobody while it is defragmented, which takes " +
-			"some seconds for each gigabyte.",
+			"some seconds for each gigabyte. Where several machines have a control plane, each has a database of its own: only that of this machine is " +
+			"defragmented.",
 		Complete: func(*supervisor.HyperKube, []string) []string { return []string{} },
 		Run: func(ctx context.Context, hk *supervisor.HyperKube, p *supervisor.Plan, args []string) error {
 			if len(args) > 0 {
@@ -65,6 +66,9 @@ func (a *Access) repairAt(ctx context.Context, endpoint, dir string, running boo
 	switch {
 	case r.full():
 		return fmt.Errorf("it is still full, and all of it is in use: %s", a.WhatHelps())
+	case r.elsewhere > 0:
+		return fmt.Errorf("%d other members of etcd have reached their quota, and nothing can be written as long as that is so: call `%s` on their "+
+			"machines, too", r.elsewhere, a.plan.Command("repair"))
 	case r.wasFull:
 		fmt.Fprintln(a.hk.Out(), "it can be written to again")
 	}

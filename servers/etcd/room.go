@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -26,6 +27,7 @@ type room struct {
 	before, after int64 // its size, as the quota counts it
 	quota         int64 // negative for none
 	wasFull       bool  // the alarm was on
+	elsewhere     int   // of how many other members the alarm stays on
 }
 
 // full reports whether the alarm is still on.
@@ -99,7 +101,8 @@ func (s *store) makeRoom(ctx context.Context) (*room, error) {
 	if r.wasFull = len(alarms) > 0; r.full() {
 		return r, nil
 	}
-	return r, s.disarm(ctx, alarms)
+	r.elsewhere, err = s.disarm(ctx, status.Header.MemberId, alarms)
+	return r, err
 }
 
 // endAlarm ends the alarm that the database has reached its quota, if it is below that now, or can be: etcd keeps the
@@ -121,7 +124,8 @@ func (s *store) endAlarm(ctx context.Context) (*room, error) {
 			return made, err
 		}
 	}
-	return r, s.disarm(ctx, alarms)
+	r.elsewhere, err = s.disarm(ctx, status.Header.MemberId, alarms)
+	return r, err
 }
 
 // EndAlarm ends the alarm that the database has reached its quota, in the etcd that can be asked there and whose data
@@ -155,13 +159,24 @@ func (s *store) alarms(ctx context.Context) (alarms []*etcdserverpb.AlarmMember,
 	return alarms, nil
 }
 
-func (s *store) disarm(ctx context.Context, alarms []*etcdserverpb.AlarmMember) error {
+// disarm ends the alarms of the member itself, and those of a member that is none, which are in data from a snapshot. It
+// returns how many other members have reached their quota: each has a database of its own, and only that of this one is
+// known to be below it.
+func (s *store) disarm(ctx context.Context, own uint64, alarms []*etcdserverpb.AlarmMember) (elsewhere int, err error) {
+	list, err := s.MemberList(ctx, clientv3.WithSerializable())
+	if err != nil {
+		return 0, err
+	}
 	for _, alarm := range alarms {
+		if alarm.MemberID != own && slices.ContainsFunc(list.Members, func(m *etcdserverpb.Member) bool { return m.ID == alarm.MemberID }) {
+			elsewhere++
+			continue
+		}
 		if _, err := s.AlarmDisarm(ctx, (*clientv3.AlarmMember)(alarm)); err != nil {
-			return fmt.Errorf("its alarm cannot be ended: %w", err)
+			return elsewhere, fmt.Errorf("its alarm cannot be ended: %w", err)
 		}
 	}
-	return nil
+	return elsewhere, nil
 }
 
 // endAlarm does so in an etcd of this process, as far as it can. It is told by fullness if the alarm stays on.
@@ -175,6 +190,8 @@ func endAlarm(ctx context.Context, etcd *embed.Etcd, log *zap.Logger) {
 	switch {
 	case err != nil:
 		log.Warn("the database has reached its quota, and no room can be made in it", zap.Error(err))
+	case r != nil && r.elsewhere > 0:
+		log.Warn("the database of another member has reached its quota", zap.Int("members", r.elsewhere))
 	case r != nil && !r.full():
 		log.Info("the database is below its quota again", zap.Int64("size", r.after), zap.Int64("before", r.before), zap.Int64("quota", r.quota))
 	}

@@ -136,6 +136,9 @@ var onNodes = []string{names.Executor, names.Proxy, names.Storage, names.Machine
 func checkAdvertised(p *supervisor.Plan, value string) error {
 	ip := cluster.Advertised(p)
 	switch {
+	case p.Ephemeral:
+		// A member of etcd that forgets what it has acknowledged breaks the others, and after a stop they lack it.
+		return errors.New("--ephemeral: the data of a control plane with others has to outlive its run: leave it out")
 	case !p.Selected(names.APIServer):
 		return fmt.Errorf("--%s: there is no apiserver in the list that others could reach", cluster.AdvertiseFlag)
 	case ip == nil && (value == "" || value == cluster.DefaultRoute):

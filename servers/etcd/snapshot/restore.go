@@ -36,10 +36,17 @@ func (s *snapshots) restore(ctx context.Context, path string, yes bool) error {
 	if r.live, err = filepath.EvalSymlinks(dir); errors.Is(err, fs.ErrNotExist) {
 		r.live, err = dir, nil
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case errStatus == nil:
+	}
+	if errStatus != nil {
+		status = nil
+	}
+	if err := r.etcd.RefuseSeveral(ctx, r.live, status); err != nil {
+		return err
+	}
+	switch {
+	case status != nil:
 		return r.inRun(ctx, status)
 	}
 	r.there, err = etcd.Present(r.live)

@@ -126,7 +126,7 @@ func (r *restore) swappable(ctx, interrupted context.Context, pid int) error {
 	case interrupted.Err() != nil:
 		return errors.New("interrupted")
 	}
-	return nil
+	return r.etcd.RefuseSeveral(ctx, r.live, nil) // one may have joined meanwhile
 }
 
 // statusOf is the status of the run with that process, and an error if that is another one by now.
