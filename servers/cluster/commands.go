@@ -23,6 +23,11 @@ import (
 // Banner tells how to use the cluster that has become ready.
 func Banner(p *supervisor.Plan) string {
 	s := p.Server(names.APIServer)
+	if s == nil && IsJoined(p) {
+		run := append([]string{"run", names.Minion}, joinWords(p)...)
+		return fmt.Sprintf("  This machine is a node of the cluster at %s.\n\n  Ctrl-C stops it. `%s` goes on where it was.",
+			p.Server(names.Machine).Value(component.JoinFlag), p.Command(run...))
+	}
 	if s == nil {
 		return ""
 	}
@@ -36,13 +41,27 @@ func Banner(p *supervisor.Plan) string {
 	if p.Ephemeral {
 		fmt.Fprintf(&b, " All is removed then.")
 	} else {
-		run := []string{"run"}
+		run := append([]string{"run"}, joinWords(p)...)
 		if component.Hardened(s) { // without it Secrets would be written as they are
 			run = append(run, "--"+component.HardenedFlag)
 		}
 		fmt.Fprintf(&b, " `%s` goes on where it was.", p.Command(run...))
 	}
 	return b.String()
+}
+
+// joinWords are the flags with which this machine is one of several, as a later run needs them.
+func joinWords(p *supervisor.Plan) (words []string) {
+	m := p.Server(names.Machine)
+	if m == nil {
+		return nil
+	}
+	for _, flag := range []string{AdvertiseFlag, component.JoinFlag, RoleFlag} {
+		if m.Given(flag) {
+			words = append(words, "--"+flag+"="+m.Value(flag))
+		}
+	}
+	return words
 }
 
 // KubeconfigCommand is `km kubeconfig`.

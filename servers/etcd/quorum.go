@@ -11,6 +11,7 @@ import (
 	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/etcd/members"
 	"github.com/seed-200a7251/km/servers/names"
+	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -36,6 +37,7 @@ func stopWarnings(ctx context.Context, p *supervisor.Plan) []string {
 	if err != nil {
 		return nil
 	}
+	process.DropClientLogs()
 	ctx, cancel := context.WithTimeout(ctx, warnTime)
 	defer cancel()
 	all, err := MembersOf(ctx, p)

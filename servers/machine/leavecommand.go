@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/etcd/members"
+	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -46,6 +47,7 @@ func LeaveCommand() *supervisor.Command {
 			if len(args) != 1 {
 				return &supervisor.ExitError{Code: 2, Err: fmt.Errorf("leave takes the name of a machine, as `%s` shows it", p.Command("status"))}
 			}
+			process.DropClientLogs()
 			l := &leaving{tokens: tokens{hk: hk, plan: p}, name: args[0], yes: *yes}
 			if err := l.connect(ctx); err != nil {
 				return err
@@ -135,12 +137,8 @@ func (l *leaving) leaveControlPlane(ctx context.Context, machines []Machine, m M
 		return err
 	}
 	client := l.client
-	if here {
-		// The servers here would tell of the machine again, and those of the others are asked from now on.
+	if here { // those of the others are asked when the own etcd is no member any more
 		if client, err = l.clientOf(others); err != nil {
-			return err
-		}
-		if err := l.stop(ctx); err != nil {
 			return err
 		}
 	}
@@ -148,6 +146,12 @@ func (l *leaving) leaveControlPlane(ctx context.Context, machines []Machine, m M
 	defer cancel()
 	if err := etcd.Remove(ctx, m.Name); err != nil {
 		return err
+	}
+	if here {
+		// It ends by itself, as its etcd has been removed, or is about to.
+		if err := l.hk.EndRun(ctx, l.plan); err != nil && !errors.Is(err, supervisor.ErrNotRunning) {
+			return err
+		}
 	}
 	if err := errors.Join(forget(ctx, client, m.Name), deleteNodes(ctx, client, nodes)); err != nil {
 		return fmt.Errorf("its member of etcd is removed, but not all else: %w; call `km leave %s` on another machine", err, m.Name)
@@ -207,11 +211,6 @@ func (l *leaving) clientOf(others []Machine) (kubernetes.Interface, error) {
 		}
 	}
 	return nil, errors.New("no apiserver of the other machines answers: start one, or nothing would be left of the cluster")
-}
-
-// stop ends the run on this machine.
-func (l *leaving) stop(ctx context.Context) error {
-	return l.hk.EndRun(ctx, l.plan)
 }
 
 // markLeft notes that what is in the data folder is of no use any more.

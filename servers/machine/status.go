@@ -19,6 +19,7 @@ import (
 	"github.com/seed-200a7251/km/servers/etcd"
 	"github.com/seed-200a7251/km/servers/etcd/members"
 	"github.com/seed-200a7251/km/servers/names"
+	"github.com/seed-200a7251/km/servers/process"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -62,6 +63,7 @@ func Status(ctx context.Context, p *supervisor.Plan, status *supervisor.Status) 
 		!slices.ContainsFunc(status.Servers, func(s supervisor.ServerStatus) bool { return s.Name == names.APIServer }) {
 		return nil
 	}
+	process.DropClientLogs()
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
 	o := &Overview{}
@@ -168,6 +170,9 @@ func (o *Overview) addMembers(all []members.Member) {
 			m.Etcd = "leader"
 		case member.Learner:
 			m.Etcd = "learner"
+		}
+		if !member.Healthy && m.State == "ready" {
+			m.State = "not ready"
 		}
 		if !member.Healthy {
 			m.Etcd = "does not answer"

@@ -5,6 +5,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"google.golang.org/grpc/grpclog"
 	"k8s.io/apimachinery/pkg/util/runtime"
 	encryptionconfig "k8s.io/apiserver/pkg/server/options/encryptionconfig/controller"
 	"k8s.io/apiserver/pkg/util/compatibility"
@@ -162,3 +164,8 @@ func Become(name string, args []string) {
 // DropUnhandledErrors has upstream not print errors that it can return to nobody. It is for a process that is a client
 // and nothing else, and tells the same error by itself: without it the same line stands there five times.
 func DropUnhandledErrors() { runtime.ErrorHandlers = nil }
+
+// DropClientLogs has gRPC, whose lines go to klog (k8s.io/apiserver/pkg/storage/etcd3/logger.go), not print of each try
+// to reach a member of etcd. It is for a process that is a client and nothing else, and tells by itself who does not
+// answer.
+func DropClientLogs() { grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) }
