@@ -125,7 +125,7 @@ staticcheck:
 workflows:
 	$(TOOL) $(ACTIONLINT)
 	@if command -v shellcheck >/dev/null 2>&1; then \
-		set -x; shellcheck .release/install.sh .ci/compile .ci/run .ci/install; \
+		set -x; shellcheck .release/install.sh .release/preremove.sh .ci/compile .ci/run .ci/install; \
 	elif [ -n "$$CI" ]; then \
 		echo "make workflows: there is no shellcheck" >&2; exit 1; \
 	fi
