@@ -80,6 +80,7 @@ release: build
 	for shell in bash zsh fish; do bin/km completion $$shell >bin/release/completions/km.$$shell || exit 1; done
 	$(LICENSES) check ./cmd/km --disallowed_types=forbidden,restricted,unknown
 	$(LICENSES) save ./cmd/km --save_path=bin/release/licenses
+	find bin/release/licenses -exec touch -d "$$(TZ=UTC git show -s --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)" {} +
 	$(TOOL) $(GORELEASER) release --clean $(if $(RELEASE),,--snapshot) $(ARGS)
 
 # What is known of faults in what is linked in, and whether the modules are those that go.sum names.
@@ -125,7 +126,7 @@ staticcheck:
 workflows:
 	$(TOOL) $(ACTIONLINT)
 	@if command -v shellcheck >/dev/null 2>&1; then \
-		set -x; shellcheck .release/install.sh .ci/compile .ci/run .ci/install; \
+		set -x; shellcheck .release/install.sh .release/preremove.sh .ci/compile .ci/run .ci/install; \
 	elif [ -n "$$CI" ]; then \
 		echo "make workflows: there is no shellcheck" >&2; exit 1; \
 	fi

@@ -32,7 +32,6 @@ func (hk *HyperKube) diagnose(ctx context.Context, empty *Plan) *diagnosis {
 		d.found(Finding{Name: "servers", Err: err, Needed: true})
 		return d
 	}
-	defer func() { _ = p.run.abandon(nil) }()
 	d.found(Finding{Name: "servers", Text: nameList(p.Servers), Err: err, Needed: true})
 	taken := held(p, hk.Name)
 	d.found(hk.findFolder(p, taken))
@@ -44,6 +43,7 @@ func (hk *HyperKube) diagnose(ctx context.Context, empty *Plan) *diagnosis {
 			d.ask(ctx, p, s)
 		}
 	}
+	_ = p.run.abandon(nil) // what a process has only once is for the ways then
 	if hk.New != nil {
 		for _, w := range hk.Ways {
 			d.found(hk.findWay(ctx, w, at, !taken))

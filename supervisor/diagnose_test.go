@@ -210,9 +210,15 @@ func allBelow(t *testing.T, root string) (all []string) {
 // What only some machines can do is told, and is no reason against a run.
 func TestDoctorLooksAtWays(t *testing.T) {
 	var possible error
+	held := false // as what a process has only once
 	var another func() *HyperKube
 	another = func() *HyperKube {
-		node := &Server{SimpleUsage: "node", Run: idle, Check: func(_ context.Context, _ *Plan, s *Server) error {
+		node := &Server{SimpleUsage: "node", Run: idle, Check: func(_ context.Context, p *Plan, s *Server) error {
+			if held {
+				return errors.New("node: it runs already")
+			}
+			held = true
+			p.AtEnd(func() { held = false })
 			if s.Value("real") == "true" {
 				return possible
 			}
