@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -75,6 +76,11 @@ func TestDataOfSeveral(t *testing.T) {
 	dir := socketDir(t)
 	etcd := unreadyIn(t, dir)
 	own := etcd.Server.MemberID()
+	within(t, "the first change of members", func() {
+		for etcd.Server.AppliedIndex() < 2 {
+			runtime.Gosched()
+		}
+	})
 	within(t, "closeEtcd", func() { closeEtcd(etcd) })
 	at := place{Data: filepath.Join(dir, "etcd")}
 	if m := at.membership(); m != (membership{count: 2}) {
