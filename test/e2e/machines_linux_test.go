@@ -137,7 +137,7 @@ func (m *member) client(from *member) kubernetes.Interface {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	config.Dial, config.QPS, config.Timeout = from.Dial, -1, 5*time.Second
+	config.Dial, config.QPS, config.Timeout = from.Dial, -1, 3*time.Second
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		m.t.Fatal(err)
@@ -172,16 +172,18 @@ func (l *ledger) end() {
 
 func (l *ledger) run(ctx context.Context) {
 	defer close(l.done)
-	for n := 0; ctx.Err() == nil; n++ {
+	for n, at := 0, 0; ctx.Err() == nil; n++ {
 		name := fmt.Sprintf("entry-%d", n)
-		for i := 0; ctx.Err() == nil; i++ {
+		for ctx.Err() == nil {
 			// One that failed may have been written all the same.
-			if err := write(ctx, l.clients[i%len(l.clients)], name); err == nil || apierrors.IsAlreadyExists(err) {
+			err := write(ctx, l.clients[at%len(l.clients)], name)
+			if err == nil || apierrors.IsAlreadyExists(err) {
 				l.mu.Lock()
 				l.written = append(l.written, name)
 				l.mu.Unlock()
 				break
 			}
+			at++ // and stays there
 		}
 	}
 }
