@@ -185,7 +185,8 @@ func (o *other) client(with func(*rest.Config)) (kubernetes.Interface, error) {
 }
 
 // checkVersion refuses versions that Kubernetes does not let work together: a kubelet may be up to three minor versions
-// behind its apiserver, and not ahead of it; apiservers may be one apart (https://kubernetes.io/releases/version-skew-policy).
+// behind its apiserver, and not ahead of it; apiservers may be one apart
+// (https://kubernetes.io/releases/version-skew-policy).
 func (o *other) checkVersion(client kubernetes.Interface, role string) error {
 	info, err := client.Discovery().ServerVersion()
 	if err != nil {

@@ -225,7 +225,8 @@ func (t *tokens) all(ctx context.Context) (all []*bootstraptokenv1.BootstrapToke
 		return nil, err
 	}
 	for i := range secrets.Items {
-		if token, err := bootstraptokenv1.BootstrapTokenFromSecret(&secrets.Items[i]); err == nil { // one that is malformed is no token
+		// One that is malformed is no token.
+		if token, err := bootstraptokenv1.BootstrapTokenFromSecret(&secrets.Items[i]); err == nil {
 			all = append(all, token)
 		}
 	}

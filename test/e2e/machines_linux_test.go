@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,6 +22,9 @@ import (
 
 	"github.com/seed-200a7251/km/test/machines"
 )
+
+// rounds is how often what may happen to machines happens to each of them. `make robustness` has more.
+var rounds = flag.Int("rounds", 1, "how often each machine of a cluster is lost, in TestMachines")
 
 // member is one machine of a cluster of several.
 type member struct {
@@ -252,21 +256,31 @@ func TestMachines(t *testing.T) {
 	l := newLedger(t, a.client(d), b.client(d), c.client(d))
 	l.goesOn("the beginning")
 
-	t.Log("each machine in turn is unplugged, and comes back")
-	for _, m := range []*member{a, b, c} {
-		m.Kill()
-		l.goesOn("the loss of " + m.Name)
-		m.Boot()
-		m.again()
-		a.until("three members again", whole(3))
-	}
+	for range *rounds {
+		t.Log("each machine in turn is unplugged, and comes back")
+		for _, m := range []*member{a, b, c} {
+			m.Kill()
+			l.goesOn("the loss of " + m.Name)
+			m.Boot()
+			m.again()
+			a.until("three members again", whole(3))
+		}
 
-	t.Log("a rolling restart")
-	for _, m := range []*member{a, b, c} {
-		m.stop()
-		l.goesOn("the stop of " + m.Name)
-		m.again()
-		a.until("three members again", whole(3))
+		t.Log("each is cut off for a while, and goes on by itself")
+		for _, m := range []*member{a, b, c} {
+			m.Disconnect()
+			l.goesOn(m.Name + " was cut off")
+			m.Connect()
+			a.until("three members again", whole(3))
+		}
+
+		t.Log("a rolling restart")
+		for _, m := range []*member{a, b, c} {
+			m.stop()
+			l.goesOn("the stop of " + m.Name)
+			m.again()
+			a.until("three members again", whole(3))
+		}
 	}
 
 	t.Log("two are lost")
