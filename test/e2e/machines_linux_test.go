@@ -3,8 +3,10 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,6 +56,15 @@ func (m *member) stop() {
 	m.km.Signal(syscall.SIGTERM)
 	if err := m.km.Wait(); err != nil {
 		m.t.Errorf("km on %s: %v", m.Name, err)
+	}
+}
+
+// reset deletes what km has made, which is all that there is.
+func (m *member) reset() {
+	m.t.Helper()
+	m.must("reset", "--yes")
+	if _, err := os.Lstat(m.dataDir()); !errors.Is(err, fs.ErrNotExist) {
+		m.t.Errorf("after a reset of %s: %v", m.dataDir(), err)
 	}
 }
 
@@ -306,6 +317,7 @@ func TestMachines(t *testing.T) {
 	<-c.km.Done()
 	a.until("two members", whole(2))
 	c.refuses("has left the cluster", c.flag...)
+	c.reset()
 	l.goesOn("the leave of " + c.Name)
 	if eventually(t, "the node follows", func() bool { return ready(d.Name + "-1") }); !ready(d.Name + "-2") {
 		t.Errorf("%s-2 is not Ready", d.Name)
@@ -377,4 +389,6 @@ func TestJoinRefused(t *testing.T) {
 	b.refuses("is a part of the cluster at", "run")
 	b.again()
 	b.must("status")
+	b.stop()
+	b.reset()
 }
