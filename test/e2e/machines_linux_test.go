@@ -389,6 +389,9 @@ func TestJoinRefused(t *testing.T) {
 	b.refuses("is a part of the cluster at", "run")
 	b.again()
 	b.must("status")
+	for _, command := range [][]string{{"kubectl", "get", "nodes"}, {"kubeconfig"}, {"token", "list"}} {
+		b.refuses("this machine is a node of the cluster at "+a.IP, command...)
+	}
 	b.stop()
 	b.reset()
 }
