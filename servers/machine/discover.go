@@ -214,9 +214,9 @@ func skewed(mine, theirs, role string) error {
 		return nil
 	}
 	if role == cluster.RoleNode {
-		return fmt.Errorf("Kubernetes %s there, and %s in this km: a node may be up to three minor versions older, and not newer; use such a km", theirs, mine)
+		return fmt.Errorf("it is Kubernetes %s there, and %s in this km: a node may be up to three minor versions older, and not newer; use such a km", theirs, mine)
 	}
-	return fmt.Errorf("Kubernetes %s there, and %s in this km: control planes may be one minor version apart; use such a km", theirs, mine)
+	return fmt.Errorf("it is Kubernetes %s there, and %s in this km: control planes may be one minor version apart; use such a km", theirs, mine)
 }
 
 // refused says what it means that a request with the token failed.
