@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 
+	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -53,5 +54,23 @@ func TestExplain(t *testing.T) {
 	later := &fatalError{errors.New("failed to purge wal file")}
 	if err := at.explain(p, later, false); err != error(later) {
 		t.Error(err)
+	}
+}
+
+// A machine that has joined others gets its data from them.
+func TestExplainJoined(t *testing.T) {
+	p := &supervisor.Plan{DataDir: t.TempDir()}
+	m := cluster.Membership{Role: cluster.ControlPlane, APIServers: []string{"10.0.0.1:6443"}}
+	if err := m.Write(p); err != nil {
+		t.Fatal(err)
+	}
+	at := place{Data: p.Path("etcd")}
+	err := at.explain(p, errDamaged, true)
+	if err == nil || !strings.Contains(err.Error(), "move "+at.Data+" away, and start km again") || strings.Contains(err.Error(), "restore") {
+		t.Error(err)
+	}
+	err = at.explain(p, errRemoved, false)
+	if err == nil || !strings.Contains(err.Error(), "reset") || fmt.Sprintf("%T", err) != fmt.Sprintf("%T", supervisor.Permanent(err)) {
+		t.Errorf("%T: %v", err, err)
 	}
 }

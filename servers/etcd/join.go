@@ -101,9 +101,9 @@ func (j *joining) configure(c *embed.Config) {
 }
 
 // changed reports whether a first start has failed because the members are not those any more that have taken this one:
-// another one has come, has gone, or has another address.
+// another one has come, has gone, or has another address (etcdserver, bootstrapExistingClusterNoWAL).
 func changed(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "error validating peerURLs") // etcdserver, bootstrapExistingClusterNoWAL
+	return err != nil && strings.Contains(err.Error(), "error validating peerURLs")
 }
 
 // open starts etcd. A first start joins, if there is something to join.

@@ -116,6 +116,9 @@ func (l *life) watch(ctx context.Context, embedded *embed.Etcd) (short, err erro
 	case <-ctx.Done():
 	case short = <-low:
 	case err = <-embedded.Err():
+		if l.isRemoved(embedded) { // one that was not ready yet says so of its clients first
+			err = errRemoved
+		}
 	case err = <-l.fatal:
 	case <-embedded.Server.StopNotify():
 		err = l.ended(embedded)

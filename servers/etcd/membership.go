@@ -84,7 +84,7 @@ func (at place) oneOf(count int) string {
 // refuseAlone refuses a start without others of data that has some: it would wait for them for ever.
 func (at place) refuseAlone(p *supervisor.Plan, s *supervisor.Server) error {
 	if m := at.membership(); m.count > 1 && !peered(s) {
-		return fmt.Errorf("%s: start it as one, with `%s`, or have the others leave first", at.oneOf(m.count), p.Command("run", "--advertise"))
+		return fmt.Errorf("%s: start it with `%s`", at.oneOf(m.count), p.Command("run", "--advertise"))
 	}
 	return nil
 }
@@ -122,8 +122,8 @@ func (a *Access) RefuseSeveral(ctx context.Context, dir string, status *supervis
 	if count <= 1 {
 		return nil
 	}
-	return fmt.Errorf("%s, and the others would go on with what they have: have the others leave with `%s` there, restore, and let them join again",
-		at.oneOf(count), a.plan.Command("leave"))
+	return fmt.Errorf("%s, and the others would go on with what they have: have the others leave with `%s leave` there, restore, and let them join again",
+		at.oneOf(count), a.hk.Name)
 }
 
 // countAt is how many members the etcd at an address knows of.

@@ -126,18 +126,18 @@ func (h removedHook) option() zap.Option {
 
 // ended is why an etcd has stopped by itself.
 func (l *life) ended(embedded *embed.Etcd) error {
-	select {
-	case <-l.removed:
-		return errRemoved
-	default:
-	}
 	if lost := l.server.Lost(); lost != nil {
 		return lost
 	}
-	if embedded.Server.IsIDRemoved(uint64(embedded.Server.MemberID())) {
+	if l.isRemoved(embedded) {
 		return errRemoved
 	}
 	return errors.New("etcd has stopped by itself")
+}
+
+// isRemoved reports whether the member has been removed: it has the change in its data, or has heard of it.
+func (l *life) isRemoved(embedded *embed.Etcd) bool {
+	return len(l.removed) > 0 || embedded.Server.IsIDRemoved(uint64(embedded.Server.MemberID()))
 }
 
 // lostPause is how often a member with others looks whether what it keeps is still there.

@@ -159,7 +159,7 @@ func (s *store) alarms(ctx context.Context) (alarms []*etcdserverpb.AlarmMember,
 	return alarms, nil
 }
 
-// disarm ends the alarms of the member itself, and those of a member that is none, which are in data from a snapshot. It
+// disarm ends the alarms of the member itself, and those of who is no member, which are in data from a snapshot. It
 // returns how many other members have reached their quota: each has a database of its own, and only that of this one is
 // known to be below it.
 func (s *store) disarm(ctx context.Context, own uint64, alarms []*etcdserverpb.AlarmMember) (elsewhere int, err error) {

@@ -1,10 +1,13 @@
 package etcd
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/seed-200a7251/km/servers/cluster"
@@ -55,5 +58,49 @@ func TestRoom(t *testing.T) {
 		if full, nearly := test.room.full(), test.room.nearlyFull(); full != test.full || nearly != test.nearly {
 			t.Errorf("%+v: full %v, nearly %v", test.room, full, nearly)
 		}
+	}
+}
+
+// The alarm of another member stays: its database is not this one. That of who is no member goes.
+func TestAlarmsOfOthers(t *testing.T) {
+	dir := socketDir(t)
+	c := configIn(dir)
+	c.InitialCluster = c.InitialClusterFromName(c.Name)
+	etcd, err := embed.StartEtcd(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeEtcd(etcd)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	select {
+	case <-etcd.Server.ReadyNotify():
+	case <-ctx.Done():
+		t.Fatal("etcd does not get ready")
+	}
+	s := storeOf(etcd)
+	defer s.Close()
+	other, err := s.MemberAddAsLearner(ctx, []string{"http://127.0.0.1:2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const gone = 7
+	for _, id := range []uint64{uint64(etcd.Server.MemberID()), other.Member.ID, gone} {
+		if _, err := etcd.Server.Alarm(ctx, &etcdserverpb.AlarmRequest{
+			Action: etcdserverpb.AlarmRequest_ACTIVATE, MemberID: id, Alarm: etcdserverpb.AlarmType_NOSPACE,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := s.makeRoom(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.elsewhere != 1 {
+		t.Errorf("%d others are full, want 1", r.elsewhere)
+	}
+	left, err := s.alarms(ctx)
+	if err != nil || len(left) != 1 || left[0].MemberID != other.Member.ID {
+		t.Errorf("what is left are %v (%v)", left, err)
 	}
 }
