@@ -40,8 +40,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags: []string{cluster.AdvertiseFlag, component.JoinFlag, tokenFlag, cluster.RoleFlag},
 		JoinsWith:    []string{cluster.AdvertiseFlag, component.JoinFlag},
 		FlagValues: component.FlagValues(map[string][]string{
-			cluster.AdvertiseFlag: {cluster.DefaultRoute + "\tthe address of the interface with the default route"},
-			cluster.RoleFlag:      {cluster.RoleNode + "\truns pods", cluster.ControlPlane + "\tetcd, apiserver, controller-manager and scheduler, too"},
+			// Not those of advertise: it takes any address, and the schema of config files says that there are no other values.
+			cluster.RoleFlag: {cluster.RoleNode + "\truns pods", cluster.ControlPlane + "\tetcd, apiserver, controller-manager and scheduler, too"},
 		}),
 		Needs:      []supervisor.Need{{Server: names.APIServer, Unless: []string{component.JoinFlag}}},
 		State:      c.Identify(names.Machine, cluster.Identity{User: user}),
