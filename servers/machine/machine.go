@@ -40,7 +40,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags: []string{cluster.AdvertiseFlag, component.JoinFlag, tokenFlag, cluster.RoleFlag},
 		JoinsWith:    []string{cluster.AdvertiseFlag, component.JoinFlag},
 		FlagValues: component.FlagValues(map[string][]string{
-			// Not those of advertise: it takes any address, and the schema of config files says that there are no other values.
+			// None of advertise, which takes any address: the schema of config files says that there are no others.
 			cluster.RoleFlag: {cluster.RoleNode + "\truns pods", cluster.ControlPlane + "\tetcd, apiserver, controller-manager and scheduler, too"},
 		}),
 		Needs:      []supervisor.Need{{Server: names.APIServer, Unless: []string{component.JoinFlag}}},
