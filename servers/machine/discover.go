@@ -150,7 +150,7 @@ func (o *other) unreachable(err error) error {
 	case errors.As(err, &notYet) && notYet.Reason == x509.Expired:
 		return fmt.Errorf("%w: set the clock of this machine, which says %s, or have the certificates renewed there", cause(err),
 			time.Now().UTC().Format(time.RFC3339))
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return errors.New("what answers there does not speak TLS: name the apiserver's port")
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("nothing answers there")
