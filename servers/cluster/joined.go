@@ -86,6 +86,6 @@ func checkJoined(p *supervisor.Plan) error {
 	if m.Role == RoleNode {
 		how = []string{"run", names.Minion, how[1]}
 	}
-	return fmt.Errorf("the data folder %s is a part of the cluster at %s: go on there with `%s`, take another folder with --name or --data-dir, or delete this one with `%s`",
+	return fmt.Errorf("the data folder %s is a part of the cluster at %s: go on there with `%s` and the other flags that it had, take another folder with --name or --data-dir, or delete this one with `%s`",
 		p.DataDir, m.APIServers[0], p.Command(how...), p.Command("reset"))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
@@ -67,6 +68,9 @@ func CheckJoin(p *supervisor.Plan, s *supervisor.Server) error {
 // HasKubeconfigs reports whether km makes the kubeconfigs of its servers: beside the apiserver, and where this machine
 // joins a cluster.
 func HasKubeconfigs(p *supervisor.Plan) bool { return p.Selected(names.APIServer) || IsJoined(p) }
+
+// Elsewhere is what to type on another machine: how km is called there, and where its data is, is not known here.
+func Elsewhere(words ...string) string { return strings.Join(append([]string{"km"}, words...), " ") }
 
 // MachineLabel is on what belongs to one of several machines.
 const MachineLabel = "km.machine"

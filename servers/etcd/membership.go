@@ -17,6 +17,7 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -122,8 +123,8 @@ func (a *Access) RefuseSeveral(ctx context.Context, dir string, status *supervis
 	if count <= 1 {
 		return nil
 	}
-	return fmt.Errorf("%s, and the others would go on with what they have: have the others leave with `%s leave` there, restore, and let them join again",
-		at.oneOf(count), a.hk.Name)
+	return fmt.Errorf("%s, and the others would go on with what they have: have the others leave with `%s` there, restore, and let them join again",
+		at.oneOf(count), cluster.Elsewhere("leave"))
 }
 
 // countAt is how many members the etcd at an address knows of.

@@ -100,7 +100,7 @@ type executor struct {
 // Flags that say something about simulated nodes alone, and those of the kubelet's that say something about them, too.
 var (
 	simulatedFlags = []string{"nodes", "node-prefix", "node-capacity", "node-zones"}
-	sharedFlags    = []string{cluster.RuntimeFlag, "node-labels", "pod-cidr", "kubeconfig", "address", "port", "v", "vmodule", "feature-gates", "oom-score-adj", component.HardenedFlag, component.JoinFlag}
+	sharedFlags    = []string{cluster.RuntimeFlag, "node-labels", "pod-cidr", "kubeconfig", "address", "port", "v", "vmodule", "feature-gates", "oom-score-adj", component.HardenedFlag, component.JoinFlag, "hostname-override"}
 )
 
 func (e *executor) addFlags(s *supervisor.Server) {

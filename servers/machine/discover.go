@@ -236,7 +236,7 @@ func skewed(mine, theirs, role string) error {
 func (o *other) refused(err error) error {
 	switch {
 	case apierrors.IsUnauthorized(err):
-		return errors.New("the token is not known there: it has expired, was deleted, or is of another cluster; make a new one with `km token create` there")
+		return fmt.Errorf("the token is not known there: it has expired, was deleted, or is of another cluster; make a new one with `%s` there", cluster.Elsewhere("token", "create"))
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("the token does not allow it: %w", err)
 	}

@@ -86,8 +86,8 @@ func (e *entry) look() (err error) {
 // discover finds the cluster and looks whether this machine fits it. It needs the token.
 func (e *entry) discover(ctx context.Context) (*other, error) {
 	if e.token == nil {
-		return nil, fmt.Errorf("--%s=%s: this machine has not joined yet: add --%s, with what `km token create --%s=%s` prints there",
-			component.JoinFlag, e.address, tokenFlag, cluster.RoleFlag, e.role)
+		return nil, fmt.Errorf("--%s=%s: this machine has not joined yet: add --%s, with what `%s` prints there",
+			component.JoinFlag, e.address, tokenFlag, cluster.Elsewhere("token", "create", "--"+cluster.RoleFlag+"="+e.role))
 	}
 	o, err := discover(ctx, e.address, e.token.caHash)
 	if err != nil {

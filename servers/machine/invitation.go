@@ -46,7 +46,7 @@ func newInvitation(role string, authority *x509.Certificate) (*invitation, error
 func parseInvitation(token string) (*invitation, error) {
 	parts := strings.Split(strings.TrimSpace(token), ".")
 	if len(parts) < 3 || len(parts) > 4 || !bootstraputil.IsValidBootstrapToken(parts[0]+"."+parts[1]) {
-		return nil, errors.New("it is not a token as `km token create` prints it: ID.SECRET.HASH, with .KEY behind it for a control plane")
+		return nil, fmt.Errorf("it is not a token as `%s` prints it: ID.SECRET.HASH, with .KEY behind it for a control plane", cluster.Elsewhere("token", "create"))
 	}
 	i := &invitation{id: parts[0], secret: parts[1], caHash: parts[2]}
 	if hash, err := hex.DecodeString(i.caHash); err != nil || len(hash) != sha256.Size {

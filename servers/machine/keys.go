@@ -106,7 +106,7 @@ func download(ctx context.Context, client kubernetes.Interface, i *invitation) (
 		return nil, err
 	}
 	if err != nil || secret.Data[i.id] == nil {
-		return nil, errors.New("there are no keys for the token: make a new one with `km token create --role=control-plane` there")
+		return nil, fmt.Errorf("there are no keys for the token: make a new one with `%s` there", cluster.Elsewhere("token", "create", "--"+cluster.RoleFlag+"="+cluster.ControlPlane))
 	}
 	text, err := cryptoutil.DecryptBytes(secret.Data[i.id], i.key)
 	if err != nil {

@@ -96,7 +96,7 @@ func (l *leaving) leaveNode(ctx context.Context, nodes []corev1.Node) error {
 	if err := deleteNodes(ctx, l.client, nodes); err != nil {
 		return err
 	}
-	fmt.Fprintf(l.hk.Out(), "%s has left the cluster; delete its data folder there with `km reset`\n", l.name)
+	fmt.Fprintf(l.hk.Out(), "%s has left the cluster; delete its data folder there with `%s`\n", l.name, cluster.Elsewhere("reset"))
 	return nil
 }
 
@@ -108,7 +108,7 @@ func (l *leaving) leaveControlPlane(ctx context.Context, machines []Machine, m M
 		return fmt.Errorf("%s is the only machine with a control plane: `%s` deletes the cluster", m.Name, l.plan.Command("reset"))
 	}
 	if !here && m.Alive(time.Now()) {
-		return fmt.Errorf("%s runs: stop km there first, or call `km leave %[1]s` there; if it has just died, wait %d seconds", m.Name, leaseSeconds)
+		return fmt.Errorf("%s runs: stop km there first, or call `%s` there; if it has just died, wait %d seconds", m.Name, cluster.Elsewhere("leave", m.Name), leaseSeconds)
 	}
 	tls, err := cluster.EtcdTLS(l.plan)
 	if err != nil {
@@ -154,7 +154,7 @@ func (l *leaving) leaveControlPlane(ctx context.Context, machines []Machine, m M
 		}
 	}
 	if err := errors.Join(forget(ctx, client, m.Name), deleteNodes(ctx, client, nodes)); err != nil {
-		return fmt.Errorf("its member of etcd is removed, but not all else: %w; call `km leave %s` on another machine", err, m.Name)
+		return fmt.Errorf("its member of etcd is removed, but not all else: %w; call `%s` on another machine", err, cluster.Elsewhere("leave", m.Name))
 	}
 	if here {
 		if err := l.markLeft(); err != nil {
@@ -163,7 +163,7 @@ func (l *leaving) leaveControlPlane(ctx context.Context, machines []Machine, m M
 		fmt.Fprintf(l.hk.Out(), "%s has left the cluster; delete its data folder with `%s`\n", m.Name, l.plan.Command("reset"))
 		return nil
 	}
-	fmt.Fprintf(l.hk.Out(), "%s has left the cluster; delete its data folder there with `km reset`, if it comes back\n", m.Name)
+	fmt.Fprintf(l.hk.Out(), "%s has left the cluster; delete its data folder there with `%s`, if it comes back\n", m.Name, cluster.Elsewhere("reset"))
 	return nil
 }
 

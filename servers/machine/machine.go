@@ -105,8 +105,8 @@ func check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 			return fmt.Errorf("--%s: %w", tokenFlag, err)
 		}
 		if token.role() != role {
-			return fmt.Errorf("the token is for a %s, and this machine is to be a %s: add --%s=%[1]s, or make a token with `km token create --%[3]s=%[2]s`",
-				token.role(), role, cluster.RoleFlag)
+			return fmt.Errorf("the token is for a %s, and this machine is to be a %s: add --%s=%[1]s, or make a token with `%[4]s` there",
+				token.role(), role, cluster.RoleFlag, cluster.Elsewhere("token", "create", "--"+cluster.RoleFlag+"="+role))
 		}
 	}
 	if role == cluster.ControlPlane {
@@ -165,7 +165,7 @@ func (m *machine) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor
 
 func (m *machine) run(ctx context.Context, s *supervisor.Server, _ []string) error {
 	if m.plan == nil {
-		return errors.New("machine runs beside others: call `km run --" + cluster.AdvertiseFlag + "`")
+		return fmt.Errorf("machine runs beside others: call `%s`", s.Command("run", "--"+cluster.AdvertiseFlag))
 	}
 	if cluster.IsJoined(m.plan) {
 		return m.runNode(ctx, s)

@@ -73,7 +73,7 @@ func alone(ctx context.Context, config *rest.Config) error {
 		return err
 	}
 	if n := len(machines.Items); n > 1 {
-		return fmt.Errorf("%d machines have an apiserver, and each would need the new key: have the others leave with `km leave`, rotate, and let them join again", n)
+		return fmt.Errorf("%d machines have an apiserver, and each would need the new key: have the others leave with `%s`, rotate, and let them join again", n, cluster.Elsewhere("leave"))
 	}
 	return nil
 }
