@@ -64,7 +64,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Packages:      []string{"sigs.k8s.io/kwok", "k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/pkg/kubelet", "github.com/google/cadvisor"},
 		Needs: []supervisor.Need{
 			{Server: names.APIServer, Unless: []string{"kubeconfig", component.JoinFlag}},
-			{Server: names.DNS, Unless: []string{"kubeconfig", "cluster-dns", component.JoinFlag}, When: cluster.IsReal},
+			{Server: names.DNS, Unless: []string{"kubeconfig", "cluster-dns"}, When: cluster.IsReal, Beside: names.APIServer},
 			{Server: names.Storage, Unless: []string{"kubeconfig"}, When: cluster.IsReal},
 			cluster.AfterMachine,
 		},
