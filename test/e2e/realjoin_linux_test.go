@@ -76,14 +76,19 @@ spec: {selector: {app: joined}, ports: [{port: 80, targetPort: 8080}]}
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-	before := a.value(t, "pod/joined", "{.metadata.uid}")
+	const state = "{.metadata.uid} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].ready} {.status.podIP}"
+	before := strings.Fields(a.value(t, "pod/joined", state)) // it is told to be ready, as long as nobody tells otherwise
 	p = b.runKM(t, withoutToken(join)...)
 	a.waitFor(t, "node/"+node, "condition=Ready")
-	a.waitFor(t, "pod/joined", "condition=Ready")
-	t.Run("pod after a restart", func(t *testing.T) { testRealJoinPod(t, a, b) })
-	if uid := a.value(t, "pod/joined", "{.metadata.uid}"); uid != before {
-		t.Errorf("the pod is another one: %s, and was %s", uid, before)
+	var now []string
+	poll(t, "the pod's new container", func(context.Context) (bool, error) {
+		now = strings.Fields(a.value(t, "pod/joined", state))
+		return len(now) == 4 && now[1] != before[1] && now[2] == "true", nil
+	})
+	if now[0] != before[0] {
+		t.Errorf("the pod is another one: %s, and was %s", now[0], before[0])
 	}
+	t.Run("pod after a restart", func(t *testing.T) { testRealJoinPod(t, a, b) })
 	if out := a.kubectl(t, "exec", "joined", "--", "/app", "cat", "/kept/file"); out != "kept" {
 		t.Errorf("in the volume: %q", out)
 	}
