@@ -77,7 +77,8 @@ spec: {selector: {app: joined}, ports: [{port: 80, targetPort: 8080}]}
 		t.Errorf("exit code %d, want 0", code)
 	}
 	const state = "{.metadata.uid} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].ready} {.status.podIP}"
-	before := strings.Fields(a.value(t, "pod/joined", state)) // it is told to be ready, as long as nobody tells otherwise
+	// It is told to be ready, as long as nobody tells otherwise.
+	before := strings.Fields(a.value(t, "pod/joined", state))
 	p = b.runKM(t, withoutToken(join)...)
 	a.waitFor(t, "node/"+node, "condition=Ready")
 	var now []string
