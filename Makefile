@@ -170,6 +170,7 @@ robustness: build
 	cd test/robustness && KM=$(CURDIR)/bin/km go test -count=1 -v -timeout 12h -run '$(RUN)' . -seed $(or $(SEED),0) -rounds $(or $(ROUNDS),20) \
 		-operations $(or $(OPERATIONS),200) -nodes 500 -pods 5000 $(if $(SEED)$(RUN),,-results results.json)
 	$(if $(SEED)$(RUN),,cd test/robustness && go test -count=1 -run '^TestTableOfFaults$$' . -update)
+	$(if $(SEED)$(RUN),,KM=$(CURDIR)/bin/km $(GOTEST) -count=1 -v -timeout 12h -run '^TestMachines$$' ./test/e2e -rounds $(or $(ROUNDS),20))
 
 # The suites of others, on km's links: for the night. RUN chooses, as go test's -run does; a whole run keeps its counts.
 suites: build

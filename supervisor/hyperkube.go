@@ -60,8 +60,8 @@ type HyperKube struct {
 	// same.
 	Forget func(ctx context.Context, p *Plan) (gone []string, err error)
 
-	// Details, if not nil, returns what `status` shows below the servers of a run, or nil. It is called in the process of
-	// that command.
+	// Details, if not nil, returns what `status` shows below the servers of a run, or nil. It is called in the process
+	// of that command.
 	Details func(ctx context.Context, p *Plan, status *Status) *Details
 
 	// Ways are further calls of `run`, for `doctor` to tell whether they would start on this machine. They need New.

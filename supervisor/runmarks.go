@@ -125,7 +125,11 @@ func (m marks) row(f *pflag.Flag) [2]string {
 	alone.AddFlag(&c)
 	name, rest, _ := strings.Cut(alone.FlagUsages(), mark)
 	_, ownDefault, _ := strings.Cut(rest, mark)
-	_, text := pflag.UnquoteUsage(f)
+	kind, text := pflag.UnquoteUsage(f)
+	if f.NoOptDefVal != "" && f.Value.Type() == "string" {
+		// pflag shows a blank, with which its value would be another argument.
+		name = strings.Replace(name, fmt.Sprintf(" %s[=%q]", kind, f.NoOptDefVal), "[="+kind+"]", 1)
+	}
 	text += strings.TrimRight(ownDefault, "\n") + m[f]
 	if f.Deprecated != "" {
 		text += " (DEPRECATED: " + f.Deprecated + ")"

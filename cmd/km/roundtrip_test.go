@@ -168,10 +168,10 @@ func printConfig(t *testing.T, args ...string) (values map[string]string, printe
 func settingsOf(t *testing.T, random *rand.Rand, flags []*pflag.Flag, dir string) []string {
 	t.Helper()
 	inFile := map[string][]string{} // lines below the name of a server
-	args := []string{"etcd,apiserver,controller-manager,scheduler,executor,proxy,dns,storage,manifests"}
+	args := []string{"etcd,apiserver,controller-manager,scheduler,executor,proxy,dns,storage,manifests,machine"}
 	if random.IntN(2) == 0 {
 		args = nil
-		inFile[""] = append(inFile[""], "servers: [etcd, apiserver, controller-manager, scheduler, executor, proxy, dns, storage, manifests]")
+		inFile[""] = append(inFile[""], "servers: [etcd, apiserver, controller-manager, scheduler, executor, proxy, dns, storage, manifests, machine]")
 	}
 	for _, f := range flags {
 		server, name, namespaced := strings.Cut(f.Name, ".")
@@ -215,7 +215,7 @@ func randomValue(random *rand.Rand, server, name string, namespaced bool, f *pfl
 	case !namespaced && slices.Contains([]string{"help", "config", "print-config", "ephemeral", "data-dir", "log-level", "log-format", "name"}, f.Name):
 		return "", false
 	// Files that are looked into to know the defaults; and secrets, which are left out.
-	case name == "config-file", name == "log-level", strings.HasSuffix(name, "password"), name == "discovery-token":
+	case name == "config-file", name == "log-level", strings.HasSuffix(name, "password"), name == "discovery-token", f.Name == "token", f.Name == "machine.token":
 		return "", false
 	// The next test would find in the process what these were set to.
 	case f.Value.Type() == "version", strings.HasSuffix(f.Name, "emulated-version"), strings.HasSuffix(f.Name, "min-compatibility-version"):
@@ -229,6 +229,9 @@ func randomValue(random *rand.Rand, server, name string, namespaced bool, f *pfl
 	}
 	if !namespaced {
 		server, name = "apiserver", f.Name
+		if name == "role" {
+			server = "machine"
+		}
 	}
 	if name == "feature-gates" {
 		return "AllAlpha=false", true

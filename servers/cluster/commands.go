@@ -86,6 +86,9 @@ func KubeconfigCommand() *supervisor.Command {
 				return removeFromUsers(ctx, hk, p)
 			}
 			ours, err := loadOurs(p)
+			if onNode := OnNode(p); err != nil && onNode != nil {
+				return onNode
+			}
 			if err != nil {
 				return fmt.Errorf("there is no cluster %q yet, or its kubeconfig cannot be read: %w; start it with `%s`", p.Name, cause(err), p.Command("run"))
 			}

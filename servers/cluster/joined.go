@@ -48,6 +48,16 @@ func ReadMembership(p *supervisor.Plan) (*Membership, error) {
 	return m, nil
 }
 
+// OnNode is why there is no kubeconfig for people on a machine that has joined a cluster as a node; nil on another one.
+func OnNode(p *supervisor.Plan) error {
+	m, err := ReadMembership(p)
+	if err != nil || m == nil || m.Role != RoleNode {
+		return err
+	}
+	return fmt.Errorf("this machine is a node of the cluster at %s, and may not do what its admin may: do it on a machine with a control plane, or with its kubeconfig",
+		m.APIServers[0])
+}
+
 // Write keeps it.
 func (m *Membership) Write(p *supervisor.Plan) error {
 	text, err := json.MarshalIndent(m, "", "  ")

@@ -13,6 +13,6 @@ const JoinFlag = "join"
 // AddJoin gives a server the flag.
 func AddJoin(s *supervisor.Server) {
 	fs := pflag.NewFlagSet(JoinFlag, pflag.ContinueOnError)
-	fs.String(JoinFlag, "", "join the cluster of which an apiserver is at `HOST:PORT`")
+	fs.String(JoinFlag, "", "join the cluster of the apiserver at `HOST:PORT`")
 	s.AddFlagGroup("km", fs)
 }

@@ -18,8 +18,8 @@ import (
 const releaseTime = 2 * time.Second
 
 // release gives the lease of the leader back, if this machine holds it: its controllers have ended, and those of
-// another machine, or of the next start, would wait for as long as it lasts. Upstream does so behind a feature gate that
-// is alpha (ControllerManagerReleaseLeaderElectionLockOnExit). The holder is the host's name and something random
+// another machine, or of the next start, would wait for as long as it lasts. Upstream does so behind a feature gate
+// that is alpha (ControllerManagerReleaseLeaderElectionLockOnExit). The holder is the host's name and something random
 // (k8s.io/kubernetes/cmd/kube-controller-manager/app.Run).
 func release(ctx context.Context, config *rest.Config, election componentbaseconfig.LeaderElectionConfiguration) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,15 +54,28 @@ func newControl(t *testing.T, join *control) *control {
 	return c
 }
 
+// freeURL is an address on loopback that nobody listens at, nor will by chance: its port is below those that the system
+// gives away, apart from those of the tests of other packages, and is given once.
 func freeURL(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports.n {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(ports.first+ports.next.Add(1)%ports.n))))
+		if err == nil {
+			defer l.Close()
+			return "https://" + l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return "https://" + l.Addr().String()
+	t.Fatal("there is no free port")
+	return ""
 }
+
+// ports are those of freeURL. Where it begins differs, for copies of these tests that run at once.
+var ports = struct {
+	first, n int32
+	next     atomic.Int32
+}{first: 26000, n: 6000}
+
+func init() { ports.next.Store(rand.Int32N(ports.n)) }
 
 func (c *control) hyperkube() *supervisor.HyperKube {
 	shared := cluster.New()
@@ -235,6 +251,7 @@ func (s *seen) Write(text []byte) (int, error) {
 
 // Machines join, and are voting members when they are ready. What would break that is refused.
 func TestSeveral(t *testing.T) {
+	t.Parallel() // etcd has others wait five seconds before its members change
 	a := newControl(t, nil)
 	a.start(t)
 	b := newControl(t, a)
@@ -283,6 +300,7 @@ func await[T any](t *testing.T, c <-chan T) (value T) {
 
 // A member that the others have removed says so, and is not started again.
 func TestRemoved(t *testing.T) {
+	t.Parallel() // etcd has others wait five seconds before its members change
 	for _, test := range []struct {
 		name string
 		down bool // as it is removed
@@ -319,6 +337,7 @@ func TestRemoved(t *testing.T) {
 
 // A run that ends before its etcd has started leaves no member behind, and the next one joins.
 func TestNotJoined(t *testing.T) {
+	t.Parallel() // etcd has others wait five seconds before its members change
 	a := newControl(t, nil)
 	a.start(t)
 	b := newControl(t, a)
@@ -344,6 +363,7 @@ func TestNotJoined(t *testing.T) {
 
 // One that joins while another member goes joins the others.
 func TestJoinAgain(t *testing.T) {
+	t.Parallel() // etcd has others wait five seconds before its members change
 	a := newControl(t, nil)
 	a.start(t)
 	b, c := newControl(t, a), newControl(t, a)
@@ -358,6 +378,7 @@ func TestJoinAgain(t *testing.T) {
 
 // A member whose data is gone joins again in its place.
 func TestLostDisk(t *testing.T) {
+	t.Parallel() // etcd has others wait five seconds before its members change
 	a := newControl(t, nil)
 	a.start(t)
 	b, c := newControl(t, a), newControl(t, a)

@@ -53,7 +53,10 @@ func use(p *supervisor.Plan, o *kubectlOptions) error {
 		}
 		return os.Setenv("KUBECONFIG", path)
 	}
-	o.absent = fmt.Errorf("there is no cluster %q yet (%s is missing): start it with `%s`, or name another one with --kubeconfig", p.Name, file, p.Command("run"))
+	o.absent = cluster.OnNode(p)
+	if o.absent == nil {
+		o.absent = fmt.Errorf("there is no cluster %q yet (%s is missing): start it with `%s`, or name another one with --kubeconfig", p.Name, file, p.Command("run"))
+	}
 	o.ConfigFlags.WrapConfigFn = func(c *rest.Config) *rest.Config {
 		if *o.ConfigFlags.APIServer != "" {
 			return c // another one is named

@@ -23,6 +23,7 @@ import (
 	capi "k8s.io/kubernetes/pkg/apis/certificates"
 
 	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/supervisor"
 )
 
 // approver approves what machines that have joined ask certificates for. Those of kubelets to the apiserver are the
@@ -31,11 +32,12 @@ import (
 type approver struct {
 	client kubernetes.Interface
 	users  []string // of servers on nodes
+	cert   string   // the file of the apiserver's certificate
 	log    *zap.Logger
 }
 
-func newApprover(client kubernetes.Interface, c *cluster.Cluster, log *zap.Logger) *approver {
-	a := &approver{client: client, log: log}
+func newApprover(client kubernetes.Interface, c *cluster.Cluster, p *supervisor.Plan, log *zap.Logger) *approver {
+	a := &approver{client: client, cert: cluster.PKIPath(p, "apiserver.crt"), log: log}
 	for _, id := range c.Identities() {
 		if id.OnNodes {
 			a.users = append(a.users, id.User)
@@ -127,32 +129,55 @@ func (a *approver) reason(ctx context.Context, request *certificatesv1.Certifica
 	return "", nil
 }
 
-// ownAddresses says why a node may serve at the names and addresses of a request: they are those of its Node.
+// ownAddresses says why a node may serve at the names and addresses of a request: the name is its own, the addresses are
+// those of its Node, and none is an apiserver's.
 func (a *approver) ownAddresses(ctx context.Context, wanted *x509.CertificateRequest, name string) (string, error) {
 	node, err := a.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return "", fmt.Errorf("its node cannot be looked at: %w", err)
 	}
-	var hosts []string
-	var addresses []net.IP
-	for _, address := range node.Status.Addresses {
-		if ip := net.ParseIP(address.Address); ip != nil {
-			addresses = append(addresses, ip)
-		} else {
-			hosts = append(hosts, address.Address)
-		}
-	}
 	for _, host := range wanted.DNSNames {
-		if host != name && !slices.Contains(hosts, host) {
+		if host != name {
 			return "", fmt.Errorf("the node %s does not have the name %s", name, host)
 		}
 	}
 	for _, ip := range wanted.IPAddresses {
-		if !slices.ContainsFunc(addresses, ip.Equal) {
+		if !slices.ContainsFunc(node.Status.Addresses, func(a corev1.NodeAddress) bool { return ip.Equal(net.ParseIP(a.Address)) }) {
 			return "", fmt.Errorf("the node %s does not have the address %s", name, ip)
 		}
 	}
+	if err := a.noneOfAPIServers(ctx, wanted); err != nil {
+		return "", fmt.Errorf("the node %s: %w", name, err)
+	}
 	return "the node serves at its own addresses", nil
+}
+
+// noneOfAPIServers refuses the names and addresses at which clients look for an apiserver. A node chooses its name, and
+// tells of its addresses itself: with a certificate of the cluster's authority for one of those, it could pass for an
+// apiserver. Machines with a control plane have no need to ask.
+func (a *approver) noneOfAPIServers(ctx context.Context, wanted *x509.CertificateRequest) error {
+	certs, err := certutil.CertsFromFile(a.cert)
+	if err != nil {
+		return err
+	}
+	machines, err := List(ctx, a.client)
+	if err != nil {
+		return err
+	}
+	for _, host := range wanted.DNSNames {
+		if certs[0].VerifyHostname(host) == nil || slices.ContainsFunc(machines, func(m Machine) bool { return m.Name == host }) {
+			return fmt.Errorf("%s is the name of an apiserver", host)
+		}
+	}
+	for _, ip := range wanted.IPAddresses {
+		if !ip.IsGlobalUnicast() {
+			return fmt.Errorf("%s is no address at which others reach it", ip)
+		}
+		if certs[0].VerifyHostname(ip.String()) == nil || slices.ContainsFunc(machines, func(m Machine) bool { return ip.Equal(net.ParseIP(hostOf(m.Address))) }) {
+			return fmt.Errorf("%s is the address of an apiserver", ip)
+		}
+	}
+	return nil
 }
 
 func pemOf(der []byte) []byte {

@@ -119,7 +119,7 @@ func (m *machine) runControlPlane(ctx context.Context, s *supervisor.Server) err
 	}
 	s.MarkReady()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return newApprover(client, m.cluster, s.Logger()).run(ctx) })
+	group.Go(func() error { return newApprover(client, m.cluster, m.plan, s.Logger()).run(ctx) })
 	group.Go(func() error {
 		failing := false
 		wait.UntilWithContext(ctx, func(ctx context.Context) {

@@ -67,28 +67,38 @@ func discover(ctx context.Context, address, caHash string) (*other, error) {
 	if err := o.checkClock(); err != nil {
 		return nil, err
 	}
+	authority, err := o.pinned(info, caHash)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(authority)
+	// Whoever is in between may have changed the first answer, and passed the second request on.
+	if info, err = o.clusterInfo(ctx, &tls.Config{RootCAs: pool}); err != nil {
+		return nil, err
+	}
+	if authority, err = o.pinned(info, caHash); err != nil {
+		return nil, err
+	}
+	o.ca = pemOf(authority.Raw)
+	return o, nil
+}
+
+// pinned is the certificate with the hash: no other one that comes with it is believed.
+func (o *other) pinned(info *corev1.ConfigMap, caHash string) (*x509.Certificate, error) {
 	config, err := clientcmd.Load([]byte(info.Data[bootstrapapi.KubeConfigKey]))
 	if err != nil {
 		return nil, o.wrong(fmt.Errorf("what it says of its cluster cannot be read: %w", err))
 	}
-	var authority *x509.Certificate
 	for _, c := range config.Clusters {
 		certs, _ := certutil.ParseCertsPEM(c.CertificateAuthorityData)
 		for _, cert := range certs {
 			if hashOf(cert) == caHash {
-				authority, o.ca = cert, c.CertificateAuthorityData
+				return cert, nil
 			}
 		}
 	}
-	if authority == nil {
-		return nil, o.wrong(errors.New("the token is of another cluster: its hash is not that of the certificate authority there"))
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(authority)
-	if _, err = o.clusterInfo(ctx, &tls.Config{RootCAs: pool}); err != nil {
-		return nil, err
-	}
-	return o, nil
+	return nil, o.wrong(errors.New("the token is of another cluster: its hash is not that of the certificate authority there"))
 }
 
 // wrong is an error about what is there.
@@ -103,7 +113,10 @@ func (o *other) clusterInfo(ctx context.Context, config *tls.Config) (*corev1.Co
 	if err != nil {
 		return nil, o.wrong(err)
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	client := &http.Client{
+		Transport:     &http.Transport{TLSClientConfig: config, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // an apiserver does not redirect
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return nil, o.wrong(o.unreachable(err))
@@ -137,7 +150,7 @@ func (o *other) unreachable(err error) error {
 	case errors.As(err, &notYet) && notYet.Reason == x509.Expired:
 		return fmt.Errorf("%w: set the clock of this machine, which says %s, or have the certificates renewed there", cause(err),
 			time.Now().UTC().Format(time.RFC3339))
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return errors.New("what answers there does not speak TLS: name the apiserver's port")
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("nothing answers there")
@@ -185,7 +198,8 @@ func (o *other) client(with func(*rest.Config)) (kubernetes.Interface, error) {
 }
 
 // checkVersion refuses versions that Kubernetes does not let work together: a kubelet may be up to three minor versions
-// behind its apiserver, and not ahead of it; apiservers may be one apart (https://kubernetes.io/releases/version-skew-policy).
+// behind its apiserver, and not ahead of it; apiservers may be one apart
+// (https://kubernetes.io/releases/version-skew-policy).
 func (o *other) checkVersion(client kubernetes.Interface, role string) error {
 	info, err := client.Discovery().ServerVersion()
 	if err != nil {
@@ -213,9 +227,9 @@ func skewed(mine, theirs, role string) error {
 		return nil
 	}
 	if role == cluster.RoleNode {
-		return fmt.Errorf("Kubernetes %s there, and %s in this km: a node may be up to three minor versions older, and not newer; use such a km", theirs, mine)
+		return fmt.Errorf("it is Kubernetes %s there, and %s in this km: a node may be up to three minor versions older, and not newer; use such a km", theirs, mine)
 	}
-	return fmt.Errorf("Kubernetes %s there, and %s in this km: control planes may be one minor version apart; use such a km", theirs, mine)
+	return fmt.Errorf("it is Kubernetes %s there, and %s in this km: control planes may be one minor version apart; use such a km", theirs, mine)
 }
 
 // refused says what it means that a request with the token failed.

@@ -40,8 +40,8 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		ProcessFlags: []string{cluster.AdvertiseFlag, component.JoinFlag, tokenFlag, cluster.RoleFlag},
 		JoinsWith:    []string{cluster.AdvertiseFlag, component.JoinFlag},
 		FlagValues: component.FlagValues(map[string][]string{
-			cluster.AdvertiseFlag: {cluster.DefaultRoute + "\tthe address of the interface with the default route"},
-			cluster.RoleFlag:      {cluster.RoleNode + "\truns pods", cluster.ControlPlane + "\tetcd, apiserver, controller-manager and scheduler, too"},
+			// None of advertise, which takes any address: the schema of config files says that there are no others.
+			cluster.RoleFlag: {cluster.RoleNode + "\truns pods", cluster.ControlPlane + "\tetcd, apiserver, controller-manager and scheduler, too"},
 		}),
 		Needs:      []supervisor.Need{{Server: names.APIServer, Unless: []string{component.JoinFlag}}},
 		State:      c.Identify(names.Machine, cluster.Identity{User: user}),
@@ -65,7 +65,7 @@ type machine struct {
 
 func addFlags(s *supervisor.Server) {
 	fs := pflag.NewFlagSet(names.Machine, pflag.ContinueOnError)
-	fs.String(cluster.AdvertiseFlag, "", "let other machines join: they reach apiserver and etcd at `ADDRESS`; without one, at that of the default route")
+	fs.String(cluster.AdvertiseFlag, "", "let others join, at `ADDRESS` or the default route's")
 	fs.Lookup(cluster.AdvertiseFlag).NoOptDefVal = cluster.DefaultRoute
 	fs.String(tokenFlag, "", "what `km token create` has printed on a machine of the cluster that this one joins; not needed once it has")
 	fs.String(cluster.RoleFlag, cluster.RoleNode, "what this machine is in the cluster that it joins: node or control-plane")

@@ -119,10 +119,13 @@ func (t *tokens) connect(ctx context.Context) error {
 	if _, err := t.hk.Status(ctx, t.plan); err != nil {
 		return err
 	}
+	if err := cluster.OnNode(t.plan); err != nil {
+		return err
+	}
 	file := cluster.KubeconfigPath(t.plan, cluster.Admin)
 	config, err := clientcmd.BuildConfigFromFlags("", file)
 	if err != nil {
-		return fmt.Errorf("the apiserver cannot be asked: %w; tokens are made on a machine with a control plane", err)
+		return fmt.Errorf("the apiserver cannot be asked: %w", err)
 	}
 	config.Timeout = answerTime
 	t.server = strings.TrimPrefix(config.Host, "https://")
@@ -225,7 +228,8 @@ func (t *tokens) all(ctx context.Context) (all []*bootstraptokenv1.BootstrapToke
 		return nil, err
 	}
 	for i := range secrets.Items {
-		if token, err := bootstraptokenv1.BootstrapTokenFromSecret(&secrets.Items[i]); err == nil { // one that is malformed is no token
+		// One that is malformed is no token.
+		if token, err := bootstraptokenv1.BootstrapTokenFromSecret(&secrets.Items[i]); err == nil {
 			all = append(all, token)
 		}
 	}

@@ -11,5 +11,5 @@ var topicText string
 
 // Topic is what `help machines` prints.
 func Topic() *supervisor.Topic {
-	return &supervisor.Topic{Name: "machines", Short: "nodes of a cluster elsewhere, and several machines", Text: topicText}
+	return &supervisor.Topic{Name: "machines", Short: "a cluster of several machines, and nodes of one elsewhere", Text: topicText}
 }

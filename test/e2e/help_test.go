@@ -64,7 +64,7 @@ func TestHelp(t *testing.T) {
 func TestHelpOfRunIsAScreen(t *testing.T) {
 	t.Parallel()
 	out := newHome(t).must(t, "run", "--help")
-	if n := strings.Count(out, "\n"); n > 51 {
+	if n := strings.Count(out, "\n"); n > 54 {
 		t.Errorf("it has %d lines", n)
 	}
 	for line := range strings.Lines(out) {

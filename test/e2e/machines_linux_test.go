@@ -3,7 +3,10 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +24,9 @@ import (
 
 	"github.com/seed-200a7251/km/test/machines"
 )
+
+// rounds is how often what may happen to machines happens to each of them. `make robustness` has more.
+var rounds = flag.Int("rounds", 1, "how often each machine of a cluster is lost, in TestMachines")
 
 // member is one machine of a cluster of several.
 type member struct {
@@ -50,6 +56,15 @@ func (m *member) stop() {
 	m.km.Signal(syscall.SIGTERM)
 	if err := m.km.Wait(); err != nil {
 		m.t.Errorf("km on %s: %v", m.Name, err)
+	}
+}
+
+// reset deletes what km has made, which is all that there is.
+func (m *member) reset() {
+	m.t.Helper()
+	m.must("reset", "--yes")
+	if _, err := os.Lstat(m.dataDir()); !errors.Is(err, fs.ErrNotExist) {
+		m.t.Errorf("after a reset of %s: %v", m.dataDir(), err)
 	}
 }
 
@@ -252,21 +267,31 @@ func TestMachines(t *testing.T) {
 	l := newLedger(t, a.client(d), b.client(d), c.client(d))
 	l.goesOn("the beginning")
 
-	t.Log("each machine in turn is unplugged, and comes back")
-	for _, m := range []*member{a, b, c} {
-		m.Kill()
-		l.goesOn("the loss of " + m.Name)
-		m.Boot()
-		m.again()
-		a.until("three members again", whole(3))
-	}
+	for range *rounds {
+		t.Log("each machine in turn is unplugged, and comes back")
+		for _, m := range []*member{a, b, c} {
+			m.Kill()
+			l.goesOn("the loss of " + m.Name)
+			m.Boot()
+			m.again()
+			a.until("three members again", whole(3))
+		}
 
-	t.Log("a rolling restart")
-	for _, m := range []*member{a, b, c} {
-		m.stop()
-		l.goesOn("the stop of " + m.Name)
-		m.again()
-		a.until("three members again", whole(3))
+		t.Log("each is cut off for a while, and goes on by itself")
+		for _, m := range []*member{a, b, c} {
+			m.Disconnect()
+			l.goesOn(m.Name + " was cut off")
+			m.Connect()
+			a.until("three members again", whole(3))
+		}
+
+		t.Log("a rolling restart")
+		for _, m := range []*member{a, b, c} {
+			m.stop()
+			l.goesOn("the stop of " + m.Name)
+			m.again()
+			a.until("three members again", whole(3))
+		}
 	}
 
 	t.Log("two are lost")
@@ -292,6 +317,7 @@ func TestMachines(t *testing.T) {
 	<-c.km.Done()
 	a.until("two members", whole(2))
 	c.refuses("has left the cluster", c.flag...)
+	c.reset()
 	l.goesOn("the leave of " + c.Name)
 	if eventually(t, "the node follows", func() bool { return ready(d.Name + "-1") }); !ready(d.Name + "-2") {
 		t.Errorf("%s-2 is not Ready", d.Name)
@@ -363,4 +389,9 @@ func TestJoinRefused(t *testing.T) {
 	b.refuses("is a part of the cluster at", "run")
 	b.again()
 	b.must("status")
+	for _, command := range [][]string{{"kubectl", "get", "nodes"}, {"kubeconfig"}, {"token", "list"}} {
+		b.refuses("this machine is a node of the cluster at "+a.IP, command...)
+	}
+	b.stop()
+	b.reset()
 }

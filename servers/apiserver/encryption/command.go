@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/seed-200a7251/km/servers/cluster"
@@ -52,6 +55,25 @@ func rotate(ctx context.Context, hk *supervisor.HyperKube, p *supervisor.Plan) e
 	if err != nil {
 		return fmt.Errorf("the apiserver cannot be asked: %w", err)
 	}
+	if err := alone(ctx, config); err != nil {
+		return err
+	}
 	config.QPS = -1 // what limits requests is for clients that others must get along with
 	return newRotation(p, config, hk.Out()).run(ctx)
+}
+
+// alone refuses to make a key where other machines have an apiserver, too: they could not read what is written with it.
+func alone(ctx context.Context, config *rest.Config) error {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	machines, err := client.CoordinationV1().Leases(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: cluster.MachineLabel})
+	if err != nil {
+		return err
+	}
+	if n := len(machines.Items); n > 1 {
+		return fmt.Errorf("%d machines have an apiserver, and each would need the new key: have the others leave with `km leave`, rotate, and let them join again", n)
+	}
+	return nil
 }

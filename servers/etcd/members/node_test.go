@@ -4,19 +4,22 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,7 +69,7 @@ func newMachines(t *testing.T) *machines {
 // certificate makes a certificate and its key. Without an authority, it is one.
 func certificate(t *testing.T, dir, name string, authority *tls.Certificate) *tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +86,7 @@ func certificate(t *testing.T, dir, name string, authority *tls.Certificate) *tl
 	} else {
 		parent, signer = authority.Leaf, authority.PrivateKey.(*ecdsa.PrivateKey)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	der, err := x509.CreateCertificate(cryptorand.Reader, template, parent, &key.PublicKey, signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,15 +136,28 @@ func (ms *machines) machine(t *testing.T, name string) *machine {
 	return m
 }
 
+// freeURL is an address on loopback that nobody listens at, nor will by chance: its port is below those that the system
+// gives away, apart from those of the tests of other packages, and is given once.
 func freeURL(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports.n {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(ports.first+ports.next.Add(1)%ports.n))))
+		if err == nil {
+			defer l.Close()
+			return "https://" + l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return "https://" + l.Addr().String()
+	t.Fatal("there is no free port")
+	return ""
 }
+
+// ports are those of freeURL. Where it begins differs, for copies of these tests that run at once.
+var ports = struct {
+	first, n int32
+	next     atomic.Int32
+}{first: 20000, n: 6000}
+
+func init() { ports.next.Store(rand.Int32N(ports.n)) }
 
 func urls(t *testing.T, texts ...string) (all []url.URL) {
 	t.Helper()

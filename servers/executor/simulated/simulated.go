@@ -59,8 +59,8 @@ type Nodes struct {
 // DefaultPodCIDR has a /24 for each of maxNodes, and is apart from the range of Services.
 const DefaultPodCIDR = "10.128.0.0/9"
 
-// MachinePodCIDR is the range of a machine that has joined a cluster: a part of DefaultPodCIDR that goes by its name, so
-// that pods of different machines have different addresses as a rule. It is enough for 256 nodes.
+// MachinePodCIDR is the range of a machine that has joined a cluster: a part of DefaultPodCIDR that goes by its name,
+// so that pods of different machines have different addresses as a rule. It is enough for 256 nodes.
 func MachinePodCIDR(machine string) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(machine)) // it never fails
