@@ -104,6 +104,22 @@ func TestNeedWhen(t *testing.T) {
 	}
 }
 
+// What is needed beside another server alone joins where that one is, also if an earlier need has had that join.
+func TestNeedBeside(t *testing.T) {
+	for args, want := range map[string]string{"log": "log", "log,db": "index, log, db", "log,index": "index, log", "api": "db, index, api"} {
+		log := &Server{SimpleUsage: "log", Run: idle, Needs: []Need{{Server: "index", Beside: "db"}}}
+		api := &Server{SimpleUsage: "api", Run: idle, Needs: []Need{{Server: "db"}, {Server: "index", Beside: "db"}}}
+		servers := []*Server{log, api, {SimpleUsage: "db", Run: idle}, {SimpleUsage: "index", Run: idle}}
+		p, err := planned(t, newHyperKube(t, servers...), strings.Fields(args)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := nameList(p.Servers); got != want {
+			t.Errorf("%s: selected %s, want %s", args, got, want)
+		}
+	}
+}
+
 func TestWrongSelection(t *testing.T) {
 	needy := func(needs ...string) func() []*Server {
 		return func() []*Server {

@@ -154,7 +154,8 @@ func (hk *HyperKube) join(p *Plan, composite *Server) error {
 	for i := 0; i < len(p.Servers); i++ { // grows while it runs: what joins has needs, too
 		s := p.Servers[i]
 		for _, need := range s.Needs {
-			if p.Selected(need.Server) || slices.ContainsFunc(need.Unless, s.Given) || need.When != nil && !need.When(s) {
+			if p.Selected(need.Server) || slices.ContainsFunc(need.Unless, s.Given) || need.When != nil && !need.When(s) ||
+				need.Beside != "" && !p.Selected(need.Beside) {
 				continue
 			}
 			needed, err := hk.FindServer(need.Server)

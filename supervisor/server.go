@@ -223,6 +223,9 @@ type Need struct {
 	// When, if not nil, reports whether the server is needed with the flags that the user gave. If not, it does not
 	// join by itself, as with Unless.
 	When func(s *Server) bool
+	// Beside, if not empty, names a server beside which alone the needed one joins by itself. It is one that the user
+	// selects, or that an earlier need has had join.
+	Beside string
 }
 
 // Name is the first word of SimpleUsage.

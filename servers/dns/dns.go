@@ -25,6 +25,7 @@ import (
 	_ "github.com/coredns/coredns/plugin/loadbalance"
 
 	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/servers/component"
 	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
@@ -69,6 +70,7 @@ type server struct {
 	cluster   *cluster.Cluster
 	started   supervisor.Handoff[struct{}]
 	clusterIP string // of the Service; empty if there is none
+	endpoint  endpoint
 }
 
 func addFlags(s *supervisor.Server) {
@@ -120,6 +122,13 @@ func serviceIP(p *supervisor.Plan, s *supervisor.Server) (string, error) {
 func (d *server) prepare(ctx context.Context, p *supervisor.Plan, s *supervisor.Server) (err error) {
 	if d.clusterIP, err = serviceIP(p, s); err != nil {
 		return err
+	}
+	d.endpoint = endpoint{address: s.Value("bind-address")}
+	if m := p.Server(names.Machine); m != nil {
+		if d.endpoint.machine, err = cluster.MachineName(p); err != nil {
+			return err
+		}
+		d.endpoint.joined = m.Value(component.JoinFlag) != ""
 	}
 	return d.cluster.PrepareClient(ctx, p, s)
 }
@@ -181,12 +190,13 @@ func (d *server) run(ctx context.Context, s *supervisor.Server, _ []string) (err
 		if err != nil {
 			return err
 		}
+		d.endpoint.port = int32(port)
 		client, err := cluster.Client(s.Value("kubeconfig"))
 		if err != nil {
 			return err
 		}
 		if err := d.cluster.Insist(ctx, s, func(ctx context.Context) error {
-			return publish(ctx, client, d.clusterIP, s.Value("bind-address"), int32(port))
+			return publish(ctx, client, d.clusterIP, d.endpoint)
 		}); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/kubernetes/cmd/kubelet/app"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
@@ -35,7 +36,6 @@ var identity = cluster.Identity{OnNodes: true, Rules: []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"nodes/status", "pods/status"}, Verbs: []string{"update", "patch"}},
 	{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch", "update", "patch", "delete"}},
 	{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "update", "patch"}},
-	{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
 	{APIGroups: []string{"apiextensions.k8s.io"}, Resources: []string{"customresourcedefinitions"}, Verbs: []string{"get", "create"}},
 	{APIGroups: []string{"kwok.x-k8s.io"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "watch", "create", "patch"}},
 	// Claims of simulated pods get simulated volumes.
@@ -43,7 +43,9 @@ var identity = cluster.Identity{OnNodes: true, Rules: []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get", "list", "watch"}},
 	{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims/status"}, Verbs: []string{"patch"}},
 	{APIGroups: []string{"storage.k8s.io"}, Resources: []string{"storageclasses"}, Verbs: []string{"get", "list", "create"}},
-}}
+}, Namespaced: []cluster.NamespacedRules{{Namespace: corev1.NamespaceNodeLease, Rules: []rbacv1.PolicyRule{
+	{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
+}}}}
 
 // New returns the server.
 func New(c *cluster.Cluster) *supervisor.Server {
@@ -64,7 +66,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 		Packages:      []string{"sigs.k8s.io/kwok", "k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/pkg/kubelet", "github.com/google/cadvisor"},
 		Needs: []supervisor.Need{
 			{Server: names.APIServer, Unless: []string{"kubeconfig", component.JoinFlag}},
-			{Server: names.DNS, Unless: []string{"kubeconfig", "cluster-dns", component.JoinFlag}, When: cluster.IsReal},
+			{Server: names.DNS, Unless: []string{"kubeconfig", "cluster-dns"}, When: cluster.IsReal, Beside: names.APIServer},
 			{Server: names.Storage, Unless: []string{"kubeconfig"}, When: cluster.IsReal},
 			cluster.AfterMachine,
 		},

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -153,7 +154,7 @@ func (l *leaving) leaveControlPlane(ctx context.Context, machines []Machine, m M
 			return err
 		}
 	}
-	if err := errors.Join(forget(ctx, client, m.Name), deleteNodes(ctx, client, nodes)); err != nil {
+	if err := errors.Join(forget(ctx, client, m.Name), deleteNodes(ctx, client, nodes), deleteEndpoints(ctx, client, m.Name)); err != nil {
 		return fmt.Errorf("its member of etcd is removed, but not all else: %w; call `%s` on another machine", err, cluster.Elsewhere("leave", m.Name))
 	}
 	if here {
@@ -256,6 +257,12 @@ func deleteNodes(ctx context.Context, client kubernetes.Interface, nodes []corev
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// deleteEndpoints has no Service lead to servers of the machine any more, as that of the cluster's DNS servers does.
+func deleteEndpoints(ctx context.Context, client kubernetes.Interface, machine string) error {
+	return client.DiscoveryV1().EndpointSlices(metav1.NamespaceSystem).DeleteCollection(ctx, metav1.DeleteOptions{},
+		metav1.ListOptions{LabelSelector: labels.SelectorFromValidatedSet(labels.Set{cluster.MachineLabel: machine}).String()})
 }
 
 func isReady(n *corev1.Node) bool {

@@ -58,11 +58,19 @@ func requireRealNode(t *testing.T) (cni string) {
 // newRealNode makes the host. It is gone when the test has ended, and everything that ran on it.
 func newRealNode(t *testing.T) *realNode {
 	t.Helper()
+	return newRealNodes(t, 1)[0]
+}
+
+// newRealNodes makes several, which are joined by a network.
+func newRealNodes(t *testing.T, count int) (all []*realNode) {
+	t.Helper()
 	cni := requireRealNode(t)
-	host := machines.NewNodes(t, 1)[0]
-	h := homeIn(t, host.Dir)
-	h.on = host.Do
-	return &realNode{home: h, host: host, cni: cni}
+	for _, host := range machines.NewNodes(t, count) {
+		h := homeIn(t, host.Dir)
+		h.on = host.Do
+		all = append(all, &realNode{home: h, host: host, cni: cni})
+	}
+	return all
 }
 
 // path is one in the host's folder.
