@@ -129,8 +129,8 @@ func (a *approver) reason(ctx context.Context, request *certificatesv1.Certifica
 	return "", nil
 }
 
-// ownAddresses says why a node may serve at the names and addresses of a request: the name is its own, the addresses are
-// those of its Node, and none is an apiserver's.
+// ownAddresses says why a node may serve at the names and addresses of a request: the name is its own, the addresses
+// are those of its Node, and none is an apiserver's.
 func (a *approver) ownAddresses(ctx context.Context, wanted *x509.CertificateRequest, name string) (string, error) {
 	node, err := a.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {

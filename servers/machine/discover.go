@@ -114,8 +114,9 @@ func (o *other) clusterInfo(ctx context.Context, config *tls.Config) (*corev1.Co
 		return nil, o.wrong(err)
 	}
 	client := &http.Client{
-		Transport:     &http.Transport{TLSClientConfig: config, DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // an apiserver does not redirect
+		Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true},
+		// an apiserver does not redirect
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)
 	if err != nil {
