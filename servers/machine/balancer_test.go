@@ -84,8 +84,13 @@ func balance(t *testing.T, servers ...string) *balancing {
 			return
 		}
 		stopped = true
-		if err := <-ended; err != nil {
-			t.Error(err)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(patience):
+			t.Fatal("it goes on")
 		}
 		goleak.VerifyNone(t, before)
 	}
