@@ -115,7 +115,7 @@ func (o *other) clusterInfo(ctx context.Context, config *tls.Config) (*corev1.Co
 	}
 	client := &http.Client{
 		Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true},
-		// an apiserver does not redirect
+		// An apiserver does not redirect.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)
@@ -199,7 +199,8 @@ func (o *other) client(with func(*rest.Config)) (kubernetes.Interface, error) {
 }
 
 // checkVersion refuses versions that Kubernetes does not let work together: a kubelet may be up to three minor versions
-// behind its apiserver, and not ahead of it; apiservers may be one apart (https://kubernetes.io/releases/version-skew-policy).
+// behind its apiserver, and not ahead of it; apiservers may be one apart
+// (https://kubernetes.io/releases/version-skew-policy).
 func (o *other) checkVersion(client kubernetes.Interface, role string) error {
 	info, err := client.Discovery().ServerVersion()
 	if err != nil {
@@ -227,16 +228,16 @@ func skewed(mine, theirs, role string) error {
 		return nil
 	}
 	if role == cluster.RoleNode {
-		return fmt.Errorf("Kubernetes %s there, and %s in this km: a node may be up to three minor versions older, and not newer; use such a km", theirs, mine)
+		return fmt.Errorf("it is Kubernetes %s there, and %s in this km: a node may be up to three minor versions older, and not newer; use such a km", theirs, mine)
 	}
-	return fmt.Errorf("Kubernetes %s there, and %s in this km: control planes may be one minor version apart; use such a km", theirs, mine)
+	return fmt.Errorf("it is Kubernetes %s there, and %s in this km: control planes may be one minor version apart; use such a km", theirs, mine)
 }
 
 // refused says what it means that a request with the token failed.
 func (o *other) refused(err error) error {
 	switch {
 	case apierrors.IsUnauthorized(err):
-		return errors.New("the token is not known there: it has expired, was deleted, or is of another cluster; make a new one with `km token create` there")
+		return fmt.Errorf("the token is not known there: it has expired, was deleted, or is of another cluster; make a new one with `%s` there", cluster.Elsewhere("token", "create"))
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("the token does not allow it: %w", err)
 	}
