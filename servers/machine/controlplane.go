@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,8 +18,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
-
-	certificatesv1 "k8s.io/api/certificates/v1"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/names"
@@ -33,6 +32,9 @@ const (
 	user               = "km:machine"
 )
 
+// asks is the role of who asks for certificates.
+const asks = "system:node-bootstrapper"
+
 // groupOf is that of a role.
 func groupOf(role string) string {
 	if role == cluster.ControlPlane {
@@ -44,7 +46,6 @@ func groupOf(role string) string {
 // grant gives this server, those who come with a token, and the servers of nodes what they may do in a cluster of
 // several machines.
 func grant(c *cluster.Cluster) {
-	requests := []cluster.Binding{{Name: "km:requests", ClusterRole: "system:node-bootstrapper"}}
 	c.Grant(names.Machine, cluster.Identity{
 		User: user,
 		Rules: []rbacv1.PolicyRule{
@@ -69,7 +70,7 @@ func grant(c *cluster.Cluster) {
 		Group: nodesGroup,
 		Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get"}}},
 		Bindings: []cluster.Binding{
-			{Name: "km:joining-nodes-ask", ClusterRole: requests[0].ClusterRole},
+			{Name: "km:joining-nodes-ask", ClusterRole: asks},
 			{Name: "km:joining-nodes-approved", ClusterRole: "system:certificates.k8s.io:certificatesigningrequests:nodeclient"},
 		},
 	})
@@ -96,7 +97,7 @@ func grant(c *cluster.Cluster) {
 		}
 		c.Grant("joined-"+name, cluster.Identity{
 			User:     id.User,
-			Bindings: []cluster.Binding{{Name: "km:joined-" + name + "-renews", ClusterRole: requests[0].ClusterRole}},
+			Bindings: []cluster.Binding{{Name: "km:joined-" + name + "-renews", ClusterRole: asks}},
 			Namespaced: []cluster.NamespacedRules{{Namespace: metav1.NamespaceDefault, Rules: []rbacv1.PolicyRule{
 				{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"get", "list", "watch"}},
 			}}},

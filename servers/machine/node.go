@@ -43,9 +43,6 @@ func (m *machine) runNode(ctx context.Context, s *supervisor.Server) error {
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return b.serve(ctx, listener) })
-	group.Go(func() error { return m.follow(ctx, s, b, first, was) })
 	ca, err := os.ReadFile(cluster.PKIPath(m.plan, "ca.crt"))
 	if err != nil {
 		return err
@@ -58,6 +55,9 @@ func (m *machine) runNode(ctx context.Context, s *supervisor.Server) error {
 		}
 		defer stop()
 	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return b.serve(ctx, listener) })
+	group.Go(func() error { return m.follow(ctx, s, b, first, was) })
 	group.Go(func() error { return m.awaitServer(ctx, s, b) })
 	return group.Wait()
 }
