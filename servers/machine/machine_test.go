@@ -10,7 +10,6 @@ import (
 	"time"
 
 	certutil "k8s.io/client-go/util/cert"
-	"k8s.io/client-go/util/keyutil"
 	kubeadmapi "k8s.io/kubernetes/cmd/kubeadm/app/apis/kubeadm"
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
 
@@ -37,17 +36,6 @@ func newAuthority(t *testing.T) *authority {
 }
 
 func (a *authority) pem() []byte { return pemOf(a.cert.Raw) }
-
-func (a *authority) keyPEM() []byte { return keyPEM(a.t, a.key) }
-
-func keyPEM(t *testing.T, key crypto.Signer) []byte {
-	t.Helper()
-	text, err := keyutil.MarshalPrivateKeyToPEM(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
 
 // serving is a certificate to serve at hosts.
 func (a *authority) serving(hosts ...string) tls.Certificate {

@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -101,6 +103,37 @@ func TestControlPlaneElsewhere(t *testing.T) {
 	}
 	if code := control.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code of the control plane %d, want 0", code)
+	}
+}
+
+// Control planes by hand: an etcd elsewhere, the same keys, and leaders that are elected. When one is killed, the other
+// one goes on, and its controllers and scheduler take over.
+func TestControlPlanesByHand(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	_, address := h.classicEtcd(t)
+	flags := []string{"--apiserver.etcd-servers=http://" + address, "--controller-manager.leader-elect", "--scheduler.leader-elect"}
+	first := h.run(t, append([]string{"apiserver,controller-manager,scheduler", "--name=first"}, flags...)...)
+	for _, key := range []string{"ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"} {
+		text, err := os.ReadFile(filepath.Join(h.dataDir("first"), "pki", key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(h.dataDir("second"), "pki", key)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, text, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := h.run(t, append([]string{"apiserver,controller-manager,scheduler,minion", "--name=second"}, flags...)...)
+	h.must(t, "--name=first", "kubectl", "create", "namespace", "seen")
+	h.must(t, "--name=second", "kubectl", "get", "namespace", "seen")
+	if code := first.stop(syscall.SIGKILL); code != -1 {
+		t.Errorf("exit code of the first %d", code)
+	}
+	h.must(t, "--name=second", "kubectl", "create", "deployment", "web", "--image=example.invalid/web")
+	h.must(t, "--name=second", "kubectl", "rollout", "status", "deployment/web", patient)
+	if code := second.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code of the second %d, want 0", code)
 	}
 }
 
