@@ -62,7 +62,10 @@ func (fg *foreground) execute() error {
 	case <-fg.quit:
 		return life.ErrStop
 	}
-	if err := fg.run.began.err; err != nil { // with --keep-going the others would go on without it
+	if err := fg.run.began.err; err != nil {
+		if !fg.run.group.KeepGoing { // the failure itself ends the others, and is told, whoever comes first
+			return life.ErrStop
+		}
 		return fmt.Errorf("%s is not run: %w", fg.args[0], err)
 	}
 	// On Linux the command dies with the thread that has started it: the thread has to last as long as the command.
