@@ -264,12 +264,12 @@ func TestSeveral(t *testing.T) {
 	if err := a.command("snapshot", "save", saved); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, a.command("snapshot", "restore", "--yes", saved), "one of 2 members", "leave with `hk leave` there")
+	refused(t, a.command("snapshot", "restore", "--yes", saved), "one of 2 members", "leave with `km leave` there")
 
 	if err := errors.Join(b.stop(), a.stop()); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, a.command("snapshot", "restore", "--yes", saved), "one of 2 members", "leave with `hk leave` there")
+	refused(t, a.command("snapshot", "restore", "--yes", saved), "one of 2 members", "leave with `km leave` there")
 	refused(t, a.command("snapshot", "save", saved+"2"), "one of 2 members of etcd: start km here and try again")
 	refused(t, a.command("repair"), "one of 2 members of etcd: start km here and try again")
 	refused(t, a.command("run", "etcd"), "one of 2 members of etcd: start it with `hk run --advertise --data-dir="+a.dir+"`")

@@ -189,7 +189,7 @@ func testObjects(t *testing.T, admin kubernetes.Interface) {
 		"km:apiserver-kubelet-client: system:kubelet-api-admin to kube-apiserver-kubelet-client",
 		"km:dns: km:dns to km:dns", "km:executor: km:executor to km:executor", "km:storage: km:storage to km:storage",
 		"km:storage-provisioner: system:persistent-volume-provisioner to km:storage", "km:toy: km:toy to km:toy",
-		"kube-system/km:dns: km:dns to km:dns", "toys/km:toy: km:toy to km:toy",
+		"kube-node-lease/km:executor: km:executor to km:executor", "kube-system/km:dns: km:dns to km:dns", "toys/km:toy: km:toy to km:toy",
 	}
 	if diff := cmp.Diff(want, made); diff != "" {
 		t.Errorf("roles and bindings of km's servers (-want +got):\n%s", diff)
