@@ -232,8 +232,7 @@ func (e *executor) prepare(ctx context.Context, p *supervisor.Plan, s *superviso
 	}
 	e.simulated.Labels, e.simulated.PodCIDR = kubelet.NodeLabels, kubelet.PodCIDR
 	e.simulated.Volumes = p.Selected(names.APIServer) // a cluster elsewhere has its own
-	e.simulated.Prepare()
-	return nil
+	return e.simulated.Prepare()
 }
 
 func (e *executor) run(ctx context.Context, s *supervisor.Server, _ []string) error {

@@ -143,7 +143,7 @@ func TestClassic(t *testing.T) {
 	h := newHome(t)
 	links := filepath.Join(h.dir, "links")
 	made := lines(h.must(t, "--make-symlinks", "--dir", links))
-	if len(made) != 16 {
+	if len(made) != 17 {
 		t.Errorf("links: %v", made)
 	}
 	link := func(name string) string { return filepath.Join(links, name) }

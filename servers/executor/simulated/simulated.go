@@ -111,13 +111,13 @@ func (ns *Nodes) Check(nodeLabels map[string]string, podCIDR string) error {
 }
 
 // Prepare belongs before the first server's start.
-func (ns *Nodes) Prepare() {
+func (ns *Nodes) Prepare() error {
 	forgive()
-	knowPods()
+	return knowPods()
 }
 
 // knowPods has Stages know what pods do next, which is once for a process.
-var knowPods = sync.OnceFunc(func() { process.AddStageFunctions(pod.Expressions) })
+var knowPods = sync.OnceValue(func() error { return process.AddStageFunctions(pod.Expressions) })
 
 // userAgent is how the executor's clients present themselves.
 func userAgent() string { return manager + "/" + versions.Kubernetes() }

@@ -25,7 +25,11 @@ import (
 	"github.com/seed-200a7251/km/servers/process"
 )
 
-func init() { process.AddStageFunctions(Expressions) }
+func init() {
+	if err := process.AddStageFunctions(Expressions); err != nil {
+		panic(err)
+	}
+}
 
 // stages are the Stages as kwok reads them.
 func stages(t *testing.T) lifecycle.Lifecycle {
