@@ -21,7 +21,7 @@ type Membership struct {
 	Role string `json:"role"`
 	// CAHash is the hash of the authority's public key, as in a token.
 	CAHash string `json:"caHash"`
-	// APIServers are those that have been seen last, as HOST:PORT, the first one being that of --join.
+	// APIServers are those that have been seen last, as HOST:PORT. That of --join is among them.
 	APIServers []string `json:"apiservers"`
 	// Left says that the machine has left the cluster: what is in the folder is of no use any more.
 	Left bool `json:"left,omitempty"`
@@ -82,10 +82,6 @@ func checkJoined(p *supervisor.Plan) error {
 	if s := p.Server(names.Machine); s != nil && s.Value(component.JoinFlag) != "" {
 		return nil
 	}
-	how := []string{"run", "--" + component.JoinFlag + "=" + m.APIServers[0], "--" + RoleFlag + "=" + ControlPlane}
-	if m.Role == RoleNode {
-		how = []string{"run", names.Minion, how[1]}
-	}
 	return fmt.Errorf("the data folder %s is a part of the cluster at %s: go on there with `%s` and the other flags that it had, take another folder with --name or --data-dir, or delete this one with `%s`",
-		p.DataDir, m.APIServers[0], p.Command(how...), p.Command("reset"))
+		p.DataDir, m.APIServers[0], p.Command(JoinWords(m.Role, m.APIServers[0], "")...), p.Command("reset"))
 }

@@ -19,6 +19,8 @@ const (
 	AdvertiseFlag = "advertise"
 	// DefaultRoute is its value for the address of the interface with the default route.
 	DefaultRoute = "default-route"
+	// TokenFlag is what a machine joins with for the first time.
+	TokenFlag = "token"
 	// RoleFlag is what a machine that joins becomes, and its values.
 	RoleFlag     = "role"
 	RoleNode     = "node"
@@ -62,12 +64,29 @@ func CheckJoin(p *supervisor.Plan, s *supervisor.Server) error {
 	if !s.Given(component.JoinFlag) || p.Selected(names.Machine) {
 		return nil
 	}
-	return fmt.Errorf("--%s is for `%s`", component.JoinFlag, p.Command("run", names.Minion, "--"+component.JoinFlag+"="+s.Value(component.JoinFlag)))
+	return fmt.Errorf("--%s is for `%s`", component.JoinFlag, p.Command(JoinWords(RoleNode, s.Value(component.JoinFlag), "")...))
 }
 
 // HasKubeconfigs reports whether km makes the kubeconfigs of its servers: beside the apiserver, and where this machine
 // joins a cluster.
 func HasKubeconfigs(p *supervisor.Plan) bool { return p.Selected(names.APIServer) || IsJoined(p) }
+
+// JoinWords are what to type, behind the name of the binary, on a machine that joins the cluster at an address. Without
+// a token it has joined before.
+func JoinWords(role, address, token string) []string {
+	words := []string{"run"}
+	if role == RoleNode {
+		words = append(words, names.Minion)
+	}
+	words = append(words, "--"+component.JoinFlag+"="+address)
+	if token != "" {
+		words = append(words, "--"+TokenFlag+"="+token)
+	}
+	if role == ControlPlane {
+		words = append(words, "--"+RoleFlag+"="+ControlPlane)
+	}
+	return words
+}
 
 // Elsewhere is what to type on another machine: how km is called there, and where its data is, is not known here.
 func Elsewhere(words ...string) string { return strings.Join(append([]string{"km"}, words...), " ") }

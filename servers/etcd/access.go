@@ -78,7 +78,7 @@ func (a *Access) whileStopped(ctx context.Context, what, instead string, f func(
 
 // Endpoint is where the etcd of a run can be asked without TLS. Where there is none, people are to type instead.
 func (a *Access) Endpoint(status *supervisor.Status, instead string) (string, error) {
-	etcd := Find(status)
+	etcd := status.Server(names.Etcd)
 	if etcd == nil {
 		return "", fmt.Errorf("%s runs without an etcd of its own here: use `%s` with the --endpoints that --apiserver.etcd-servers names", a.hk.Name, instead)
 	}
@@ -98,16 +98,6 @@ func (a *Access) Endpoint(status *supervisor.Status, instead string) (string, er
 		}
 	}
 	return "", fmt.Errorf("etcd listens with TLS only: use `%s` with --endpoints=%s, --cacert, --cert and --key", instead, etcd.Address)
-}
-
-// Find returns the etcd of a run, or nil.
-func Find(status *supervisor.Status) *supervisor.ServerStatus {
-	for i, server := range status.Servers {
-		if server.Name == names.Etcd {
-			return &status.Servers[i]
-		}
-	}
-	return nil
 }
 
 // NotYet says what to do while etcd is about to be ready.

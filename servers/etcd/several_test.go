@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +24,7 @@ import (
 	"github.com/seed-200a7251/km/servers/etcd/snapshot"
 	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
+	"github.com/seed-200a7251/km/test/ports"
 )
 
 func TestMain(m *testing.M) {
@@ -54,28 +51,10 @@ func newControl(t *testing.T, join *control) *control {
 	return c
 }
 
-// freeURL is an address on loopback that nobody listens at, nor will by chance: its port is below those that the system
-// gives away, apart from those of the tests of other packages, and is given once.
-func freeURL(t *testing.T) string {
-	t.Helper()
-	for range ports.n {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(ports.first+ports.next.Add(1)%ports.n))))
-		if err == nil {
-			defer l.Close()
-			return "https://" + l.Addr().String()
-		}
-	}
-	t.Fatal("there is no free port")
-	return ""
-}
+// free are the ports of these tests.
+var free = ports.New(26000, 6000)
 
-// ports are those of freeURL. Where it begins differs, for copies of these tests that run at once.
-var ports = struct {
-	first, n int32
-	next     atomic.Int32
-}{first: 26000, n: 6000}
-
-func init() { ports.next.Store(rand.Int32N(ports.n)) }
+func freeURL(t *testing.T) string { return "https://" + free.Address(t) }
 
 func (c *control) hyperkube() *supervisor.HyperKube {
 	shared := cluster.New()

@@ -9,12 +9,12 @@ import (
 	"os"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	certutil "k8s.io/client-go/util/cert"
+	nodeutil "k8s.io/kubernetes/pkg/util/node"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
@@ -44,10 +44,8 @@ func (m *machine) enter(ctx context.Context, p *supervisor.Plan) (err error) {
 	if e.address, err = joinAddress(s.Value(component.JoinFlag)); err != nil {
 		return err
 	}
-	if text := s.Value(tokenFlag); text != "" {
-		if e.token, err = parseInvitation(text); err != nil {
-			return fmt.Errorf("--%s: %w", tokenFlag, err)
-		}
+	if e.token, err = tokenOf(s); err != nil {
+		return err
 	}
 	if err := e.look(); err != nil {
 		return err
@@ -83,24 +81,22 @@ func (e *entry) look() (err error) {
 	return nil
 }
 
-// discover finds the cluster and looks whether this machine fits it. It needs the token.
-func (e *entry) discover(ctx context.Context) (*other, error) {
+// discover finds the cluster and looks whether this machine fits it. It needs the token, with which the client comes.
+func (e *entry) discover(ctx context.Context) (*other, kubernetes.Interface, error) {
 	if e.token == nil {
-		return nil, fmt.Errorf("--%s=%s: this machine has not joined yet: add --%s, with what `%s` prints there",
-			component.JoinFlag, e.address, tokenFlag, cluster.Elsewhere("token", "create", "--"+cluster.RoleFlag+"="+e.role))
+		return nil, nil, fmt.Errorf("--%s=%s: this machine has not joined yet: add --%s, with what `%s` prints there",
+			component.JoinFlag, e.address, cluster.TokenFlag, cluster.Elsewhere("token", "create", "--"+cluster.RoleFlag+"="+e.role))
 	}
 	o, err := discover(ctx, e.address, e.token.caHash)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	client, err := o.client(e.withToken)
+	client, err := o.client(func(c *rest.Config) { c.BearerToken = e.token.bearer() })
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return o, o.checkVersion(client, e.role)
+	return o, client, o.checkVersion(client, e.role)
 }
-
-func (e *entry) withToken(c *rest.Config) { c.BearerToken = e.token.bearer() }
 
 // belong notes which cluster this machine is a part of, before there is anything of that in the folder.
 func (e *entry) belong(o *other) error {
@@ -144,15 +140,11 @@ func (e *entry) asNode(ctx context.Context) error {
 
 // ask asks the cluster for certificates.
 func (e *entry) ask(ctx context.Context, lacking []*cluster.Credentials) error {
-	o, err := e.discover(ctx)
+	o, client, err := e.discover(ctx)
 	if err != nil {
 		return err
 	}
-	client, err := o.client(e.withToken)
-	if err != nil {
-		return err
-	}
-	if err := e.checkName(ctx, client); err != nil {
+	if err := e.checkName(ctx, o, client); err != nil {
 		return err
 	}
 	if err := e.belong(o); err != nil {
@@ -170,7 +162,7 @@ func (e *entry) ask(ctx context.Context, lacking []*cluster.Credentials) error {
 }
 
 // checkName refuses the name of a node that is there and ready: two would fight for it. kubeadm does so, too.
-func (e *entry) checkName(ctx context.Context, client kubernetes.Interface) error {
+func (e *entry) checkName(ctx context.Context, o *other, client kubernetes.Interface) error {
 	executor := e.plan.Server(names.Executor)
 	if executor == nil {
 		return nil
@@ -188,13 +180,10 @@ func (e *entry) checkName(ctx context.Context, client kubernetes.Interface) erro
 	case apierrors.IsNotFound(err):
 		return nil
 	case err != nil:
-		return fmt.Errorf("--%s=%s: %w", component.JoinFlag, e.address, (&other{address: e.address}).refused(err))
-	}
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
-			return fmt.Errorf("there is a node %s in the cluster already, and it is Ready: choose another name with --%s.%s; if it was this machine, "+
-				"wait a minute until it is not Ready any more, or delete it there with `kubectl delete node %[1]s`", name, names.Executor, flag)
-		}
+		return o.wrong(o.refused(err))
+	case nodeutil.IsNodeReady(node):
+		return fmt.Errorf("there is a node %s in the cluster already, and it is Ready: choose another name with --%s.%s; if it was this machine, "+
+			"wait a minute until it is not Ready any more, or delete it there with `kubectl delete node %[1]s`", name, names.Executor, flag)
 	}
 	return nil
 }
@@ -205,11 +194,7 @@ func (e *entry) asControlPlane(ctx context.Context) error {
 	if e.ca != nil {
 		return nil
 	}
-	o, err := e.discover(ctx)
-	if err != nil {
-		return err
-	}
-	client, err := o.client(e.withToken)
+	o, client, err := e.discover(ctx)
 	if err != nil {
 		return err
 	}

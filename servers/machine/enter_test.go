@@ -80,7 +80,7 @@ func TestEnterAsksNobody(t *testing.T) {
 		{"127.0.0.1:1", "", "add --token, with what `km token create --role=control-plane` prints there"},
 	} {
 		p := planOf(t, map[string]map[string]string{names.Machine: {
-			component.JoinFlag: test.join, tokenFlag: test.token, cluster.RoleFlag: cluster.ControlPlane,
+			component.JoinFlag: test.join, cluster.TokenFlag: test.token, cluster.RoleFlag: cluster.ControlPlane,
 		}})
 		err := (&machine{cluster: cluster.New()}).enter(t.Context(), p)
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {

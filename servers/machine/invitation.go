@@ -12,6 +12,7 @@ import (
 	cryptoutil "k8s.io/kubernetes/cmd/kubeadm/app/util/crypto"
 
 	"github.com/seed-200a7251/km/servers/cluster"
+	"github.com/seed-200a7251/km/supervisor"
 )
 
 // invitation is what a token says: ID.SECRET.HASH, and for a control plane ID.SECRET.HASH.KEY.
@@ -57,6 +58,19 @@ func parseInvitation(token string) (*invitation, error) {
 		if i.key, err = hex.DecodeString(parts[3]); err != nil || len(i.key) != keySize {
 			return nil, errors.New("its fourth part is not a key: it may have been cut off")
 		}
+	}
+	return i, nil
+}
+
+// tokenOf reads the server's flag; nil if there is none.
+func tokenOf(s *supervisor.Server) (*invitation, error) {
+	text := s.Value(cluster.TokenFlag)
+	if text == "" {
+		return nil, nil
+	}
+	i, err := parseInvitation(text)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", cluster.TokenFlag, err)
 	}
 	return i, nil
 }

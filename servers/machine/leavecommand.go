@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	nodeutil "k8s.io/kubernetes/pkg/util/node"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/etcd/members"
@@ -49,7 +50,7 @@ func LeaveCommand() *supervisor.Command {
 				return &supervisor.ExitError{Code: 2, Err: fmt.Errorf("leave takes the name of a machine, as `%s` shows it", p.Command("status"))}
 			}
 			process.DropClientLogs()
-			l := &leaving{tokens: tokens{hk: hk, plan: p}, name: args[0], yes: *yes}
+			l := &leaving{controlPlane: controlPlane{hk: hk, plan: p}, name: args[0], yes: *yes}
 			if err := l.connect(ctx); err != nil {
 				return err
 			}
@@ -60,7 +61,7 @@ func LeaveCommand() *supervisor.Command {
 
 // leaving is a machine on its way out.
 type leaving struct {
-	tokens
+	controlPlane
 	name string
 	yes  bool
 }
@@ -87,7 +88,7 @@ func (l *leaving) leaveNode(ctx context.Context, nodes []corev1.Node) error {
 		return fmt.Errorf("there is no machine %s in the cluster: see `%s`", l.name, l.plan.Command("status"))
 	}
 	for _, node := range nodes {
-		if isReady(&node) {
+		if nodeutil.IsNodeReady(&node) {
 			return fmt.Errorf("the node %s is Ready: stop km on that machine first, or it would make its node again", node.Name)
 		}
 	}
@@ -123,15 +124,7 @@ func (l *leaving) leaveControlPlane(ctx context.Context, machines []Machine, m M
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("%s leaves the cluster: its member of etcd is removed", m.Name)
-	if len(nodes) > 0 {
-		what += ", and its nodes are deleted: " + namesOf(nodes)
-	}
-	what += "."
-	if here {
-		what += " The run on this machine ends, and what is in " + l.plan.DataDir + " is of no use any more."
-	}
-	if err := l.confirm(ctx, what); err != nil {
+	if err := l.confirm(ctx, l.warning(m, nodes, here)); err != nil {
 		return err
 	}
 	if err := l.removable(ctx, etcd, m.Name); err != nil {
@@ -166,6 +159,19 @@ func (l *leaving) leaveControlPlane(ctx context.Context, machines []Machine, m M
 	}
 	fmt.Fprintf(l.hk.Out(), "%s has left the cluster; delete its data folder there with `%s`, if it comes back\n", m.Name, cluster.Elsewhere("reset"))
 	return nil
+}
+
+// warning says what is about to happen.
+func (l *leaving) warning(m Machine, nodes []corev1.Node, here bool) string {
+	text := fmt.Sprintf("%s leaves the cluster: its member of etcd is removed", m.Name)
+	if len(nodes) > 0 {
+		text += ", and its nodes are deleted: " + namesOf(nodes)
+	}
+	text += "."
+	if here {
+		text += " The run on this machine ends, and what is in " + l.plan.DataDir + " is of no use any more."
+	}
+	return text
 }
 
 // removable reports why a member cannot be removed, before anything is stopped.
@@ -263,10 +269,4 @@ func deleteNodes(ctx context.Context, client kubernetes.Interface, nodes []corev
 func deleteEndpoints(ctx context.Context, client kubernetes.Interface, machine string) error {
 	return client.DiscoveryV1().EndpointSlices(metav1.NamespaceSystem).DeleteCollection(ctx, metav1.DeleteOptions{},
 		metav1.ListOptions{LabelSelector: labels.SelectorFromValidatedSet(labels.Set{cluster.MachineLabel: machine}).String()})
-}
-
-func isReady(n *corev1.Node) bool {
-	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-	})
 }

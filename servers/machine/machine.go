@@ -21,7 +21,6 @@ import (
 )
 
 const (
-	tokenFlag  = "token"
 	listenFlag = "listen"
 	// loopback is where the clients on a node reach the apiservers.
 	loopback = "127.0.0.1:6444"
@@ -37,7 +36,7 @@ func New(c *cluster.Cluster) *supervisor.Server {
 			"where --" + component.JoinFlag + " makes this one a part of a cluster elsewhere: a node, or with --" + cluster.RoleFlag + "=" + cluster.ControlPlane +
 			" a further control plane. `km token create` prints what to type on a machine that is to join.",
 		AddFlags:     addFlags,
-		ProcessFlags: []string{cluster.AdvertiseFlag, component.JoinFlag, tokenFlag, cluster.RoleFlag},
+		ProcessFlags: []string{cluster.AdvertiseFlag, component.JoinFlag, cluster.TokenFlag, cluster.RoleFlag},
 		JoinsWith:    []string{cluster.AdvertiseFlag, component.JoinFlag},
 		FlagValues: component.FlagValues(map[string][]string{
 			// None of advertise, which takes any address: the schema of config files says that there are no others.
@@ -67,7 +66,7 @@ func addFlags(s *supervisor.Server) {
 	fs := pflag.NewFlagSet(names.Machine, pflag.ContinueOnError)
 	fs.String(cluster.AdvertiseFlag, "", "let others join, at `ADDRESS` or the default route's")
 	fs.Lookup(cluster.AdvertiseFlag).NoOptDefVal = cluster.DefaultRoute
-	fs.String(tokenFlag, "", "what `km token create` has printed on a machine of the cluster that this one joins; not needed once it has")
+	fs.String(cluster.TokenFlag, "", "what `km token create` has printed on a machine of the cluster that this one joins; not needed once it has")
 	fs.String(cluster.RoleFlag, cluster.RoleNode, "what this machine is in the cluster that it joins: node or control-plane")
 	fs.StringSlice(listenFlag, nil, "address at which the servers of a node reach the apiservers (default on a node: "+loopback+")")
 	s.AddFlagGroup(names.Machine, fs)
@@ -88,8 +87,8 @@ func check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	}
 	if join == "" {
 		switch {
-		case s.Given(tokenFlag):
-			return fmt.Errorf("--%s is for a machine that joins: name an apiserver of the cluster with --%s", tokenFlag, component.JoinFlag)
+		case s.Given(cluster.TokenFlag):
+			return fmt.Errorf("--%s is for a machine that joins: name an apiserver of the cluster with --%s", cluster.TokenFlag, component.JoinFlag)
 		case s.Given(cluster.RoleFlag):
 			return fmt.Errorf("--%s is for a machine that joins: name an apiserver of the cluster with --%s", cluster.RoleFlag, component.JoinFlag)
 		}
@@ -99,15 +98,13 @@ func check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	if err != nil {
 		return err
 	}
-	if text := s.Value(tokenFlag); text != "" {
-		token, err := parseInvitation(text)
-		if err != nil {
-			return fmt.Errorf("--%s: %w", tokenFlag, err)
-		}
-		if token.role() != role {
-			return fmt.Errorf("the token is for a %s, and this machine is to be a %s: add --%s=%[1]s, or make a token with `%[4]s` there",
-				token.role(), role, cluster.RoleFlag, cluster.Elsewhere("token", "create", "--"+cluster.RoleFlag+"="+role))
-		}
+	token, err := tokenOf(s)
+	switch {
+	case err != nil:
+		return err
+	case token != nil && token.role() != role:
+		return fmt.Errorf("the token is for a %s, and this machine is to be a %s: add --%s=%[1]s, or make a token with `%[4]s` there",
+			token.role(), role, cluster.RoleFlag, cluster.Elsewhere("token", "create", "--"+cluster.RoleFlag+"="+role))
 	}
 	if role == cluster.ControlPlane {
 		for _, name := range []string{names.Etcd, names.APIServer, names.ControllerManager, names.Scheduler} {
@@ -123,7 +120,7 @@ func check(_ context.Context, p *supervisor.Plan, s *supervisor.Server) error {
 	for _, server := range p.Servers {
 		if !slices.Contains(onNodes, server.Name()) {
 			return fmt.Errorf("%s does not run on a node: call `%s`, or add --%s=%s with a token for that", server.Name(),
-				p.Command("run", names.Minion, "--"+component.JoinFlag+"="+address), cluster.RoleFlag, cluster.ControlPlane)
+				p.Command(cluster.JoinWords(cluster.RoleNode, address, "")...), cluster.RoleFlag, cluster.ControlPlane)
 		}
 	}
 	return nil

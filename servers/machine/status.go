@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+	nodeutil "k8s.io/kubernetes/pkg/util/node"
 	"k8s.io/utils/ptr"
 
 	"github.com/seed-200a7251/km/servers/cluster"
@@ -59,8 +60,7 @@ type EtcdStatus struct {
 
 // Status is a supervisor.HyperKube's Details: it has nothing to tell of a run without this server, or on a node.
 func Status(ctx context.Context, p *supervisor.Plan, status *supervisor.Status) *supervisor.Details {
-	if !slices.ContainsFunc(status.Servers, func(s supervisor.ServerStatus) bool { return s.Name == names.Machine }) ||
-		!slices.ContainsFunc(status.Servers, func(s supervisor.ServerStatus) bool { return s.Name == names.APIServer }) {
+	if status.Server(names.Machine) == nil || status.Server(names.APIServer) == nil {
 		return nil
 	}
 	process.DropClientLogs()
@@ -145,7 +145,7 @@ func (o *Overview) addNode(n *corev1.Node) {
 			m.Address = a.Address
 		}
 	}
-	if !isReady(n) && m.Role == cluster.RoleNode {
+	if !nodeutil.IsNodeReady(n) && m.Role == cluster.RoleNode {
 		m.State = "not ready"
 	}
 	m.Nodes = append(m.Nodes, n.Name)

@@ -14,8 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/duration"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 	certutil "k8s.io/client-go/util/cert"
 	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 	bootstraputil "k8s.io/cluster-bootstrap/token/util"
@@ -24,7 +22,6 @@ import (
 	"github.com/seed-200a7251/km/servers/apiserver/encryption"
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/component"
-	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -62,7 +59,7 @@ func TokenCommand() *supervisor.Command {
 			return nil
 		},
 		Run: func(ctx context.Context, hk *supervisor.HyperKube, p *supervisor.Plan, args []string) error {
-			t := &tokens{hk: hk, plan: p}
+			t := &tokens{controlPlane{hk: hk, plan: p}}
 			if err := checkTokenArguments(args, *role, *ttl, flags.Changed); err != nil {
 				return &supervisor.ExitError{Code: 2, Err: fmt.Errorf("%w; see `%s`", err, p.Command("token", "--help"))}
 			}
@@ -106,32 +103,8 @@ func checkTokenArguments(args []string, role string, ttl time.Duration, given fu
 	return nil
 }
 
-// tokens are those of the cluster that the plan names.
-type tokens struct {
-	hk     *supervisor.HyperKube
-	plan   *supervisor.Plan
-	client kubernetes.Interface
-	server string // the apiserver's HOST:PORT
-}
-
-// connect finds the cluster, which must run here.
-func (t *tokens) connect(ctx context.Context) error {
-	if _, err := t.hk.Status(ctx, t.plan); err != nil {
-		return err
-	}
-	if err := cluster.OnNode(t.plan); err != nil {
-		return err
-	}
-	file := cluster.KubeconfigPath(t.plan, cluster.Admin)
-	config, err := clientcmd.BuildConfigFromFlags("", file)
-	if err != nil {
-		return fmt.Errorf("the apiserver cannot be asked: %w", err)
-	}
-	config.Timeout = answerTime
-	t.server = strings.TrimPrefix(config.Host, "https://")
-	t.client, err = kubernetes.NewForConfig(config)
-	return err
-}
+// tokens are those of a cluster.
+type tokens struct{ controlPlane }
 
 // create makes one and prints what to type.
 func (t *tokens) create(ctx context.Context, role string, ttl time.Duration) error {
@@ -172,16 +145,9 @@ func (t *tokens) create(ctx context.Context, role string, ttl time.Duration) err
 
 // joinCommand is what to type on the other machine. The data folder is that machine's own business.
 func (t *tokens) joinCommand(i *invitation) string {
-	words := []string{t.hk.Name, "run"}
-	if i.role() == cluster.RoleNode {
-		words = append(words, names.Minion)
-	}
-	words = append(words, "--"+component.JoinFlag+"="+t.server, "--"+tokenFlag+"="+i.String())
-	if i.role() == cluster.ControlPlane {
-		words = append(words, "--"+cluster.RoleFlag+"="+cluster.ControlPlane)
-		if encryption.Exists(t.plan) { // it could not read Secrets otherwise
-			words = append(words, "--"+component.HardenedFlag)
-		}
+	words := append([]string{t.hk.Name}, cluster.JoinWords(i.role(), t.server, i.String())...)
+	if i.role() == cluster.ControlPlane && encryption.Exists(t.plan) { // it could not read Secrets otherwise
+		words = append(words, "--"+component.HardenedFlag)
 	}
 	return strings.Join(words, " ")
 }

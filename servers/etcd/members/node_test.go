@@ -4,22 +4,19 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	cryptorand "crypto/rand"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +25,8 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+
+	"github.com/seed-200a7251/km/test/ports"
 )
 
 func TestMain(m *testing.M) {
@@ -69,7 +68,7 @@ func newMachines(t *testing.T) *machines {
 // certificate makes a certificate and its key. Without an authority, it is one.
 func certificate(t *testing.T, dir, name string, authority *tls.Certificate) *tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +85,7 @@ func certificate(t *testing.T, dir, name string, authority *tls.Certificate) *tl
 	} else {
 		parent, signer = authority.Leaf, authority.PrivateKey.(*ecdsa.PrivateKey)
 	}
-	der, err := x509.CreateCertificate(cryptorand.Reader, template, parent, &key.PublicKey, signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,28 +135,10 @@ func (ms *machines) machine(t *testing.T, name string) *machine {
 	return m
 }
 
-// freeURL is an address on loopback that nobody listens at, nor will by chance: its port is below those that the system
-// gives away, apart from those of the tests of other packages, and is given once.
-func freeURL(t *testing.T) string {
-	t.Helper()
-	for range ports.n {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(ports.first+ports.next.Add(1)%ports.n))))
-		if err == nil {
-			defer l.Close()
-			return "https://" + l.Addr().String()
-		}
-	}
-	t.Fatal("there is no free port")
-	return ""
-}
+// free are the ports of these tests.
+var free = ports.New(20000, 6000)
 
-// ports are those of freeURL. Where it begins differs, for copies of these tests that run at once.
-var ports = struct {
-	first, n int32
-	next     atomic.Int32
-}{first: 20000, n: 6000}
-
-func init() { ports.next.Store(rand.Int32N(ports.n)) }
+func freeURL(t *testing.T) string { return "https://" + free.Address(t) }
 
 func urls(t *testing.T, texts ...string) (all []url.URL) {
 	t.Helper()

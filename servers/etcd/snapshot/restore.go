@@ -23,7 +23,7 @@ func (s *snapshots) restore(ctx context.Context, path string, yes bool) error {
 	}
 	status, errStatus := s.hk.Status(ctx, s.plan)
 	switch {
-	case errStatus == nil && etcd.Find(status) == nil:
+	case errStatus == nil && status.Server(names.Etcd) == nil:
 		return fmt.Errorf("%s runs without an etcd of its own here: use `etcdutl snapshot restore` where the etcd is that --apiserver.etcd-servers names", s.hk.Name)
 	case errStatus != nil && !errors.Is(errStatus, supervisor.ErrNotRunning):
 		return errStatus

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-200a7251/km/servers/etcd"
+	"github.com/seed-200a7251/km/servers/names"
 	"github.com/seed-200a7251/km/supervisor"
 )
 
@@ -36,7 +37,7 @@ func (r *restore) bump(ctx context.Context, status *supervisor.Status) uint64 {
 
 // reached is the revision that the cluster has reached before the restore, or a bit less; 0 if there is no data.
 func (r *restore) reached(ctx context.Context, status *supervisor.Status) (int64, error) {
-	if status == nil || etcd.Find(status).State != supervisor.Ready {
+	if status == nil || status.Server(names.Etcd).State != supervisor.Ready {
 		return revisionIn(etcd.DatabaseIn(r.live))
 	}
 	endpoint, err := r.etcd.Endpoint(status, elsewhere)

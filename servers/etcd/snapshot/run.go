@@ -58,7 +58,7 @@ func (r *restore) inRun(ctx context.Context, status *supervisor.Status) (err err
 		// another one.
 		return errors.Join(fmt.Errorf("not all servers have started again: %w", started), r.wayBack(aside))
 	}
-	if now := etcd.Find(status); now.State.Ended() && len(stopped) == 0 {
+	if now := status.Server(names.Etcd); now.State.Ended() && len(stopped) == 0 {
 		fmt.Fprintf(r.hk.Out(), "etcd is %v, as before: `%s` starts it\n", now.State, r.plan.Command("start", names.Etcd))
 		return nil
 	}
@@ -179,7 +179,7 @@ func namesOf(servers []supervisor.ServerStatus) (names []string) {
 
 // restartable reports why the servers of the run cannot be stopped and started again with other data.
 func (r *restore) restartable(status *supervisor.Status, affected []supervisor.ServerStatus) error {
-	now := etcd.Find(status)
+	now := status.Server(names.Etcd)
 	switch {
 	case status.Stopping:
 		return fmt.Errorf("%s is being stopped: wait for its end, and try again", r.hk.Name)

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
+	nodeutil "k8s.io/kubernetes/pkg/util/node"
 	"sigs.k8s.io/kwok/kustomize/stage/node/fast"
 	"sigs.k8s.io/kwok/pkg/apis/v1alpha1"
 	"sigs.k8s.io/kwok/pkg/utils/gotpl"
@@ -197,7 +198,7 @@ func TestInitialized(t *testing.T) {
 		}
 	}
 	selector, err := json.Marshal(stage.Spec.Selector)
-	if err != nil || !strings.Contains(string(selector), `select( .type == \"Ready\" )`) || !isReady(&corev1.Node{Status: got}) {
+	if err != nil || !strings.Contains(string(selector), `select( .type == \"Ready\" )`) || !nodeutil.IsNodeReady(&corev1.Node{Status: got}) {
 		t.Errorf("the Stage is for other nodes, or the node is not Ready: %s, %v", selector, err)
 	}
 
@@ -208,7 +209,7 @@ func TestInitialized(t *testing.T) {
 			t.Fatal(err)
 		}
 		node, err := client.CoreV1().Nodes().Get(t.Context(), ns.nodeName(1), metav1.GetOptions{})
-		if err != nil || isReady(node) != ready || node.Status.Capacity == nil {
+		if err != nil || nodeutil.IsNodeReady(node) != ready || node.Status.Capacity == nil {
 			t.Errorf("ready %v: it is made with %+v, %v", ready, node.Status, err)
 		}
 		// Where all are there, nobody is asked: the answer takes a moment.

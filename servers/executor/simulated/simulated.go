@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	nodeutil "k8s.io/kubernetes/pkg/util/node"
 
 	"github.com/seed-200a7251/km/servers/cluster"
 	"github.com/seed-200a7251/km/servers/executor/simulated/pod"
@@ -285,7 +286,7 @@ func (ns *Nodes) newRoll() *roll {
 
 // changed is told of each node that is there, or has changed.
 func (r *roll) changed(node *corev1.Node) {
-	r.note(node.Name, !isReady(node) || node.Labels[ourLabel] == "")
+	r.note(node.Name, !nodeutil.IsNodeReady(node) || node.Labels[ourLabel] == "")
 }
 
 // deleted is told of each node that goes.
@@ -316,7 +317,7 @@ func (ns *Nodes) allReady(ctx context.Context, client kubernetes.Interface) (boo
 	}
 	ready := map[string]bool{}
 	for _, n := range nodes.Items {
-		ready[n.Name] = isReady(&n)
+		ready[n.Name] = nodeutil.IsNodeReady(&n)
 	}
 	for n := range ns.Count {
 		if !ready[ns.nodeName(n+1)] {
@@ -324,13 +325,4 @@ func (ns *Nodes) allReady(ctx context.Context, client kubernetes.Interface) (boo
 		}
 	}
 	return true, nil
-}
-
-func isReady(n *corev1.Node) bool {
-	for _, c := range n.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }

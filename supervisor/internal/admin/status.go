@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/seed-200a7251/km/logging"
@@ -96,6 +97,14 @@ func (a *API) serverStatus(actor *life.Actor) ServerStatus {
 		s.LastFailure = &Failure{Time: now.LastErrAt, Error: now.LastErr.Error()}
 	}
 	return s
+}
+
+// Server is the server of that name, or nil.
+func (st *Status) Server(name string) *ServerStatus {
+	if i := slices.IndexFunc(st.Servers, func(s ServerStatus) bool { return s.Name == name }); i >= 0 {
+		return &st.Servers[i]
+	}
+	return nil
 }
 
 // ProcessOf is the process that the server is in.
